@@ -1,0 +1,387 @@
+//! Backends and devices: what this machine offers, and which one a run takes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Which backend computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// A real GPU where there is one, else [`Backend::Flex`]; never a software GPU.
+    #[default]
+    Auto,
+    /// wgpu on Vulkan.
+    Vulkan,
+    /// wgpu on Metal.
+    Metal,
+    /// wgpu on Direct3D 12.
+    Dx12,
+    /// wgpu on OpenGL.
+    Gl,
+    /// The CPU, through burn-flex.
+    Flex,
+    /// The CPU, through burn-ndarray (feature `ndarray`).
+    Ndarray,
+}
+
+impl Backend {
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [Self; 7] =
+        [Self::Auto, Self::Vulkan, Self::Metal, Self::Dx12, Self::Gl, Self::Flex, Self::Ndarray];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Dx12 => "dx12",
+            Self::Gl => "gl",
+            Self::Flex => "flex",
+            Self::Ndarray => "ndarray",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|backend| backend.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::setting("backend", format!("'{name}' is unknown, expected one of {names}"))
+        })
+    }
+}
+
+/// What kind of processor an adapter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdapterKind {
+    /// A GPU with memory of its own.
+    DiscreteGpu,
+    /// A GPU that shares the CPU's memory.
+    IntegratedGpu,
+    /// A GPU lent to a virtual machine.
+    VirtualGpu,
+    /// The CPU: a CPU backend, or a software GPU.
+    Cpu,
+    /// The driver does not say.
+    Other,
+}
+
+impl AdapterKind {
+    /// Whether `auto` may take it.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::DiscreteGpu | Self::IntegratedGpu | Self::VirtualGpu)
+    }
+}
+
+/// Something that can compute here.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Adapter {
+    /// The backend that reaches it.
+    pub backend: Backend,
+    /// Its number among the adapters of that backend, as given to `--device`.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// The driver and its version; empty for the CPU backends.
+    pub driver: String,
+    /// What kind of processor it is.
+    pub kind: AdapterKind,
+    /// The largest buffer that a kernel can bind, in bytes; 0 where there is no limit.
+    pub max_binding: u64,
+    /// Workgroup memory, in bytes; 0 where there is no such thing.
+    pub workgroup_memory: u32,
+    /// The most invocations in a workgroup; 0 where there is no such thing.
+    pub max_invocations: u32,
+}
+
+/// A device, opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// burn's device, without autodiff.
+    pub device: Device,
+    /// What it is.
+    pub adapter: Adapter,
+}
+
+/// All adapters of this machine that this build can use, CPU backends last.
+pub fn adapters() -> Vec<Adapter> {
+    let mut adapters = gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12, Backend::Gl]);
+    adapters.extend(cpu_adapters());
+    adapters
+}
+
+/// The adapters that a request for `backend` is answered from. Only its own graphics API is woken:
+/// asking a driver takes time, and some print to the terminal. `Auto` leaves OpenGL out: a real GPU
+/// has one of the other APIs.
+fn candidates(backend: Backend) -> Vec<Adapter> {
+    let mut adapters = match backend {
+        Backend::Flex | Backend::Ndarray => Vec::new(),
+        Backend::Auto => gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12]),
+        one => gpu_adapters(&[one]),
+    };
+    adapters.extend(cpu_adapters());
+    adapters
+}
+
+fn cpu_adapters() -> Vec<Adapter> {
+    let cpu = |backend, name: &str| Adapter {
+        backend,
+        index: 0,
+        name: name.into(),
+        driver: String::new(),
+        kind: AdapterKind::Cpu,
+        max_binding: 0,
+        workgroup_memory: 0,
+        max_invocations: 0,
+    };
+    let mut adapters = vec![cpu(Backend::Flex, "CPU (burn-flex)")];
+    if cfg!(feature = "ndarray") {
+        adapters.push(cpu(Backend::Ndarray, "CPU (burn-ndarray)"));
+    }
+    adapters
+}
+
+/// The adapter that a request for `backend` and device `index` means.
+///
+/// # Errors
+/// Where there is no such adapter: the error lists those that are there.
+pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&Adapter> {
+    let found = match backend {
+        Backend::Auto => adapters
+            .iter()
+            .filter(|adapter| adapter.kind.is_gpu())
+            .nth(index)
+            .or_else(|| adapters.iter().find(|adapter| adapter.backend == Backend::Flex)),
+        _ => adapters.iter().find(|one| one.backend == backend && one.index == index),
+    };
+    found.ok_or_else(|| {
+        let list: Vec<String> = adapters
+            .iter()
+            .map(|one| format!("--backend {} --device {} ({})", one.backend, one.index, one.name))
+            .collect();
+        let hint = match backend {
+            Backend::Ndarray if !cfg!(feature = "ndarray") => {
+                "; this build lacks the ndarray backend (build with --features ndarray)"
+            }
+            _ => "",
+        };
+        Error::Device(format!(
+            "backend '{backend}' has no device {index} here{hint}; there are: {}",
+            list.join(", ")
+        ))
+    })
+}
+
+/// Opens the device that a request for `backend` and `index` means.
+///
+/// # Errors
+/// Where there is no such adapter, or its driver fails.
+pub fn open(backend: Backend, index: usize) -> Result<Opened> {
+    let candidates = candidates(backend);
+    let adapter = match choose(&candidates, backend, index) {
+        Ok(adapter) => adapter.clone(),
+        // The error is to list everything that is there.
+        Err(_) => choose(&adapters(), backend, index)?.clone(),
+    };
+    let device = match adapter.backend {
+        Backend::Flex => Device::flex(),
+        #[cfg(feature = "ndarray")]
+        #[allow(deprecated)] // Kept as a second opinion on the CPU until burn drops it.
+        Backend::Ndarray => Device::ndarray(),
+        _ => open_gpu(&adapter, &candidates)?,
+    };
+    Ok(Opened { device, adapter })
+}
+
+/// Reads a tensor back. The one place where the host waits for a device.
+///
+/// # Errors
+/// Where the device fails.
+pub async fn read_async<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let failed = |error: &dyn fmt::Display| Error::Run(format!("the device failed: {error}"));
+    let data = tensor.into_data_async().await.map_err(|error| failed(&error))?;
+    data.try_into_vec::<f32>().map_err(|error| failed(&error))
+}
+
+/// [`read_async`], blocked on.
+///
+/// # Errors
+/// Where the device fails.
+pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    pollster::block_on(read_async(tensor))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn gpu_adapters(_: &[Backend]) -> Vec<Adapter> {
+    Vec::new()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn open_gpu(adapter: &Adapter, _: &[Adapter]) -> Result<Device> {
+    Err(Error::Device(format!("this build has no GPU backend for {}", adapter.name)))
+}
+
+#[cfg(feature = "wgpu")]
+use gpu::{gpu_adapters, open_gpu};
+
+#[cfg(feature = "wgpu")]
+mod gpu {
+    use std::collections::HashMap;
+    use std::sync::{Mutex, PoisonError};
+
+    use burn::tensor::wgpu::{WgpuBackend, wgpu};
+    use burn::tensor::{Device, DeviceKind};
+
+    use super::{Adapter, AdapterKind, Backend};
+    use crate::error::{Error, Result};
+
+    pub(super) fn gpu_adapters(backends: &[Backend]) -> Vec<Adapter> {
+        let apis = backends.iter().map(|backend| match backend {
+            Backend::Vulkan => wgpu::Backends::VULKAN,
+            Backend::Metal => wgpu::Backends::METAL,
+            Backend::Dx12 => wgpu::Backends::DX12,
+            Backend::Gl => wgpu::Backends::GL,
+            _ => wgpu::Backends::empty(),
+        });
+        let apis: wgpu::Backends = apis.collect();
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: apis,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        let found = pollster::block_on(instance.enumerate_adapters(apis));
+        let mut adapters: Vec<Adapter> = found.iter().filter_map(describe).collect();
+        adapters.sort_by_key(|adapter| Backend::ALL.iter().position(|one| *one == adapter.backend));
+        for place in 0..adapters.len() {
+            let backend = adapters[place].backend;
+            adapters[place].index =
+                adapters[..place].iter().filter(|one| one.backend == backend).count();
+        }
+        adapters
+    }
+
+    fn describe(adapter: &wgpu::Adapter) -> Option<Adapter> {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        let backend = match info.backend {
+            wgpu::Backend::Vulkan => Backend::Vulkan,
+            wgpu::Backend::Metal => Backend::Metal,
+            wgpu::Backend::Dx12 => Backend::Dx12,
+            wgpu::Backend::Gl => Backend::Gl,
+            _ => return None,
+        };
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => AdapterKind::DiscreteGpu,
+            wgpu::DeviceType::IntegratedGpu => AdapterKind::IntegratedGpu,
+            wgpu::DeviceType::VirtualGpu => AdapterKind::VirtualGpu,
+            wgpu::DeviceType::Cpu => AdapterKind::Cpu,
+            wgpu::DeviceType::Other => AdapterKind::Other,
+        };
+        Some(Adapter {
+            backend,
+            index: 0,
+            name: info.name,
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            kind,
+            max_binding: limits.max_storage_buffer_binding_size,
+            workgroup_memory: limits.max_compute_workgroup_storage_size,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+        })
+    }
+
+    /// A wgpu device can be initialised once in a process: those that were are kept.
+    static OPENED: Mutex<Option<HashMap<(Backend, usize), Device>>> = Mutex::new(None);
+
+    pub(super) fn open_gpu(adapter: &Adapter, adapters: &[Adapter]) -> Result<Device> {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = opened.get_or_insert_with(HashMap::new);
+        let key = (adapter.backend, adapter.index);
+        if let Some(device) = opened.get(&key) {
+            return Ok(device.clone());
+        }
+        // burn counts adapters by kind, within one graphics API.
+        let same_kind = |one: &&Adapter| one.backend == adapter.backend && one.kind == adapter.kind;
+        let place =
+            adapters.iter().filter(same_kind).position(|one| one == adapter).unwrap_or_default();
+        let kind = match adapter.kind {
+            AdapterKind::DiscreteGpu => DeviceKind::DiscreteGpu(place),
+            AdapterKind::IntegratedGpu => DeviceKind::IntegratedGpu(place),
+            AdapterKind::VirtualGpu => DeviceKind::VirtualGpu(place),
+            AdapterKind::Cpu => DeviceKind::Cpu,
+            AdapterKind::Other => DeviceKind::DefaultDevice,
+        };
+        let api = match adapter.backend {
+            Backend::Metal => WgpuBackend::Metal,
+            Backend::Dx12 => WgpuBackend::Dx12,
+            Backend::Gl => WgpuBackend::Gl,
+            _ => WgpuBackend::Vulkan,
+        };
+        let device =
+            Device::wgpu_options().device_kind(kind).graphics_api(api).init().map_err(|error| {
+                Error::Device(format!(
+                    "cannot open {} ({}): {error}",
+                    adapter.name, adapter.backend
+                ))
+            })?;
+        opened.insert(key, device.clone());
+        Ok(device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(backend: Backend, index: usize, kind: AdapterKind) -> Adapter {
+        Adapter {
+            backend,
+            index,
+            name: format!("{backend}{index}"),
+            driver: String::new(),
+            kind,
+            max_binding: 0,
+            workgroup_memory: 0,
+            max_invocations: 0,
+        }
+    }
+
+    #[test]
+    fn auto_takes_a_real_gpu_and_never_a_software_one() {
+        let software = adapter(Backend::Vulkan, 0, AdapterKind::Cpu);
+        let real = adapter(Backend::Vulkan, 1, AdapterKind::IntegratedGpu);
+        let flex = adapter(Backend::Flex, 0, AdapterKind::Cpu);
+        let here = [software.clone(), real.clone(), flex.clone()];
+        assert_eq!(choose(&here, Backend::Auto, 0).unwrap(), &real);
+        assert_eq!(choose(&here[..1], Backend::Vulkan, 0).unwrap(), &software);
+        let without = [software, flex.clone()];
+        assert_eq!(choose(&without, Backend::Auto, 0).unwrap(), &flex);
+    }
+
+    #[test]
+    fn a_missing_backend_lists_those_that_are_there() {
+        let here = [
+            adapter(Backend::Gl, 0, AdapterKind::Cpu),
+            adapter(Backend::Flex, 0, AdapterKind::Cpu),
+        ];
+        let message = choose(&here, Backend::Metal, 0).unwrap_err().to_string();
+        assert!(message.contains("'metal' has no device 0"), "{message}");
+        assert!(
+            message.contains("--backend gl --device 0") && message.contains("flex"),
+            "{message}"
+        );
+        assert!("wgpu".parse::<Backend>().unwrap_err().to_string().contains("auto, vulkan"));
+    }
+}

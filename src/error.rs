@@ -1,0 +1,79 @@
+//! One error type for the library: what went wrong, where, and what was expected.
+
+use std::path::{Path, PathBuf};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong in this crate for reasons outside it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted, as a verb ("read", "create").
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+    /// A file, a line or a message does not say what it should.
+    #[error("{place}: {message}")]
+    Input {
+        /// Where: a file, a file and line, or a field.
+        place: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// A setting is unknown or out of range.
+    #[error("setting '{key}': {message}")]
+    Setting {
+        /// The setting's name as it stands in `config.toml`.
+        key: String,
+        /// What is allowed.
+        message: String,
+    },
+    /// The requested backend or device is not there.
+    #[error("{0}")]
+    Device(String),
+    /// An environment failed in a way that its task does not explain.
+    #[error("environment: {0}")]
+    Environment(String),
+    /// A run that began could not go on.
+    #[error("{0}")]
+    Run(String),
+}
+
+impl Error {
+    /// A malformed input, named by its place.
+    pub fn input(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Input { place: place.into(), message: message.into() }
+    }
+
+    /// A malformed file.
+    pub fn file(path: &Path, message: impl Into<String>) -> Self {
+        Self::input(path.display().to_string(), message)
+    }
+
+    /// A setting with a value that is not allowed.
+    pub fn setting(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Setting { key: key.into(), message: message.into() }
+    }
+
+    /// A closure for `map_err` on file operations.
+    pub fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(std::io::Error) -> Self + 'a {
+        move |source| Self::Io { action, path: path.to_path_buf(), source }
+    }
+
+    /// The process exit code: 2 where the user's input is at fault, 1 where a run failed.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Io { .. } | Self::Input { .. } | Self::Setting { .. } | Self::Device(_) => 2,
+            Self::Environment(_) | Self::Run(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Writing files whole or not at all.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes a file under a temporary name beside it, waits until it is on the disk, and renames it: a
+/// reader sees the old content or the new one, whatever happens in between.
+///
+/// # Errors
+/// Where the file system refuses; the old content is then untouched.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+        .map_err(Error::io("write", path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(Error::io("write", path))?;
+    file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
+    sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+/// Waits until a folder's entries are on the disk, so that a rename in it outlives a power cut.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    // Only Unix lets a folder be opened as a file; elsewhere the rename is as durable as it gets.
+    if cfg!(unix) {
+        let opened = File::open(folder).map_err(Error::io("open", folder))?;
+        opened.sync_all().map_err(Error::io("sync", folder))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_replaced_and_nothing_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let message = write_whole(&folder.path().join("no/such/f"), b"x").unwrap_err().to_string();
+        assert!(message.contains("cannot write"), "{message}");
+    }
+}

@@ -1,0 +1,5 @@
+//! The `proxmo` command.
+
+fn main() -> std::process::ExitCode {
+    proxmo::cli::main()
+}
