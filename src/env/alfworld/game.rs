@@ -1,0 +1,119 @@
+//! One game: a world, a goal, a task line and a grammar.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Deserialize;
+
+use super::goal::Goal;
+use super::grammar::Grammar;
+use super::pddl::{self, Problem, domain};
+use super::world::World;
+use crate::error::{Error, Result};
+
+/// A game as it is played.
+#[derive(Debug)]
+pub(crate) struct Game {
+    /// `<split>/<task>/<trial>`.
+    pub(crate) name: String,
+    pub(crate) world: World,
+    pub(crate) goal: Goal,
+    /// The task line, as the grammar has it.
+    pub(crate) task: Box<str>,
+    pub(crate) grammar: Arc<Grammar>,
+    pub(crate) walkthrough: Vec<String>,
+}
+
+impl Game {
+    /// The task line without the words that introduce it.
+    pub(crate) fn goal_text(&self) -> &str {
+        self.task.split_once(": ").map_or(&*self.task, |(_, goal)| goal)
+    }
+}
+
+/// A game's file.
+#[derive(Deserialize)]
+struct File {
+    pddl_domain: String,
+    grammar: String,
+    pddl_problem: String,
+    #[serde(default = "yes")]
+    solvable: bool,
+    #[serde(default)]
+    walkthrough: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Reads games. Nearly all files carry the same domain and the same grammar: each is checked or
+/// compiled once and then only compared.
+#[derive(Default)]
+pub(crate) struct Reader {
+    shared: Mutex<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    domain: Option<Arc<str>>,
+    grammars: Vec<Arc<Grammar>>,
+}
+
+impl Reader {
+    /// Reads the game in `bytes`, the contents of the file `place`. A game that its file calls
+    /// unsolvable gives `None`.
+    ///
+    /// # Errors
+    /// Fails where the file is not a game of the known domain.
+    pub(crate) fn read(&self, name: String, place: &str, bytes: &[u8]) -> Result<Option<Game>> {
+        self.game(name, bytes).map_err(|error| match error {
+            Error::Input { place: inner, message } if inner.is_empty() => {
+                Error::input(place, message)
+            }
+            Error::Input { place: inner, message } => {
+                Error::input(format!("{place}: {inner}"), message)
+            }
+            other => other,
+        })
+    }
+
+    fn game(&self, name: String, bytes: &[u8]) -> Result<Option<Game>> {
+        let file: File = serde_json::from_slice(bytes)
+            .map_err(|error| Error::input("", format!("not a game: {error}")))?;
+        if !file.solvable {
+            return Ok(None);
+        }
+        self.check_domain(file.pddl_domain)?;
+        let (grammar, task) = self.grammar(&file.grammar)?;
+        let Problem { world, goal } = pddl::parse(&file.pddl_problem.to_ascii_lowercase())?;
+        let task = task.into();
+        Ok(Some(Game { name, world, goal, task, grammar, walkthrough: file.walkthrough }))
+    }
+
+    fn check_domain(&self, domain: String) -> Result<()> {
+        let known = self.lock().domain.clone();
+        if known.is_none_or(|known| *known != *domain) {
+            domain::check(&domain)?;
+            self.lock().domain = Some(domain.into());
+        }
+        Ok(())
+    }
+
+    /// The compiled grammar of a text, and its task line.
+    fn grammar(&self, text: &str) -> Result<(Arc<Grammar>, String)> {
+        let known = self.lock().grammars.clone();
+        let known = known.into_iter().find_map(|grammar| Some((grammar.task_of(text)?, grammar)));
+        if let Some((task, grammar)) = known {
+            return Ok((grammar, task));
+        }
+        let (grammar, task) = Grammar::compile(text)?;
+        let grammar = Arc::new(grammar);
+        self.lock().grammars.push(grammar.clone());
+        Ok((grammar, task))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        // Nothing that holds the lock can panic half-way through a change.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,8 @@
+//! Reading the games' planning problems (PDDL).
+
+pub(crate) mod domain;
+pub(crate) mod names;
+pub(crate) mod problem;
+pub(crate) mod tokens;
+
+pub(crate) use problem::{Problem, parse};

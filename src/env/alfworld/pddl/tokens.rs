@@ -1,0 +1,87 @@
+//! The words and brackets of a PDDL text.
+
+use crate::error::{Error, Result};
+
+/// Goes through a PDDL text word by word. Comments, from `;` to the end of the line, are skipped.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens<'a> {
+    text: &'a str,
+    position: usize,
+}
+
+impl<'a> Tokens<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, position: 0 }
+    }
+
+    /// An error at the word that was read last.
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        let read = self.text.as_bytes().get(..self.position).unwrap_or_default();
+        let line = read.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        Error::input(format!("pddl_problem, line {line}"), message)
+    }
+
+    /// The next word or bracket, or `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.position)? {
+                b';' => {
+                    let rest = &bytes[self.position..];
+                    self.position += rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
+                }
+                byte if byte.is_ascii_whitespace() => self.position += 1,
+                b'(' | b')' => {
+                    self.position += 1;
+                    return self.text.get(self.position - 1..self.position);
+                }
+                _ => {
+                    let start = self.position;
+                    let is_end = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'(' | b')' | b';');
+                    let rest = &bytes[start..];
+                    self.position += rest.iter().position(is_end).unwrap_or(rest.len());
+                    return self.text.get(start..self.position);
+                }
+            }
+        }
+    }
+
+    /// The next word; the end of the text is an error.
+    pub(crate) fn word(&mut self) -> Result<&'a str> {
+        self.next().ok_or_else(|| self.error("the text ends too early"))
+    }
+
+    /// Reads one word that must be `expected`.
+    pub(crate) fn expect(&mut self, expected: &str) -> Result<()> {
+        match self.word()? {
+            found if found == expected => Ok(()),
+            found => Err(self.error(format!("expected '{expected}', found '{found}'"))),
+        }
+    }
+
+    /// Skips what is left of a bracket that has been opened.
+    pub(crate) fn skip(&mut self) -> Result<()> {
+        let mut depth = 1;
+        while depth > 0 {
+            match self.word()? {
+                "(" => depth += 1,
+                ")" => depth -= 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_brackets_and_comments() {
+        let mut tokens = Tokens::new("(a ;; no (\n b)c");
+        let words: Vec<&str> = std::iter::from_fn(|| tokens.next()).collect();
+        assert_eq!(words, ["(", "a", "b", ")", "c"]);
+        assert!(tokens.word().unwrap_err().to_string().contains("line 2"));
+    }
+}

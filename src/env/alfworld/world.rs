@@ -1,0 +1,262 @@
+//! The typed world of one game: what is there and what never changes.
+
+use super::action::{Action, Verb};
+use super::names::Names;
+use super::relation::Relation;
+use super::state::{State, mark};
+
+/// The number that stands for "none": no location, nothing in hand, no kind.
+pub(crate) const NONE: u8 = u8::MAX;
+
+/// How many entities of one sort a world may have.
+pub(crate) const MOST: usize = NONE as usize;
+
+/// What can be done with an object, as bits.
+pub(crate) mod ability {
+    pub(crate) const PICK_UP: u8 = 1;
+    pub(crate) const CLEAN: u8 = 2;
+    pub(crate) const HEAT: u8 = 4;
+    pub(crate) const COOL: u8 = 8;
+    pub(crate) const TOGGLE: u8 = 16;
+    pub(crate) const SLICE: u8 = 32;
+    /// Other objects can be inside it.
+    pub(crate) const CONTAIN: u8 = 64;
+    /// It slices others.
+    pub(crate) const CUT: u8 = 128;
+}
+
+/// What a receptacle does besides holding objects, as bits.
+pub(crate) mod device {
+    pub(crate) const SINK: u8 = 1;
+    pub(crate) const MICROWAVE: u8 = 2;
+    pub(crate) const FRIDGE: u8 = 4;
+    pub(crate) const OPENABLE: u8 = 8;
+}
+
+/// A receptacle's constant facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receptacle {
+    /// Its kind, as a number of [`World::receptacle_kinds`], or [`NONE`].
+    pub(crate) kind: u8,
+    /// Where it stands, or [`NONE`].
+    pub(crate) location: u8,
+    /// Bits of [`device`].
+    pub(crate) device: u8,
+}
+
+/// An object's constant facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Object {
+    /// Its kind, as a number of [`World::object_kinds`], or [`NONE`].
+    pub(crate) kind: u8,
+    /// Bits of [`ability`].
+    pub(crate) ability: u8,
+}
+
+/// Everything about a game's world that does not change, and the state that it starts from.
+///
+/// Receptacles and objects are numbered in the order of their ids in the problem, which is the order
+/// in which texts list them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct World {
+    pub(crate) receptacles: Box<[Receptacle]>,
+    pub(crate) objects: Box<[Object]>,
+    pub(crate) locations: u8,
+    pub(crate) receptacle_names: Names,
+    pub(crate) object_names: Names,
+    pub(crate) receptacle_kinds: Names,
+    pub(crate) object_kinds: Names,
+    /// Which kind of receptacle (first) takes which kind of object (second).
+    pub(crate) fits: Relation,
+    /// Which objects (second) are inside which object (first).
+    pub(crate) nested: Relation,
+    /// Which receptacles (second) stand at which location (first).
+    pub(crate) standing: Relation,
+    /// Receptacles sorted by name.
+    by_name: Box<[u8]>,
+    /// The rank of each receptacle's name, then of each object's, among all of them.
+    ranks: Box<[u16]>,
+    pub(crate) start: State,
+}
+
+/// The parts that a [`World`] is made from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    pub(crate) receptacles: Vec<Receptacle>,
+    pub(crate) objects: Vec<Object>,
+    pub(crate) locations: u8,
+    pub(crate) receptacle_names: Vec<String>,
+    pub(crate) object_names: Vec<String>,
+    pub(crate) receptacle_kinds: Names,
+    pub(crate) object_kinds: Names,
+    pub(crate) fits: Relation,
+    pub(crate) nested: Relation,
+    pub(crate) start: State,
+}
+
+impl World {
+    /// Puts a world together. The lists of names are as long as those of the entities.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let count = parts.receptacles.len();
+        let names: Vec<&String> = parts.receptacle_names.iter().chain(&parts.object_names).collect();
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by_key(|&entity| names[entity]);
+        let mut ranks = vec![0; names.len()];
+        for (rank, &entity) in order.iter().enumerate() {
+            ranks[entity] = rank as u16;
+        }
+        let mut standing = Relation::default();
+        for (id, receptacle) in parts.receptacles.iter().enumerate() {
+            standing.insert(receptacle.location, id as u8);
+        }
+        Self {
+            standing,
+            by_name: order.iter().filter(|&&entity| entity < count).map(|&id| id as u8).collect(),
+            ranks: ranks.into(),
+            receptacles: parts.receptacles.into(),
+            objects: parts.objects.into(),
+            locations: parts.locations,
+            receptacle_names: parts.receptacle_names.iter().collect(),
+            object_names: parts.object_names.iter().collect(),
+            receptacle_kinds: parts.receptacle_kinds,
+            object_kinds: parts.object_kinds,
+            fits: parts.fits,
+            nested: parts.nested,
+            start: parts.start,
+        }
+    }
+
+    /// A number that sorts receptacles as their names do.
+    pub(crate) fn receptacle_rank(&self, receptacle: u8) -> u16 {
+        self.ranks[receptacle as usize]
+    }
+
+    /// A number that sorts objects as their names do, among themselves and among receptacles.
+    pub(crate) fn object_rank(&self, object: u8) -> u16 {
+        self.ranks[self.receptacles.len() + object as usize]
+    }
+
+    /// Whether what is in a receptacle can be reached.
+    pub(crate) fn is_accessible(&self, state: &State, receptacle: u8) -> bool {
+        !self.is(receptacle, device::OPENABLE) || state.is_open(receptacle)
+    }
+
+    /// Whether a receptacle is one of the devices.
+    pub(crate) fn is(&self, receptacle: u8, device: u8) -> bool {
+        self.receptacles[receptacle as usize].device & device != 0
+    }
+
+    /// Whether one of the abilities is an object's.
+    pub(crate) fn can(&self, object: u8, ability: u8) -> bool {
+        self.objects[object as usize].ability & ability != 0
+    }
+
+    /// The receptacles at the agent's place.
+    fn here<'a>(&'a self, state: &State) -> impl Iterator<Item = u8> + 'a {
+        let location = state.location;
+        self.standing.of(location).filter(move |_| location != NONE)
+    }
+
+    /// Appends all actions of one kind that are possible in `state`.
+    pub(crate) fn possible(&self, state: &State, verb: Verb, out: &mut Vec<Action>) {
+        match verb {
+            Verb::Look | Verb::Inventory | Verb::Help => out.push(Action::new(verb, 0, 0)),
+            Verb::ExamineReceptacle => {
+                out.extend(self.here(state).map(|receptacle| Action::new(verb, receptacle, 0)));
+            }
+            Verb::ExamineObject => out.extend(state.held().map(|held| Action::new(verb, held, 0))),
+            Verb::GoTo => out.extend(
+                self.by_name
+                    .iter()
+                    .filter(|&&receptacle| {
+                        let there = self.receptacles[receptacle as usize].location;
+                        there != state.location && there != NONE
+                    })
+                    .map(|&receptacle| Action::new(verb, receptacle, 0)),
+            ),
+            Verb::Open | Verb::Close => out.extend(
+                self.here(state)
+                    .filter(|&receptacle| self.is(receptacle, device::OPENABLE))
+                    .filter(|&receptacle| state.is_open(receptacle) == (verb == Verb::Close))
+                    .map(|receptacle| Action::new(verb, receptacle, 0)),
+            ),
+            Verb::Take => self.possible_takes(state, out),
+            Verb::Use => self.possible_uses(state, out),
+            Verb::Move => self.possible_moves(state, out),
+            Verb::Heat => self.possible_treatments(state, verb, out),
+            Verb::Clean => self.possible_treatments(state, verb, out),
+            Verb::Cool => self.possible_treatments(state, verb, out),
+            Verb::Slice => self.possible_slices(state, out),
+        }
+    }
+
+    fn possible_takes(&self, state: &State, out: &mut Vec<Action>) {
+        if state.held().is_some() {
+            return;
+        }
+        for receptacle in self.here(state).filter(|&id| self.is_accessible(state, id)) {
+            let inside = state.inside.of(receptacle);
+            let takeable = inside.filter(|&object| self.can(object, ability::PICK_UP));
+            out.extend(takeable.map(|object| Action::new(Verb::Take, object, receptacle)));
+        }
+    }
+
+    /// Switches can be used through a closed door: the domain does not ask for an open one.
+    fn possible_uses(&self, state: &State, out: &mut Vec<Action>) {
+        let before = out.len();
+        for receptacle in self.here(state) {
+            for object in state.inside.of(receptacle) {
+                let known = out[before..].iter().any(|action| action.first == object);
+                if self.can(object, ability::TOGGLE) && !known {
+                    out.push(Action::new(Verb::Use, object, receptacle));
+                }
+            }
+        }
+    }
+
+    fn possible_moves(&self, state: &State, out: &mut Vec<Action>) {
+        let Some(held) = state.held() else { return };
+        let kind = self.objects[held as usize].kind;
+        let takers = self
+            .here(state)
+            .filter(|&id| self.is_accessible(state, id))
+            .filter(|&id| kind != NONE && self.fits.contains(self.receptacles[id as usize].kind, kind));
+        out.extend(takers.map(|receptacle| Action::new(Verb::Move, held, receptacle)));
+    }
+
+    fn possible_treatments(&self, state: &State, verb: Verb, out: &mut Vec<Action>) {
+        let (ability, device) = match verb {
+            Verb::Heat => (ability::HEAT, device::MICROWAVE),
+            Verb::Clean => (ability::CLEAN, device::SINK),
+            _ => (ability::COOL, device::FRIDGE),
+        };
+        let Some(held) = state.held().filter(|&held| self.can(held, ability)) else { return };
+        let devices = self.here(state).filter(|&receptacle| self.is(receptacle, device));
+        out.extend(devices.map(|receptacle| Action::new(verb, held, receptacle)));
+    }
+
+    fn possible_slices(&self, state: &State, out: &mut Vec<Action>) {
+        let Some(knife) = state.held().filter(|&held| self.can(held, ability::CUT)) else { return };
+        let food = state.at.of(state.location).filter(|&object| self.can(object, ability::SLICE));
+        out.extend(food.map(|object| Action::new(Verb::Slice, object, knife)));
+    }
+
+    /// The state after a possible action.
+    pub(crate) fn apply(&self, state: &mut State, action: Action) {
+        let Action { verb, first, second } = action;
+        match verb {
+            Verb::Look | Verb::Inventory | Verb::Help => {}
+            Verb::ExamineReceptacle | Verb::ExamineObject => {}
+            Verb::GoTo => state.location = self.receptacles[first as usize].location,
+            Verb::Open => state.set_open(first, true),
+            Verb::Close => state.set_open(first, false),
+            Verb::Take => state.take(first, second),
+            Verb::Move => state.put(first, second),
+            Verb::Use => state.set(first, mark::TOGGLED),
+            Verb::Heat => state.replace(first, mark::HOT, mark::COOL),
+            Verb::Clean => state.set(first, mark::CLEAN),
+            Verb::Cool => state.replace(first, mark::COOL, mark::HOT),
+            Verb::Slice => state.set(first, mark::SLICED),
+        }
+    }
+}

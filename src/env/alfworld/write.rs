@@ -1,0 +1,231 @@
+//! Writing tasks as game files, in the layout of the published ones.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::action::Verb;
+use super::game::{Game, Reader};
+use super::names::Names;
+use super::source::{self, Source};
+use super::state::mark;
+use super::world::{NONE, World, ability, device};
+use super::{AlfWorld, AlfWorldConfig};
+use crate::env::{Environment, Session};
+use crate::error::{Error, Result};
+
+/// Types that the domain's actions name: every problem must declare them.
+const NAMED_BY_DOMAIN: [&str; 6] = [
+    "sinktype",
+    "sinkbasintype",
+    "microwavetype",
+    "fridgetype",
+    "knifetype",
+    "butterknifetype",
+];
+
+/// Writes the tasks of `tasks` as `<split>/<task>/<trial>/game.tw-pddl` below `out`, with the domain,
+/// the grammar and the ways of naming a task of the published games in `like`. Returns how many
+/// files were written.
+///
+/// # Errors
+/// Fails where there are no games in `like`, or where files cannot be written.
+pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
+    let models = AlfWorld::load(like, None, AlfWorldConfig::default())?;
+    let domain = domain_of(like)?;
+    for task in 0..tasks.tasks() {
+        let game = tasks.game(task)?;
+        let (line, grammar) = task_line(game, &models)?;
+        let file = json!({
+            "pddl_domain": domain,
+            "grammar": grammar.grammar.source(&line),
+            "pddl_problem": problem(game),
+            "solvable": true,
+            "walkthrough": walkthrough(tasks, task, grammar)?,
+        });
+        source::write(&out.join(&game.name), file.to_string().as_bytes())?;
+    }
+    Ok(tasks.tasks())
+}
+
+/// The domain of the first game in `like`.
+fn domain_of(like: &Path) -> Result<String> {
+    let mut domain = None;
+    let reader = Reader::default();
+    let mut take = |place: &str, bytes: &[u8]| -> Result<()> {
+        if domain.is_none() {
+            domain = Some(reader.domain(place, bytes)?);
+        }
+        Ok(())
+    };
+    match Source::find(like)? {
+        Source::Files(files) => {
+            if let Some((_, path)) = files.first() {
+                take(&path.display().to_string(), &source::read(path)?)?;
+            }
+        }
+        Source::Archive(archive) => {
+            source::unpack(&archive, &mut |name, bytes| take(&name, &bytes))?;
+        }
+    }
+    domain.ok_or_else(|| Error::file(like, "there are no games in it"))
+}
+
+/// The task line of `game` in the words of a published game of the same kind, and that game.
+fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)> {
+    let kind = game.goal.kind();
+    let words = |game: &Game| -> Vec<String> {
+        let (object, receptacle) = game.goal.kinds(&game.world);
+        let bare = |kind: &str| kind.strip_suffix("type").unwrap_or(kind).to_string();
+        [object, receptacle].into_iter().flatten().map(bare).collect()
+    };
+    let wanted = words(game);
+    let model = models.all().find(|model| {
+        let words = words(model);
+        let is_word = |word: &String| model.task.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
+        model.goal.kind() == kind && words.len() == wanted.len() && words.iter().all(is_word)
+    });
+    let Some(model) = model else {
+        let message = format!("there is no game of the kind {kind:?} to take the task line from");
+        return Err(Error::input(models.task_name(0), message));
+    };
+    let words = words(model);
+    let line: String = model
+        .task
+        .split_inclusive(|c: char| !c.is_alphanumeric())
+        .map(|piece| {
+            let word = piece.trim_end_matches(|c: char| !c.is_alphanumeric());
+            match words.iter().position(|known| known == word) {
+                Some(index) => format!("{}{}", wanted[index], &piece[word.len()..]),
+                None => piece.to_string(),
+            }
+        })
+        .collect();
+    Ok((line, model))
+}
+
+/// The walkthrough in the commands of another game's grammar.
+fn walkthrough(tasks: &AlfWorld, task: usize, model: &Game) -> Result<Vec<String>> {
+    let mut session = tasks.session(task)?;
+    let mut commands = Vec::new();
+    for command in tasks.walkthrough(task) {
+        let action = session.find(command).ok_or_else(|| {
+            let place = format!("{}: walkthrough", tasks.task_name(task));
+            Error::input(place, format!("'{command}' is not possible"))
+        })?;
+        commands.push(model.grammar.command(&tasks.game(task)?.world, action));
+        session.step(command)?;
+    }
+    Ok(commands)
+}
+
+/// The ids that give entities their names when a problem is read.
+fn ids(names: &Names) -> Vec<String> {
+    let id = |name: &str| {
+        let Some((base, number)) = name.rsplit_once(' ') else { return name.to_string() };
+        // Ids are numbered backwards, and those with a basin name it at their end.
+        let Ok(number) = number.parse::<u32>() else { return base.to_string() };
+        let place = 9999u32.saturating_sub(number);
+        let place = format!("_bar__plus_{:02}_dot_{:02}", place / 100, place % 100);
+        match base.strip_suffix("basin").filter(|short| !short.is_empty()) {
+            Some(short) => format!("{short}{place}_bar_{base}"),
+            None => format!("{base}{place}"),
+        }
+    };
+    names.iter().map(id).collect()
+}
+
+/// A game's problem, in the notation of the published ones.
+fn problem(game: &Game) -> String {
+    let world = &game.world;
+    let (receptacles, objects) = (ids(&world.receptacle_names), ids(&world.object_names));
+    let mut text = String::from("(define (problem generated)\n(:domain alfred)\n(:objects\nagent1 - agent\n");
+    let mut declare = |ids: &mut dyn Iterator<Item = &str>, sort: &str| {
+        for id in ids {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{id} - {sort}");
+        }
+    };
+    declare(&mut world.object_kinds.iter(), "otype");
+    declare(&mut world.receptacle_kinds.iter(), "rtype");
+    let known = |kind: &&str| {
+        world.object_kinds.position(kind).is_none() && world.receptacle_kinds.position(kind).is_none()
+    };
+    declare(&mut NAMED_BY_DOMAIN.into_iter().filter(known), "rtype");
+    declare(&mut objects.iter().map(String::as_str), "object");
+    declare(&mut receptacles.iter().map(String::as_str), "receptacle");
+    let locations: Vec<String> = (0..world.locations).map(|id| format!("loc_bar_{id}")).collect();
+    declare(&mut locations.iter().map(String::as_str), "location");
+    text.push_str(")\n(:init\n");
+    for fact in facts(world, &receptacles, &objects) {
+        let _ = writeln!(text, "({fact})");
+    }
+    let _ = writeln!(text, ")\n(:goal {}))", game.goal.formula(world));
+    text
+}
+
+fn facts(world: &World, receptacles: &[String], objects: &[String]) -> Vec<String> {
+    let state = &world.start;
+    let mut facts = Vec::new();
+    if state.location != NONE {
+        facts.push(format!("atlocation agent1 loc_bar_{}", state.location));
+    }
+    for (first, second) in world.fits.pairs() {
+        let (receptacle, object) = (world.receptacle_kinds.get(first), world.object_kinds.get(second));
+        facts.push(format!("cancontain {receptacle} {object}"));
+    }
+    for (number, (receptacle, id)) in world.receptacles.iter().zip(receptacles).enumerate() {
+        if receptacle.kind != NONE {
+            let kind = world.receptacle_kinds.get(receptacle.kind);
+            facts.push(format!("receptacletype {id} {kind}"));
+        }
+        if receptacle.location != NONE {
+            facts.push(format!("receptacleatlocation {id} loc_bar_{}", receptacle.location));
+        }
+        if receptacle.device & device::OPENABLE != 0 {
+            facts.push(format!("openable {id}"));
+        }
+        if state.is_open(number as u8) {
+            facts.push(format!("opened {id}"));
+        }
+    }
+    for (number, (object, id)) in world.objects.iter().zip(objects).enumerate() {
+        if object.kind != NONE {
+            facts.push(format!("objecttype {id} {}", world.object_kinds.get(object.kind)));
+        }
+        for (bit, name) in ABILITIES {
+            facts.extend((object.ability & bit != 0).then(|| format!("{name} {id}")));
+        }
+        for (bit, name) in MARKS {
+            facts.extend(state.bears(number as u8, bit).then(|| format!("{name} {id}")));
+        }
+    }
+    let object = |id: u8| objects.get(id as usize).map_or("", String::as_str);
+    let receptacle = |id: u8| receptacles.get(id as usize).map_or("", String::as_str);
+    let inside = state.inside.pairs();
+    facts.extend(inside.map(|(at, id)| format!("inreceptacle {} {}", object(id), receptacle(at))));
+    let nested = world.nested.pairs();
+    facts.extend(nested.map(|(at, id)| format!("inreceptacleobject {} {}", object(id), object(at))));
+    let at = state.at.pairs();
+    facts.extend(at.map(|(at, id)| format!("objectatlocation {} loc_bar_{at}", object(id))));
+    facts
+}
+
+const ABILITIES: [(u8, &str); 7] = [
+    (ability::PICK_UP, "pickupable"),
+    (ability::CLEAN, "cleanable"),
+    (ability::HEAT, "heatable"),
+    (ability::COOL, "coolable"),
+    (ability::TOGGLE, "toggleable"),
+    (ability::SLICE, "sliceable"),
+    (ability::CONTAIN, "isreceptacleobject"),
+];
+
+const MARKS: [(u8, &str); 5] = [
+    (mark::CLEAN, "isclean"),
+    (mark::HOT, "ishot"),
+    (mark::COOL, "iscool"),
+    (mark::SLICED, "issliced"),
+    (mark::TOGGLED, "istoggled"),
+];

@@ -1,0 +1,152 @@
+//! Which environment is played, and opening it by name.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Environment;
+use super::alfworld::{AlfWorld, AlfWorldConfig, GeneratorConfig, generate};
+use crate::error::{Error, Result};
+
+/// The environments that can be opened by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EnvName {
+    /// Household tasks that this crate generates, in ALFWorld's manner and in words of its own.
+    #[default]
+    Household,
+    /// The ALFWorld benchmark's own games.
+    AlfWorld,
+}
+
+impl EnvName {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Household, Self::AlfWorld];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Household => "household",
+            Self::AlfWorld => "alfworld",
+        }
+    }
+}
+
+/// What is played.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnvConfig {
+    /// Which environment.
+    pub name: EnvName,
+    /// ALFWorld: the folder of the games, or the archive that holds it.
+    pub games: PathBuf,
+    /// The split to train on: `train`.
+    pub split: String,
+    /// After how many steps an episode is cut off.
+    pub max_steps: usize,
+    /// Reward of the step that reaches the goal.
+    pub success_reward: f32,
+    /// Reward of every other step.
+    pub step_reward: f32,
+    /// Household: how many tasks there are to train on.
+    pub tasks: usize,
+    /// Household: how many tasks are held out.
+    pub held_out: usize,
+    /// Household: the seed that tasks are generated from.
+    pub task_seed: u64,
+    /// Household: what tasks are like.
+    pub household: GeneratorConfig,
+}
+
+impl Default for EnvConfig {
+    fn default() -> Self {
+        Self {
+            name: EnvName::Household,
+            games: PathBuf::new(),
+            split: "train".into(),
+            max_steps: 50,
+            success_reward: 1.0,
+            step_reward: 0.0,
+            tasks: 1000,
+            held_out: 200,
+            task_seed: 1,
+            household: GeneratorConfig::default(),
+        }
+    }
+}
+
+/// The household environment's splits: to train on, and held out.
+const HOUSEHOLD_SPLITS: [&str; 2] = ["train", "valid"];
+
+impl EnvConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range and what is allowed.
+    pub fn validate(&self) -> Result<()> {
+        let range = |key: &str, found: &dyn std::fmt::Display, fine: bool, allowed: &str| {
+            let message = format!("{found} is out of range, expected {allowed}");
+            if fine { Ok(()) } else { Err(Error::setting(key, message)) }
+        };
+        let (steps, tasks, held_out) = (self.max_steps, self.tasks, self.held_out);
+        range("env.max_steps", &steps, (1..=100_000).contains(&steps), "1 to 100000")?;
+        range("env.tasks", &tasks, (1..=1_000_000).contains(&tasks), "1 to 1000000")?;
+        range("env.held_out", &held_out, (1..=1_000_000).contains(&held_out), "1 to 1000000")?;
+        let seed = self.task_seed;
+        range("env.task_seed", &seed, seed < i64::MAX as u64, "0 to 2^63 - 2")?;
+        for (key, reward) in
+            [("env.success_reward", self.success_reward), ("env.step_reward", self.step_reward)]
+        {
+            range(key, &reward, reward.abs() <= 1e6, "-1e6 to 1e6")?;
+        }
+        if self.name == EnvName::AlfWorld && self.games.as_os_str().is_empty() {
+            let message = "is not set; name the folder json_2.1.1 that alfworld-download makes \
+                           (--games DIR)";
+            return Err(Error::setting("env.games", message));
+        }
+        self.household.validate()
+    }
+
+    /// The split that is held out unless another is named.
+    pub fn held_out_split(&self) -> &'static str {
+        match self.name {
+            EnvName::Household => HOUSEHOLD_SPLITS[1],
+            EnvName::AlfWorld => "valid_seen",
+        }
+    }
+
+    /// Opens a split of the environment. `progress` is told (done, total) while games are loaded.
+    ///
+    /// # Errors
+    /// Where games are absent or malformed, or there is no such split.
+    pub fn open(&self, split: &str) -> Result<Box<dyn Environment>> {
+        Ok(Box::new(self.open_alfworld(split)?))
+    }
+
+    /// [`EnvConfig::open`] with the concrete type, which knows walkthroughs.
+    ///
+    /// # Errors
+    /// As [`EnvConfig::open`].
+    pub fn open_alfworld(&self, split: &str) -> Result<AlfWorld> {
+        let config = AlfWorldConfig {
+            max_steps: self.max_steps,
+            success_reward: self.success_reward,
+            step_reward: self.step_reward,
+        };
+        match self.name {
+            EnvName::AlfWorld => AlfWorld::load(Path::new(&self.games), Some(split), config),
+            EnvName::Household => {
+                let (seed, count) = match HOUSEHOLD_SPLITS.iter().position(|name| *name == split) {
+                    Some(0) => (self.task_seed, self.tasks),
+                    Some(_) => (self.task_seed + 1, self.held_out),
+                    None => {
+                        let expected = HOUSEHOLD_SPLITS.join("' or '");
+                        let message = format!("'{split}' is unknown, expected '{expected}'");
+                        return Err(Error::setting("split", message));
+                    }
+                };
+                Ok(generate(&self.household, seed, count)?.with_config(config))
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A list of short texts in one allocation.
+
+/// Texts laid end to end in one buffer: made for lists that are rebuilt every step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    buffer: String,
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many texts there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Removes all texts and keeps the memory.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.ends.clear();
+    }
+
+    /// Appends a text.
+    pub fn push(&mut self, text: &str) {
+        self.buffer.push_str(text);
+        self.finish();
+    }
+
+    /// The buffer, to write the next text into; [`Texts::finish`] ends it.
+    pub fn buffer(&mut self) -> &mut String {
+        &mut self.buffer
+    }
+
+    /// Ends the text that was written into [`Texts::buffer`].
+    pub fn finish(&mut self) {
+        self.ends.push(u32::try_from(self.buffer.len()).unwrap_or(u32::MAX));
+    }
+
+    /// The text at `index`, or `None` past the end.
+    pub fn get(&self, index: usize) -> Option<&str> {
+        let end = *self.ends.get(index)? as usize;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        self.buffer.get(start..end)
+    }
+
+    /// All texts in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
+    /// The index of the first text that equals `text`.
+    pub fn position(&self, text: &str) -> Option<usize> {
+        self.iter().position(|candidate| candidate == text)
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Texts {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(texts: I) -> Self {
+        let mut list = Self::new();
+        texts.into_iter().for_each(|text| list.push(text));
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_come_back_as_they_went_in() {
+        let mut list: Texts = ["look", "", "go to shelf 1"].into_iter().collect();
+        list.buffer().push_str("op");
+        list.buffer().push_str("en");
+        list.finish();
+        assert_eq!(list.iter().collect::<Vec<_>>(), ["look", "", "go to shelf 1", "open"]);
+        assert_eq!(list.position("go to shelf 1"), Some(2));
+        assert_eq!(list.get(4), None);
+        list.clear();
+        assert!(list.is_empty() && list.position("look").is_none());
+    }
+}
