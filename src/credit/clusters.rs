@@ -1,0 +1,111 @@
+//! Step baselines by hard clusters: rows of a cluster are compared with its mean.
+
+use super::config::Normalize;
+use super::part::StepPart;
+
+/// Added to every standard deviation that something is divided by, as the published codes do.
+pub const EPSILON: f64 = 1e-6;
+
+/// Count, mean and summed squared deviation of the values that bear one label.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Moments {
+    /// How many there are.
+    pub count: f64,
+    /// Their mean, 0 without any.
+    pub mean: f64,
+    /// The sum of their squared distances from the mean.
+    pub spread: f64,
+}
+
+impl Moments {
+    /// The moments of `values` by label; labels are below `labels`.
+    pub fn by_label(values: &[f64], label_of: &[u32], labels: usize) -> Vec<Self> {
+        let mut moments = vec![Self::default(); labels];
+        for (&value, &label) in values.iter().zip(label_of) {
+            moments[label as usize].count += 1.0;
+            moments[label as usize].mean += value;
+        }
+        for cluster in &mut moments {
+            cluster.mean /= cluster.count.max(1.0);
+        }
+        for (&value, &label) in values.iter().zip(label_of) {
+            let cluster = &mut moments[label as usize];
+            cluster.spread += (value - cluster.mean).powi(2);
+        }
+        moments
+    }
+
+    /// The unbiased standard deviation; 0 for fewer than two values.
+    pub fn deviation(&self) -> f64 {
+        (self.spread / (self.count - 1.0).max(1.0)).sqrt()
+    }
+
+    /// What a centred value is divided by.
+    pub fn scale(&self, normalize: Normalize) -> f64 {
+        match normalize {
+            Normalize::MeanStd => self.deviation() + EPSILON,
+            Normalize::Mean | Normalize::Auto => 1.0,
+        }
+    }
+}
+
+/// Each value minus the mean of those with its label, over their unbiased deviation + 1e-6 where
+/// asked for. A value that is alone becomes 0.
+pub fn centred(values: &[f64], label_of: &[u32], labels: usize, normalize: Normalize) -> Vec<f64> {
+    let clusters = Moments::by_label(values, label_of, labels);
+    let centre = |(&value, &label): (&f64, &u32)| {
+        let cluster = &clusters[label as usize];
+        (value - cluster.mean) / cluster.scale(normalize)
+    };
+    values.iter().zip(label_of).map(centre).collect()
+}
+
+/// Each row's return minus the mean of its cluster, over the unbiased deviation + 1e-6 where asked
+/// for. A row that is alone in its cluster gets 0: there is nothing to compare it with.
+pub fn step_part(
+    returns: &[f32],
+    label_of: &[u32],
+    labels: usize,
+    normalize: Normalize,
+) -> StepPart {
+    let values: Vec<f64> = returns.iter().map(|&value| f64::from(value)).collect();
+    let clusters = Moments::by_label(&values, label_of, labels);
+    let mut part = StepPart {
+        advantages: centred(&values, label_of, labels, normalize),
+        ..StepPart::default()
+    };
+    for (&value, &label) in values.iter().zip(label_of) {
+        let cluster = &clusters[label as usize];
+        part.baselines.push(cluster.mean);
+        part.neighbours.push(cluster.count);
+        if cluster.count > 1.0 {
+            // Without the row itself its distance from the mean grows by n / (n − 1).
+            let error = (value - cluster.mean) * cluster.count / (cluster.count - 1.0);
+            part.held_out.push(error * error);
+        }
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_compared_within_their_cluster() {
+        let part = step_part(&[1.0, 3.0, 7.0, 5.0], &[0, 0, 2, 0], 3, Normalize::Mean);
+        assert_eq!(part.advantages, [-2.0, 0.0, 0.0, 2.0]);
+        assert_eq!(part.baselines, [3.0, 3.0, 7.0, 3.0]);
+        assert_eq!(part.neighbours, [3.0, 3.0, 1.0, 3.0]);
+        assert_eq!(part.held_out, [9.0, 0.0, 9.0]);
+        let scaled = step_part(&[1.0, 3.0, 7.0, 5.0], &[0, 0, 2, 0], 3, Normalize::MeanStd);
+        assert!((scaled.advantages[0] + 2.0 / (2.0 + EPSILON)).abs() < 1e-12);
+        assert_eq!(scaled.advantages[2], 0.0);
+    }
+
+    #[test]
+    fn equal_returns_give_no_advantage_however_they_are_scaled() {
+        let part = step_part(&[0.1; 7], &[0; 7], 1, Normalize::MeanStd);
+        assert_eq!(part.advantages, [0.0; 7]);
+    }
+}

@@ -1,0 +1,168 @@
+//! HGPO (arXiv 2602.22817): steps are compared in nested clusters of ever longer shared history.
+//!
+//! For `k = 1 … K + 1` a row belongs to the cluster of the group's rows whose last `k` observations,
+//! the current one included, are the same in the same order. In every cluster of two or more
+//!
+//! ```text
+//! A_k = (G − mean_k(G)) / (std_k(G) + ε)        std without Bessel's correction
+//! A   = Σ_k v_k A_k / (Σ_k v_k + ε)             v_k = (k + 1)^α, over the k with A_k ≠ 0
+//! ```
+//!
+//! with `G` the discounted return, `K` the setting `history` and `α` the setting `length_weight`.
+//! With `base_group` the episode advantage joins as `k = 0`; otherwise there is no episode part.
+//! Either way all of it is reported, and weighed, as the step part.
+
+use std::collections::HashMap;
+
+use super::assign::{Parts, Task};
+use super::batch::CreditBatch;
+use super::clusters::{EPSILON, Moments};
+use super::config::Normalize;
+use super::nodes::Nodes;
+use super::part::StepPart;
+use super::{episode, returns};
+use crate::error::Result;
+
+/// No history of that length: the episode is too young.
+const NONE: u32 = u32::MAX;
+
+pub(super) fn assign(task: &mut Task) -> Result<Parts> {
+    let Task { batch, config, .. } = *task;
+    let returns = returns::discounted(batch, config.gamma);
+    let mut mean = WeightedMean::new(batch.rows(), config.length_weight);
+
+    let mut modulation = Vec::new();
+    if config.base_group {
+        let mut episode = episode::group_relative(batch, config);
+        modulation = episode::modulate(batch, config, &mut episode);
+        for (episode, &advantage) in episode.iter().enumerate() {
+            batch.episode_rows(episode).for_each(|row| mean.add(row, 0, advantage, advantage));
+        }
+    }
+
+    let mut histories = Histories::of(batch);
+    for length in 1..=config.history + 1 {
+        if length > 1 {
+            histories.lengthen(batch);
+        }
+        let clusters = histories.moments(&returns);
+        for (row, &label) in histories.label_of.iter().enumerate() {
+            if label != NONE && clusters[label as usize].count > 1.0 {
+                let cluster = &clusters[label as usize];
+                let distance = f64::from(returns[row]) - cluster.mean;
+                let scale = match config.normalize {
+                    Normalize::MeanStd => (cluster.spread / cluster.count).sqrt() + EPSILON,
+                    Normalize::Mean | Normalize::Auto => 1.0,
+                };
+                mean.add(row, length, distance / scale, distance);
+            }
+        }
+    }
+
+    let baselines =
+        returns.iter().zip(mean.distances()).map(|(&value, distance)| f64::from(value) - distance);
+    let step = StepPart {
+        baselines: baselines.collect(),
+        advantages: mean.advantages(),
+        ..StepPart::default()
+    };
+    Ok(Parts { returns, episode: vec![0.0; batch.episodes()], step, modulation })
+}
+
+/// Which rows share their last observations, at one length of history.
+struct Histories {
+    nodes: Nodes,
+    label_of: Vec<u32>,
+    labels: usize,
+}
+
+impl Histories {
+    /// Histories of the current observation alone.
+    fn of(batch: &CreditBatch) -> Self {
+        let nodes = Nodes::of_observations(batch);
+        Self { label_of: nodes.of_row.clone(), labels: nodes.len(), nodes }
+    }
+
+    /// One observation more: a history is the shorter one of the row before, and this observation.
+    fn lengthen(&mut self, batch: &CreditBatch) {
+        let mut numbers = HashMap::new();
+        let mut longer = vec![NONE; self.label_of.len()];
+        for episode in 0..batch.episodes() {
+            for row in batch.episode_rows(episode).skip(1) {
+                let before = self.label_of[row - 1];
+                if before != NONE {
+                    let next = numbers.len() as u32;
+                    longer[row] = *numbers.entry((before, self.nodes.of_row[row])).or_insert(next);
+                }
+            }
+        }
+        self.label_of = longer;
+        self.labels = numbers.len();
+    }
+
+    fn moments(&self, returns: &[f32]) -> Vec<Moments> {
+        let (values, labels): (Vec<f64>, Vec<u32>) = returns
+            .iter()
+            .zip(&self.label_of)
+            .filter(|&(_, &label)| label != NONE)
+            .map(|(&value, &label)| (f64::from(value), label))
+            .unzip();
+        Moments::by_label(&values, &labels, self.labels)
+    }
+}
+
+/// Running sums of `v_k A_k`, of the same before scaling, and of `v_k`.
+struct WeightedMean {
+    length_weight: f64,
+    sums: Vec<[f64; 3]>,
+}
+
+impl WeightedMean {
+    fn new(rows: usize, length_weight: f64) -> Self {
+        Self { length_weight, sums: vec![[0.0; 3]; rows] }
+    }
+
+    fn add(&mut self, row: usize, length: usize, advantage: f64, distance: f64) {
+        if advantage != 0.0 {
+            let weight = (length as f64 + 1.0).powf(self.length_weight);
+            self.sums[row][0] += weight * advantage;
+            self.sums[row][1] += weight * distance;
+            self.sums[row][2] += weight;
+        }
+    }
+
+    fn advantages(&self) -> Vec<f64> {
+        self.sums.iter().map(|[advantage, _, weight]| advantage / (weight + EPSILON)).collect()
+    }
+
+    fn distances(&self) -> impl Iterator<Item = f64> {
+        self.sums.iter().map(|[_, distance, weight]| distance / (weight + EPSILON))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_histories_split_clusters() {
+        let batch = CreditBatch {
+            group_offsets: &[0, 2],
+            episode_offsets: &[0, 3, 6],
+            rewards: &[0.0; 6],
+            success: &[false; 2],
+            valid: &[true; 6],
+            observations: &[0, 1, 1, 2, 1, 1],
+            texts: &["a", "b", "c"],
+            final_observations: None,
+            embeddings: None,
+        };
+        let mut histories = Histories::of(&batch);
+        assert_eq!(histories.label_of, [0, 1, 1, 2, 1, 1]);
+        histories.lengthen(&batch);
+        assert_eq!(histories.label_of, [NONE, 0, 1, NONE, 2, 1]);
+        histories.lengthen(&batch);
+        assert_eq!(histories.label_of, [NONE, NONE, 0, NONE, NONE, 1]);
+        assert_eq!(histories.moments(&[0.0; 6]).len(), 2);
+    }
+}

@@ -1,0 +1,71 @@
+//! Credit assignment: what each step of an episode was worth.
+//!
+//! [`assign`] reads the rows of one iteration ([`CreditBatch`]) and says how much better each step
+//! was than what its group does in the same place ([`Credit`]). An advantage has two parts that
+//! combine freely:
+//!
+//! ```text
+//! advantage = episode_weight · episode part + step_weight · step part
+//! ```
+//!
+//! The *episode part* compares an episode's total reward with its group's, and can be modulated by
+//! the group's success rate. The *step part* compares a step's return with a baseline of its state.
+//! Each estimator is one file that reads top to bottom beside its paper's equations:
+//!
+//! | estimator | episode part | step part |
+//! |---|---|---|
+//! | `proxmo` | modulated | soft baseline over near states |
+//! | `gigpo` | plain | mean over the same observation |
+//! | `hgpo` | none, or within the step part | means over the same history, ever longer |
+//! | `g2po` | plain | change of value between states |
+//! | `graphgpo` | plain | distance to the goal, mean over the same observation |
+//! | `grpo` | plain | none |
+//! | `dr-grpo` | never scaled | none |
+//! | `rloo` | against the other episodes | none |
+//! | `reinforce-pp` | scaled over the batch | none |
+//! | `reinforce-pp-baseline` | less the group's mean, scaled over the batch | none |
+//!
+//! The paper's ablations are settings: `proxmo` with `modulation = "off"` has soft baselines alone,
+//! `gigpo` with modulation on has modulation alone, `gigpo` is neither.
+//!
+//! Nothing here knows of environments, policies or devices. Sums run in f64, and in an order that
+//! does not depend on threads.
+
+mod assign;
+mod batch;
+mod clusters;
+mod config;
+mod diagnostics;
+mod dr_grpo;
+mod episode;
+mod g2po;
+mod gigpo;
+mod graphgpo;
+mod group;
+mod grpo;
+mod hgpo;
+mod kernel;
+mod modulation;
+mod nodes;
+mod parallel;
+mod part;
+mod prior;
+mod proximity;
+mod proxmo;
+mod reinforce_pp;
+mod returns;
+mod rloo;
+mod settings;
+mod similarity;
+mod states;
+mod temperature;
+
+pub use assign::{Credit, assign, assign_with};
+pub use batch::{CreditBatch, Embeddings, check};
+pub use config::{CreditConfig, Distance, Embedding, Estimator, Inclusion, Normalize, Statistics};
+pub use diagnostics::CreditDiagnostics;
+pub use episode::GroupModulation;
+pub use modulation::Curve;
+pub use returns::discounted;
+pub use settings::{Beta, Modulation, SuccessPrior, Temperature};
+pub use temperature::CreditState;

@@ -1,0 +1,71 @@
+//! Success-rate-aware modulation: how much an episode's advantage counts.
+//!
+//! With `p` the group's success rate, `α` the steepness and `σ` the logistic function, an episode's
+//! advantage is multiplied by
+//!
+//! ```text
+//! w = 1 + β · f        f = σ((1 − p)^α) − ½   for a success        β = range / (σ(1) − ½)
+//!                      f = σ(−p^α) − ½        for a failure
+//! ```
+//!
+//! A rare success counts up to `1 + range`, a rare failure down to `1 − range`, and what a group
+//! does as a rule counts as it is.
+
+use serde::{Deserialize, Serialize};
+
+/// The shape of the modulation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Curve {
+    /// `α`, how sharply the weight rises towards the rare outcome. Above 0; the paper's is 4.
+    pub steepness: f64,
+    /// The largest change of the weight, from 0 to 1. The published code's is 0.05.
+    pub range: f64,
+}
+
+impl Default for Curve {
+    fn default() -> Self {
+        Self { steepness: 4.0, range: 0.05 }
+    }
+}
+
+impl Curve {
+    /// The weight of an episode that succeeded or not, in a group with success rate `rate`.
+    pub fn weight(&self, rate: f64, success: bool) -> f64 {
+        let rate = rate.clamp(0.0, 1.0);
+        let beta = self.range / (logistic(1.0) - 0.5);
+        let signal = if success {
+            logistic((1.0 - rate).powf(self.steepness)) - 0.5
+        } else {
+            logistic(-rate.powf(self.steepness)) - 0.5
+        };
+        1.0 + beta * signal
+    }
+}
+
+fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_outcomes_reach_the_range_and_common_ones_count_as_they_are() {
+        let curve = Curve { steepness: 2.0, range: 0.2 };
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(near(curve.weight(0.0, true), 1.2) && near(curve.weight(1.0, false), 0.8));
+        assert!(near(curve.weight(1.0, true), 1.0) && near(curve.weight(0.0, false), 1.0));
+        let half = 0.2 * (logistic(0.25) - 0.5) / (logistic(1.0) - 0.5);
+        assert!(near(curve.weight(0.5, true), 1.0 + half));
+        assert!(near(curve.weight(0.5, false), 1.0 - half));
+    }
+
+    #[test]
+    fn a_rate_outside_its_bounds_is_clamped() {
+        let curve = Curve::default();
+        assert_eq!(curve.weight(10.0, true), curve.weight(1.0, true));
+        assert_eq!(curve.weight(-1.0, false), curve.weight(0.0, false));
+    }
+}

@@ -1,0 +1,48 @@
+//! ProxMO (arXiv 2602.19225): a modulated episode part and soft step baselines.
+//!
+//! For step `t` of episode `i` in a group of task `x`,
+//!
+//! ```text
+//! A_{i,t} = A^E_i + ω · A^S_{i,t}
+//!
+//! A^E_i     = w(R_i, p) · (R_i − mean_group(R))         modulation by the success rate p
+//! A^S_{i,t} = G_{i,t} − Σ_j softmax_j(cos(e_{i,t}, e_j)/τ) · G_j     over the group's steps j
+//! ```
+//!
+//! with `G` the discounted return of a step and `e` the embedding of its observation. Switched off,
+//! the modulation leaves soft aggregation alone; [`gigpo`](super::gigpo) with modulation on is the
+//! other half.
+
+use super::assign::{Parts, Task};
+use super::proximity::Proximity;
+use super::settings::Temperature;
+use super::states::States;
+use super::{episode, returns, temperature};
+use crate::error::Result;
+
+/// The temperature of the paper, where `auto` has not learnt anything yet.
+const PAPER_TEMPERATURE: f64 = 0.1;
+
+pub(super) fn assign(task: &mut Task) -> Result<Parts> {
+    let Task { batch, config, .. } = *task;
+    let returns = returns::discounted(batch, config.gamma);
+
+    let mut episode = episode::group_relative(batch, config);
+    let modulation = episode::modulate(batch, config, &mut episode);
+
+    let states = States::of(batch, config)?;
+    let proximity = Proximity {
+        batch,
+        nodes: &states.nodes,
+        matrix: &states.matrix,
+        returns: &returns,
+        config,
+    };
+    let temperature = match config.temperature {
+        Temperature::Fixed(temperature) => temperature,
+        Temperature::Auto => temperature::choose(&proximity, task.state, PAPER_TEMPERATURE),
+    };
+    let step = proximity.step_part(temperature);
+
+    Ok(Parts { returns, episode, step, modulation })
+}
