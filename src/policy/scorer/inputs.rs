@@ -1,0 +1,80 @@
+//! Encoded steps: what the network reads, as flat arrays.
+
+use super::texts::TextTable;
+use crate::policy::Inputs;
+
+/// How many numbers describe an action besides its text; see [`super::memory`] for what they are.
+pub const ACTION_FEATURES: usize = 10;
+
+/// Encoded steps of many episodes. Texts are numbers into one shared table.
+#[derive(Debug, Clone, Default)]
+pub struct ScorerInputs {
+    /// The distinct texts that rows and actions refer to.
+    pub texts: TextTable,
+    /// Per row: the goal's text.
+    pub goals: Vec<u32>,
+    /// Per row: the observation's text.
+    pub observations: Vec<u32>,
+    /// Per row: the text of the action before, or the empty text.
+    pub last_actions: Vec<u32>,
+    /// Per row: how much of the episode's step limit is spent, in [0, 1).
+    pub progress: Vec<f32>,
+    /// Words of past actions with ln(1 + count), end to end.
+    pub history_words: Vec<u32>,
+    /// Beside each of `history_words`: ln(1 + how often it stood in an action taken so far).
+    pub history_counts: Vec<f32>,
+    /// Per row: where its history ends.
+    pub history_ends: Vec<usize>,
+    /// Admissible actions of all rows, end to end: their texts.
+    pub actions: Vec<u32>,
+    /// Per action: the observation that it led to when it was last taken, or the empty text.
+    pub outcomes: Vec<u32>,
+    /// Per action: [`ACTION_FEATURES`] numbers.
+    pub features: Vec<f32>,
+    /// Per row: where its actions end.
+    pub action_ends: Vec<usize>,
+}
+
+impl ScorerInputs {
+    /// The place of a row's actions in `actions` and `outcomes`.
+    pub fn action_range(&self, row: usize) -> std::ops::Range<usize> {
+        range(&self.action_ends, row)
+    }
+
+    /// The place of a row's past words in `history_words`.
+    pub fn history_range(&self, row: usize) -> std::ops::Range<usize> {
+        range(&self.history_ends, row)
+    }
+}
+
+fn range(ends: &[usize], row: usize) -> std::ops::Range<usize> {
+    let start = if row == 0 { 0 } else { ends[row - 1] };
+    start..ends[row]
+}
+
+impl Inputs for ScorerInputs {
+    fn len(&self) -> usize {
+        self.goals.len()
+    }
+
+    fn reorder(&mut self, order: &[usize]) {
+        let mut new = Self { texts: std::mem::take(&mut self.texts), ..Self::default() };
+        for &row in order {
+            new.goals.push(self.goals[row]);
+            new.observations.push(self.observations[row]);
+            new.last_actions.push(self.last_actions[row]);
+            new.progress.push(self.progress[row]);
+            let history = self.history_range(row);
+            new.history_words.extend_from_slice(&self.history_words[history.clone()]);
+            new.history_counts.extend_from_slice(&self.history_counts[history]);
+            new.history_ends.push(new.history_words.len());
+            let actions = self.action_range(row);
+            new.actions.extend_from_slice(&self.actions[actions.clone()]);
+            new.outcomes.extend_from_slice(&self.outcomes[actions.clone()]);
+            let features = actions.start * ACTION_FEATURES..actions.end * ACTION_FEATURES;
+            new.features.extend_from_slice(&self.features[features]);
+            new.action_ends.push(new.actions.len());
+        }
+        *self = new;
+    }
+}

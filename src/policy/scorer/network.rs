@@ -1,0 +1,175 @@
+//! The scorer's network.
+//!
+//! With e(x) the encoding of a text (the scaled sum of its words' vectors, through one layer), a
+//! state s and an action a with its last outcome o are scored as
+//!
+//! ```text
+//! u(s)    = W_g e(goal) + W_x e(observation) + W_l e(last action) + W_h history + b
+//! z(s, a) = relu( u(s) + W_a e(a) + W_o e(o) + W_m [ P e(a) * Q e(goal) ; R e(o) * Q e(goal) ] + W_f f(a) )
+//! score   = w . relu( V z + c )
+//! ```
+//!
+//! where `*` is the elementwise product. Whatever depends on a text alone is computed once for each
+//! distinct text and gathered, so an action costs additions and one small matrix product.
+
+use burn::config::Config;
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::inputs::ACTION_FEATURES;
+use super::pack::Packed;
+use crate::stream::{Purpose, Stream};
+
+/// The size of a [`ScorerNetwork`].
+#[derive(Config, Debug, PartialEq, Eq)]
+pub struct ScorerNetworkConfig {
+    /// How many words the vocabulary has, the buckets for unknown ones included.
+    pub words: usize,
+    /// The length of a word's vector and of a text's encoding.
+    pub embedding: usize,
+    /// The width of the two hidden layers.
+    pub hidden: usize,
+}
+
+/// The scorer's weights. A matrix has the shape `[inputs, outputs]`.
+#[derive(Module, Debug)]
+pub struct ScorerNetwork {
+    word: Param<Tensor<2>>,
+    text: Param<Tensor<2>>,
+    text_bias: Param<Tensor<1>>,
+    goal: Param<Tensor<2>>,
+    observation: Param<Tensor<2>>,
+    last_action: Param<Tensor<2>>,
+    history: Param<Tensor<2>>,
+    state_bias: Param<Tensor<1>>,
+    action: Param<Tensor<2>>,
+    outcome: Param<Tensor<2>>,
+    goal_key: Param<Tensor<2>>,
+    action_key: Param<Tensor<2>>,
+    outcome_key: Param<Tensor<2>>,
+    matches: Param<Tensor<2>>,
+    features: Param<Tensor<2>>,
+    hidden: Param<Tensor<2>>,
+    hidden_bias: Param<Tensor<1>>,
+    score: Param<Tensor<2>>,
+}
+
+/// Draws initial weights on the host, so that every backend starts from the same numbers, and numbers
+/// the parameters in order, so that an optimizer's saved state finds its parameters again.
+struct Initializer<'a> {
+    rng: ChaCha8Rng,
+    device: &'a Device,
+    next: u64,
+}
+
+impl Initializer<'_> {
+    fn param<const D: usize>(&mut self, shape: [usize; D], bound: f32) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
+        let draw = |_| if bound > 0.0 { self.rng.random_range(-bound..bound) } else { 0.0 };
+        let values: Vec<f32> = (0..count).map(draw).collect();
+        let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
+        self.next += 1;
+        Param::initialized(ParamId::from(self.next), tensor.require_grad())
+    }
+
+    /// Uniform with variance `gain²` / inputs.
+    fn matrix(&mut self, inputs: usize, outputs: usize, gain: f32) -> Param<Tensor<2>> {
+        self.param([inputs, outputs], gain * (3.0 / inputs as f32).sqrt())
+    }
+
+    fn bias(&mut self, outputs: usize) -> Param<Tensor<1>> {
+        self.param([outputs], 0.0)
+    }
+}
+
+impl ScorerNetworkConfig {
+    /// The length of the vectors that texts are matched by.
+    fn key(&self) -> usize {
+        (self.embedding / 4).max(1)
+    }
+
+    /// A network with weights drawn from the stream of `seed`. It is trainable where `device` has
+    /// autodiff.
+    pub fn init(&self, seed: u64, device: &Device) -> ScorerNetwork {
+        let rng = Stream::new(seed, Purpose::Weights).rng();
+        let mut init = Initializer { rng, device, next: 0 };
+        let (e, h, k) = (self.embedding, self.hidden, self.key());
+        ScorerNetwork {
+            word: init.param([self.words, e], 1.0),
+            text: init.matrix(e, e, 1.0),
+            text_bias: init.bias(e),
+            goal: init.matrix(e, h, 1.0),
+            observation: init.matrix(e, h, 1.0),
+            last_action: init.matrix(e, h, 1.0),
+            history: init.matrix(self.words, h, 4.0),
+            state_bias: init.bias(h),
+            action: init.matrix(e, h, 1.0),
+            outcome: init.matrix(e, h, 1.0),
+            goal_key: init.matrix(e, k, 1.0),
+            action_key: init.matrix(e, k, 1.0),
+            outcome_key: init.matrix(e, k, 1.0),
+            matches: init.matrix(2 * k, h, 1.0),
+            features: init.matrix(ACTION_FEATURES, h, 1.0),
+            hidden: init.matrix(h, h, 1.4),
+            hidden_bias: init.bias(h),
+            // Small, so that an untrained policy is close to uniform.
+            score: init.matrix(h, 1, 0.1),
+        }
+    }
+}
+
+impl ScorerNetwork {
+    /// The device of the weights, with autodiff if they are trainable.
+    pub fn device(&self) -> Device {
+        self.word.val().device()
+    }
+
+    /// Scores of all actions of a batch: `[rows, width]`, 0 where a row has no such action.
+    pub fn scores(&self, batch: &Packed) -> Tensor<2> {
+        let device = self.device();
+        let ints = |values: &[i32]| Tensor::<1, Int>::from_data(TensorData::from(values), &device);
+        let matrix = |values: &[f32], columns: usize| {
+            let shape = [values.len() / columns.max(1), columns];
+            Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
+        };
+
+        let words = matrix(&batch.text_words, batch.words);
+        let encoded = words.matmul(self.word.val()).matmul(self.text.val());
+        let encoded = relu(encoded + self.text_bias.val().unsqueeze());
+
+        let goals = encoded.clone().select(0, ints(&batch.goals));
+        let observations = encoded.clone().select(0, ints(&batch.observations));
+        let last_actions = encoded.clone().select(0, ints(&batch.last_actions));
+        let state = goals.clone().matmul(self.goal.val())
+            + observations.matmul(self.observation.val())
+            + last_actions.matmul(self.last_action.val())
+            + matrix(&batch.history, batch.words).matmul(self.history.val())
+            + self.state_bias.val().unsqueeze();
+
+        let rows = ints(&batch.action_rows);
+        let actions = ints(&batch.actions);
+        let outcomes = ints(&batch.outcomes);
+        let goal_keys = goals.matmul(self.goal_key.val()).select(0, rows.clone());
+        let action_keys = encoded.clone().matmul(self.action_key.val());
+        let outcome_keys = encoded.clone().matmul(self.outcome_key.val());
+        let matches = Tensor::cat(
+            vec![
+                action_keys.select(0, actions.clone()) * goal_keys.clone(),
+                outcome_keys.select(0, outcomes.clone()) * goal_keys,
+            ],
+            1,
+        );
+        let first = state.select(0, rows)
+            + encoded.clone().matmul(self.action.val()).select(0, actions)
+            + encoded.matmul(self.outcome.val()).select(0, outcomes)
+            + matches.matmul(self.matches.val())
+            + matrix(&batch.features, ACTION_FEATURES).matmul(self.features.val());
+        let second = relu(first).matmul(self.hidden.val()) + self.hidden_bias.val().unsqueeze();
+        let scores = relu(second).matmul(self.score.val()).reshape([-1]);
+
+        scores.select(0, ints(&batch.places)).reshape([batch.rows as i32, batch.width as i32])
+    }
+}

@@ -1,0 +1,125 @@
+//! Distinct texts, numbered, with the words they have.
+
+use std::collections::HashMap;
+
+use super::vocabulary::{Vocabulary, for_each_word};
+
+/// A table of distinct texts. Text 0 is the empty text.
+///
+/// Sentences recur: a batch of thousands of steps has some hundreds of distinct observations and
+/// actions. Whatever depends on a text alone is computed once for each.
+#[derive(Debug, Clone)]
+pub struct TextTable {
+    index: HashMap<Box<str>, u32>,
+    /// Distinct words of each text, ascending, end to end.
+    words: Vec<u32>,
+    /// How often each of `words` stands in its text.
+    counts: Vec<u16>,
+    ends: Vec<usize>,
+}
+
+impl Default for TextTable {
+    fn default() -> Self {
+        let index = HashMap::from([(Box::from(""), 0)]);
+        Self { index, words: Vec::new(), counts: Vec::new(), ends: vec![0] }
+    }
+}
+
+impl TextTable {
+    /// How many distinct texts there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Never: text 0 is always there.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// A text's number; a new text is added.
+    pub fn intern(&mut self, text: &str, vocabulary: &Vocabulary) -> u32 {
+        if let Some(&id) = self.index.get(text) {
+            return id;
+        }
+        let start = self.words.len();
+        for_each_word(text, |word| self.words.push(vocabulary.word(word)));
+        self.words[start..].sort_unstable();
+        self.count_repeats(start);
+        let id = self.ends.len() as u32;
+        self.ends.push(self.words.len());
+        self.index.insert(text.into(), id);
+        id
+    }
+
+    /// Folds the sorted words from `start` on into distinct words with counts.
+    fn count_repeats(&mut self, start: usize) {
+        let mut kept = start;
+        for place in start..self.words.len() {
+            let word = self.words[place];
+            if kept > start && self.words[kept - 1] == word {
+                self.counts[kept - 1] = self.counts[kept - 1].saturating_add(1);
+            } else {
+                self.words[kept] = word;
+                self.counts.push(1);
+                kept += 1;
+            }
+        }
+        self.words.truncate(kept);
+    }
+
+    fn range(&self, text: u32) -> std::ops::Range<usize> {
+        let text = text as usize;
+        let start = if text == 0 { 0 } else { self.ends[text - 1] };
+        start..self.ends[text]
+    }
+
+    /// The distinct words of a text, ascending.
+    pub fn words(&self, text: u32) -> &[u32] {
+        &self.words[self.range(text)]
+    }
+
+    /// How often each of [`TextTable::words`] stands in the text.
+    pub fn counts(&self, text: u32) -> &[u16] {
+        &self.counts[self.range(text)]
+    }
+
+    /// The summed weight of the words that two texts share.
+    pub fn shared_weight(&self, a: u32, b: u32, vocabulary: &Vocabulary) -> f32 {
+        let (a, b) = (self.words(a), self.words(b));
+        let (mut i, mut j, mut sum) = (0, 0, 0.0);
+        while i < a.len() && j < b.len() {
+            match a[i].cmp(&b[j]) {
+                std::cmp::Ordering::Less => i += 1,
+                std::cmp::Ordering::Greater => j += 1,
+                std::cmp::Ordering::Equal => {
+                    sum += vocabulary.weight(a[i]);
+                    (i, j) = (i + 1, j + 1);
+                }
+            }
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_numbered_once_and_words_counted() {
+        let json = r#"{"words":["go","shelf","to"],"weights":[0.5,2.0,0.25]}"#;
+        let vocabulary: Vocabulary = serde_json::from_str(json).unwrap();
+        let mut table = TextTable::default();
+        let a = table.intern("go to shelf, to shelf", &vocabulary);
+        let b = table.intern("shelf", &vocabulary);
+        assert_eq!(
+            (a, b, table.intern("shelf", &vocabulary), table.intern("", &vocabulary)),
+            (1, 2, 2, 0)
+        );
+        assert_eq!(table.words(a).len(), 3);
+        assert_eq!(table.counts(a).iter().map(|&c| u32::from(c)).sum::<u32>(), 5);
+        assert_eq!(table.shared_weight(a, b, &vocabulary), 2.0);
+        assert_eq!(table.shared_weight(a, 0, &vocabulary), 0.0);
+        assert_eq!(table.len(), 3);
+    }
+}

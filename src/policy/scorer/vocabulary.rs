@@ -1,0 +1,273 @@
+//! Words and what they weigh.
+
+use std::collections::HashMap;
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::env::{Environment, Texts};
+use crate::error::{Error, Result};
+use crate::stream::{Purpose, Stream};
+
+/// How many buckets unknown words are hashed into. Several, so that two unknown things in one
+/// sentence are usually still two things.
+pub const UNKNOWN_BUCKETS: usize = 16;
+
+/// The words of a scorer, with inverse document frequencies. Word `0..UNKNOWN_BUCKETS` are buckets
+/// for unknown words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Vocabulary {
+    words: Vec<String>,
+    weights: Vec<f32>,
+    index: HashMap<String, u32>,
+}
+
+/// The form in which a vocabulary is kept in a checkpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    words: Vec<String>,
+    weights: Vec<f32>,
+}
+
+impl TryFrom<Stored> for Vocabulary {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        if stored.words.len() != stored.weights.len() {
+            return Err(format!(
+                "a vocabulary of {} words has {} weights",
+                stored.words.len(),
+                stored.weights.len()
+            ));
+        }
+        if let Some(weight) = stored.weights.iter().find(|weight| !weight.is_finite()) {
+            return Err(format!("a word's weight is {weight}, expected a finite number"));
+        }
+        Ok(Self::new(stored.words, stored.weights))
+    }
+}
+
+impl From<Vocabulary> for Stored {
+    fn from(vocabulary: Vocabulary) -> Self {
+        Self { words: vocabulary.words, weights: vocabulary.weights }
+    }
+}
+
+/// Calls `each` with every word of a text: maximal runs of letters or of digits, in lower case.
+/// Letters and digits do not mix, so "shelf 12" and "shelf12" read alike.
+pub fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
+    let mut lower = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(char::is_alphanumeric) {
+        rest = &rest[start..];
+        let numeric = rest.starts_with(char::is_numeric);
+        let end = rest
+            .find(|c: char| !c.is_alphanumeric() || c.is_numeric() != numeric)
+            .unwrap_or(rest.len());
+        let word = &rest[..end];
+        if word.chars().any(char::is_uppercase) {
+            lower.clear();
+            lower.extend(word.chars().flat_map(char::to_lowercase));
+            each(&lower);
+        } else {
+            each(word);
+        }
+        rest = &rest[end..];
+    }
+}
+
+impl Vocabulary {
+    fn new(words: Vec<String>, weights: Vec<f32>) -> Self {
+        let index = words
+            .iter()
+            .enumerate()
+            .map(|(place, word)| (word.clone(), (place + UNKNOWN_BUCKETS) as u32))
+            .collect();
+        Self { words, weights, index }
+    }
+
+    /// Reads a vocabulary off an environment's own texts: goals, observations and admissible actions
+    /// met in random play of up to `max_tasks` tasks, a few dozen steps each. The `max_words` most
+    /// frequent words are kept, ties in alphabetical order.
+    ///
+    /// # Errors
+    /// Fails where the environment does.
+    pub fn from_environment(
+        environment: &dyn Environment,
+        max_tasks: usize,
+        max_words: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut counts = WordCounts::default();
+        let count = environment.tasks().min(max_tasks);
+        for place in 0..count {
+            // Spread over all tasks, since neighbours in the list tend to be alike.
+            let task = place * environment.tasks() / count;
+            counts.play(environment, task, Stream::new(seed, Purpose::Weights).of(place, 0))?;
+        }
+        Ok(counts.finish(max_words))
+    }
+
+    /// How many words there are, the buckets for unknown ones included.
+    pub fn len(&self) -> usize {
+        self.words.len() + UNKNOWN_BUCKETS
+    }
+
+    /// Whether there are no words but the buckets.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// A word's number, in `0..len()`.
+    pub fn word(&self, word: &str) -> u32 {
+        self.index.get(word).copied().unwrap_or_else(|| bucket(word))
+    }
+
+    /// How much a word tells: ln(texts / texts that have it), 0 for a number. An unknown word weighs
+    /// as much as the rarest known one.
+    pub fn weight(&self, word: u32) -> f32 {
+        match (word as usize).checked_sub(UNKNOWN_BUCKETS) {
+            Some(place) => self.weights.get(place).copied().unwrap_or(0.0),
+            None => self.weights.iter().copied().fold(1.0, f32::max),
+        }
+    }
+
+    /// Checks that two vocabularies are the same, as they must be for weights to fit.
+    ///
+    /// # Errors
+    /// Says at which word they part.
+    pub fn expect_same(&self, other: &Self) -> Result<()> {
+        if self.words == other.words {
+            return Ok(());
+        }
+        let at = self.words.iter().zip(&other.words).take_while(|(a, b)| a == b).count();
+        let show = |words: &[String]| words.get(at).map_or("no word".into(), |w| format!("'{w}'"));
+        Err(Error::input(
+            "vocabulary",
+            format!(
+                "the checkpoint has {} words, these tasks give {}; they part at word {at}: {} and {}",
+                self.words.len(),
+                other.words.len(),
+                show(&self.words),
+                show(&other.words)
+            ),
+        ))
+    }
+}
+
+/// FNV-1a, so that a word falls into the same bucket on every machine.
+fn bucket(word: &str) -> u32 {
+    let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    (hash % UNKNOWN_BUCKETS as u64) as u32
+}
+
+/// In how many texts each word was met.
+#[derive(Default)]
+struct WordCounts {
+    texts: usize,
+    counts: HashMap<String, usize>,
+    seen: Vec<String>,
+}
+
+/// Enough to open a few receptacles of a household; more adds no words.
+const STEPS_A_TASK: usize = 24;
+
+impl WordCounts {
+    fn add(&mut self, text: &str) {
+        self.texts += 1;
+        self.seen.clear();
+        for_each_word(text, |word| {
+            if !self.seen.iter().any(|seen| seen == word) {
+                self.seen.push(word.to_string());
+            }
+        });
+        for word in self.seen.drain(..) {
+            *self.counts.entry(word).or_default() += 1;
+        }
+    }
+
+    fn play(&mut self, environment: &dyn Environment, task: usize, stream: Stream) -> Result<()> {
+        let mut rng = stream.rng();
+        let mut session = environment.start(task, rng.random())?;
+        let (mut observation, mut admissible) = (String::new(), Texts::new());
+        self.add(session.goal());
+        for _ in 0..STEPS_A_TASK {
+            observation.clear();
+            admissible.clear();
+            session.observe(&mut observation);
+            session.admissible(&mut admissible);
+            self.add(&observation);
+            admissible.iter().for_each(|action| self.add(action));
+            if admissible.is_empty() {
+                break;
+            }
+            let action = admissible.get(rng.random_range(0..admissible.len())).unwrap_or_default();
+            if session.step(action)?.ended() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, max_words: usize) -> Vocabulary {
+        let mut counted: Vec<(String, usize)> = self.counts.into_iter().collect();
+        counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        counted.truncate(max_words);
+        let texts = self.texts as f32;
+        let weigh = |(word, count): &(String, usize)| {
+            if word.starts_with(char::is_numeric) { 0.0 } else { (texts / *count as f32).ln() }
+        };
+        let weights = counted.iter().map(weigh).collect();
+        Vocabulary::new(counted.into_iter().map(|(word, _)| word).collect(), weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        let mut list = Vec::new();
+        for_each_word(text, |word| list.push(word.to_string()));
+        list
+    }
+
+    #[test]
+    fn words_are_runs_of_letters_or_digits() {
+        assert_eq!(
+            words("Go to Shelf 12, then shelf3."),
+            ["go", "to", "shelf", "12", "then", "shelf", "3"]
+        );
+        assert_eq!(words("Éa-ß"), ["éa", "ß"]);
+        assert!(words(" ,.!").is_empty());
+    }
+
+    #[test]
+    fn rare_words_weigh_more_and_numbers_nothing() {
+        let mut counts = WordCounts::default();
+        ["go to shelf 1", "go to desk 1", "go to lamp 2"].iter().for_each(|text| counts.add(text));
+        let vocabulary = counts.finish(100);
+        let weight = |word: &str| vocabulary.weight(vocabulary.word(word));
+        assert!(weight("lamp") > weight("go"));
+        assert_eq!(weight("go"), 0.0);
+        assert_eq!(weight("2"), 0.0);
+        assert!((vocabulary.word("zebra") as usize) < UNKNOWN_BUCKETS);
+        assert_eq!(weight("zebra"), 3f32.ln().max(1.0));
+    }
+
+    #[test]
+    fn a_vocabulary_survives_its_file_and_a_damaged_one_is_refused() {
+        let mut counts = WordCounts::default();
+        counts.add("open the drawer");
+        let vocabulary = counts.finish(2);
+        assert_eq!(vocabulary.len(), 2 + UNKNOWN_BUCKETS);
+        let json = serde_json::to_string(&vocabulary).unwrap();
+        assert_eq!(serde_json::from_str::<Vocabulary>(&json).unwrap(), vocabulary);
+        let error = serde_json::from_str::<Vocabulary>(r#"{"words":["a"],"weights":[]}"#);
+        assert!(error.unwrap_err().to_string().contains("1 words has 0 weights"));
+    }
+}

@@ -1,0 +1,92 @@
+//! One iteration's experience as a struct of arrays.
+
+use std::collections::HashMap;
+
+use crate::env::Texts;
+use crate::policy::{Inputs, Responses};
+
+/// Rows of an iteration: one a step, sorted by group, then episode, then time.
+///
+/// Offsets say where groups and episodes are, so nothing downstream searches or hashes.
+#[derive(Debug, Clone, Default)]
+pub struct RolloutBatch<I> {
+    /// `[groups]`: the task that each group plays.
+    pub tasks: Vec<usize>,
+    /// `[groups]`: what each group's task asks for.
+    pub goals: Vec<String>,
+    /// `[groups + 1]`, into episodes.
+    pub group_offsets: Vec<usize>,
+    /// `[episodes + 1]`, into rows.
+    pub episode_offsets: Vec<usize>,
+    /// `[episodes]`: whether the goal was reached.
+    pub success: Vec<bool>,
+    /// `[episodes]`: the observation after the last step, into `texts`.
+    pub final_observations: Vec<u32>,
+    /// `[rows]`: the reward of each step.
+    pub rewards: Vec<f32>,
+    /// `[rows]`: whether the action was admissible.
+    pub valid: Vec<bool>,
+    /// `[rows]`: the observation that was answered, into `texts`.
+    pub observations: Vec<u32>,
+    /// Distinct observations, by first appearance.
+    pub texts: Vec<String>,
+    /// `[rows]`: the action taken.
+    pub actions: Texts,
+    /// `[rows]`: the policy's responses, with their log-probabilities when drawn.
+    pub responses: Responses,
+    /// `[rows]`: what the policy read.
+    pub inputs: I,
+}
+
+impl<I: Inputs> RolloutBatch<I> {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rewards.len()
+    }
+
+    /// How many episodes there are.
+    pub fn episodes(&self) -> usize {
+        self.success.len()
+    }
+
+    /// The rows of an episode.
+    pub fn episode_rows(&self, episode: usize) -> std::ops::Range<usize> {
+        self.episode_offsets[episode]..self.episode_offsets[episode + 1]
+    }
+
+    /// The share of episodes that reached their goal, 0 if there are none.
+    pub fn success_rate(&self) -> f64 {
+        let won = self.success.iter().filter(|&&success| success).count();
+        won as f64 / self.episodes().max(1) as f64
+    }
+
+    /// The mean summed reward of an episode, 0 if there are none.
+    pub fn mean_return(&self) -> f64 {
+        let sum: f64 = self.rewards.iter().map(|&reward| f64::from(reward)).sum();
+        sum / self.episodes().max(1) as f64
+    }
+
+    /// The mean number of steps of an episode, 0 if there are none.
+    pub fn mean_length(&self) -> f64 {
+        self.rows() as f64 / self.episodes().max(1) as f64
+    }
+}
+
+/// Numbers distinct texts by first appearance.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    index: HashMap<String, u32>,
+    pub(super) texts: Vec<String>,
+}
+
+impl Interner {
+    pub(super) fn intern(&mut self, text: &str) -> u32 {
+        if let Some(&id) = self.index.get(text) {
+            return id;
+        }
+        let id = self.texts.len() as u32;
+        self.index.insert(text.to_string(), id);
+        self.texts.push(text.to_string());
+        id
+    }
+}

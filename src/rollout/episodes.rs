@@ -1,0 +1,158 @@
+//! Episode files: one JSON object a line.
+//!
+//! Fields that this crate does not know are kept and written back.
+
+use std::io::{BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::batch::RolloutBatch;
+use crate::error::{Error, Result};
+use crate::policy::Inputs;
+
+/// One episode of an episode file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpisodeRecord {
+    /// Which episodes belong together: those that started from the same task.
+    pub group: String,
+    /// The episode's own name.
+    pub trajectory: String,
+    /// What was to be achieved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Whether it was.
+    pub success: bool,
+    /// The observation after the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_observation: Option<String>,
+    /// The steps in order.
+    pub steps: Vec<StepRecord>,
+    /// Whatever else stood in the line.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// One step of an episode file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// What was seen before acting.
+    pub observation: String,
+    /// What was done.
+    pub action: String,
+    /// What it paid.
+    pub reward: f64,
+    /// Whether the action was admissible.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub valid: bool,
+    /// An embedding of the observation, if the writer has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Vec<f32>>,
+    /// Whatever else stood in the step.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // The shape that serde asks for.
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl<I: Inputs> RolloutBatch<I> {
+    /// The batch's episodes as records, in order.
+    pub fn records(&self) -> Vec<EpisodeRecord> {
+        let mut records = Vec::with_capacity(self.episodes());
+        for (group, goal) in self.goals.iter().enumerate() {
+            for episode in self.group_offsets[group]..self.group_offsets[group + 1] {
+                let number = episode - self.group_offsets[group];
+                records.push(EpisodeRecord {
+                    group: format!("g{group}"),
+                    trajectory: format!("g{group}-t{number}"),
+                    task: Some(goal.clone()),
+                    success: self.success[episode],
+                    final_observation: Some(self.text(self.final_observations[episode])),
+                    steps: self.episode_rows(episode).map(|row| self.step_record(row)).collect(),
+                    other: Map::new(),
+                });
+            }
+        }
+        records
+    }
+
+    fn text(&self, id: u32) -> String {
+        self.texts.get(id as usize).cloned().unwrap_or_default()
+    }
+
+    fn step_record(&self, row: usize) -> StepRecord {
+        StepRecord {
+            observation: self.text(self.observations[row]),
+            action: self.actions.get(row).unwrap_or_default().to_string(),
+            reward: f64::from(self.rewards[row]),
+            valid: self.valid[row],
+            embedding: None,
+            other: Map::new(),
+        }
+    }
+}
+
+/// Writes episodes, one a line.
+///
+/// # Errors
+/// Where writing fails.
+pub fn write_episodes(out: &mut dyn Write, episodes: &[EpisodeRecord]) -> std::io::Result<()> {
+    for episode in episodes {
+        serde_json::to_writer(&mut *out, episode)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Reads episodes; blank lines are passed over. `name` stands for the file in errors.
+///
+/// # Errors
+/// Names the file and line, and what was expected there.
+pub fn read_episodes(input: &mut dyn BufRead, name: &str) -> Result<Vec<EpisodeRecord>> {
+    let mut episodes = Vec::new();
+    for (number, line) in input.lines().enumerate() {
+        let place = || format!("{name}:{}", number + 1);
+        let line = line.map_err(|error| Error::input(place(), error.to_string()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let episode: EpisodeRecord = serde_json::from_str(&line)
+            .map_err(|error| Error::input(place(), format!("not an episode: {error}")))?;
+        if let Some(step) = episode.steps.iter().position(|step| !step.reward.is_finite()) {
+            return Err(Error::input(place(), format!("steps[{step}].reward is not finite")));
+        }
+        episodes.push(episode);
+    }
+    Ok(episodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_pass_through_and_defaults_are_filled() {
+        let line = r#"{"group":"g","trajectory":"t","success":true,"model":"x","steps":[{"observation":"o","action":"a","reward":1.0,"note":[1]}]}"#;
+        let episodes = read_episodes(&mut line.as_bytes(), "in").unwrap();
+        assert!(episodes[0].steps[0].valid && episodes[0].task.is_none());
+        let mut out = Vec::new();
+        write_episodes(&mut out, &episodes).unwrap();
+        let (a, b): (Value, Value) =
+            (serde_json::from_str(line).unwrap(), serde_json::from_slice(&out).unwrap());
+        assert_eq!(a, b);
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let text = "\n{\"group\":\"g\"}\n";
+        let message = read_episodes(&mut text.as_bytes(), "e.jsonl").unwrap_err().to_string();
+        assert!(message.starts_with("e.jsonl:2: not an episode: missing field"), "{message}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Rollouts: a policy plays groups of episodes, and what happened becomes flat rows.
+
+mod batch;
+mod collect;
+mod episodes;
+
+pub use batch::RolloutBatch;
+pub use collect::{Plan, collect};
+pub use episodes::{EpisodeRecord, StepRecord, read_episodes, write_episodes};
