@@ -1,0 +1,61 @@
+//! The command line: one file a subcommand.
+//!
+//! Exit codes: 0 where all went well, 1 where a run failed, 2 where the input was at fault.
+
+mod devices;
+mod eval;
+mod play;
+mod settings;
+mod table;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+
+/// Train multi-turn agents with ProxMO on any GPU that WebGPU reaches, or on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "proxmo", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo train                              train on generated household tasks
+  proxmo train --env alfworld --games DIR   train on the ALFWorld benchmark
+  proxmo eval --run runs/household-1        judge a trained policy
+  proxmo play                               play a task yourself
+  proxmo devices                            list the backends and devices of this machine";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Arguments),
+    Eval(eval::Arguments),
+    Play(play::Arguments),
+    Devices(devices::Arguments),
+}
+
+/// Runs the command that the process was given. Errors go to standard error as one line.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Play(arguments) => play::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+    };
+    finish(result)
+}
+
+fn finish(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("proxmo: error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

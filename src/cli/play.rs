@@ -1,0 +1,171 @@
+//! `proxmo play`: a person types the commands.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use rand::Rng;
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
+
+use crate::env::{EnvConfig, EnvName, Environment, Session, Texts};
+use crate::error::{Error, Result};
+use crate::stream::{Purpose, Stream};
+
+/// Play a task yourself. Tab completes admissible actions; `?` lists them; Ctrl-D ends.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// household or alfworld.
+    #[arg(long, value_name = "NAME", default_value = "household")]
+    env: String,
+    /// ALFWorld: the folder json_2.1.1, or the archive that holds it.
+    #[arg(long, value_name = "PATH")]
+    games: Option<PathBuf>,
+    /// Split to choose the task from.
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+    /// Task to play, by its name or number [default: one that --seed picks].
+    #[arg(long, value_name = "TASK")]
+    task: Option<String>,
+    /// Seed that picks the task.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Steps after which the episode ends.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    max_steps: usize,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo play
+  proxmo play --env alfworld --games json_2.1.1 --seed 3
+  proxmo play --env alfworld --games json_2.1.1 --task 17";
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let name = EnvName::ALL.into_iter().find(|name| name.name() == arguments.env);
+    let name = name.ok_or_else(|| {
+        let message = format!("'{}' is unknown, expected household or alfworld", arguments.env);
+        Error::setting("--env", message)
+    })?;
+    let games = arguments.games.clone().unwrap_or_default();
+    let config = EnvConfig { name, games, max_steps: arguments.max_steps, ..EnvConfig::default() };
+    config.validate()?;
+    let split = arguments.split.as_deref().unwrap_or_else(|| config.held_out_split());
+    let environment = config.open(split)?;
+    let task = pick_task(&*environment, arguments)?;
+    println!("Task {}\n", environment.task_name(task));
+    play(environment.start(task, arguments.seed)?)
+}
+
+fn pick_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usize> {
+    let total = environment.tasks();
+    let Some(wanted) = &arguments.task else {
+        let mut rng = Stream::new(arguments.seed, Purpose::Tasks).rng();
+        return Ok(rng.random_range(0..total.max(1)));
+    };
+    let by_name = (0..total).find(|&task| environment.task_name(task) == wanted);
+    let by_number = wanted.parse().ok().filter(|&task| task < total);
+    by_name.or(by_number).ok_or_else(|| {
+        let message = format!("'{wanted}' is no task's name, nor a number below {total}");
+        Error::setting("--task", message)
+    })
+}
+
+fn play(mut session: Box<dyn Session>) -> Result<()> {
+    let failed = |error: ReadlineError| Error::Run(format!("cannot read commands: {error}"));
+    let config = LineConfig::builder().completion_type(CompletionType::List).build();
+    let mut editor: Editor<Commands, MemHistory> =
+        Editor::with_history(config, MemHistory::new()).map_err(failed)?;
+    editor.set_helper(Some(Commands(Vec::new())));
+    let mut steps = 0;
+    loop {
+        let (mut observation, mut admissible) = (String::new(), Texts::new());
+        session.observe(&mut observation);
+        session.admissible(&mut admissible);
+        println!("{}\n", printable(&observation));
+        if let Some(helper) = editor.helper_mut() {
+            helper.0 = admissible.iter().map(str::to_string).collect();
+        }
+        let command = match read_command(&mut editor, &admissible) {
+            Ok(Some(command)) => command,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let transition = session.step(&command)?;
+        steps += 1;
+        if transition.ended() {
+            let mut last = String::new();
+            session.observe(&mut last);
+            println!("{}\n", printable(&last));
+            let end = if transition.success { "Won" } else { "Not won" };
+            println!("{end} after {steps} steps, reward {}.", transition.reward);
+            return Ok(());
+        }
+    }
+}
+
+/// The next command, or `None` at the end of the input.
+fn read_command(
+    editor: &mut Editor<Commands, MemHistory>,
+    admissible: &Texts,
+) -> Result<Option<String>, ReadlineError> {
+    loop {
+        match editor.readline("> ") {
+            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) if line.trim() == "?" => {
+                admissible.iter().for_each(|action| println!("  {}", printable(action)));
+            }
+            Ok(line) => {
+                editor.add_history_entry(&line)?;
+                return Ok(Some(line));
+            }
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A text without control characters but line breaks, which are all that a game may move the cursor by.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
+}
+
+/// Completes the admissible actions.
+struct Commands(Vec<String>);
+
+impl Completer for Commands {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        let typed = line.get(..position).unwrap_or(line);
+        let fitting = self.0.iter().filter(|action| action.starts_with(typed)).cloned();
+        Ok((0, fitting.collect()))
+    }
+}
+
+impl Hinter for Commands {
+    type Hint = String;
+}
+impl Highlighter for Commands {}
+impl Validator for Commands {}
+impl Helper for Commands {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_game_cannot_move_the_cursor() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc\r\t"), "a[2Jb\nc");
+    }
+}

@@ -1,0 +1,248 @@
+//! `proxmo train`.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+
+use super::settings::{SettingFlags, read_config};
+use super::table::{percent, results};
+use crate::device::{Opened, open};
+use crate::env::Environment;
+use crate::error::{Error, Result};
+use crate::train::{Config, Event, IterationMetrics, KindResult, Run, Summary};
+
+/// Train a policy with ProxMO.
+///
+/// Without arguments: on household tasks that the crate generates, on the best device that is there,
+/// into a new folder below runs/. Ctrl-C finishes the iteration, saves, and says how to go on.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Folder of the run [default: the first free runs/<env>-<number>].
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Go on with the run in --run from its newest checkpoint. Flags override its settings.
+    #[arg(long, requires = "run", conflicts_with = "config")]
+    resume: bool,
+    /// Print nothing but the final table.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo train
+  proxmo train --estimator grpo --seed 1 --run runs/grpo
+  proxmo train --env alfworld --games json_2.1.1 --minutes 20 --run runs/first
+  proxmo train --run runs/first --resume --minutes 40
+  proxmo train --backend vulkan --device 0 --iterations 5";
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let base = match (&arguments.run, arguments.resume) {
+        (Some(folder), true) => Some(read_config(&folder.join("config.toml"))?),
+        _ => None,
+    };
+    let config = arguments.settings.resolve(base)?;
+    let folder = match &arguments.run {
+        Some(folder) => folder.clone(),
+        None => free_folder(config.env.name.name())?,
+    };
+    // Everything that can be refused is looked at before anything is written.
+    if !arguments.resume && folder.join("config.toml").exists() {
+        return Err(Error::file(
+            &folder,
+            "already holds a run; add --resume to go on with it, or name another folder with --run",
+        ));
+    }
+    let training = config.env.open(&config.env.split)?;
+    let held_out = config.env.open(&config.eval.split)?;
+    let opened = open(config.run.backend, config.run.device)?;
+    let mut screen = Screen::new(arguments.quiet);
+    screen.introduce(&config, &opened, &*training, &*held_out, &folder);
+
+    let begin = if arguments.resume { Run::resume } else { Run::create };
+    let run = begin(&folder, config, &opened, &*training, &*held_out)?;
+    let stop = stop_on_interrupt()?;
+    let summary = run.train(&|| stop.load(Ordering::Relaxed), &mut |event| screen.show(&event))?;
+    screen.finish(&summary, &*held_out, &folder);
+    Ok(())
+}
+
+/// The first free `runs/<env>-<number>`.
+fn free_folder(env: &str) -> Result<PathBuf> {
+    (1..u32::MAX)
+        .map(|number| Path::new("runs").join(format!("{env}-{number}")))
+        .find(|folder| !folder.exists())
+        .ok_or_else(|| Error::file(Path::new("runs"), "no name is free; name one with --run"))
+}
+
+/// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this iteration; once more ends at once and loses it");
+    })
+    .map_err(|error| Error::Run(format!("cannot watch for Ctrl-C: {error}")))?;
+    Ok(stop)
+}
+
+/// What the terminal shows while a run goes on.
+struct Screen {
+    quiet: bool,
+    /// Whether a transient line (an evaluation under way) stands there to be overwritten.
+    transient: bool,
+    lines: u64,
+    untrained: Vec<KindResult>,
+}
+
+/// The column heads are shown again after so many lines.
+const LINES_A_PAGE: u64 = 25;
+
+impl Screen {
+    fn new(quiet: bool) -> Self {
+        Self { quiet, transient: false, lines: 0, untrained: Vec::new() }
+    }
+
+    fn introduce(
+        &self,
+        config: &Config,
+        opened: &Opened,
+        training: &dyn Environment,
+        held_out: &dyn Environment,
+        folder: &Path,
+    ) {
+        if self.quiet {
+            return;
+        }
+        let adapter = &opened.adapter;
+        eprintln!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
+        eprintln!(
+            "  tasks   {}: {} to train on, {} held out ({})",
+            training.name(),
+            training.tasks(),
+            held_out.tasks(),
+            config.eval.split
+        );
+        eprintln!("  device  {} on {}", adapter.backend, adapter.name);
+        eprintln!("  run     {}", folder.display());
+    }
+
+    fn show(&mut self, event: &Event) {
+        if self.quiet {
+            if let Event::Iteration(line) = event {
+                self.keep_untrained(line);
+            }
+            return;
+        }
+        match event {
+            Event::Started { iteration, words, parameters } => {
+                eprintln!("  policy  scorer, {parameters} weights, {words} words");
+                if *iteration > 0 {
+                    eprintln!("  resumed after iteration {iteration}");
+                }
+            }
+            Event::Evaluating { done, total } => self.evaluating(*done, *total),
+            Event::Iteration(line) => self.iteration(line),
+            Event::Saved(_) => {}
+        }
+    }
+
+    fn evaluating(&mut self, done: usize, total: usize) {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r  evaluating {done}/{total}");
+            let _ = std::io::stderr().flush();
+            self.transient = true;
+        }
+    }
+
+    fn keep_untrained(&mut self, line: &IterationMetrics) {
+        if let (0, Some(evaluation)) = (line.iteration, &line.evaluation) {
+            self.untrained = evaluation.kinds.clone();
+            self.untrained.push(KindResult {
+                kind: "All".into(),
+                success: evaluation.success,
+                ..KindResult::default()
+            });
+        }
+    }
+
+    fn iteration(&mut self, line: &IterationMetrics) {
+        self.keep_untrained(line);
+        if std::mem::take(&mut self.transient) {
+            eprint!("\r                          \r");
+        }
+        if self.lines % LINES_A_PAGE == 0 {
+            eprintln!(
+                "\n{:>5} {:>8} {:>7} {:>6} {:>8} {:>7} {:>7} {:>6} {:>6}  {:>17}  {:>7}  held out",
+                "iter",
+                "success",
+                "return",
+                "length",
+                "loss",
+                "kl",
+                "entropy",
+                "clip",
+                "|grad|",
+                "rollout+credit+upd",
+                "elapsed"
+            );
+        }
+        self.lines += 1;
+        let held_out = line.evaluation.as_ref().map(|one| percent(one.success)).unwrap_or_default();
+        let elapsed = line.seconds.elapsed;
+        let clock = format!("{}:{:02}", elapsed as u64 / 60, elapsed as u64 % 60);
+        if line.iteration == 0 {
+            eprintln!("{:>5} {:<75}  {clock:>7}  {held_out}", 0, "untrained");
+            return;
+        }
+        let seconds = line.seconds;
+        eprintln!(
+            "{:>5} {:>8} {:>7.3} {:>6.1} {:>8.4} {:>7.4} {:>7.3} {:>6.3} {:>6.3}  {:>5.2}s{:>5.2}s{:>5.2}s   {clock:>7}  {held_out}",
+            line.iteration,
+            percent(line.success),
+            line.mean_return,
+            line.length,
+            line.loss,
+            line.kl,
+            line.entropy,
+            line.clip_fraction,
+            line.gradient_norm,
+            seconds.rollout,
+            seconds.credit,
+            seconds.update,
+        );
+    }
+
+    fn finish(&self, summary: &Summary, held_out: &dyn Environment, folder: &Path) {
+        let folder = folder.display();
+        if let Some(evaluation) = &summary.evaluation {
+            let kinds = evaluation.by_kind(held_out);
+            let before = (!self.untrained.is_empty()).then_some(self.untrained.as_slice());
+            println!("\nHeld-out tasks after iteration {}:", summary.iterations);
+            println!("{}", results(&kinds, &evaluation.overall(), before));
+        }
+        let minutes = summary.elapsed / 60.0;
+        if summary.stopped {
+            println!(
+                "Stopped after iteration {} ({minutes:.1} min). Go on with:",
+                summary.iterations
+            );
+            println!("  proxmo train --run {folder} --resume");
+        } else {
+            println!(
+                "Trained {} iterations in {minutes:.1} min. Look further with:",
+                summary.iterations
+            );
+            println!("  proxmo eval --run {folder}        (learning curve: {folder}/curve.svg)");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Judging a policy on tasks.
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::EvaluationMetrics;
+use crate::env::Environment;
+use crate::error::Result;
+use crate::policy::{Policy, Sampling};
+use crate::rollout::{Plan, collect};
+
+/// How one task went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The task.
+    pub task: usize,
+    /// Whether its goal was reached.
+    pub success: bool,
+    /// How many steps were taken.
+    pub steps: usize,
+}
+
+/// How all tasks went.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Evaluation {
+    /// One a task, in the order in which they were given.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Results over the tasks of one kind.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct KindResult {
+    /// The kind's name.
+    pub kind: String,
+    /// How many tasks there were.
+    pub tasks: usize,
+    /// How many were won.
+    pub won: usize,
+    /// Share of them that were won.
+    pub success: f64,
+    /// Mean number of steps.
+    pub length: f64,
+}
+
+/// How many tasks are played in lock-step. More need more memory, fewer waste the device.
+const TASKS_AT_ONCE: usize = 128;
+
+/// Plays every task once. `progress` is told how many are done.
+///
+/// # Errors
+/// Fails where an environment or the device does.
+pub fn evaluate<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &P::Encoder,
+    tasks: &[usize],
+    sampling: Sampling,
+    seed: u64,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Evaluation> {
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    for (part, tasks) in tasks.chunks(TASKS_AT_ONCE).enumerate() {
+        let plan = Plan { tasks, episodes: 1, sampling, seed, iteration: part as u64 };
+        let batch = collect(environment, policy, encoder, &plan)?;
+        outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
+            task,
+            success: batch.success[episode],
+            steps: batch.episode_rows(episode).len(),
+        }));
+        progress(outcomes.len());
+    }
+    Ok(Evaluation { outcomes })
+}
+
+/// `wanted` of `total` tasks, evenly spread; all of them if `wanted` is 0.
+pub fn spread(total: usize, wanted: usize) -> Vec<usize> {
+    if wanted == 0 || wanted >= total {
+        return (0..total).collect();
+    }
+    (0..wanted).map(|place| place * total / wanted).collect()
+}
+
+impl Evaluation {
+    /// Results over all tasks.
+    pub fn overall(&self) -> KindResult {
+        summarise("All", self.outcomes.iter())
+    }
+
+    /// Results by kind of task, in the environment's order; kinds without a task are left out.
+    pub fn by_kind(&self, environment: &dyn Environment) -> Vec<KindResult> {
+        let kinds = environment.kinds().iter().enumerate();
+        let results = kinds.map(|(kind, name)| {
+            let of_kind = |outcome: &&Outcome| environment.task_kind(outcome.task) == kind;
+            summarise(name, self.outcomes.iter().filter(of_kind))
+        });
+        results.filter(|result| result.tasks > 0).collect()
+    }
+
+    /// The form in which a metrics line keeps it.
+    pub fn metrics(&self, environment: &dyn Environment, split: &str) -> EvaluationMetrics {
+        let overall = self.overall();
+        EvaluationMetrics {
+            split: split.to_string(),
+            success: overall.success,
+            length: overall.length,
+            kinds: self.by_kind(environment),
+        }
+    }
+}
+
+fn summarise<'a>(kind: &str, outcomes: impl Iterator<Item = &'a Outcome>) -> KindResult {
+    let mut result = KindResult { kind: kind.to_string(), ..KindResult::default() };
+    let mut steps = 0;
+    for outcome in outcomes {
+        result.tasks += 1;
+        result.won += usize::from(outcome.success);
+        steps += outcome.steps;
+    }
+    let tasks = result.tasks.max(1) as f64;
+    result.success = result.won as f64 / tasks;
+    result.length = steps as f64 / tasks;
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_spread_evenly_without_repeats() {
+        assert_eq!(spread(10, 3), [0, 3, 6]);
+        assert_eq!(spread(3, 0), [0, 1, 2]);
+        assert_eq!(spread(3, 7), [0, 1, 2]);
+    }
+
+    #[test]
+    fn results_are_counted() {
+        let outcome = |task, success, steps| Outcome { task, success, steps };
+        let evaluation = Evaluation {
+            outcomes: vec![outcome(0, true, 4), outcome(1, false, 50), outcome(2, true, 6)],
+        };
+        let all = evaluation.overall();
+        assert_eq!((all.tasks, all.won, all.length), (3, 2, 20.0));
+        assert!((all.success - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(Evaluation::default().overall().success, 0.0);
+    }
+}
