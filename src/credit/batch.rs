@@ -12,7 +12,7 @@ pub struct CreditBatch<'a> {
     pub group_offsets: &'a [usize],
     /// Where each episode begins among the rows, and the end: `[episodes + 1]`.
     pub episode_offsets: &'a [usize],
-    /// The reward of each step: `[rows]`.
+    /// The reward of each step, up to 1e9 in size: `[rows]`.
     pub rewards: &'a [f32],
     /// Whether each episode reached its goal: `[episodes]`.
     pub success: &'a [bool],
@@ -88,7 +88,11 @@ impl CreditBatch<'_> {
     }
 }
 
-/// Checks that the arrays of a batch fit each other and hold only finite numbers.
+/// The largest reward in size: beyond use, and safe from overflow in any sum.
+const MOST_REWARD: f32 = 1e9;
+
+/// Checks that the arrays of a batch fit each other and hold only finite numbers, rewards of up to
+/// 1e9 in size.
 ///
 /// # Errors
 /// Names the first array that does not fit, and what was expected of it.
@@ -98,7 +102,7 @@ pub fn check(batch: &CreditBatch) -> Result<()> {
     length("success", batch.success.len(), batch.episodes(), "episodes")?;
     length("valid", batch.valid.len(), batch.rows(), "rows")?;
     length("observations", batch.observations.len(), batch.rows(), "rows")?;
-    finite("rewards", batch.rewards)?;
+    bounded("rewards", batch.rewards, MOST_REWARD)?;
     indices("observations", batch.observations, batch.texts.len())?;
     if let Some(last) = batch.final_observations {
         length("final_observations", last.len(), batch.episodes(), "episodes")?;
@@ -128,11 +132,13 @@ fn length(name: &str, found: usize, expected: usize, of: &str) -> Result<()> {
     Err(Error::input(name, format!("has {found} entries, expected {expected}, one for each {of}")))
 }
 
-fn finite(name: &str, values: &[f32]) -> Result<()> {
-    match values.iter().position(|value| !value.is_finite()) {
+/// Refuses what is not a number, infinite or beyond `most` in either direction.
+fn bounded(name: &str, values: &[f32], most: f32) -> Result<()> {
+    match values.iter().enumerate().find(|(_, value)| !(-most..=most).contains(*value)) {
         None => Ok(()),
-        Some(at) => {
-            Err(Error::input(format!("{name}[{at}]"), format!("{} is not finite", values[at])))
+        Some((at, value)) => {
+            let message = format!("is {value}, expected a number from {:e} to {most:e}", -most);
+            Err(Error::input(format!("{name}[{at}]"), message))
         }
     }
 }
@@ -154,7 +160,7 @@ fn matrix(values: &[f32], width: usize, rows: usize, of: &str) -> Result<()> {
             format!("has {} numbers, expected {rows} {of} of {width} (at least 1)", values.len()),
         ));
     }
-    finite("embeddings", values)
+    bounded("embeddings", values, f32::MAX)
 }
 
 #[cfg(test)]
@@ -194,7 +200,10 @@ mod tests {
             (CreditBatch { observations: &[0], ..GOOD }, "observations: has 1 entries"),
             (CreditBatch { observations: &[0, 2, 0], ..GOOD }, "observations[1]: names text 2"),
             (CreditBatch { final_observations: Some(&[0]), ..GOOD }, "final_observations: has 1"),
-            (CreditBatch { rewards, ..GOOD }, "rewards[1]: NaN is not finite"),
+            (
+                CreditBatch { rewards, ..GOOD },
+                "rewards[1]: is NaN, expected a number from -1e9 to 1e9",
+            ),
             (CreditBatch { embeddings: short, ..GOOD }, "embeddings: has 3 numbers"),
         ] {
             let message = check(&batch).unwrap_err().to_string();

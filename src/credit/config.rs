@@ -20,9 +20,9 @@ pub struct CreditConfig {
     /// Discount `γ` of a step, from 0 to 1. 0.95 in the ProxMO, GiGPO, HGPO and G2PO papers;
     /// GraphGPO discounts by distance to the goal and takes a smaller one.
     pub gamma: f64,
-    /// Weight `ω` of the step part in the advantage, at least 0. 1 in all the papers.
+    /// Weight `ω` of the step part in the advantage, from 0 to 1e6. 1 in all the papers.
     pub step_weight: f64,
-    /// Weight of the episode part in the advantage, at least 0. 1 in all the papers.
+    /// Weight of the episode part in the advantage, from 0 to 1e6. 1 in all the papers.
     pub episode_weight: f64,
     /// Whether advantages are also divided by a standard deviation. `auto` is what the estimator's
     /// publication does: `mean` for ProxMO, Dr. GRPO and RLOO, `mean-std` for the others.
@@ -58,19 +58,20 @@ pub struct CreditConfig {
     /// [`difflib.SequenceMatcher`]: https://docs.python.org/3/library/difflib.html
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f64>,
-    /// HGPO: how many observations before the current one the longest history has. 2 in the paper's
-    /// shorter setting, 4 in its longer one.
+    /// HGPO: how many observations before the current one the longest history has, up to 1000. 2 in
+    /// the paper's shorter setting, 4 in its longer one.
     pub history: usize,
-    /// HGPO: the exponent `α` of a history's length in its weight, at least 0. 1 in the paper.
+    /// HGPO: the exponent `α` of a history's length in its weight, from 0 to 16. 1 in the
+    /// paper.
     pub length_weight: f64,
     /// HGPO: whether the episode advantage joins as a history of no observation. Off in the paper.
     pub base_group: bool,
-    /// G2PO and GraphGPO: the reward of a success, above 0; 10 in their codes. Absent, it is what
-    /// the successes at hand earned.
+    /// G2PO and GraphGPO: the reward of a success, above 0 and up to 1e6; 10 in their codes.
+    /// Absent, it is what the successes at hand earned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_value: Option<f64>,
-    /// G2PO: what an action that was not admissible takes off the value it led to, at least 0. 0.1
-    /// in the published code.
+    /// G2PO: what an action that was not admissible takes off the value it led to, from 0 to 1e6.
+    /// 0.1 in the published code.
     pub invalid_action_penalty: f64,
     /// GraphGPO: what a step is rewarded for, being near the goal or coming nearer.
     pub distance: Distance,
@@ -131,15 +132,15 @@ impl CreditConfig {
     /// Names the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
         within("gamma", self.gamma, 0.0, 1.0)?;
-        within("step_weight", self.step_weight, 0.0, f64::MAX)?;
-        within("episode_weight", self.episode_weight, 0.0, f64::MAX)?;
+        within("step_weight", self.step_weight, 0.0, MOST)?;
+        within("episode_weight", self.episode_weight, 0.0, MOST)?;
         if let Modulation::On(curve) = self.modulation {
             above_zero("modulation.steepness", curve.steepness)?;
             within("modulation.range", curve.range, 0.0, 1.0)?;
         }
         if let SuccessPrior::Beta(beta) = self.success_prior {
-            within("success_prior.successes", beta.successes, 0.0, f64::MAX)?;
-            within("success_prior.failures", beta.failures, 0.0, f64::MAX)?;
+            within("success_prior.successes", beta.successes, 0.0, MOST)?;
+            within("success_prior.failures", beta.failures, 0.0, MOST)?;
         }
         if let Temperature::Fixed(temperature) = self.temperature {
             within("temperature", temperature, 1e-6, 1e6)?;
@@ -152,23 +153,24 @@ impl CreditConfig {
         }
         if let Some(value) = self.success_value {
             above_zero("success_value", value)?;
+            within("success_value", value, 0.0, MOST)?;
         }
+        within("history", self.history as f64, 0.0, 1000.0)?;
         within("length_weight", self.length_weight, 0.0, 16.0)?;
-        within("invalid_action_penalty", self.invalid_action_penalty, 0.0, f64::MAX)?;
+        within("invalid_action_penalty", self.invalid_action_penalty, 0.0, MOST)?;
         self.estimator.check_normalize(self.normalize)
     }
 }
+
+/// The most that a weight may be: far beyond use, and safe from overflow.
+const MOST: f64 = 1e6;
 
 fn within(key: &str, value: f64, least: f64, most: f64) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    let range = if most == f64::MAX {
-        format!("at least {least}")
-    } else {
-        format!("from {least} to {most}")
-    };
-    Err(Error::setting(format!("credit.{key}"), format!("is {value}, expected {range}")))
+    let message = format!("is {value}, expected from {least} to {most}");
+    Err(Error::setting(format!("credit.{key}"), message))
 }
 
 fn above_zero(key: &str, value: f64) -> Result<()> {
@@ -386,9 +388,12 @@ mod tests {
         let gamma = message(|config| config.gamma = 1.5);
         assert_eq!(gamma, "setting 'credit.gamma': is 1.5, expected from 0 to 1");
         let temperature = message(|config| config.temperature = Temperature::Fixed(0.0));
-        assert_eq!(temperature, "setting 'credit.temperature': is 0, expected from 0.000001 to 1000000");
+        assert_eq!(
+            temperature,
+            "setting 'credit.temperature': is 0, expected from 0.000001 to 1000000"
+        );
         let weight = message(|config| config.step_weight = f64::NAN);
-        assert_eq!(weight, "setting 'credit.step_weight': is NaN, expected at least 0");
+        assert_eq!(weight, "setting 'credit.step_weight': is NaN, expected from 0 to 1000000");
         let similarity = message(|config| config.similarity = Some(1.1));
         assert_eq!(similarity, "setting 'credit.similarity': is 1.1, expected from 0 to 1");
         let rloo =

@@ -23,7 +23,7 @@ pub struct CreditDiagnostics {
     /// The share of the returns' variance that the baselines account for: 1 is all of it, below 0
     /// they do harm.
     pub explained_variance: Option<f64>,
-    /// The mean squared error of predicting a row's return from the rows around it, itself left out.
+    /// The mean squared error of predicting a row's return from the rows around it, without itself.
     pub leave_one_out_error: Option<f64>,
     /// The temperature used.
     pub temperature: Option<f64>,

@@ -4,7 +4,7 @@
 //! A_{i,t} = A^E_i + ω · A^S_{i,t}
 //!
 //! A^E_i     = (R_i − mean_group(R)) / (std_group(R) + ε)
-//! A^S_{i,t} = (G_{i,t} − mean_cluster(G)) / (std_cluster(G) + ε)     0 where the cluster is a lone row
+//! A^S_{i,t} = (G_{i,t} − mean_cluster(G)) / (std_cluster(G) + ε)     0 for a lone row
 //! ```
 //!
 //! with `G` the discounted return of a step, and its cluster the group's rows with the same

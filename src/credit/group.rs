@@ -10,9 +10,7 @@ use super::nodes::Nodes;
 pub struct Group<'a> {
     /// The group's first row in the batch.
     pub first_row: u32,
-    /// The mean return. Returns are kept as distances from it, for the sake of their squares.
-    pub centre: f64,
-    /// Each row's return less the centre.
+    /// The return of each row.
     pub returns: Vec<f64>,
     /// The episode of each row.
     pub episode_of: Vec<u32>,
@@ -38,10 +36,7 @@ impl<'a> Group<'a> {
         let items = &nodes.items[first_node..nodes.offsets[group + 1]];
         let node_of: Vec<u32> =
             nodes.of_row[rows.clone()].iter().map(|&node| node - first_node as u32).collect();
-        let centre = returns[rows.clone()].iter().map(|&value| f64::from(value)).sum::<f64>()
-            / rows.len().max(1) as f64;
-        let returns: Vec<f64> =
-            returns[rows.clone()].iter().map(|&value| f64::from(value) - centre).collect();
+        let returns: Vec<f64> = returns[rows.clone()].iter().map(|&value| value.into()).collect();
         let mut tallies = Tallies::new(items.len());
         for (&node, &value) in node_of.iter().zip(&returns) {
             tallies.set(node as usize, tallies.get(node as usize).with(value));
@@ -56,7 +51,6 @@ impl<'a> Group<'a> {
         let (row_offsets, by_node) = rows_by_node(&node_of, items.len());
         Self {
             first_row: rows.start as u32,
-            centre,
             returns,
             episode_of,
             items,
@@ -137,12 +131,11 @@ mod tests {
     fn rows_are_merged_and_found_again() {
         let nodes = Nodes::of_observations(&BATCH);
         let mut group = Group::of(&BATCH, &nodes, &[1.0, 2.0, 3.0, 6.0], 0);
-        assert_eq!((group.centre, group.nodes()), (3.0, 2));
+        assert_eq!(group.nodes(), 2);
         assert_eq!((group.rows_of(0), group.rows_of(1)), (&[0, 2, 3][..], &[1][..]));
-        let three = Tally { count: 3.0, sum: 1.0, squares: 13.0 };
-        assert_eq!(group.tallies.get(0), three);
+        assert_eq!(group.tallies.get(0), Tally { count: 3.0, sum: 10.0 });
         group.take_out(0);
-        assert_eq!(group.tallies.get(0), Tally { count: 2.0, sum: 3.0, squares: 9.0 });
+        assert_eq!(group.tallies.get(0), Tally { count: 2.0, sum: 9.0 });
         assert_eq!(group.tallies.get(1), Tally::default());
         group.put_back(0);
         assert_eq!(group.tallies, group.full);

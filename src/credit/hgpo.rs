@@ -1,7 +1,8 @@
 //! HGPO (arXiv 2602.22817): steps are compared in nested clusters of ever longer shared history.
 //!
-//! For `k = 1 … K + 1` a row belongs to the cluster of the group's rows whose last `k` observations,
-//! the current one included, are the same in the same order. In every cluster of two or more
+//! For `k = 1 … K + 1` a row belongs to the cluster of the group's rows whose last `k`
+//! observations, the current one included, are the same in the same order. In every cluster of two
+//! or more
 //!
 //! ```text
 //! A_k = (G − mean_k(G)) / (std_k(G) + ε)        std without Bessel's correction
@@ -44,6 +45,9 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     for length in 1..=config.history + 1 {
         if length > 1 {
             histories.lengthen(batch);
+        }
+        if histories.labels == 0 {
+            break;
         }
         let clusters = histories.moments(&returns);
         for (row, &label) in histories.label_of.iter().enumerate() {

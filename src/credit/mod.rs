@@ -28,6 +28,26 @@
 //! The paper's ablations are settings: `proxmo` with `modulation = "off"` has soft baselines alone,
 //! `gigpo` with modulation on has modulation alone, `gigpo` is neither.
 //!
+//! ```
+//! use proxmo::credit::{CreditBatch, CreditConfig, assign};
+//!
+//! // One group of two episodes: both begin in the hall, one finds the key.
+//! let batch = CreditBatch {
+//!     group_offsets: &[0, 2],
+//!     episode_offsets: &[0, 2, 4],
+//!     rewards: &[0.0, 1.0, 0.0, 0.0],
+//!     success: &[true, false],
+//!     valid: &[true; 4],
+//!     observations: &[0, 1, 0, 2],
+//!     texts: &["the hall", "the study, with a key on the desk", "the cellar"],
+//!     final_observations: None,
+//!     embeddings: None,
+//! };
+//! let credit = assign(&batch, &CreditConfig::default())?;
+//! assert!(credit.advantages[0] > 0.0 && credit.advantages[2] < 0.0);
+//! # Ok::<(), proxmo::error::Error>(())
+//! ```
+//!
 //! Nothing here knows of environments, policies or devices. Sums run in f64, and in an order that
 //! does not depend on threads.
 

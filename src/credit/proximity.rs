@@ -7,18 +7,22 @@
 //! b_i = Σ_j w_ij R_j / Σ_j w_ij        w_ij = exp(cos(e_i, e_j) / τ)
 //! ```
 //!
-//! and its advantage is `R_i − b_i`. Rows with the same observation have the same embedding, so they
-//! are merged into one node with a count and a sum of returns; that is exact. With `n_k` rows in
-//! node `k`, whose returns sum to `S_k`, the sums above become `Σ_k w_ik S_k` and `Σ_k w_ik n_k`.
-//! Work is per group and per pair of nodes, memory per node.
+//! and its advantage is `R_i − b_i`, with `normalize = "mean-std"` over the unbiased deviation of
+//! the group's returns + 1e-6. (A deviation of near rows alone would be none at all where they
+//! agree, and would blow up the advantage of a row that they leave out.)
+//!
+//! Rows with the same observation have the same embedding, so they are merged into one node with a
+//! count and a sum of returns; that is exact. With `n_k` rows in node `k`, whose returns sum to
+//! `S_k`, the sums above become `Σ_k w_ik S_k` and `Σ_k w_ik n_k`. Work is per group and per pair of
+//! nodes, memory per node.
 //!
 //! Exponents have their maximum subtracted, so no temperature overflows. A row is kept apart from
 //! the others while summing: leaving it out is then an omission and not a subtraction, exact even
 //! where it outweighs all others.
 
 use super::batch::CreditBatch;
-use super::clusters::EPSILON;
-use super::config::{CreditConfig, Inclusion, Normalize};
+use super::clusters::Moments;
+use super::config::{CreditConfig, Inclusion};
 use super::group::Group;
 use super::kernel::{Estimate, Sums};
 use super::nodes::Nodes;
@@ -53,8 +57,8 @@ struct RowEstimate {
 impl Proximity<'_> {
     /// The step part at a temperature.
     ///
-    /// A row whose surroundings are empty (with `self_weight` or `same_episode` set to exclude, in a
-    /// group of a single row or episode) has nothing to be compared with and gets 0.
+    /// A row whose surroundings are empty (with `self_weight` or `same_episode` set to exclude, in
+    /// a group of a single row or episode) has nothing to be compared with and gets 0.
     pub fn step_part(&self, temperature: f64) -> StepPart {
         let by_group = per_group(self.batch.groups(), |group| {
             let mut estimates = Vec::with_capacity(self.batch.group_rows(group).len());
@@ -69,21 +73,28 @@ impl Proximity<'_> {
             held_out: Vec::with_capacity(rows),
             temperature: Some(temperature),
         };
-        for estimate in by_group.iter().flatten() {
-            let row = estimate.row as usize;
-            let value = f64::from(self.returns[row]);
-            if let Some(baseline) = estimate.baseline {
-                let scale = match self.config.normalize {
-                    Normalize::MeanStd => baseline.deviation + EPSILON,
-                    Normalize::Mean | Normalize::Auto => 1.0,
-                };
-                part.advantages[row] = (value - baseline.mean) / scale;
-                part.baselines[row] = baseline.mean;
-                part.neighbours[row] = baseline.neighbours;
+        for (group, estimates) in by_group.iter().enumerate() {
+            let scale = self.scale(group);
+            for estimate in estimates {
+                let row = estimate.row as usize;
+                let value = f64::from(self.returns[row]);
+                if let Some(baseline) = estimate.baseline {
+                    part.advantages[row] = (value - baseline.mean) / scale;
+                    part.baselines[row] = baseline.mean;
+                    part.neighbours[row] = baseline.neighbours;
+                }
+                part.held_out.extend(estimate.held_out.map(|mean| (value - mean).powi(2)));
             }
-            part.held_out.extend(estimate.held_out.map(|mean| (value - mean) * (value - mean)));
         }
         part
+    }
+
+    /// What the advantages of a group are divided by.
+    fn scale(&self, group: usize) -> f64 {
+        let returns = &self.returns[self.batch.group_rows(group)];
+        let values: Vec<f64> = returns.iter().map(|&value| value.into()).collect();
+        let moments = Moments::by_label(&values, &vec![0; values.len()], 1);
+        moments.first().map_or(1.0, |moments| moments.scale(self.config.normalize))
     }
 
     /// The mean squared error of predicting each row's return from the rows around it, itself left
@@ -153,7 +164,7 @@ fn among_all(
 ) {
     let Around { node, cosines, temperature, weights } = around;
     let others = Sums::around(&group.tallies, cosines, Some(node), temperature, weights);
-    let with = |own| others.and(own, cosines[node], temperature).estimate(group.centre);
+    let with = |own| others.and(own, cosines[node], temperature).estimate();
     let own = group.full.get(node);
     let all = with(own);
     for &row in group.rows_of(node) {
@@ -176,7 +187,7 @@ fn among_other_episodes(group: &mut Group, around: Around, mut visit: impl FnMut
         group.take_out(episode);
         let sums = Sums::around(&group.tallies, cosines, None, temperature, weights);
         group.put_back(episode);
-        let baseline = sums.estimate(group.centre);
+        let baseline = sums.estimate();
         for &(row, _) in rows {
             let held_out = baseline.map(|estimate| estimate.mean);
             visit(RowEstimate { row: group.first_row + row, baseline, held_out });

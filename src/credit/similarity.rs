@@ -17,24 +17,43 @@ pub struct Alphabet {
     numbers: HashMap<char, u32>,
 }
 
+/// A text in an alphabet.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    symbols: Vec<u32>,
+    /// How often each symbol occurs, up to the greatest that does.
+    counts: Vec<u32>,
+}
+
 impl Alphabet {
     /// Writes a text in this alphabet, which grows as needed.
-    pub fn write(&mut self, text: &str) -> Vec<u32> {
-        let mut symbols = Vec::with_capacity(text.len());
+    pub fn write(&mut self, text: &str) -> Written {
+        let mut written = Written::default();
         for character in text.chars() {
             let next = self.numbers.len() as u32;
-            symbols.push(*self.numbers.entry(character).or_insert(next));
+            let symbol = *self.numbers.entry(character).or_insert(next);
+            if written.counts.len() <= symbol as usize {
+                written.counts.resize(symbol as usize + 1, 0);
+            }
+            written.counts[symbol as usize] += 1;
+            written.symbols.push(symbol);
         }
-        symbols
+        written
+    }
+}
+
+impl Written {
+    /// How many characters two texts have in common in any order: a bound on what can match.
+    fn in_common(&self, other: &Self) -> usize {
+        let common = self.counts.iter().zip(&other.counts).map(|(&a, &b)| a.min(b));
+        common.sum::<u32>() as usize
     }
 }
 
 /// A second text, prepared for comparison with many first ones.
 #[derive(Debug)]
 pub struct Pattern {
-    symbols: Vec<u32>,
-    /// Occurrences of each symbol.
-    counts: Vec<u32>,
+    text: Written,
     /// Positions of symbol after symbol, ascending; none for a symbol that starts no match.
     positions: Vec<u32>,
     offsets: Vec<u32>,
@@ -42,10 +61,8 @@ pub struct Pattern {
 
 impl Pattern {
     /// Prepares a text.
-    pub fn new(symbols: Vec<u32>) -> Self {
-        let width = symbols.iter().max().map_or(0, |&most| most as usize + 1);
-        let mut counts = vec![0; width];
-        symbols.iter().for_each(|&symbol| counts[symbol as usize] += 1);
+    pub fn new(text: Written) -> Self {
+        let Written { symbols, counts } = &text;
         let common = if symbols.len() >= AUTOJUNK_LENGTH {
             symbols.len() as u32 / 100 + 1
         } else {
@@ -66,23 +83,23 @@ impl Pattern {
                 *place += 1;
             }
         }
-        Self { symbols, counts, positions, offsets }
+        Self { text, positions, offsets }
     }
 
     /// Whether the ratio of `first` to this text is at least `threshold`.
-    pub fn resembles(&self, first: &[u32], threshold: f64, memory: &mut Memory) -> bool {
-        let total = first.len() + self.symbols.len();
-        let enough = |matched: usize| ratio(matched, total) >= threshold;
-        let shorter = first.len().min(self.symbols.len());
-        if !enough(shorter) || !enough(self.in_common(first, memory)) {
+    pub fn resembles(&self, first: &Written, threshold: f64, memory: &mut Memory) -> bool {
+        let lengths = (first.symbols.len(), self.text.symbols.len());
+        let enough = |matched: usize| ratio(matched, lengths.0 + lengths.1) >= threshold;
+        let shorter = lengths.0.min(lengths.1);
+        if !enough(shorter) || !enough(self.text.in_common(first)) {
             return false;
         }
         // What is matched, and the most that the blocks still to be searched can add.
         let (mut matched, mut hoped) = (0, shorter);
         memory.blocks.clear();
-        memory.blocks.push(Block { first: (0, first.len()), second: (0, self.symbols.len()) });
+        memory.blocks.push(Block { first: (0, lengths.0), second: (0, lengths.1) });
         while let Some(block) = memory.blocks.pop() {
-            let run = self.longest_run(first, block, memory);
+            let run = self.longest_run(&first.symbols, block, memory);
             hoped -= block.shorter();
             if run.length > 0 {
                 matched += run.length;
@@ -103,22 +120,6 @@ impl Pattern {
         enough(matched)
     }
 
-    /// How many characters the texts have in common in any order: a bound on what can match.
-    fn in_common(&self, first: &[u32], memory: &mut Memory) -> usize {
-        memory.left.clear();
-        memory.left.extend_from_slice(&self.counts);
-        let mut common = 0;
-        for &symbol in first {
-            if let Some(left) = memory.left.get_mut(symbol as usize)
-                && *left > 0
-            {
-                *left -= 1;
-                common += 1;
-            }
-        }
-        common
-    }
-
     /// The longest run that a block of the two texts has in common.
     fn longest_run(&self, first: &[u32], block: Block, memory: &mut Memory) -> Run {
         let (from, to) = block.second;
@@ -126,7 +127,7 @@ impl Pattern {
         // Lengths of the runs that end at each position of the second text (moved by one, so that
         // there is one before the first), for the row above and for this one. A number that the
         // row bears tells its entries from older ones.
-        memory.above.resize(memory.above.len().max(self.symbols.len() + 1), (0, 0));
+        memory.above.resize(memory.above.len().max(self.text.symbols.len() + 1), (0, 0));
         memory.here.resize(memory.above.len(), (0, 0));
         memory.row += 1;
         for (at, &symbol) in first.iter().enumerate().take(block.first.1).skip(block.first.0) {
@@ -155,13 +156,13 @@ impl Pattern {
     fn grow(&self, first: &[u32], block: Block, mut run: Run) -> Run {
         while run.first > block.first.0
             && run.second > block.second.0
-            && first[run.first - 1] == self.symbols[run.second - 1]
+            && first[run.first - 1] == self.text.symbols[run.second - 1]
         {
             run = Run { first: run.first - 1, second: run.second - 1, length: run.length + 1 };
         }
         while run.first + run.length < block.first.1
             && run.second + run.length < block.second.1
-            && first[run.first + run.length] == self.symbols[run.second + run.length]
+            && first[run.first + run.length] == self.text.symbols[run.second + run.length]
         {
             run.length += 1;
         }
@@ -184,7 +185,6 @@ fn ratio(matched: usize, total: usize) -> f64 {
 /// Memory to reuse from one comparison to the next.
 #[derive(Debug, Default)]
 pub struct Memory {
-    left: Vec<u32>,
     blocks: Vec<Block>,
     above: Vec<(u64, u32)>,
     here: Vec<(u64, u32)>,
@@ -231,7 +231,7 @@ mod tests {
     fn matched(first: &str, second: &str) -> usize {
         let mut alphabet = Alphabet::default();
         let (first, second) = (alphabet.write(first), alphabet.write(second));
-        let total = first.len() + second.len();
+        let total = first.symbols.len() + second.symbols.len();
         let pattern = Pattern::new(second);
         let mut memory = Memory::default();
         let most = (0..=total / 2)
@@ -263,9 +263,10 @@ mod tests {
 
     #[test]
     fn empty_texts_are_alike() {
-        let (pattern, mut memory) = (Pattern::new(Vec::new()), Memory::default());
-        assert!(pattern.resembles(&[], 1.0, &mut memory));
-        assert!(!pattern.resembles(&[0], 0.1, &mut memory));
+        let mut alphabet = Alphabet::default();
+        let (pattern, mut memory) = (Pattern::new(alphabet.write("")), Memory::default());
+        assert!(pattern.resembles(&alphabet.write(""), 1.0, &mut memory));
+        assert!(!pattern.resembles(&alphabet.write("a"), 0.1, &mut memory));
     }
 
     #[test]

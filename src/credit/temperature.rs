@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::proximity::Proximity;
 
 /// How much of the past an iteration keeps.
-const MEMORY: f64 = 0.8;
+const MEMORY: f32 = 0.8;
 
 /// The grid: half-octaves from 0.01 to 2, beyond which a kernel on cosines is a point or flat.
 const STEPS: i32 = 16;
@@ -20,8 +20,9 @@ const STEPS: i32 = 16;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreditState {
-    /// The averaged relative prediction error of each temperature of the grid; empty at first.
-    pub prediction_errors: Vec<f64>,
+    /// The averaged relative prediction error of each temperature of the grid; empty at first. In
+    /// f32, which survives being written in decimals by whatever writes a checkpoint.
+    pub prediction_errors: Vec<f32>,
 }
 
 /// The temperatures that `temperature = "auto"` chooses among.
@@ -39,14 +40,14 @@ pub fn choose(proximity: &Proximity, state: &mut CreditState, fallback: f64) -> 
     if variance > 0.0
         && let Some(errors) = proximity.prediction_errors(&grid)
     {
-        let relative: Vec<f64> = errors.iter().map(|error| error / variance).collect();
+        let relative: Vec<f32> = errors.iter().map(|error| (error / variance) as f32).collect();
         state.learn(&relative);
     }
     state.best(&grid).unwrap_or(fallback)
 }
 
 impl CreditState {
-    fn learn(&mut self, errors: &[f64]) {
+    fn learn(&mut self, errors: &[f32]) {
         if self.prediction_errors.len() != errors.len() {
             self.prediction_errors = errors.to_vec();
             return;
@@ -84,7 +85,7 @@ mod tests {
         state.learn(&[0.9, 0.5, 0.8]);
         assert_eq!(state.best(&grid), Some(0.2));
         state.learn(&[0.4, 0.6, 0.8]);
-        assert!((state.prediction_errors[0] - 0.8).abs() < 1e-12, "one batch does not turn it");
+        assert!((state.prediction_errors[0] - 0.8).abs() < 1e-6, "one batch does not turn it");
         assert_eq!(state.best(&grid), Some(0.2));
         for _ in 0..20 {
             state.learn(&[0.4, 0.6, 0.8]);
