@@ -90,6 +90,11 @@ impl Reader {
         Ok(Some(Game { name, world, goal, task, grammar, walkthrough: file.walkthrough }))
     }
 
+    /// The domain of the games that have been read.
+    pub(crate) fn domain(&self) -> Option<Arc<str>> {
+        self.lock().domain.clone()
+    }
+
     fn check_domain(&self, domain: String) -> Result<()> {
         let known = self.lock().domain.clone();
         if known.is_none_or(|known| *known != *domain) {

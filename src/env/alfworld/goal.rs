@@ -9,6 +9,9 @@ use crate::error::Result;
 /// How many variables a goal may have.
 const VARIABLES: usize = 16;
 
+/// How deep formulas may be nested.
+const DEEPEST: usize = 64;
+
 /// A goal: there are things for which all of its tests hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Goal {
@@ -34,9 +37,17 @@ struct Step {
 #[derive(Debug, Clone, PartialEq)]
 enum Test {
     /// An object or a receptacle is of a kind, [`NONE`] where nothing in the world is.
-    Kind { variable: u8, sort: Sort, kind: u8 },
+    Kind {
+        variable: u8,
+        sort: Sort,
+        kind: u8,
+    },
     Fact(Predicate, u8, u8),
-    Same { first: u8, second: u8, same: bool },
+    Same {
+        first: u8,
+        second: u8,
+        same: bool,
+    },
     Any(Box<[Search]>),
 }
 
@@ -70,7 +81,7 @@ impl TaskKind {
 impl Goal {
     /// Reads a goal from just after the word `:goal` to the bracket that ends its section.
     pub(crate) fn parse(tokens: &mut Tokens, world: &World) -> Result<Self> {
-        let mut parser = Parser { world, variables: Vec::new(), count: 0 };
+        let mut parser = Parser { world, variables: Vec::new(), count: 0, depth: 0 };
         let mut found = Found::default();
         tokens.expect("(")?;
         parser.formula(tokens, &mut found)?;
@@ -88,22 +99,42 @@ impl Goal {
         self.search.formula(world)
     }
 
-    /// The kinds of object and of receptacle that the goal asks for.
-    pub(crate) fn kinds<'w>(&self, world: &'w World) -> (Option<&'w str>, Option<&'w str>) {
-        let of = |wanted: Sort| {
+    /// The kinds of things that the goal names: of the object that is wanted, of the receptacle that
+    /// it goes to, and of the lamp that shines on it.
+    pub(crate) fn named<'w>(&self, world: &'w World) -> [Option<&'w str>; 3] {
+        let of = |wanted: u8| {
             self.search.tests().find_map(|test| match test {
-                Test::Kind { sort, kind, .. } if *sort == wanted => Some(*kind),
+                Test::Kind { variable, sort: Sort::Receptacle, kind } if *variable == wanted => {
+                    Some(world.receptacle_kinds.get(*kind))
+                }
+                Test::Kind { variable, kind, .. } if *variable == wanted => {
+                    Some(world.object_kinds.get(*kind))
+                }
                 _ => None,
             })
         };
-        let object = of(Sort::Object).map(|kind| world.object_kinds.get(kind));
-        (object, of(Sort::Receptacle).map(|kind| world.receptacle_kinds.get(kind)))
+        let fact = |wanted: Predicate| {
+            self.search.tests().find_map(|test| match test {
+                Test::Fact(predicate, first, second) if *predicate == wanted => {
+                    Some((*first, *second))
+                }
+                _ => None,
+            })
+        };
+        let lamp = fact(Predicate::Marked(mark::TOGGLED)).map(|(lamp, _)| lamp);
+        let held = fact(Predicate::Holds).map(|(_, object)| object);
+        let inside = fact(Predicate::Inside);
+        let object = held.or(inside.map(|(object, _)| object));
+        let receptacle = inside.map(|(_, receptacle)| receptacle);
+        [object, receptacle, lamp].map(|variable| of(variable?))
     }
 
     /// The kind of task that this goal sets.
     pub(crate) fn kind(&self) -> TaskKind {
         let marked = |wanted: u8| {
-            self.search.tests().any(|test| matches!(test, Test::Fact(Predicate::Marked(mark), ..) if *mark == wanted))
+            self.search.tests().any(
+                |test| matches!(test, Test::Fact(Predicate::Marked(mark), ..) if *mark == wanted),
+            )
         };
         let is_pair = |test: &Test| matches!(test, Test::Same { same: false, .. });
         if marked(mark::TOGGLED) {
@@ -149,6 +180,8 @@ impl Search {
 impl Test {
     fn formula(&self, world: &World) -> String {
         match self {
+            // A kind of which there is nothing has no name here; an empty "or" is never true.
+            Test::Kind { kind: NONE, .. } => "(or)".to_string(),
             Test::Kind { variable, sort: Sort::Receptacle, kind } => {
                 format!("(receptacletype ?v{variable} {})", world.receptacle_kinds.get(*kind))
             }
@@ -156,7 +189,8 @@ impl Test {
                 format!("(objecttype ?v{variable} {})", world.object_kinds.get(*kind))
             }
             Test::Fact(predicate, first, second) => {
-                let second = if predicate.is_binary() { format!(" ?v{second}") } else { String::new() };
+                let second =
+                    if predicate.is_binary() { format!(" ?v{second}") } else { String::new() };
                 format!("({} ?v{first}{second})", predicate.name())
             }
             Test::Same { first, second, same: true } => format!("(= ?v{first} ?v{second})"),
@@ -194,9 +228,7 @@ fn all(tests: &[Test], world: &World, state: &State, values: &mut Values) -> boo
         Test::Same { first, second, same } => {
             (values[*first as usize] == values[*second as usize]) == *same
         }
-        Test::Any(searches) => {
-            searches.iter().any(|search| search.succeeds(world, state, values))
-        }
+        Test::Any(searches) => searches.iter().any(|search| search.succeeds(world, state, values)),
     })
 }
 
@@ -234,17 +266,31 @@ struct Parser<'a, 'w> {
     variables: Vec<(&'a str, u8, Sort)>,
     /// How many variables there have been in all.
     count: u8,
+    /// How many formulas surround the one that is being read.
+    depth: usize,
 }
 
 impl<'a> Parser<'a, '_> {
     /// Reads a formula after its opening bracket, and adds what it says to `found`.
     fn formula(&mut self, tokens: &mut Tokens<'a>, found: &mut Found) -> Result<()> {
+        if self.depth == DEEPEST {
+            return Err(tokens.error(format!("more than {DEEPEST} formulas inside each other")));
+        }
+        self.depth += 1;
+        self.inner_formula(tokens, found)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn inner_formula(&mut self, tokens: &mut Tokens<'a>, found: &mut Found) -> Result<()> {
         match tokens.word()? {
             "and" => loop {
                 match tokens.word()? {
                     "(" => self.formula(tokens, found)?,
                     ")" => return Ok(()),
-                    other => return Err(tokens.error(format!("expected a bracket, found '{other}'"))),
+                    other => {
+                        return Err(tokens.error(format!("expected a bracket, found '{other}'")));
+                    }
                 }
             },
             "or" => self.alternatives(tokens, found),
@@ -384,16 +430,23 @@ mod tests {
             ("(exists (?o ?p - object) (and (pickupable ?o) (not (= ?o ?p))))", true),
             ("(exists (?o ?p - object) (and (coolable ?o) (coolable ?p) (not (= ?o ?p))))", false),
             ("(exists (?o ?p - object) (and (coolable ?o) (coolable ?p) (= ?o ?p)))", true),
-            ("(or (exists (?o - object) (isclean ?o)) (exists (?r - receptacle) (openable ?r)))", true),
+            (
+                "(or (exists (?o - object) (isclean ?o)) (exists (?r - receptacle) (openable ?r)))",
+                true,
+            ),
             ("(exists (?r - receptacle) (exists (?o - object) (inreceptacle ?o ?r)))", true),
-            ("(exists (?o - object) (exists (?r - receptacle) (and (openable ?r) (inreceptacle ?o ?r))))", false),
+            (
+                "(exists (?o - object) (exists (?r - receptacle) (and (openable ?r) (inreceptacle ?o ?r))))",
+                false,
+            ),
             ("(exists (?a - agent ?l - location) (atlocation ?a ?l))", true),
             ("(exists (?a - agent ?o - object) (holds ?a ?o))", false),
         ];
         for (formula, expected) in cases {
             let (world, goal) = goal(formula).unwrap();
             assert_eq!(goal.is_reached(&world, &world.start), expected, "{formula}");
-            let again = Goal::parse(&mut Tokens::new(&format!("{})", goal.formula(&world))), &world);
+            let again =
+                Goal::parse(&mut Tokens::new(&format!("{})", goal.formula(&world))), &world);
             let again = again.unwrap().is_reached(&world, &world.start);
             assert_eq!(again, expected, "{formula} written as {}", goal.formula(&world));
         }
@@ -408,8 +461,9 @@ mod tests {
             "(exists (?o - object) (openable ?o))",
             "(exists (?o) (coolable ?o))",
             "(exists (?o - object ?r - receptacle) (= ?o ?r))",
+            &"(and ".repeat(100_000),
         ] {
-            let message = goal(formula).err().expect(formula).to_string();
+            let message = goal(formula).expect_err(formula).to_string();
             assert!(message.starts_with("pddl_problem, line 1"), "{message}");
         }
     }

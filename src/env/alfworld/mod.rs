@@ -1,25 +1,49 @@
 //! ALFWorld: household tasks in text, played natively.
 //!
 //! Games come from files ([`AlfWorld::load`]): each holds a planning problem, which becomes a typed
-//! world, and a grammar, which says how that world speaks. State and text are kept apart: actions
-//! change a small state, and texts are made from it only when asked for.
+//! world, and a grammar, which says how that world speaks. Tasks of the same sort, in words of our
+//! own, are generated ([`generate`]). State and text are kept apart: actions change a small state, and
+//! texts are made from it only when asked for.
+//!
+//! ```
+//! use proxmo::env::alfworld::{GeneratorConfig, generate};
+//! use proxmo::env::{Environment, Session, Texts};
+//!
+//! let world = generate(&GeneratorConfig::default(), 7, 10)?;
+//! let mut session = world.start(0, 0)?;
+//! let mut texts = Texts::new();
+//! session.admissible(&mut texts);
+//! assert!(texts.position("look").is_some());
+//!
+//! let mut success = false;
+//! for command in world.walkthrough(0) {
+//!     success = session.step(command)?.success;
+//! }
+//! assert!(success);
+//! # Ok::<(), proxmo::error::Error>(())
+//! ```
 
 mod action;
+mod expert;
 mod fact;
 mod game;
 mod generator;
 mod goal;
 mod grammar;
 mod names;
+mod paraphrase;
 mod pddl;
 mod relation;
 mod session;
 mod source;
 mod state;
 mod world;
+mod write;
 
+pub use expert::Expert;
 pub use generator::{Difficulty, GeneratorConfig, TaskMix, generate};
 pub use session::AlfWorldSession;
+pub use write::write_games;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -31,6 +55,7 @@ use super::{Environment, Session};
 use crate::error::{Error, Result};
 use game::{Game, Reader};
 use goal::TaskKind;
+use paraphrase::Paraphrase;
 use source::Source;
 
 /// How many games are read between two reports of progress.
@@ -79,6 +104,10 @@ impl AlfWorldConfig {
 pub struct AlfWorld {
     games: Vec<Arc<Game>>,
     config: AlfWorldConfig,
+    /// Other words for observations, where they are wanted.
+    paraphrase: Option<Arc<Paraphrase>>,
+    /// The domain of games that came from files, as it stands there.
+    domain: Option<Arc<str>>,
 }
 
 impl AlfWorld {
@@ -114,12 +143,13 @@ impl AlfWorld {
             }
             split.is_none_or(|split| split == found)
         };
+        let reader = Reader::default();
         let mut games = match Source::find(path)? {
             Source::Files(mut files) => {
                 files.retain(|(name, _)| is_wanted(name));
-                read_files(&files, progress)?
+                read_files(&reader, &files, progress)?
             }
-            Source::Archive(archive) => read_archive(&archive, &mut is_wanted, progress)?,
+            Source::Archive(archive) => read_archive(&reader, &archive, &mut is_wanted, progress)?,
         };
         if games.is_empty() {
             let splits: Vec<String> = splits.into_iter().collect();
@@ -132,13 +162,28 @@ impl AlfWorld {
             return Err(Error::file(path, message));
         }
         games.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { games: games.into_iter().map(Arc::new).collect(), config })
+        let games = games.into_iter().map(Arc::new).collect();
+        Ok(Self { games, config, paraphrase: None, domain: reader.domain() })
     }
 
     /// The same tasks with other settings.
     #[must_use]
     pub fn with_config(self, config: AlfWorldConfig) -> Self {
         Self { config, ..self }
+    }
+
+    /// The same tasks with observations paraphrased: each with the given probability is told in other
+    /// words, its lists in another order, at times with an aside that means nothing. An episode's
+    /// seed decides. Goals and commands stay as they are.
+    ///
+    /// # Errors
+    /// Fails with [`Error::Setting`] where `probability` is not in 0 to 1.
+    pub fn with_paraphrase(self, probability: f64) -> Result<Self> {
+        let paraphrase = match probability {
+            0.0 => None,
+            _ => Some(Arc::new(Paraphrase::new(probability)?)),
+        };
+        Ok(Self { paraphrase, ..self })
     }
 
     /// The settings.
@@ -155,21 +200,28 @@ impl AlfWorld {
     ///
     /// # Errors
     /// Fails where there is no such task.
-    pub fn session(&self, task: usize) -> Result<AlfWorldSession> {
-        let game = self.games.get(task).ok_or_else(|| {
+    pub fn session(&self, task: usize, seed: u64) -> Result<AlfWorldSession> {
+        let session = AlfWorldSession::new(self.game(task)?.clone(), self.config);
+        Ok(match &self.paraphrase {
+            Some(paraphrase) => session.paraphrased(paraphrase.clone(), seed, task),
+            None => session,
+        })
+    }
+
+    fn game(&self, task: usize) -> Result<&Arc<Game>> {
+        self.games.get(task).ok_or_else(|| {
             Error::Environment(format!("there is no task {task}: there are {}", self.games.len()))
-        })?;
-        Ok(AlfWorldSession::new(game.clone(), self.config))
+        })
     }
 }
 
 type Progress<'a> = &'a mut dyn FnMut(usize, Option<usize>);
 
 fn read_files(
+    reader: &Reader,
     files: &[(String, std::path::PathBuf)],
     progress: Progress,
 ) -> Result<Vec<Game>> {
-    let reader = Reader::default();
     let mut games = Vec::with_capacity(files.len());
     for batch in files.chunks(BATCH) {
         let read = map(batch, |(name, path)| {
@@ -184,11 +236,11 @@ fn read_files(
 }
 
 fn read_archive(
+    reader: &Reader,
     archive: &Path,
     is_wanted: &mut dyn FnMut(&str) -> bool,
     progress: Progress,
 ) -> Result<Vec<Game>> {
-    let reader = Reader::default();
     let mut games = Vec::new();
     let mut batch: Vec<(String, Vec<u8>)> = Vec::with_capacity(BATCH);
     let mut read_batch = |batch: &mut Vec<(String, Vec<u8>)>| -> Result<()> {
@@ -250,7 +302,7 @@ impl Environment for AlfWorld {
         self.config.max_steps
     }
 
-    fn start(&self, task: usize, _seed: u64) -> Result<Box<dyn Session>> {
-        Ok(Box::new(self.session(task)?))
+    fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>> {
+        Ok(Box::new(self.session(task, seed)?))
     }
 }

@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 
 /// The file that holds a game.
-const GAME: &str = "game.tw-pddl";
+pub(crate) const GAME: &str = "game.tw-pddl";
 
 /// The folder that the games are published in, and the archive of it.
 const FOLDER: &str = "json_2.1.1";
@@ -32,7 +33,7 @@ impl Source {
             return Ok(Self::Archive(path.to_path_buf()));
         }
         for folder in [path.join(FOLDER), path.to_path_buf()] {
-            let files = match depth(&folder, 4) {
+            let files = match depth(&folder, 4, &mut 20_000) {
                 Some(3) => one_split(&folder)?,
                 Some(4) => all_splits(&folder)?,
                 _ => continue,
@@ -52,15 +53,16 @@ impl Source {
 }
 
 /// How many folders lie between `folder` and the first game in it, at most `most`; a game in the
-/// folder itself would be at 1.
-fn depth(folder: &Path, most: usize) -> Option<usize> {
+/// folder itself would be at 1. `budget` bounds how many folders are looked into.
+fn depth(folder: &Path, most: usize, budget: &mut usize) -> Option<usize> {
     if folder.join(GAME).is_file() {
         return Some(1);
     }
+    *budget = budget.checked_sub(1)?;
     if most == 1 {
         return None;
     }
-    folders(folder).ok()?.iter().find_map(|inner| Some(depth(inner, most - 1)? + 1))
+    folders(folder).ok()?.iter().find_map(|inner| Some(depth(inner, most - 1, budget)? + 1))
 }
 
 /// The folders in a folder.
@@ -107,6 +109,12 @@ fn one_split(split: &Path) -> Result<Vec<(String, PathBuf)>> {
 /// Reads one file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io("read", path))
+}
+
+/// Writes one file of a game's folder, which is made where it does not exist.
+pub(crate) fn write(folder: &Path, name: &str, content: &serde_json::Value) -> Result<()> {
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    write_whole(&folder.join(name), content.to_string().as_bytes())
 }
 
 /// Unpacks an archive and hands the games of it to `found`, each with its name.

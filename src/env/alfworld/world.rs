@@ -98,7 +98,8 @@ impl World {
     /// Puts a world together. The lists of names are as long as those of the entities.
     pub(crate) fn new(parts: Parts) -> Self {
         let count = parts.receptacles.len();
-        let names: Vec<&String> = parts.receptacle_names.iter().chain(&parts.object_names).collect();
+        let names: Vec<&String> =
+            parts.receptacle_names.iter().chain(&parts.object_names).collect();
         let mut order: Vec<usize> = (0..names.len()).collect();
         order.sort_by_key(|&entity| names[entity]);
         let mut ranks = vec![0; names.len()];
@@ -217,10 +218,9 @@ impl World {
     fn possible_moves(&self, state: &State, out: &mut Vec<Action>) {
         let Some(held) = state.held() else { return };
         let kind = self.objects[held as usize].kind;
-        let takers = self
-            .here(state)
-            .filter(|&id| self.is_accessible(state, id))
-            .filter(|&id| kind != NONE && self.fits.contains(self.receptacles[id as usize].kind, kind));
+        let takers = self.here(state).filter(|&id| self.is_accessible(state, id)).filter(|&id| {
+            kind != NONE && self.fits.contains(self.receptacles[id as usize].kind, kind)
+        });
         out.extend(takers.map(|receptacle| Action::new(Verb::Move, held, receptacle)));
     }
 

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::action::Verb;
-use super::game::{Game, Reader};
+use super::game::Game;
 use super::names::Names;
-use super::source::{self, Source};
+use super::source::{self, GAME};
 use super::state::mark;
 use super::world::{NONE, World, ability, device};
 use super::{AlfWorld, AlfWorldConfig};
@@ -16,13 +15,18 @@ use crate::env::{Environment, Session};
 use crate::error::{Error, Result};
 
 /// Types that the domain's actions name: every problem must declare them.
-const NAMED_BY_DOMAIN: [&str; 6] = [
-    "sinktype",
-    "sinkbasintype",
-    "microwavetype",
-    "fridgetype",
-    "knifetype",
-    "butterknifetype",
+const NAMED_BY_DOMAIN: [&str; 6] =
+    ["sinktype", "sinkbasintype", "microwavetype", "fridgetype", "knifetype", "butterknifetype"];
+
+/// What the published games call the kinds of task, in the order of [`AlfWorld`]'s kinds. The
+/// original package only finds games beside a file that says this.
+const TASK_TYPES: [&str; 6] = [
+    "pick_and_place_simple",
+    "look_at_obj_in_light",
+    "pick_clean_then_place_in_recep",
+    "pick_heat_then_place_in_recep",
+    "pick_cool_then_place_in_recep",
+    "pick_two_obj_and_place",
 ];
 
 /// Writes the tasks of `tasks` as `<split>/<task>/<trial>/game.tw-pddl` below `out`, with the domain,
@@ -33,7 +37,8 @@ const NAMED_BY_DOMAIN: [&str; 6] = [
 /// Fails where there are no games in `like`, or where files cannot be written.
 pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
     let models = AlfWorld::load(like, None, AlfWorldConfig::default())?;
-    let domain = domain_of(like)?;
+    let domain = models.domain.as_deref();
+    let domain = domain.ok_or_else(|| Error::file(like, "there are no games in it"))?;
     for task in 0..tasks.tasks() {
         let game = tasks.game(task)?;
         let (line, grammar) = task_line(game, &models)?;
@@ -44,46 +49,30 @@ pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
             "solvable": true,
             "walkthrough": walkthrough(tasks, task, grammar)?,
         });
-        source::write(&out.join(&game.name), file.to_string().as_bytes())?;
+        let kind = json!({ "task_type": TASK_TYPES[game.goal.kind() as usize] });
+        let folder = out.join(&game.name);
+        source::write(&folder, GAME, &file)?;
+        source::write(&folder, "traj_data.json", &kind)?;
     }
     Ok(tasks.tasks())
-}
-
-/// The domain of the first game in `like`.
-fn domain_of(like: &Path) -> Result<String> {
-    let mut domain = None;
-    let reader = Reader::default();
-    let mut take = |place: &str, bytes: &[u8]| -> Result<()> {
-        if domain.is_none() {
-            domain = Some(reader.domain(place, bytes)?);
-        }
-        Ok(())
-    };
-    match Source::find(like)? {
-        Source::Files(files) => {
-            if let Some((_, path)) = files.first() {
-                take(&path.display().to_string(), &source::read(path)?)?;
-            }
-        }
-        Source::Archive(archive) => {
-            source::unpack(&archive, &mut |name, bytes| take(&name, &bytes))?;
-        }
-    }
-    domain.ok_or_else(|| Error::file(like, "there are no games in it"))
 }
 
 /// The task line of `game` in the words of a published game of the same kind, and that game.
 fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)> {
     let kind = game.goal.kind();
     let words = |game: &Game| -> Vec<String> {
-        let (object, receptacle) = game.goal.kinds(&game.world);
         let bare = |kind: &str| kind.strip_suffix("type").unwrap_or(kind).to_string();
-        [object, receptacle].into_iter().flatten().map(bare).collect()
+        game.goal.named(&game.world).into_iter().flatten().map(bare).collect()
     };
     let wanted = words(game);
-    let model = models.all().find(|model| {
+    if wanted.iter().any(String::is_empty) {
+        let message = "its goal asks for something that the world does not have";
+        return Err(Error::input(&game.name, message));
+    }
+    let model = models.games.iter().find(|model| {
         let words = words(model);
-        let is_word = |word: &String| model.task.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
+        let is_word =
+            |word: &String| model.task.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
         model.goal.kind() == kind && words.len() == wanted.len() && words.iter().all(is_word)
     });
     let Some(model) = model else {
@@ -107,7 +96,7 @@ fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)
 
 /// The walkthrough in the commands of another game's grammar.
 fn walkthrough(tasks: &AlfWorld, task: usize, model: &Game) -> Result<Vec<String>> {
-    let mut session = tasks.session(task)?;
+    let mut session = tasks.session(task, 0)?;
     let mut commands = Vec::new();
     for command in tasks.walkthrough(task) {
         let action = session.find(command).ok_or_else(|| {
@@ -140,7 +129,8 @@ fn ids(names: &Names) -> Vec<String> {
 fn problem(game: &Game) -> String {
     let world = &game.world;
     let (receptacles, objects) = (ids(&world.receptacle_names), ids(&world.object_names));
-    let mut text = String::from("(define (problem generated)\n(:domain alfred)\n(:objects\nagent1 - agent\n");
+    let mut text =
+        String::from("(define (problem generated)\n(:domain alfred)\n(:objects\nagent1 - agent\n");
     let mut declare = |ids: &mut dyn Iterator<Item = &str>, sort: &str| {
         for id in ids {
             // Writing to a string cannot fail.
@@ -150,7 +140,8 @@ fn problem(game: &Game) -> String {
     declare(&mut world.object_kinds.iter(), "otype");
     declare(&mut world.receptacle_kinds.iter(), "rtype");
     let known = |kind: &&str| {
-        world.object_kinds.position(kind).is_none() && world.receptacle_kinds.position(kind).is_none()
+        world.object_kinds.position(kind).is_none()
+            && world.receptacle_kinds.position(kind).is_none()
     };
     declare(&mut NAMED_BY_DOMAIN.into_iter().filter(known), "rtype");
     declare(&mut objects.iter().map(String::as_str), "object");
@@ -172,7 +163,8 @@ fn facts(world: &World, receptacles: &[String], objects: &[String]) -> Vec<Strin
         facts.push(format!("atlocation agent1 loc_bar_{}", state.location));
     }
     for (first, second) in world.fits.pairs() {
-        let (receptacle, object) = (world.receptacle_kinds.get(first), world.object_kinds.get(second));
+        let (receptacle, object) =
+            (world.receptacle_kinds.get(first), world.object_kinds.get(second));
         facts.push(format!("cancontain {receptacle} {object}"));
     }
     for (number, (receptacle, id)) in world.receptacles.iter().zip(receptacles).enumerate() {
@@ -206,7 +198,8 @@ fn facts(world: &World, receptacles: &[String], objects: &[String]) -> Vec<Strin
     let inside = state.inside.pairs();
     facts.extend(inside.map(|(at, id)| format!("inreceptacle {} {}", object(id), receptacle(at))));
     let nested = world.nested.pairs();
-    facts.extend(nested.map(|(at, id)| format!("inreceptacleobject {} {}", object(id), object(at))));
+    facts
+        .extend(nested.map(|(at, id)| format!("inreceptacleobject {} {}", object(id), object(at))));
     let at = state.at.pairs();
     facts.extend(at.map(|(at, id)| format!("objectatlocation {} loc_bar_{at}", object(id))));
     facts

@@ -6,12 +6,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::action::{Action, Verb};
 use super::super::goal::{Goal, TaskKind};
-use super::super::names::Names;
-use super::super::pddl::tokens::Tokens;
 use super::super::relation::Relation;
 use super::super::state::State;
 use super::super::world::{Object, Parts, Receptacle, World, ability, device};
 use super::rooms::{LAMP, OBJECTS, ObjectKind, RECEPTACLES, ReceptacleKind, room};
+use super::solve::{goal, solve};
 use super::{GeneratorConfig, Ranges};
 use crate::error::{Error, Result};
 
@@ -33,8 +32,9 @@ struct Placed {
     receptacle: usize,
 }
 
-/// What a task needs to have done to the object on its way.
-fn treatment(kind: TaskKind) -> Option<(Verb, u8, u8)> {
+/// What a task needs to have done to the object on its way: the action, and what the object and the
+/// receptacle must be good for.
+pub(super) fn treatment(kind: TaskKind) -> Option<(Verb, u8, u8)> {
     match kind {
         TaskKind::Clean => Some((Verb::Clean, ability::CLEAN, device::SINK)),
         TaskKind::Heat => Some((Verb::Heat, ability::HEAT, device::MICROWAVE)),
@@ -100,7 +100,7 @@ fn furnish(
     let fitting: Vec<&ReceptacleKind> =
         RECEPTACLES.iter().filter(|kind| kind.rooms & here != 0).collect();
     let mut found: Vec<&ReceptacleKind> =
-        fitting.iter().copied().filter(|kind| kind.device & needed & !device::OPENABLE != 0).collect();
+        fitting.iter().copied().filter(|kind| kind.device & needed != 0).collect();
     // A room has one of most of its kinds before it has several of one.
     let mut order = fitting.clone();
     order.shuffle(rng);
@@ -114,7 +114,7 @@ fn furnish(
         let Some(&&kind) = more.choose(rng) else { break };
         found.push(kind);
     }
-    found.sort_by_key(|kind| order_of(kind.name));
+    found.sort_by_cached_key(|kind| order_of(kind.name));
     found
 }
 
@@ -163,7 +163,7 @@ impl Room {
                 .filter(|&index| {
                     let target = self.receptacles[index];
                     object.fits(target)
-                        && target.device & device & !device::OPENABLE == 0
+                        && target.device & device == 0
                         && !self.places(object, Some(target)).is_empty()
                 })
                 .map(Some)
@@ -197,8 +197,8 @@ impl Room {
         }
     }
 
-    /// Adds what the task does not need: objects that are easily taken for the wanted one, and
-    /// others.
+    /// Adds what the task does not need: objects that are easily taken for the wanted one, some of
+    /// its own kind, and others.
     fn clutter(
         &mut self,
         kind: TaskKind,
@@ -215,64 +215,86 @@ impl Room {
         let alike: Vec<&'static ObjectKind> = others.iter().copied().filter(fits).collect();
         let objects = rng.random_range(ranges.objects.clone());
         let distractors = rng.random_range(ranges.distractors.clone()).min(objects);
-        for number in 0..objects {
-            let is_distractor = number < distractors;
-            // What lies in the right place but has not been treated looks like the goal itself.
-            let untreated = is_distractor && treatment(kind).is_some() && rng.random_bool(0.25);
-            if let (true, Some(target)) = (untreated, target) {
-                let there = |&place: &usize| self.receptacles[place].name == target.name;
-                let places: Vec<usize> = self.places(wanted, None).into_iter().filter(there).collect();
-                if let Some(&receptacle) = places.choose(rng) {
-                    self.objects.push(Placed { kind: wanted, receptacle });
-                    continue;
+        let spare = rng.random_range(ranges.spare.clone()).min(objects - distractors);
+        for _ in 0..distractors {
+            match target.filter(|_| treatment(kind).is_some() && rng.random_bool(0.25)) {
+                Some(target) => self.place_untreated(wanted, target, rng),
+                None => {
+                    self.place_any(if alike.is_empty() { &others } else { &alike }, ranges, rng)
                 }
             }
-            let kinds = if is_distractor && !alike.is_empty() { &alike } else { &others };
-            if let Some(kind) = kinds.choose(rng) {
-                self.place(kind, None, ranges.hidden, rng);
-            }
+        }
+        for _ in 0..spare {
+            self.place(wanted, target, ranges.hidden, rng);
+        }
+        for _ in distractors + spare..objects {
+            self.place_any(&others, ranges, rng);
+        }
+    }
+
+    fn place_any(&mut self, kinds: &[&'static ObjectKind], ranges: &Ranges, rng: &mut ChaCha8Rng) {
+        if let Some(kind) = kinds.choose(rng) {
+            self.place(kind, None, ranges.hidden, rng);
+        }
+    }
+
+    /// Puts an object where the goal wants one, but without what it needs to have done to it: it
+    /// looks like the goal itself.
+    fn place_untreated(
+        &mut self,
+        wanted: &'static ObjectKind,
+        target: &ReceptacleKind,
+        rng: &mut ChaCha8Rng,
+    ) {
+        let count = self.receptacles.len();
+        let there = |&index: &usize| self.receptacles[index].name == target.name;
+        let places: Vec<usize> = (0..count).filter(there).collect();
+        if let Some(&receptacle) = places.choose(rng) {
+            self.objects.push(Placed { kind: wanted, receptacle });
         }
     }
 
     fn world(mut self) -> World {
-        self.objects.sort_by_key(|object| order_of(object.kind.name));
-        let receptacle_kinds = kinds(self.receptacles.iter().map(|kind| kind.name));
-        let object_kinds = kinds(self.objects.iter().map(|object| object.kind.name));
-        let number = |kinds: &[String], name: &str| {
-            kinds.iter().position(|kind| *kind == type_of(name)).unwrap_or(0) as u8
-        };
-        let mut start = State::new(self.receptacles.len(), self.objects.len());
+        self.objects.sort_by_cached_key(|object| order_of(object.kind.name));
+        let receptacle_kinds = Kinds::of(self.receptacles.iter().copied(), |kind| kind.name);
+        let object_kinds = Kinds::of(self.objects.iter().map(|object| object.kind), |k| k.name);
         let mut fits = Relation::default();
-        let mut receptacles = Vec::new();
-        for (id, kind) in self.receptacles.iter().enumerate() {
-            let type_number = number(&receptacle_kinds, kind.name);
-            receptacles.push(Receptacle {
-                kind: type_number,
-                location: id as u8,
-                device: kind.device,
-            });
-            for object in self.objects.iter().filter(|object| object.kind.fits(kind)) {
-                fits.insert(type_number, number(&object_kinds, object.kind.name));
+        for (receptacle_number, receptacle) in receptacle_kinds.kinds.iter().enumerate() {
+            for (object_number, object) in object_kinds.kinds.iter().enumerate() {
+                if object.fits(receptacle) {
+                    fits.insert(receptacle_number as u8, object_number as u8);
+                }
             }
         }
+        let mut start = State::new(self.receptacles.len(), self.objects.len());
+        // The agent starts where no receptacle is.
+        start.location = self.receptacles.len() as u8;
         for (id, object) in self.objects.iter().enumerate() {
             start.inside.insert(object.receptacle as u8, id as u8);
             start.at.insert(object.receptacle as u8, id as u8);
         }
-        // The agent starts where no receptacle is.
-        start.location = self.receptacles.len() as u8;
-        let objects = self.objects.iter().map(|object| Object {
-            kind: number(&object_kinds, object.kind.name),
-            ability: object.kind.ability,
-        });
+        let receptacles = self.receptacles.iter().zip(&receptacle_kinds.numbers).enumerate();
+        let objects = self.objects.iter().zip(&object_kinds.numbers);
         World::new(Parts {
-            objects: objects.collect(),
-            receptacles,
+            receptacles: receptacles
+                .map(|(id, (receptacle, &kind))| Receptacle {
+                    kind,
+                    location: id as u8,
+                    device: receptacle.device,
+                })
+                .collect(),
+            objects: objects
+                .map(|(object, &kind)| Object { kind, ability: object.kind.ability })
+                .collect(),
             locations: self.receptacles.len() as u8 + 1,
             receptacle_names: numbered(self.receptacles.iter().map(|kind| kind.name)),
             object_names: numbered(self.objects.iter().map(|object| object.kind.name)),
-            receptacle_kinds: receptacle_kinds.iter().collect::<Names>(),
-            object_kinds: object_kinds.iter().collect::<Names>(),
+            receptacle_kinds: receptacle_kinds
+                .kinds
+                .iter()
+                .map(|kind| type_of(kind.name))
+                .collect(),
+            object_kinds: object_kinds.kinds.iter().map(|kind| type_of(kind.name)).collect(),
             fits,
             nested: Relation::default(),
             start,
@@ -280,16 +302,28 @@ impl Room {
     }
 }
 
-/// The domain's name of a kind.
-fn type_of(name: &str) -> String {
-    format!("{name}type")
+/// The kinds in a sorted list of things, each once, and the number of each thing's kind.
+struct Kinds<T: 'static> {
+    kinds: Vec<&'static T>,
+    numbers: Vec<u8>,
 }
 
-/// The types of a sorted list of kinds, each once.
-fn kinds(names: impl Iterator<Item = &'static str>) -> Vec<String> {
-    let mut kinds: Vec<String> = names.map(type_of).collect();
-    kinds.dedup();
-    kinds
+impl<T> Kinds<T> {
+    fn of(things: impl Iterator<Item = &'static T>, name: fn(&T) -> &'static str) -> Self {
+        let mut found = Self { kinds: Vec::new(), numbers: Vec::new() };
+        for kind in things {
+            if found.kinds.last().is_none_or(|last| name(last) != name(kind)) {
+                found.kinds.push(kind);
+            }
+            found.numbers.push(found.kinds.len() as u8 - 1);
+        }
+        found
+    }
+}
+
+/// The domain's name of a kind.
+pub(super) fn type_of(name: &str) -> String {
+    format!("{name}type")
 }
 
 /// Names with numbers that run backwards within a kind, as in the published games.
@@ -304,144 +338,4 @@ fn numbered(names: impl DoubleEndedIterator<Item = &'static str>) -> Vec<String>
         .collect();
     numbered.reverse();
     numbered
-}
-
-/// The goal in the notation of the games' problems, read as theirs are.
-fn goal(
-    kind: TaskKind,
-    object: &ObjectKind,
-    target: Option<&ReceptacleKind>,
-    world: &World,
-) -> Result<Goal> {
-    let treated = match kind {
-        TaskKind::Clean => "(isclean ?o)",
-        TaskKind::Heat => "(ishot ?o)",
-        TaskKind::Cool => "(iscool ?o)",
-        _ => "",
-    };
-    let object = type_of(object.name);
-    let receptacle = type_of(target.map_or("", |target| target.name));
-    let there = |variable: &str| format!("(objecttype {variable} {object}) (inreceptacle {variable} ?r)");
-    let formula = match kind {
-        TaskKind::Look => format!(
-            "(exists (?t - object ?r - receptacle ?l - location ?a - agent ?o - object) (and \
-             (toggleable ?t) (istoggled ?t) (inreceptacle ?t ?r) (receptacleatlocation ?r ?l) \
-             (atlocation ?a ?l) (objecttype ?o {object}) (holds ?a ?o)))"
-        ),
-        TaskKind::Pick2 => format!(
-            "(exists (?r - receptacle ?o - object ?p - object) (and (receptacletype ?r \
-             {receptacle}) {} {} (not (= ?o ?p))))",
-            there("?o"),
-            there("?p"),
-        ),
-        _ => format!(
-            "(exists (?r - receptacle ?o - object) (and (receptacletype ?r {receptacle}) {} \
-             {treated}))",
-            there("?o")
-        ),
-    };
-    Goal::parse(&mut Tokens::new(&format!("{formula})")), world)
-}
-
-/// A player that knows where everything is.
-struct Solver<'a> {
-    world: &'a World,
-    state: State,
-    actions: Vec<Action>,
-}
-
-impl Solver<'_> {
-    fn act(&mut self, verb: Verb, first: u8, second: u8) -> Result<()> {
-        let action = Action::new(verb, first, second);
-        let mut possible = Vec::new();
-        self.world.possible(&self.state, verb, &mut possible);
-        if !possible.contains(&action) {
-            return Err(Error::Environment(format!("a generated task stops at {action:?}")));
-        }
-        self.world.apply(&mut self.state, action);
-        self.actions.push(action);
-        Ok(())
-    }
-
-    fn go(&mut self, receptacle: u8) -> Result<()> {
-        if self.world.receptacles[receptacle as usize].location == self.state.location {
-            return Ok(());
-        }
-        self.act(Verb::GoTo, receptacle, 0)
-    }
-
-    /// Goes to a receptacle and opens it where it is shut.
-    fn reach(&mut self, receptacle: u8) -> Result<()> {
-        self.go(receptacle)?;
-        if self.world.is_accessible(&self.state, receptacle) {
-            return Ok(());
-        }
-        self.act(Verb::Open, receptacle, 0)
-    }
-
-    fn fetch(&mut self, object: u8) -> Result<()> {
-        let place = self.place_of(object)?;
-        self.reach(place)?;
-        self.act(Verb::Take, object, place)
-    }
-
-    fn place_of(&self, object: u8) -> Result<u8> {
-        let place = self.state.inside.pairs().find(|&(_, inside)| inside == object);
-        place
-            .map(|(receptacle, _)| receptacle)
-            .ok_or_else(|| Error::Environment("a generated object is nowhere".into()))
-    }
-}
-
-/// Solves a task and checks that the last action reaches the goal, and none before it.
-fn solve(
-    kind: TaskKind,
-    object: &ObjectKind,
-    target: Option<&ReceptacleKind>,
-    world: &World,
-    goal: &Goal,
-) -> Result<Vec<Action>> {
-    let missing = || Error::Environment("a generated room lacks what its task needs".into());
-    let receptacle = |wanted: &dyn Fn(u8) -> bool| {
-        (0..world.receptacles.len() as u8).find(|&id| wanted(id)).ok_or_else(missing)
-    };
-    let kind_of = |id: u8| world.receptacle_kinds.get(world.receptacles[id as usize].kind);
-    let target = match target {
-        Some(target) => Some(receptacle(&|id| kind_of(id) == type_of(target.name))?),
-        None => None,
-    };
-    let type_number = world.object_kinds.position(&type_of(object.name)).ok_or_else(missing)?;
-    let mut solver = Solver { world, state: world.start.clone(), actions: Vec::new() };
-    // Objects of the kind that lie where they should already have not been treated: they stay.
-    let wanted: Vec<u8> = (0..world.objects.len() as u8)
-        .filter(|&id| world.objects[id as usize].kind == type_number)
-        .filter(|&id| {
-            let place = solver.place_of(id).ok();
-            target.is_none_or(|target| place.is_some_and(|p| kind_of(p) != kind_of(target)))
-        })
-        .take(if kind == TaskKind::Pick2 { 2 } else { 1 })
-        .collect();
-    for object in wanted {
-        solver.fetch(object)?;
-        if let Some((verb, _, device)) = treatment(kind) {
-            let device = receptacle(&|id| world.is(id, device))?;
-            solver.go(device)?;
-            solver.act(verb, object, device)?;
-        }
-        if let Some(target) = target {
-            solver.reach(target)?;
-            solver.act(Verb::Move, object, target)?;
-        }
-    }
-    if kind == TaskKind::Look {
-        let is_lamp = |id: &u8| world.can(*id, ability::TOGGLE);
-        let lamp = (0..world.objects.len() as u8).find(is_lamp).ok_or_else(missing)?;
-        let place = solver.place_of(lamp)?;
-        solver.go(place)?;
-        solver.act(Verb::Use, lamp, place)?;
-    }
-    if !goal.is_reached(world, &solver.state) || goal.is_reached(world, &world.start) {
-        return Err(Error::Environment("a generated task's walkthrough does not solve it".into()));
-    }
-    Ok(solver.actions)
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod rooms;
+mod solve;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -19,8 +20,10 @@ use crate::error::{Error, Result};
 use crate::stream::{Purpose, Stream};
 use build::Draft;
 
+pub(super) use rooms::{has_door, likely_place};
+
 /// The wording of generated tasks.
-const WORDING: &str = include_str!("household.twl");
+pub(super) const WORDING: &str = include_str!("household.twl");
 
 /// How hard generated tasks are: it sets all ranges that are not set otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,8 +77,8 @@ impl TaskMix {
             rest -= weight;
         }
         // Rounding may leave a rest: it belongs to the last kind that is wanted at all.
-        let wanted = TaskKind::ALL.into_iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
-        wanted.last().map_or(TaskKind::Pick, |(kind, _)| kind)
+        let mut wanted = TaskKind::ALL.into_iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
+        wanted.next_back().map_or(TaskKind::Pick, |(kind, _)| kind)
     }
 }
 
@@ -101,6 +104,8 @@ pub struct GeneratorConfig {
 /// The ranges that a configuration stands for.
 #[derive(Debug, Clone)]
 struct Ranges {
+    /// How many objects of the wanted kind there are to spare.
+    spare: RangeInclusive<usize>,
     receptacles: RangeInclusive<usize>,
     objects: RangeInclusive<usize>,
     distractors: RangeInclusive<usize>,
@@ -143,13 +148,14 @@ impl GeneratorConfig {
     }
 
     fn ranges(&self) -> Ranges {
-        let (receptacles, objects, distractors, hidden) = match self.difficulty {
-            Difficulty::Easy => (6..=9, 4..=7, 1..=2, 0.1),
-            Difficulty::Medium => (10..=16, 10..=18, 2..=5, 0.35),
-            Difficulty::Hard => (18..=32, 20..=36, 5..=10, 0.6),
+        let (receptacles, objects, spare, distractors, hidden) = match self.difficulty {
+            Difficulty::Easy => (6..=9, 4..=7, 1..=2, 1..=2, 0.1),
+            Difficulty::Medium => (10..=16, 10..=18, 0..=1, 2..=5, 0.35),
+            Difficulty::Hard => (18..=32, 20..=36, 0..=1, 5..=10, 0.6),
         };
         let exactly = |value: Option<usize>, range| value.map_or(range, |value| value..=value);
         Ranges {
+            spare,
             receptacles: exactly(self.receptacles, receptacles),
             objects: exactly(self.objects, objects),
             distractors: exactly(self.distractors, distractors),
@@ -166,14 +172,15 @@ impl GeneratorConfig {
 pub fn generate(config: &GeneratorConfig, seed: u64, count: usize) -> Result<AlfWorld> {
     config.validate()?;
     let (grammar, _) = Grammar::compile(WORDING)?;
-    let writer = Writer { seed, grammar: Arc::new(grammar), errands: texts_of(WORDING, "errand.")? };
+    let writer =
+        Writer { seed, grammar: Arc::new(grammar), errands: texts_of(WORDING, "errand.")? };
     let mut games = Vec::with_capacity(count);
     for index in 0..count {
         let mut rng = Stream::new(seed, Purpose::Generator).of(index, 0).rng();
         let draft = build::build(config, &mut rng)?;
         games.push(Arc::new(writer.game(index, draft, &mut rng)));
     }
-    Ok(AlfWorld { games, config: AlfWorldConfig::default() })
+    Ok(AlfWorld { games, config: AlfWorldConfig::default(), paraphrase: None, domain: None })
 }
 
 /// Gives generated tasks their words.

@@ -170,3 +170,16 @@ pub(super) const OBJECTS: &[ObjectKind] = &[
 
 /// What gives light.
 pub(super) const LAMP: ObjectKind = object("desklamp", ROOMS, SURFACE, ability::TOGGLE);
+
+/// Whether an object is likely to be found in or on a receptacle, by their names' kinds; nothing is
+/// said of kinds that are not known here.
+pub(crate) fn likely_place(object: &str, receptacle: &str) -> Option<bool> {
+    let object = OBJECTS.iter().chain([&LAMP]).find(|kind| kind.name == object)?;
+    let receptacle = RECEPTACLES.iter().find(|kind| kind.name == receptacle)?;
+    Some(object.fits(receptacle))
+}
+
+/// Whether receptacles of a kind have a door.
+pub(crate) fn has_door(receptacle: &str) -> bool {
+    RECEPTACLES.iter().any(|kind| kind.name == receptacle && kind.device & OPENABLE != 0)
+}

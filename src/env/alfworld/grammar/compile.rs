@@ -4,13 +4,16 @@ use super::super::action::{Role, Verb};
 use super::super::fact::{Predicate, Sort};
 use super::document::{Alternative, Document};
 use super::query::{Argument, Condition, SLOTS};
-use super::render::{List, Node, Template};
+use super::render::{Branch, List, Node, Template};
 use super::text::{self, Atom, Symbol, Value};
 use super::{Command, Piece};
 use crate::error::{Error, Result};
 
 /// Rules that refer to rules that refer to rules: deeper than this, one refers to itself.
 const DEEPEST: usize = 32;
+
+/// How many references a grammar's texts may have once they are written out.
+const BUDGET: usize = 10_000;
 
 /// The articles that the engine gives to everything.
 const INDEFINITE: &str = "a";
@@ -19,6 +22,10 @@ const DEFINITE: &str = "the";
 /// Resolves a document's texts.
 pub(crate) struct Compiler<'a> {
     document: &'a Document,
+    /// Which of several texts for the same is taken.
+    variant: usize,
+    /// How many more texts may be written out.
+    budget: usize,
     /// The variables met so far; a slot is an index into this list.
     variables: Vec<(String, Sort)>,
 }
@@ -39,7 +46,7 @@ impl Place<'_> {
 
 impl<'a> Compiler<'a> {
     /// Starts with a document all of whose texts can be read, even those that nothing refers to.
-    pub(crate) fn new(document: &'a Document) -> Result<Self> {
+    pub(crate) fn new(document: &'a Document, variant: usize) -> Result<Self> {
         for (rule, alternatives) in &document.rules {
             for Alternative { rhs, condition } in alternatives {
                 let place = Place { rule, depth: 0, bound: 0 };
@@ -49,14 +56,15 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        Ok(Self { document, variables: Vec::new() })
+        Ok(Self { document, variant, budget: BUDGET, variables: Vec::new() })
     }
 
     /// The text of a rule that may hold no more than plain text, or `None` where there is no rule.
     pub(crate) fn plain(&self, rule: &str) -> Result<Option<String>> {
         let Some(alternatives) = self.document.rules.get(rule) else { return Ok(None) };
         let place = Place { rule, depth: 0, bound: 0 };
-        let Some(Alternative { rhs, condition: None }) = alternatives.first() else {
+        let variant = self.variant % alternatives.len().max(1);
+        let Some(Alternative { rhs, condition: None }) = alternatives.get(variant) else {
             return Err(place.error("expected one text without a condition"));
         };
         match text::parse(rhs).map_err(|fault| place.error(fault))?.as_slice() {
@@ -114,9 +122,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn action(&self, verb: Verb) -> Result<&'a super::document::ActionTexts> {
-        self.document.actions.iter().find(|action| action.name == verb.name()).ok_or_else(|| {
-            Error::input("grammar", format!("there is no action '{}'", verb.name()))
-        })
+        self.document
+            .actions
+            .iter()
+            .find(|action| action.name == verb.name())
+            .ok_or_else(|| Error::input("grammar", format!("there is no action '{}'", verb.name())))
     }
 
     fn slot(&mut self, name: &str, sort: Sort, place: Place) -> Result<u8> {
@@ -151,20 +161,26 @@ impl<'a> Compiler<'a> {
         if place.depth > DEEPEST {
             return Err(place.error(format!("rule '{name}' refers to itself")));
         }
+        if self.budget == 0 {
+            return Err(place.error(format!("more than {BUDGET} references in all")));
+        }
+        self.budget -= 1;
         let inner = Place { rule: name, depth: place.depth + 1, ..place };
         let mut branches = Vec::new();
-        for Alternative { rhs, condition } in alternatives {
+        // Neighbours with one condition say the same in other words.
+        for same in alternatives.chunk_by(|a, b| a.condition == b.condition) {
+            let Alternative { rhs, condition } = &same[self.variant % same.len()];
             let Some(condition) = condition.as_deref().filter(|text| !text.is_empty()) else {
                 let template = self.template(rhs, inner)?;
                 if branches.is_empty() {
                     return Ok(template);
                 }
-                branches.push((None, template));
+                branches.push(Branch { query: None, template });
                 return Ok(Template([Node::Choice(branches.into())].into()));
             };
             let atoms = text::query(condition).map_err(|fault| inner.error(fault))?;
             let (query, _) = self.query(&atoms, inner)?;
-            branches.push((Some(query), self.template(rhs, inner)?));
+            branches.push(Branch { query: Some(query), template: self.template(rhs, inner)? });
         }
         Err(inner.error("the last text must have no condition"))
     }
@@ -281,9 +297,9 @@ fn is_required(verb: Verb, query: &[Atom]) -> bool {
         atom.arguments.iter().map(|(name, _)| name.clone()).collect()
     };
     verb == Verb::GoTo
-        && query.iter().all(|atom| {
-            atom.predicate == "receptacleatlocation" && names(atom) == ["r", "lend"]
-        })
+        && query
+            .iter()
+            .all(|atom| atom.predicate == "receptacleatlocation" && names(atom) == ["r", "lend"])
 }
 
 /// Joins neighbouring literal texts.

@@ -157,7 +157,11 @@ impl<'a> Reader<'a> {
         let rules: BTreeMap<String, Vec<Alternative>> =
             serde_json::from_str(&kept).map_err(|error| {
                 let line = self.text[..start].matches('\n').count() + error.line();
-                Error::input(format!("grammar, line {line}"), error.to_string())
+                // The parser counts lines from the block's beginning; its own place would mislead.
+                let message = error.to_string();
+                let message = message.split(" at line ").next().unwrap_or(&message);
+                let place = format!("grammar, line {line}, column {}", error.column());
+                Error::input(place, message)
             })?;
         document.rules.extend(rules);
         self.expect(";")

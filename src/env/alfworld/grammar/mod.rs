@@ -30,10 +30,18 @@ pub(crate) struct Grammar {
     after: Box<str>,
     intro: Template,
     refusal: Box<str>,
-    /// What answers each verb, and where the values of its template's variables come from.
-    answers: Box<[(Template, Box<[(u8, Role)]>)]>,
+    /// What answers each verb, in the order of [`Verb::ALL`].
+    answers: Box<[Answer]>,
     /// The commands, in groups that sort one after the other.
     groups: Box<[Box<[Command]>]>,
+}
+
+/// What answers a verb.
+#[derive(Debug, Clone, PartialEq)]
+struct Answer {
+    template: Template,
+    /// The template's variables, and where their values come from.
+    parameters: Box<[(u8, Role)]>,
 }
 
 /// A command's form.
@@ -56,8 +64,13 @@ pub(crate) enum Piece {
 impl Grammar {
     /// Compiles a grammar; returns it with its task line.
     pub(crate) fn compile(text: &str) -> Result<(Self, String)> {
+        Self::compile_variant(text, 0)
+    }
+
+    /// Compiles a grammar, taking the text number `variant` where several say the same.
+    pub(crate) fn compile_variant(text: &str, variant: usize) -> Result<(Self, String)> {
         let document = document::parse(text)?;
-        let mut compiler = Compiler::new(&document)?;
+        let mut compiler = Compiler::new(&document, variant)?;
         let task = compiler
             .plain("task")?
             .ok_or_else(|| Error::input("grammar", "there is no rule 'task'"))?;
@@ -67,7 +80,8 @@ impl Grammar {
         let mut answers = Vec::new();
         let mut commands = Vec::new();
         for verb in Verb::ALL {
-            answers.push((compiler.feedback(verb)?, compiler.parameters(verb)?.into()));
+            let parameters = compiler.parameters(verb)?.into();
+            answers.push(Answer { template: compiler.feedback(verb)?, parameters });
             commands.push(compiler.command(verb)?);
         }
         let grammar = Self {
@@ -108,14 +122,8 @@ impl Grammar {
     }
 
     /// Appends the text that answers `action`, which led to `scene` from the location `before`.
-    pub(crate) fn write_answer(
-        &self,
-        scene: &Scene,
-        action: Action,
-        before: u8,
-        out: &mut String,
-    ) {
-        let (template, parameters) = &self.answers[action.verb as usize];
+    pub(crate) fn write_answer(&self, scene: &Scene, action: Action, before: u8, out: &mut String) {
+        let Answer { template, parameters } = &self.answers[action.verb as usize];
         let mut bindings = Bindings::default();
         for &(slot, role) in parameters {
             let value = match role {
@@ -138,6 +146,13 @@ impl Grammar {
             form.write(world, action, &mut text);
         }
         text
+    }
+
+    /// Takes a command apart: its verb and the names that it holds. Of two verbs with the same form,
+    /// the first is meant.
+    pub(crate) fn read<'a>(&self, text: &'a str) -> Option<(Verb, [&'a str; 2])> {
+        let mut forms = self.groups.iter().flatten();
+        forms.find_map(|form| Some((form.verb, form.names(text)?)))
     }
 
     /// The commands, in groups: sorting within each group sorts them all.
@@ -195,6 +210,26 @@ impl Command {
         rest == Some("")
     }
 
+    /// The names in a command of this form; those that it does not have are empty.
+    fn names<'a>(&self, text: &'a str) -> Option<[&'a str; 2]> {
+        let mut names = [""; 2];
+        let mut count = 0;
+        let mut rest = text;
+        for (index, piece) in self.pieces.iter().enumerate() {
+            if let Piece::Text(literal) = piece {
+                rest = rest.strip_prefix(&**literal)?;
+                continue;
+            }
+            let end = match self.pieces.get(index + 1) {
+                Some(Piece::Text(literal)) => rest.find(&**literal)?,
+                _ => rest.len(),
+            };
+            (*names.get_mut(count)?, rest) = rest.split_at(end);
+            count += 1;
+        }
+        rest.is_empty().then_some(names)
+    }
+
     /// Whether `text` can be this command with some operands.
     pub(crate) fn can_match(&self, text: &str) -> bool {
         text.starts_with(self.opening())
@@ -223,5 +258,106 @@ impl Piece {
             Piece::FirstReceptacle => world.receptacle_names.get(action.first),
             Piece::SecondReceptacle => world.receptacle_names.get(action.second),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::generator::WORDING;
+    use super::super::pddl::parse;
+    use super::super::pddl::problem::tests::KITCHEN;
+    use super::*;
+
+    /// The household's wording with a rule replaced.
+    fn with_rule(name: &str, rule: &str) -> Result<Grammar> {
+        let own = format!("grammar :: \"\"\" {{ \"{name}\": {rule} }} \"\"\";\n");
+        Ok(Grammar::compile(&format!("{WORDING}{own}"))?.0)
+    }
+
+    fn intro(grammar: &Grammar, objects: &[&str]) -> String {
+        let mut world = parse(KITCHEN).unwrap().world;
+        world.start.inside = Default::default();
+        for object in objects {
+            world.start.inside.insert(0, world.object_names.position(object).unwrap());
+        }
+        let scene = Scene { world: &world, state: &world.start, task: "Rest.", order: None };
+        let mut text = String::new();
+        grammar.write_intro(&scene, &mut text);
+        text
+    }
+
+    #[test]
+    fn lists_name_nothing_one_or_several() {
+        let rule = r##"[{"rhs": "[{o.indefinite + ' ' + o.name | inreceptacle(o:object, r:receptacle)}] #task#"}]"##;
+        let grammar = with_rule("intro", rule).unwrap();
+        assert_eq!(intro(&grammar, &[]), "no objects Rest.");
+        assert_eq!(intro(&grammar, &["mug 1"]), "a mug 1 Rest.");
+        assert_eq!(intro(&grammar, &["mug 1", "mug 2"]), "a mug 2 and a mug 1 Rest.");
+    }
+
+    #[test]
+    fn the_first_text_whose_condition_holds_is_taken() {
+        let rule = r##"[
+            {"condition": "inreceptacle(o:object, r:receptacle) & isclean(o:object)", "rhs": "clean"},
+            {"condition": "inreceptacle(o:object, r:receptacle) & openable(r:receptacle)", "rhs": "in"},
+            {"rhs": "none"}
+        ]"##;
+        let grammar = with_rule("intro", rule).unwrap();
+        assert_eq!(intro(&grammar, &["mug 2"]), "in");
+        assert_eq!(intro(&grammar, &[]), "none");
+        // Two variables never stand for the same thing.
+        let rule = r##"[
+            {"condition": "inreceptacle(o:object, r:receptacle) & inreceptacle(o2:object, r:receptacle)", "rhs": "two"},
+            {"rhs": "fewer"}
+        ]"##;
+        let grammar = with_rule("intro", rule).unwrap();
+        assert_eq!(intro(&grammar, &["mug 2"]), "fewer");
+        assert_eq!(intro(&grammar, &["mug 2", "mug 1"]), "two");
+    }
+
+    #[test]
+    fn texts_that_cannot_be_resolved_are_named() {
+        let cases = [
+            (r##"[{"rhs": "#intro#"}]"##, "rule 'intro' refers to itself"),
+            (r##"[{"rhs": "#absent#"}]"##, "rule 'intro': there is no rule 'absent'"),
+            (r##"[{"rhs": "{o.name}"}]"##, "variable 'o' has no value here"),
+            (r##"[{"rhs": "x", "condition": "holdsany(a:agent)"}]"##, "must have no condition"),
+            (r##"[{"rhs": "[{o.name | near(o:object)}]"}]"##, "the condition 'near' is not known"),
+            (r##"[{"rhs": "[{o.name | isclean(o:thing)}]"}]"##, "the type 'thing' is not known"),
+            (r##"[{"rhs": "[{r.name | isclean(r:receptacle)}]"}]"##, "other arguments than it"),
+            (r##"[{"rhs": "[{a.name | atlocation(a:agent, l:location)}]"}]"##, "'a.name' is not"),
+            (r##"[{"rhs": "[{o.name | isclean(o:object)"}]"##, "a list is not closed"),
+        ];
+        for (rule, expected) in cases {
+            let message = with_rule("intro", rule).unwrap_err().to_string();
+            assert!(message.starts_with("grammar, rule 'intro'"), "{message}");
+            assert!(message.contains(expected), "{message} does not say {expected}");
+        }
+        let doubling = |from: char, to: char| format!(r##""{from}": [{{"rhs": "#{to}##{to}#"}}]"##);
+        let rules: Vec<String> = ('a'..'y').map(|c| doubling(c, (c as u8 + 1) as char)).collect();
+        let own = format!("{{ {}, \"y\": [{{\"rhs\": \"\"}}] }}", rules.join(", "));
+        let text = format!("{WORDING}grammar :: \"\"\" {own} \"\"\";").replace("#room#", "#a#");
+        let message = Grammar::compile(&text).unwrap_err().to_string();
+        assert!(message.contains("more than 10000 references"), "{message}");
+    }
+
+    #[test]
+    fn commands_are_written_and_read_back() {
+        let (grammar, task) = Grammar::compile(WORDING).unwrap();
+        let world = parse(KITCHEN).unwrap().world;
+        for verb in Verb::ALL {
+            let command = grammar.command(&world, Action::new(verb, 1, 0));
+            let (read, names) = grammar.read(&command).unwrap();
+            // The two kinds of examination look alike.
+            let same =
+                read == verb || verb == Verb::ExamineObject || verb == Verb::ExamineReceptacle;
+            assert!(same, "{command} was read as {read:?}");
+            assert!(names.iter().all(|name| name.is_empty() || name.contains(' ')), "{command}");
+        }
+        assert_eq!(grammar.source(&task), WORDING);
+        let other = grammar.source("Errand: \"rest\".");
+        assert_eq!(grammar.task_of(&other).as_deref(), None, "a quoted text is not plain");
+        let other = grammar.source("Errand: rest.");
+        assert_eq!(grammar.task_of(&other).as_deref(), Some("Errand: rest."));
     }
 }

@@ -1,5 +1,9 @@
 //! Conditions and lists of a grammar, answered by the typed world.
 
+use std::cell::RefCell;
+
+use rand_chacha::ChaCha8Rng;
+
 use super::super::fact::{Predicate, Sort};
 use super::super::state::State;
 use super::super::world::World;
@@ -64,6 +68,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) state: &'a State,
     /// The task line.
     pub(crate) task: &'a str,
+    /// What shuffles lists; without it they keep the order of their entries' ids.
+    pub(crate) order: Option<&'a RefCell<ChaCha8Rng>>,
 }
 
 impl Scene<'_> {
@@ -78,7 +84,8 @@ impl Scene<'_> {
         let Some((condition, rest)) = query.split_first() else { return found(bindings) };
         let Some(second) = condition.second else {
             return self.each(condition.first, bindings, &mut |value, bindings| {
-                !condition.predicate.holds(self.world, self.state, value, 0) || self.answers(rest, bindings, found)
+                !condition.predicate.holds(self.world, self.state, value, 0)
+                    || self.answers(rest, bindings, found)
             });
         };
         // Contents of a known receptacle, by far the most frequent question, lie side by side.

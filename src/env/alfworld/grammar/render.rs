@@ -1,5 +1,8 @@
 //! Compiled templates, written out for a state.
 
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
 use super::query::{Bindings, Condition, Scene};
 
 /// A compiled piece of text. References to rules have been replaced by what they refer to.
@@ -12,8 +15,15 @@ pub(crate) enum Node {
     Object(u8),
     Receptacle(u8),
     /// The first branch whose query has an answer; the last has no query.
-    Choice(Box<[(Option<Box<[Condition]>>, Template)]>),
+    Choice(Box<[Branch]>),
     List(Box<List>),
+}
+
+/// A text that is taken where its query has an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Branch {
+    pub(crate) query: Option<Box<[Condition]>>,
+    pub(crate) template: Template,
 }
 
 /// A text for each answer of a query, with what stands between them.
@@ -45,11 +55,11 @@ impl Template {
                     out.push_str(scene.world.receptacle_names.get(bindings.get(*slot)));
                 }
                 Node::Choice(branches) => {
-                    let holds = |query: &Option<Box<[Condition]>>| {
-                        query.as_deref().is_none_or(|query| scene.any(query, bindings))
+                    let holds = |branch: &&Branch| {
+                        branch.query.as_deref().is_none_or(|query| scene.any(query, bindings))
                     };
-                    if let Some((_, chosen)) = branches.iter().find(|(query, _)| holds(query)) {
-                        chosen.write(scene, bindings, out);
+                    if let Some(chosen) = branches.iter().find(holds) {
+                        chosen.template.write(scene, bindings, out);
                     }
                 }
                 Node::List(list) => list.write(scene, bindings, out),
@@ -60,23 +70,60 @@ impl Template {
 
 impl List {
     fn write(&self, scene: &Scene, bindings: &Bindings, out: &mut String) {
+        if let Some(order) = scene.order {
+            return self.write_shuffled(scene, bindings, &mut order.borrow_mut(), out);
+        }
         // Which separator comes before an entry shows only once the next one is known.
         let mut waiting: Option<Bindings> = None;
         let mut written = 0;
         scene.answers(&self.query, bindings, &mut |answer| {
             if let Some(entry) = waiting.replace(*answer) {
-                if written > 0 {
-                    self.separator.write(scene, bindings, out);
-                }
-                self.body.write(scene, &entry, out);
+                self.write_entry(scene, &entry, written > 0, false, out);
                 written += 1;
             }
             true
         });
-        let Some(entry) = waiting else { return self.empty.write(scene, bindings, out) };
-        if written > 0 {
-            self.last_separator.write(scene, bindings, out);
+        match waiting {
+            Some(entry) => self.write_entry(scene, &entry, written > 0, true, out),
+            None => self.empty.write(scene, bindings, out),
         }
-        self.body.write(scene, &entry, out);
+    }
+
+    fn write_shuffled(
+        &self,
+        scene: &Scene,
+        bindings: &Bindings,
+        rng: &mut ChaCha8Rng,
+        out: &mut String,
+    ) {
+        let mut answers = Vec::new();
+        scene.answers(&self.query, bindings, &mut |answer| {
+            answers.push(*answer);
+            true
+        });
+        answers.shuffle(rng);
+        // Entries hold no lists of their own that would ask for the generator again.
+        let scene = Scene { order: None, ..*scene };
+        if answers.is_empty() {
+            self.empty.write(&scene, bindings, out);
+        }
+        for (index, answer) in answers.iter().enumerate() {
+            self.write_entry(&scene, answer, index > 0, index + 1 == answers.len(), out);
+        }
+    }
+
+    fn write_entry(
+        &self,
+        scene: &Scene,
+        entry: &Bindings,
+        is_next: bool,
+        is_last: bool,
+        out: &mut String,
+    ) {
+        if is_next {
+            let separator = if is_last { &self.last_separator } else { &self.separator };
+            separator.write(scene, entry, out);
+        }
+        self.body.write(scene, entry, out);
     }
 }

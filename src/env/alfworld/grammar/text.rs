@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn every_construct_is_read() {
-        let symbols = parse(" At {r.name}: [{o.definite + ' ' + o.name | in(o:object, r:room)}]#x#.");
+        let symbols =
+            parse(" At {r.name}: [{o.definite + ' ' + o.name | in(o:object, r:room)}]#x#.");
         let attribute = |variable: &str, attribute: &str| Value::Attribute {
             variable: variable.into(),
             attribute: attribute.into(),

@@ -11,6 +11,7 @@ use super::tokens::Tokens;
 use crate::error::Result;
 
 /// What a problem says.
+#[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) world: World,
     pub(crate) goal: Goal,
@@ -330,8 +331,16 @@ pub(crate) mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let cases = [
-            ("(openable fridge_bar_1)", "(heavy fridge_bar_1)", "line 11: unknown predicate 'heavy'"),
-            ("(openable fridge_bar_1)", "(openable mug_bar_1)", "line 11: 'mug_bar_1' is of the wrong"),
+            (
+                "(openable fridge_bar_1)",
+                "(heavy fridge_bar_1)",
+                "line 11: unknown predicate 'heavy'",
+            ),
+            (
+                "(openable fridge_bar_1)",
+                "(openable mug_bar_1)",
+                "line 11: 'mug_bar_1' is of the wrong",
+            ),
             ("(openable fridge_bar_1)", "(openable oven)", "line 11: 'oven' has not been declared"),
             ("here there - location", "here there - spot", "line 5: unknown type 'spot'"),
             ("(coolable mug_bar_1)", "(objecttype mug_bar_1", "line 13: '(' has not been declared"),
@@ -341,9 +350,9 @@ pub(crate) mod tests {
         for (part, other, expected) in cases {
             let text = KITCHEN.replace(part, other);
             assert_ne!(text, KITCHEN);
-            let message = parse(&text).err().expect(other).to_string();
+            let message = parse(&text).expect_err(other).to_string();
             assert!(message.contains(expected), "{message:?} does not say {expected:?}");
         }
-        assert!(parse(&KITCHEN[..400]).err().unwrap().to_string().contains("ends too early"));
+        assert!(parse(&KITCHEN[..400]).unwrap_err().to_string().contains("ends too early"));
     }
 }

@@ -37,7 +37,8 @@ impl<'a> Tokens<'a> {
                 }
                 _ => {
                     let start = self.position;
-                    let is_end = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'(' | b')' | b';');
+                    let is_end =
+                        |b: &u8| b.is_ascii_whitespace() || matches!(b, b'(' | b')' | b';');
                     let rest = &bytes[start..];
                     self.position += rest.iter().position(is_end).unwrap_or(rest.len());
                     return self.text.get(start..self.position);

@@ -1,0 +1,121 @@
+//! Speed of the native ALFWorld engine: steps with and without texts, episodes begun, tasks generated
+//! and games loaded. Only loading needs the published games; without them it is left out.
+
+#![allow(missing_docs, reason = "criterion's macros write functions without them")]
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig, Difficulty, GeneratorConfig, generate};
+use proxmo::env::{Environment, Session, Texts};
+use proxmo::stream::{Purpose, Stream};
+use rand::Rng;
+
+/// How many tasks are played.
+const TASKS: usize = 100;
+
+fn world() -> AlfWorld {
+    let config = GeneratorConfig { difficulty: Difficulty::Hard, ..Default::default() };
+    generate(&config, 1, TASKS).expect("the configuration is valid")
+}
+
+/// Random play of every task until its episode ends, as commands.
+fn plays(world: &AlfWorld) -> Vec<Vec<String>> {
+    let mut rng = Stream::new(1, Purpose::Actions).rng();
+    let mut play = |task: usize| {
+        let mut session = world.session(task, 0).expect("the task exists");
+        let (mut commands, mut texts) = (Vec::new(), Texts::new());
+        loop {
+            texts.clear();
+            session.admissible(&mut texts);
+            let command = texts.get(rng.random_range(0..texts.len())).unwrap_or("").to_string();
+            let done = session.step(&command).expect("steps do not fail");
+            commands.push(command);
+            if done.ended() {
+                return commands;
+            }
+        }
+    };
+    (0..world.tasks()).map(&mut play).collect()
+}
+
+fn steps(criterion: &mut Criterion) {
+    let world = world();
+    let plays = plays(&world);
+    let mut group = criterion.benchmark_group("steps");
+    group.throughput(Throughput::Elements(plays.iter().map(|play| play.len() as u64).sum()));
+    let (mut text, mut texts) = (String::new(), Texts::new());
+    for (name, observes, lists) in [
+        ("no texts", false, false),
+        ("observations", true, false),
+        ("observations and admissible actions", true, true),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                for (task, play) in plays.iter().enumerate() {
+                    let mut session = world.session(task, 0).expect("the task exists");
+                    for command in play {
+                        black_box(session.step(command).expect("steps do not fail"));
+                        if observes {
+                            text.clear();
+                            session.observe(&mut text);
+                        }
+                        if lists {
+                            texts.clear();
+                            session.admissible(&mut texts);
+                        }
+                        black_box((&text, &texts));
+                    }
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn episodes(criterion: &mut Criterion) {
+    let world = world();
+    let mut task = 0;
+    criterion.bench_function("start", |bencher| {
+        bencher.iter(|| {
+            task = (task + 1) % TASKS;
+            black_box(world.start(task, 0).expect("the task exists"))
+        });
+    });
+    let mut session = world.session(0, 0).expect("the task exists");
+    criterion.bench_function("reset", |bencher| {
+        bencher.iter(|| {
+            session.reset();
+            black_box(&session);
+        });
+    });
+    let config = GeneratorConfig::default();
+    criterion.bench_function("generate 100 easy tasks", |bencher| {
+        bencher
+            .iter(|| black_box(generate(&config, 1, TASKS).expect("the configuration is valid")));
+    });
+}
+
+fn loading(criterion: &mut Criterion) {
+    let shared = std::env::var_os("PROXMO_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let archive = shared.join("alfworld/json_2.1.1.tar.xz");
+    if !archive.exists() {
+        println!("load: skipped, {} is not there", archive.display());
+        return;
+    }
+    let mut group = criterion.benchmark_group("load");
+    group.sample_size(10);
+    for split in ["valid_seen", "train"] {
+        group.bench_function(split, |bencher| {
+            bencher.iter(|| {
+                AlfWorld::load(&archive, Some(split), AlfWorldConfig::default()).expect("it loads")
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, steps, episodes, loading);
+criterion_main!(benches);

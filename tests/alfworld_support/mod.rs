@@ -1,0 +1,103 @@
+//! What the tests of the ALFWorld engine share: the published games and the original engine's
+//! transcripts, where they are at hand, and short ways to ask a session.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
+use proxmo::env::{Environment, Session, Texts};
+use serde::Deserialize;
+
+/// The path of a shared file, or `None` after saying that the test is skipped.
+pub fn shared(file: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("PROXMO_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = folder.join("alfworld").join(file);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is not there", path.display());
+    println!("SKIPPED: {} is not there", path.display());
+    None
+}
+
+/// The archive of the published games.
+pub fn archive() -> Option<PathBuf> {
+    shared("json_2.1.1.tar.xz")
+}
+
+/// All published games, read once from their archive.
+pub fn games() -> Option<&'static AlfWorld> {
+    static GAMES: OnceLock<AlfWorld> = OnceLock::new();
+    let archive = archive()?;
+    let config = AlfWorldConfig { max_steps: 1000, ..Default::default() };
+    Some(GAMES.get_or_init(|| AlfWorld::load(&archive, None, config).unwrap()))
+}
+
+/// The file of the archive's first game, as text.
+pub fn game_file() -> Option<String> {
+    let file = std::fs::File::open(archive()?).unwrap();
+    let mut archive = tar::Archive::new(liblzma::read::XzDecoder::new(file));
+    let mut entries = archive.entries().unwrap().map(Result::unwrap);
+    let mut entry = entries.find(|entry| entry.path().unwrap().ends_with("game.tw-pddl")).unwrap();
+    let mut text = String::new();
+    entry.read_to_string(&mut text).unwrap();
+    Some(text)
+}
+
+/// Writes a game's file into a folder of its own below `folder`.
+pub fn put_game(folder: &Path, name: &str, text: &str) {
+    let folder = folder.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("game.tw-pddl"), text).unwrap();
+}
+
+/// An episode of the original engine: its beginning, then its steps.
+#[derive(Deserialize)]
+pub struct Transcript {
+    pub game: String,
+    pub kind: String,
+    pub steps: Vec<Entry>,
+}
+
+/// What the original engine answered to a command.
+#[derive(Deserialize)]
+pub struct Entry {
+    #[serde(default)]
+    pub cmd: String,
+    pub obs: String,
+    pub adm: Vec<String>,
+    #[serde(default)]
+    pub score: u8,
+    #[serde(default)]
+    pub done: bool,
+    #[serde(default)]
+    pub won: bool,
+}
+
+/// The original engine's transcripts.
+pub fn transcripts() -> Option<Vec<Transcript>> {
+    let file = std::fs::File::open(shared("transcripts.jsonl.xz")?).unwrap();
+    let text = std::io::read_to_string(liblzma::read::XzDecoder::new(file)).unwrap();
+    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// The task of a name.
+pub fn task(world: &AlfWorld, name: &str) -> usize {
+    (0..world.tasks()).find(|&task| world.task_name(task) == name).unwrap()
+}
+
+/// The current observation.
+pub fn observation(session: &dyn Session) -> String {
+    let mut text = String::new();
+    session.observe(&mut text);
+    text
+}
+
+/// The admissible actions.
+pub fn admissible(session: &dyn Session) -> Vec<String> {
+    let mut texts = Texts::new();
+    session.admissible(&mut texts);
+    texts.iter().map(str::to_string).collect()
+}
