@@ -1,5 +1,5 @@
-//! Speed of the native ALFWorld engine: steps with and without texts, episodes begun, tasks generated
-//! and games loaded. Only loading needs the published games; without them it is left out.
+//! Speed of the native ALFWorld engine: steps with and without texts and as JSON lines, episodes begun,
+//! tasks generated and games loaded. Only loading needs the published games; without them it is left out.
 
 #![allow(missing_docs, reason = "criterion's macros write functions without them")]
 
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig, Difficulty, GeneratorConfig, generate};
+use proxmo::env::protocol::serve;
 use proxmo::env::{Environment, Session, Texts};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
@@ -74,6 +75,38 @@ fn steps(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What 64 clients ask for, one step of each after the other, until all tasks have been played.
+fn requests(world: &AlfWorld) -> (Vec<u8>, u64) {
+    let plays = plays(world);
+    let (mut lines, mut steps) = (String::new(), 0);
+    for (group, plays) in plays.chunks(64).enumerate() {
+        for session in 0..plays.len() {
+            let task = world.task_name(64 * group + session);
+            lines += &format!("{{\"op\":\"reset\",\"session\":{session},\"task\":\"{task}\"}}\n");
+        }
+        for number in 0..world.max_steps() {
+            for (session, play) in plays.iter().enumerate() {
+                let Some(action) = play.get(number) else { continue };
+                lines +=
+                    &format!("{{\"op\":\"step\",\"session\":{session},\"action\":\"{action}\"}}\n");
+                steps += 1;
+            }
+        }
+    }
+    (lines.into_bytes(), steps)
+}
+
+fn serving(criterion: &mut Criterion) {
+    let world = world();
+    let (requests, steps) = requests(&world);
+    let mut group = criterion.benchmark_group("serve");
+    group.throughput(Throughput::Elements(steps));
+    group.bench_function("64 sessions", |bencher| {
+        bencher.iter(|| serve(&world, &requests[..], std::io::sink()).expect("a sink takes all"));
+    });
+    group.finish();
+}
+
 fn episodes(criterion: &mut Criterion) {
     let world = world();
     let mut task = 0;
@@ -117,5 +150,5 @@ fn loading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, steps, episodes, loading);
+criterion_group!(benches, steps, serving, episodes, loading);
 criterion_main!(benches);

@@ -250,6 +250,26 @@ fn written_games_are_the_same_games() {
 }
 
 #[test]
+fn tasks_borrow_the_wording_of_games() {
+    let Some(games) = games() else { return };
+    let tasks = generate(&GeneratorConfig::default(), 11, 60).unwrap();
+    let worded = tasks.clone().worded_like(games).unwrap();
+    assert_eq!((worded.name(), games.name()), ("household", "alfworld"));
+    let opening = observation(&games.session(0, 0).unwrap());
+    let opening = opening.lines().next().unwrap();
+    for task in 0..tasks.tasks() {
+        play_walkthrough(&worded, task);
+        assert_eq!(worded.task_name(task), tasks.task_name(task));
+        assert_eq!(worded.walkthrough(task).len(), tasks.walkthrough(task).len());
+        let (a, b) = (tasks.session(task, 0).unwrap(), worded.session(task, 0).unwrap());
+        assert!(observation(&b).starts_with(opening) && !observation(&a).starts_with(opening));
+        assert!(a.objects().eq(b.objects()));
+    }
+    let none = generate(&GeneratorConfig::default(), 1, 0).unwrap();
+    assert!(tasks.worded_like(&none).unwrap_err().to_string().contains("no game of the kind"));
+}
+
+#[test]
 fn generated_tasks_are_solvable_and_mixed_as_asked() {
     for seed in 0..20 {
         for difficulty in [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard] {

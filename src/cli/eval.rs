@@ -1,31 +1,37 @@
 //! `proxmo eval`.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
+use super::env_flags::EnvFlags;
 use super::settings::read_config;
 use super::table::results;
 use crate::device::{Backend, open};
+use crate::env::Environment;
+use crate::env::alfworld::{AlfWorld, Expert};
 use crate::error::{Error, Result};
 use crate::policy::Sampling;
-use crate::train::{checkpoint, evaluate, spread};
+use crate::train::{
+    Config, Evaluation, FixedPolicy, checkpoint, evaluate, evaluate_fixed, random_policy, spread,
+};
 
-/// Judge a trained policy on a split: success overall and by kind of task.
+/// Judge a policy on a split: success overall and by kind of task.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folder of the run.
-    #[arg(long, value_name = "DIR")]
-    run: PathBuf,
+    /// Folder of the run whose policy is judged. With --policy, only its tasks are taken.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    run: Option<PathBuf>,
+    /// Judge a policy that needs no training.
+    #[arg(long, conflicts_with_all = ["iteration", "temperature", "backend", "device"])]
+    policy: Option<Untrained>,
     /// Checkpoint to judge, by its iteration [default: the newest].
     #[arg(long, value_name = "N")]
     iteration: Option<u64>,
-    /// Games, if they are not where the run found them.
-    #[arg(long, value_name = "PATH")]
-    games: Option<PathBuf>,
-    /// Split to play [default: the run's held-out split].
+    /// Split to play [default: the run's held-out split, or the environment's].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// How many tasks, spread over the split; 0: all.
@@ -34,7 +40,7 @@ pub struct Arguments {
     /// 0 plays greedily, more samples at that temperature.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     temperature: f32,
-    /// Seed of the sampling.
+    /// Seed of whatever is left to chance.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Backend [default: the run's].
@@ -46,13 +52,35 @@ pub struct Arguments {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    env: EnvFlags,
+}
+
+/// Policies that need no training.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Untrained {
+    /// Knows the rules of the household and plays by what it has seen.
+    Expert,
+    /// Takes any admissible action.
+    Random,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   proxmo eval --run runs/household-1
   proxmo eval --run runs/first --games json_2.1.1 --split valid_unseen
-  proxmo eval --run runs/first --temperature 0.4 --json";
+  proxmo eval --run runs/first --temperature 0.4 --json
+  proxmo eval --policy expert --env alfworld --games json_2.1.1 --split valid_seen
+  proxmo eval --policy random --run runs/household-1";
+
+/// What was judged, on what, and how it did.
+struct Judged {
+    policy: &'static str,
+    iteration: Option<u64>,
+    split: String,
+    environment: AlfWorld,
+    evaluation: Evaluation,
+}
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let temperature = arguments.temperature;
@@ -60,54 +88,103 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let message = format!("{temperature} is out of range, expected 0 to 100");
         return Err(Error::setting("--temperature", message));
     }
+    let judged = match (&arguments.policy, &arguments.run) {
+        (Some(policy), run) => judge_untrained(arguments, *policy, run.as_deref())?,
+        (None, Some(run)) => judge_trained(arguments, run)?,
+        (None, None) => {
+            let message = "is not given; name a run's folder, or a policy with --policy";
+            return Err(Error::setting("--run", message));
+        }
+    };
+    if arguments.json {
+        println!("{:#}", as_json(arguments, &judged));
+        return Ok(());
+    }
+    match judged.iteration {
+        Some(iteration) => println!("{} after iteration {iteration}:", judged.split),
+        None => println!("{}, {} policy:", judged.split, judged.policy),
+    }
+    let Judged { environment, evaluation, .. } = &judged;
+    println!("{}", results(&evaluation.by_kind(environment), &evaluation.overall(), None));
+    Ok(())
+}
+
+fn as_json(arguments: &Arguments, judged: &Judged) -> Value {
+    let overall = judged.evaluation.overall();
+    json!({
+        "policy": judged.policy,
+        "run": arguments.run,
+        "iteration": judged.iteration,
+        "split": judged.split,
+        "temperature": judged.iteration.map(|_| arguments.temperature),
+        "success": overall.success,
+        "overall": overall,
+        "kinds": judged.evaluation.by_kind(&judged.environment),
+    })
+}
+
+/// The split that is played.
+fn open_split(arguments: &Arguments, config: Config) -> Result<(AlfWorld, String)> {
+    let split = arguments.split.clone().unwrap_or(config.eval.split);
+    Ok((config.env.open_alfworld(Some(&split))?, split))
+}
+
+fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
     let checkpoint = match arguments.iteration {
-        None => checkpoint::newest(&arguments.run)?,
-        Some(iteration) => checkpoint::folder(&arguments.run, iteration),
+        None => checkpoint::newest(run)?,
+        Some(iteration) => checkpoint::folder(run, iteration),
     };
     let state = checkpoint::read_state(&checkpoint)?;
     let description = checkpoint::read_description(&checkpoint)?;
-    let mut config = read_config(&arguments.run.join("config.toml"))?;
-    if let Some(games) = &arguments.games {
-        config.env.games = games.clone();
-    }
+    let config = arguments.env.resolve(Some(read_config(&run.join("config.toml"))?))?;
     config.validate()?;
-    let split = arguments.split.as_deref().unwrap_or(&config.eval.split);
-    let environment = config.env.open(split)?;
-    let opened = open(arguments.backend.unwrap_or(config.run.backend), arguments.device)?;
-    let (policy, encoder) = description.scorer(config.run.seed, &opened.device);
+    let (backend, run_seed) = (arguments.backend.unwrap_or(config.run.backend), config.run.seed);
+    let (environment, split) = open_split(arguments, config)?;
+    let opened = open(backend, arguments.device)?;
+    let (policy, encoder) = description.scorer(run_seed, &opened.device);
     let policy = checkpoint::load_weights(policy, &checkpoint)?;
 
     let tasks = spread(environment.tasks(), arguments.tasks);
-    let sampling = match temperature {
+    let sampling = match arguments.temperature {
         0.0 => Sampling::Greedy,
         temperature => Sampling::Temperature(temperature),
     };
-    let total = tasks.len();
+    let (seed, mut progress) = (arguments.seed, progress(tasks.len()));
+    let evaluation =
+        evaluate(&environment, &policy, &encoder, &tasks, sampling, seed, &mut progress)?;
+    let iteration = Some(state.iteration);
+    Ok(Judged { policy: "scorer", iteration, split, environment, evaluation })
+}
+
+fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>) -> Result<Judged> {
+    let base = run.map(|run| read_config(&run.join("config.toml"))).transpose()?;
+    let (environment, split) = open_split(arguments, arguments.env.resolve(base)?)?;
+    let tasks = spread(environment.tasks(), arguments.tasks);
+    let (seed, mut progress) = (arguments.seed, progress(tasks.len()));
+    let begin = |task: usize| -> Result<FixedPolicy> {
+        match policy {
+            Untrained::Random => Ok(random_policy(seed, task)),
+            Untrained::Expert => {
+                let mut expert = Expert::new(&environment, task)?;
+                Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
+            }
+        }
+    };
+    let evaluation = evaluate_fixed(&environment, &tasks, seed, &begin, &mut progress)?;
+    let policy = match policy {
+        Untrained::Expert => "expert",
+        Untrained::Random => "random",
+    };
+    Ok(Judged { policy, iteration: None, split, environment, evaluation })
+}
+
+/// Shows on a terminal how many of `total` tasks are done.
+fn progress(total: usize) -> impl FnMut(usize) {
     let terminal = std::io::stderr().is_terminal();
-    let mut progress = |done: usize| {
+    move |done| {
         if terminal {
             eprint!("\r{done}/{total}{}", if done == total { "\r           \r" } else { "" });
             let _ = std::io::stderr().flush();
         }
-    };
-    let seed = arguments.seed;
-    let evaluation =
-        evaluate(&*environment, &policy, &encoder, &tasks, sampling, seed, &mut progress)?;
-    let (overall, kinds) = (evaluation.overall(), evaluation.by_kind(&*environment));
-    if arguments.json {
-        let value = serde_json::json!({
-            "run": arguments.run,
-            "iteration": state.iteration,
-            "split": split,
-            "temperature": temperature,
-            "success": overall.success,
-            "overall": overall,
-            "kinds": kinds,
-        });
-        println!("{value:#}");
-    } else {
-        println!("{} after iteration {}:", split, state.iteration);
-        println!("{}", results(&kinds, &overall, None));
     }
-    Ok(())
 }

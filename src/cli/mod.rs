@@ -2,8 +2,13 @@
 //!
 //! Exit codes: 0 where all went well, 1 where a run failed, 2 where the input was at fault.
 
+mod credit;
 mod devices;
+mod env;
+mod env_flags;
 mod eval;
+mod explain;
+mod json_line;
 mod play;
 mod settings;
 mod table;
@@ -29,6 +34,8 @@ Examples:
   proxmo train --env alfworld --games DIR   train on the ALFWorld benchmark
   proxmo eval --run runs/household-1        judge a trained policy
   proxmo play                               play a task yourself
+  proxmo credit --input episodes.jsonl      say what each step of your own episodes was worth
+  proxmo env list                           list the environments and their options
   proxmo devices                            list the backends and devices of this machine";
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +43,8 @@ enum Command {
     Train(train::Arguments),
     Eval(eval::Arguments),
     Play(play::Arguments),
+    Credit(credit::Arguments),
+    Env(env::Arguments),
     Devices(devices::Arguments),
 }
 
@@ -45,6 +54,8 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
+        Command::Credit(arguments) => credit::run(&arguments),
+        Command::Env(arguments) => env::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
     finish(result)

@@ -1,9 +1,8 @@
 //! `proxmo play`: a person types the commands.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
-use rand::Rng;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -12,21 +11,15 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
-use crate::env::{EnvConfig, EnvName, Environment, Session, Texts};
+use super::env_flags::EnvFlags;
+use crate::env::{Environment, Session, Texts, Transition, pick_task};
 use crate::error::{Error, Result};
-use crate::stream::{Purpose, Stream};
 
 /// Play a task yourself. Tab completes admissible actions; `?` lists them; Ctrl-D ends.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// household or alfworld.
-    #[arg(long, value_name = "NAME", default_value = "household")]
-    env: String,
-    /// ALFWorld: the folder json_2.1.1, or the archive that holds it.
-    #[arg(long, value_name = "PATH")]
-    games: Option<PathBuf>,
-    /// Split to choose the task from.
+    /// Split to choose the task from [default: the held-out one].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Task to play, by its name or number [default: one that --seed picks].
@@ -35,38 +28,71 @@ pub struct Arguments {
     /// Seed that picks the task.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Steps after which the episode ends.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    max_steps: usize,
+    /// Watch the solution, a step at each Enter; all at once where nobody is there to press it.
+    #[arg(long)]
+    walkthrough: bool,
+    #[command(flatten)]
+    env: EnvFlags,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   proxmo play
   proxmo play --env alfworld --games json_2.1.1 --seed 3
-  proxmo play --env alfworld --games json_2.1.1 --task 17";
+  proxmo play --env alfworld --games json_2.1.1 --task 17 --walkthrough";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let name = EnvName::ALL.into_iter().find(|name| name.name() == arguments.env);
-    let name = name.ok_or_else(|| {
-        let message = format!("'{}' is unknown, expected household or alfworld", arguments.env);
-        Error::setting("--env", message)
-    })?;
-    let games = arguments.games.clone().unwrap_or_default();
-    let config = EnvConfig { name, games, max_steps: arguments.max_steps, ..EnvConfig::default() };
-    config.validate()?;
-    let split = arguments.split.as_deref().unwrap_or_else(|| config.held_out_split());
-    let environment = config.open(split)?;
-    let task = pick_task(&*environment, arguments)?;
-    println!("Task {}\n", environment.task_name(task));
-    play(environment.start(task, arguments.seed)?)
+    let config = arguments.env.resolve(None)?;
+    let split = arguments.split.as_ref().unwrap_or(&config.eval.split);
+    let world = config.env.open_alfworld(Some(split))?;
+    let task = find_task(&world, arguments)?;
+    println!("Task {}\n", world.task_name(task));
+    let session = world.session(task, arguments.seed)?;
+    match arguments.walkthrough {
+        true => watch(session, world.task_name(task), world.walkthrough(task)),
+        false => play(session),
+    }
 }
 
-fn pick_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usize> {
+/// Plays the solution.
+fn watch(mut session: impl Session, name: &str, commands: &[String]) -> Result<()> {
+    if commands.is_empty() {
+        return Err(Error::input(name, "its file has no walkthrough"));
+    }
+    let read = |error| Error::Run(format!("cannot wait for Enter: {error}"));
+    let waits = io::stdin().is_terminal();
+    let (mut observation, mut last) = (String::new(), Transition::default());
+    session.observe(&mut observation);
+    println!("{}\n", printable(&observation));
+    for command in commands {
+        print!("> {}", printable(command));
+        if waits {
+            io::stdout().flush().map_err(read)?;
+            if io::stdin().read_line(&mut String::new()).map_err(read)? == 0 {
+                println!();
+                return Ok(());
+            }
+        } else {
+            println!();
+        }
+        last = session.step(command)?;
+        observation.clear();
+        session.observe(&mut observation);
+        println!("{}\n", printable(&observation));
+    }
+    say_end(last, commands.len());
+    Ok(())
+}
+
+fn say_end(last: Transition, steps: usize) {
+    let end = if last.success { "Won" } else { "Not won" };
+    println!("{end} after {steps} steps, reward {}.", last.reward);
+}
+
+fn find_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usize> {
     let total = environment.tasks();
     let Some(wanted) = &arguments.task else {
-        let mut rng = Stream::new(arguments.seed, Purpose::Tasks).rng();
-        return Ok(rng.random_range(0..total.max(1)));
+        return Ok(pick_task(total, arguments.seed));
     };
     let by_name = (0..total).find(|&task| environment.task_name(task) == wanted);
     let by_number = wanted.parse().ok().filter(|&task| task < total);
@@ -76,7 +102,7 @@ fn pick_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usi
     })
 }
 
-fn play(mut session: Box<dyn Session>) -> Result<()> {
+fn play(mut session: impl Session) -> Result<()> {
     let failed = |error: ReadlineError| Error::Run(format!("cannot read commands: {error}"));
     let config = LineConfig::builder().completion_type(CompletionType::List).build();
     let mut editor: Editor<Commands, MemHistory> =
@@ -102,8 +128,7 @@ fn play(mut session: Box<dyn Session>) -> Result<()> {
             let mut last = String::new();
             session.observe(&mut last);
             println!("{}\n", printable(&last));
-            let end = if transition.success { "Won" } else { "Not won" };
-            println!("{end} after {steps} steps, reward {}.", transition.reward);
+            say_end(transition, steps);
             return Ok(());
         }
     }

@@ -1,18 +1,19 @@
 //! Settings as flags: every key of `config.toml` has one.
 //!
-//! The list below is the only place where flags and keys meet; a test holds it against the
+//! The lists below are the only place where flags and keys meet; a test holds them against the
 //! configuration, so that a new setting cannot be forgotten here.
 
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Args, FromArgMatches, Id};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Id};
 use toml::{Table, Value};
 
+use crate::credit::CreditConfig;
 use crate::error::{Error, Result};
 use crate::train::Config;
 
 /// A setting: its key in `config.toml`, its flag, the name of its value, what it is.
-type Setting = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Setting = (&'static str, &'static str, &'static str, &'static str);
 
 /// All settings, by section.
 const SETTINGS: &[Setting] = &[
@@ -30,6 +31,8 @@ const SETTINGS: &[Setting] = &[
     ("env.max_steps", "max-steps", "N", "Steps after which an episode is cut off"),
     ("env.success_reward", "success-reward", "X", "Reward of the step that reaches the goal"),
     ("env.step_reward", "step-reward", "X", "Reward of every other step"),
+    ("env.paraphrase", "paraphrase", "X", "Share of observations told in other words"),
+    ("env.like", "like", "PATH", "Household: games, as --games, that lend tasks their wording"),
     ("env.tasks", "tasks", "N", "Household: tasks to train on"),
     ("env.held_out", "held-out", "N", "Household: tasks held out"),
     ("env.task_seed", "task-seed", "N", "Household: seed that tasks are generated from"),
@@ -45,7 +48,12 @@ const SETTINGS: &[Setting] = &[
     ("policy.embedding", "policy-embedding", "N", "Length of a text's encoding"),
     ("policy.hidden", "hidden", "N", "Width of the hidden layers"),
     ("policy.max_words", "max-words", "N", "The most words that the vocabulary keeps"),
-    ("credit.estimator", "estimator", "NAME", "Who says what a step was worth: proxmo, grpo, …"),
+    (
+        "credit.estimator",
+        "estimator",
+        "NAME",
+        "Who says what a step was worth: proxmo, gigpo, hgpo, g2po, graphgpo, grpo, dr-grpo, rloo, reinforce-pp or reinforce-pp-baseline",
+    ),
     ("credit.gamma", "gamma", "X", "Discount of a step"),
     ("credit.step_weight", "step-weight", "X", "Weight of the step part"),
     ("credit.episode_weight", "episode-weight", "X", "Weight of the episode part"),
@@ -60,9 +68,22 @@ const SETTINGS: &[Setting] = &[
     ),
     ("credit.embedding", "embedding", "NAME", "How observations become vectors"),
     ("credit.max_features", "max-features", "N", "Terms that tf-idf keeps"),
+    ("credit.hash_features", "hash-features", "N", "Length of hashed embeddings"),
     ("credit.temperature", "temperature", "X", "Temperature of the proximity kernel, or auto"),
     ("credit.self_weight", "self-weight", "NAME", "include or exclude a row's own return"),
     ("credit.same_episode", "same-episode", "NAME", "include or exclude a row's own episode"),
+    ("credit.similarity", "similarity", "X", "GiGPO: observations this alike count as one"),
+    ("credit.history", "history", "N", "HGPO: observations of history that are compared"),
+    ("credit.length_weight", "length-weight", "X", "HGPO: how much a longer history weighs"),
+    ("credit.base_group", "base-group", "BOOL", "HGPO: the whole group counts as a cluster"),
+    ("credit.success_value", "success-value", "X", "G2PO, GraphGPO: what a success is worth"),
+    (
+        "credit.invalid_action_penalty",
+        "credit-invalid-action-penalty",
+        "X",
+        "G2PO: taken off the value of a step that was not admissible",
+    ),
+    ("credit.distance", "distance", "NAME", "GraphGPO: absolute or delta"),
     ("update.epochs", "epochs", "N", "Passes over an iteration's rows"),
     ("update.minibatch", "minibatch", "N", "Rows a minibatch"),
     ("update.learning_rate", "learning-rate", "X", "AdamW's learning rate at the start"),
@@ -102,26 +123,66 @@ const SETTINGS: &[Setting] = &[
     ("eval.temperature", "eval-temperature", "X", "0 plays greedily, more samples"),
 ];
 
+/// Shorter ways to say a setting: a key of its table, or a word that it stands for.
+const SHORTHANDS: &[Setting] = &[
+    ("env.household.difficulty", "difficulty", "NAME", "Household: easy (unless set), medium or hard"),
+    (
+        "credit.modulation.steepness",
+        "modulation-steepness",
+        "X",
+        "Modulation on: how sharply weights rise towards the rare outcome",
+    ),
+    (
+        "credit.modulation.range",
+        "modulation-range",
+        "X",
+        "Modulation on: the largest change of an episode's weight",
+    ),
+    ("credit.modulation", "no-modulation", OFF, "Modulation off"),
+];
+
+/// In place of a value's name: the flag takes none and says this.
+const OFF: &str = "off";
+
+/// The section that `proxmo credit` has the flags of.
+const CREDIT: &str = "credit";
+
 /// The flags of all settings, and `--config`.
 #[derive(Debug, Clone, Default)]
 pub struct SettingFlags {
     file: Option<PathBuf>,
-    given: Vec<(&'static Setting, String)>,
+    given: Vec<(Setting, String)>,
 }
 
 impl SettingFlags {
     /// The configuration: defaults (or `base`), then `--config`'s file, then flags.
     pub fn resolve(&self, base: Option<Config>) -> Result<Config> {
-        let mut config = match (&self.file, base) {
-            (Some(path), _) => read_config(path)?,
-            (None, base) => base.unwrap_or_default(),
-        };
-        for (setting, raw) in &self.given {
-            config = with(&config, setting, raw)?;
-        }
+        let mut config = self.merge(base)?;
         if config.eval.split.is_empty() {
             config.eval.split = config.env.held_out_split().into();
         }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The same without a check of what comes out.
+    pub(super) fn merge(&self, base: Option<Config>) -> Result<Config> {
+        let config = match (&self.file, base) {
+            (Some(path), _) => read_config(path)?,
+            (None, base) => base.unwrap_or_default(),
+        };
+        self.given.iter().try_fold(config, |config, (setting, raw)| with(&config, setting, raw))
+    }
+}
+
+/// The flags of the settings of credit assignment, and `--config`.
+#[derive(Debug, Clone, Default)]
+pub struct CreditFlags(SettingFlags);
+
+impl CreditFlags {
+    /// The settings: defaults, then the `[credit]` table of `--config`'s file, then flags.
+    pub fn resolve(&self) -> Result<CreditConfig> {
+        let config = self.0.merge(None)?.credit;
         config.validate()?;
         Ok(config)
     }
@@ -142,13 +203,24 @@ fn with(config: &Config, (key, flag, ..): &Setting, raw: &str) -> Result<Config>
         Error::setting(format!("--{flag}"), line.collect::<Vec<_>>().join("; "))
     };
     let mut table = Table::try_from(config).map_err(|error| refuse(&error))?;
-    let (section, name) = key.split_once('.').unwrap_or((key, ""));
-    let place = table.get_mut(section).and_then(Value::as_table_mut);
-    if let Some(section) = place {
-        let is_text = matches!(section.get(name), Some(Value::String(_)));
-        section.insert(name.to_string(), parse(raw, is_text));
-    }
+    insert(&mut table, key, raw);
     table.try_into().map_err(|error| refuse(&error))
+}
+
+/// Sets a key, be it in a table within the table. A word where that should be gives way to it.
+fn insert(table: &mut Table, key: &str, raw: &str) {
+    let Some((outer, inner)) = key.split_once('.') else {
+        let is_text = matches!(table.get(key), Some(Value::String(_)));
+        table.insert(key.to_string(), parse(raw, is_text));
+        return;
+    };
+    let place = table.entry(outer).or_insert_with(|| Table::new().into());
+    if !place.is_table() {
+        *place = Table::new().into();
+    }
+    if let Some(table) = place.as_table_mut() {
+        insert(table, inner, raw);
+    }
 }
 
 /// A flag's value as TOML would read it; what is no TOML value is a string.
@@ -162,7 +234,7 @@ fn parse(raw: &str, is_text: bool) -> Value {
 }
 
 /// A default as it is shown in `--help`.
-fn show_default(defaults: &Table, key: &str) -> String {
+pub(super) fn show_default(defaults: &Table, key: &str) -> String {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
     match defaults.get(section).and_then(|section| section.get(name)) {
         Some(Value::String(text)) if text.is_empty() => String::new(),
@@ -172,29 +244,70 @@ fn show_default(defaults: &Table, key: &str) -> String {
     }
 }
 
+/// All settings with their flags.
+pub(super) fn all_settings() -> impl Iterator<Item = Setting> {
+    SETTINGS.iter().chain(SHORTHANDS).copied()
+}
+
+/// The settings of credit assignment. Where there are no others, flags need not say whose they are.
+fn credit_settings() -> impl Iterator<Item = Setting> {
+    let of_credit = |(key, ..): &Setting| key.split('.').next() == Some(CREDIT);
+    all_settings().filter(of_credit).map(|(key, flag, value, help)| {
+        (key, flag.strip_prefix("credit-").unwrap_or(flag), value, help)
+    })
+}
+
+/// Adds the flags of `settings`, and `--config`.
+pub(super) fn augment(
+    command: clap::Command,
+    settings: impl Iterator<Item = Setting>,
+) -> clap::Command {
+    let defaults = Table::try_from(Config::default()).unwrap_or_default();
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Read settings from a TOML file; flags override it");
+    settings.fold(command.arg(file), |command, (key, flag, value, help)| {
+        let arg = Arg::new(flag).long(flag).help_heading(key.split('.').next().unwrap_or_default());
+        command.arg(match value {
+            OFF => arg.help(help).action(ArgAction::SetTrue).conflicts_with_all([
+                "modulation",
+                "modulation-steepness",
+                "modulation-range",
+            ]),
+            // The value is optional: what begins with a hyphen is the next flag.
+            "BOOL" => arg
+                .help(format!("{help}{}", show_default(&defaults, key)))
+                .value_name(value)
+                .num_args(0..=1)
+                .default_missing_value("true"),
+            _ => arg
+                .help(format!("{help}{}", show_default(&defaults, key)))
+                .value_name(value)
+                .allow_hyphen_values(true),
+        })
+    })
+}
+
+/// The settings whose flags were given.
+pub(super) fn gather(
+    matches: &ArgMatches,
+    settings: impl Iterator<Item = Setting>,
+) -> SettingFlags {
+    let value = |setting: Setting| match setting {
+        (_, flag, OFF, _) => matches.get_flag(flag).then(|| (setting, OFF.to_string())),
+        (_, flag, ..) => Some((setting, matches.get_one::<String>(flag)?.clone())),
+    };
+    SettingFlags {
+        file: matches.get_one::<PathBuf>("config").cloned(),
+        given: settings.filter_map(value).collect(),
+    }
+}
+
 impl Args for SettingFlags {
     fn augment_args(command: clap::Command) -> clap::Command {
-        let defaults = Table::try_from(Config::default()).unwrap_or_default();
-        let file = Arg::new("config")
-            .long("config")
-            .value_name("FILE")
-            .value_parser(clap::value_parser!(PathBuf))
-            .help("Read settings from a TOML file; flags override it");
-        SETTINGS.iter().fold(command.arg(file), |command, (key, flag, value, help)| {
-            let section = key.split('.').next().unwrap_or_default();
-            let arg = Arg::new(*key)
-                .long(*flag)
-                .value_name(*value)
-                .help(format!("{help}{}", show_default(&defaults, key)))
-                .help_heading(section)
-                .allow_hyphen_values(true);
-            let switch = *value == "BOOL";
-            command.arg(if switch {
-                arg.num_args(0..=1).default_missing_value("true")
-            } else {
-                arg
-            })
-        })
+        augment(command, all_settings())
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -208,12 +321,32 @@ impl Args for SettingFlags {
 
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let file = matches.get_one::<PathBuf>("config").cloned();
-        let given = SETTINGS
-            .iter()
-            .filter_map(|setting| Some((setting, matches.get_one::<String>(setting.0)?.clone())))
-            .collect();
-        Ok(Self { file, given })
+        Ok(gather(matches, all_settings()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for CreditFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        augment(command, credit_settings())
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+
+    fn group_id() -> Option<Id> {
+        None
+    }
+}
+
+impl FromArgMatches for CreditFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(gather(matches, credit_settings())))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -238,13 +371,20 @@ mod tests {
             })
             .collect();
         let listed: BTreeSet<String> = SETTINGS.iter().map(|one| one.0.to_string()).collect();
-        assert_eq!(keys, listed);
-        let flags: BTreeSet<&str> = SETTINGS.iter().map(|one| one.1).collect();
-        assert_eq!(flags.len(), SETTINGS.len(), "two settings share a flag");
+        assert!(keys.is_subset(&listed), "no flag for {:?}", keys.difference(&listed));
+        // What is listed and has no default must at least be a key that takes a value.
+        for key in listed.difference(&keys) {
+            let setting = SETTINGS.iter().find(|one| one.0 == key).unwrap();
+            with(&Config::default(), setting, "0.5").unwrap();
+        }
+        let flags: BTreeSet<&str> = all_settings().map(|one| one.1).collect();
+        assert_eq!(flags.len(), all_settings().count(), "two settings share a flag");
+        let flags: BTreeSet<&str> = credit_settings().map(|one| one.1).collect();
+        assert_eq!(flags.len(), credit_settings().count(), "two settings of credit share a flag");
     }
 
     fn flags(given: &[(&str, &str)]) -> SettingFlags {
-        let find = |flag: &str| SETTINGS.iter().find(|one| one.1 == flag).unwrap();
+        let find = |flag: &str| all_settings().find(|one| one.1 == flag).unwrap();
         let given = given.iter().map(|(flag, raw)| (find(flag), raw.to_string())).collect();
         SettingFlags { file: None, given }
     }
@@ -282,5 +422,38 @@ mod tests {
         base.run.iterations = 3;
         let config = flags(&[("seed", "5")]).resolve(Some(base)).unwrap();
         assert_eq!((config.run.iterations, config.run.seed), (3, 5));
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        credit: CreditFlags,
+    }
+
+    fn typed(arguments: &str) -> CreditConfig {
+        let words = std::iter::once("proxmo").chain(arguments.split_whitespace());
+        <Typed as clap::Parser>::try_parse_from(words).unwrap().credit.resolve().unwrap()
+    }
+
+    #[test]
+    fn shorthands_reach_into_the_modulation() {
+        use crate::credit::{Curve, Modulation};
+        let both = typed("--modulation-range 0.2 --modulation-steepness 2").modulation;
+        assert_eq!(both, Modulation::On(Curve { steepness: 2.0, range: 0.2 }));
+        let one = typed("--estimator gigpo --modulation-range 0.2").modulation;
+        assert_eq!(one, Modulation::On(Curve { range: 0.2, ..Curve::default() }));
+        assert_eq!(typed("--no-modulation").modulation, Modulation::Off);
+        assert_eq!(typed("--modulation off").modulation, Modulation::Off);
+        assert_eq!(typed("").modulation, Modulation::Auto);
+        let both = ["proxmo", "--no-modulation", "--modulation-range", "0.2"];
+        <Typed as clap::Parser>::try_parse_from(both).unwrap_err();
+    }
+
+    #[test]
+    fn a_switch_leaves_the_next_flag_alone() {
+        let config = typed("--base-group --history 3 --invalid-action-penalty 0.5");
+        assert_eq!((config.base_group, config.history), (true, 3));
+        assert_eq!(config.invalid_action_penalty, 0.5);
+        assert!(!typed("--base-group false").base_group);
     }
 }

@@ -47,7 +47,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (Some(folder), true) => Some(read_config(&folder.join("config.toml"))?),
         _ => None,
     };
-    let config = arguments.settings.resolve(base)?;
+    let mut config = arguments.settings.resolve(base)?;
+    // The run's own config.toml is to find the games from wherever it is read.
+    for games in [&mut config.env.games, &mut config.env.like] {
+        if !games.as_os_str().is_empty() {
+            *games = std::path::absolute(&*games).map_err(Error::io("find", games))?;
+        }
+    }
     let folder = match &arguments.run {
         Some(folder) => folder.clone(),
         None => free_folder(config.env.name.name())?,
@@ -62,11 +68,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let training = config.env.open(&config.env.split)?;
     let held_out = config.env.open(&config.eval.split)?;
     let opened = open(config.run.backend, config.run.device)?;
+    let begin = if arguments.resume { Run::resume } else { Run::create };
+    let run = begin(&folder, config.clone(), &opened, &*training, &*held_out)?;
     let mut screen = Screen::new(arguments.quiet);
     screen.introduce(&config, &opened, &*training, &*held_out, &folder);
-
-    let begin = if arguments.resume { Run::resume } else { Run::create };
-    let run = begin(&folder, config, &opened, &*training, &*held_out)?;
     let stop = stop_on_interrupt()?;
     let summary = run.train(&|| stop.load(Ordering::Relaxed), &mut |event| screen.show(&event))?;
     screen.finish(&summary, &*held_out, &folder);
@@ -127,7 +132,7 @@ impl Screen {
         eprintln!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
         eprintln!(
             "  tasks   {}: {} to train on, {} held out ({})",
-            training.name(),
+            config.env.name.name(),
             training.tasks(),
             held_out.tasks(),
             config.eval.split
@@ -180,7 +185,7 @@ impl Screen {
         if std::mem::take(&mut self.transient) {
             eprint!("\r                          \r");
         }
-        if self.lines % LINES_A_PAGE == 0 {
+        if self.lines.is_multiple_of(LINES_A_PAGE) {
             eprintln!(
                 "\n{:>5} {:>8} {:>7} {:>6} {:>8} {:>7} {:>7} {:>6} {:>6}  {:>17}  {:>7}  held out",
                 "iter",

@@ -89,7 +89,7 @@ impl CreditBatch<'_> {
 }
 
 /// The largest reward in size: beyond use, and safe from overflow in any sum.
-const MOST_REWARD: f32 = 1e9;
+pub const MOST_REWARD: f32 = 1e9;
 
 /// Checks that the arrays of a batch fit each other and hold only finite numbers, rewards of up to
 /// 1e9 in size.

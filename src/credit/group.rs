@@ -68,6 +68,11 @@ impl<'a> Group<'a> {
         self.items.len()
     }
 
+    /// The node of a row.
+    pub fn node_of(&self, row: usize) -> usize {
+        self.node_of[row] as usize
+    }
+
     /// The rows of a node in order of time.
     pub fn rows_of(&self, node: usize) -> &[u32] {
         &self.rows[self.row_offsets[node]..self.row_offsets[node + 1]]
@@ -76,7 +81,7 @@ impl<'a> Group<'a> {
     /// Stops counting the rows of an episode.
     pub fn take_out(&mut self, episode: u32) {
         for row in self.rows_of_episode(episode) {
-            let node = self.node_of[row] as usize;
+            let node = self.node_of(row);
             self.tallies.set(node, self.tallies.get(node).without(self.returns[row]));
         }
     }
@@ -84,7 +89,7 @@ impl<'a> Group<'a> {
     /// Counts all rows again after [`Group::take_out`] of the same episode.
     pub fn put_back(&mut self, episode: u32) {
         for row in self.rows_of_episode(episode) {
-            let node = self.node_of[row] as usize;
+            let node = self.node_of(row);
             self.tallies.set(node, self.full.get(node));
         }
     }

@@ -1,6 +1,6 @@
 //! Which environment is played, and opening it by name.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,10 @@ pub struct EnvConfig {
     pub success_reward: f32,
     /// Reward of every other step.
     pub step_reward: f32,
+    /// The share of observations that are told in other words, 0 for none.
+    pub paraphrase: f64,
+    /// Household: games that lend the tasks their wording, as `games`; empty for the crate's own.
+    pub like: PathBuf,
     /// Household: how many tasks there are to train on.
     pub tasks: usize,
     /// Household: how many tasks are held out.
@@ -67,6 +71,8 @@ impl Default for EnvConfig {
             max_steps: 50,
             success_reward: 1.0,
             step_reward: 0.0,
+            paraphrase: 0.0,
+            like: PathBuf::new(),
             tasks: 1000,
             held_out: 200,
             task_seed: 1,
@@ -99,6 +105,8 @@ impl EnvConfig {
         {
             range(key, &reward, reward.abs() <= 1e6, "-1e6 to 1e6")?;
         }
+        let share = self.paraphrase;
+        range("env.paraphrase", &share, (0.0..=1.0).contains(&share), "0 to 1")?;
         if self.name == EnvName::AlfWorld && self.games.as_os_str().is_empty() {
             let message = "is not set; name the folder json_2.1.1 that alfworld-download makes \
                            (--games DIR)";
@@ -115,37 +123,49 @@ impl EnvConfig {
         }
     }
 
-    /// Opens a split of the environment. `progress` is told (done, total) while games are loaded.
+    /// Opens a split of the environment.
     ///
     /// # Errors
     /// Where games are absent or malformed, or there is no such split.
     pub fn open(&self, split: &str) -> Result<Box<dyn Environment>> {
-        Ok(Box::new(self.open_alfworld(split)?))
+        Ok(Box::new(self.open_alfworld(Some(split))?))
     }
 
-    /// [`EnvConfig::open`] with the concrete type, which knows walkthroughs.
+    /// Opens a split, or all of them, as the concrete type, which knows walkthroughs.
     ///
     /// # Errors
     /// As [`EnvConfig::open`].
-    pub fn open_alfworld(&self, split: &str) -> Result<AlfWorld> {
+    pub fn open_alfworld(&self, split: Option<&str>) -> Result<AlfWorld> {
         let config = AlfWorldConfig {
             max_steps: self.max_steps,
             success_reward: self.success_reward,
             step_reward: self.step_reward,
         };
-        match self.name {
-            EnvName::AlfWorld => AlfWorld::load(Path::new(&self.games), Some(split), config),
+        let world = match self.name {
+            EnvName::AlfWorld => AlfWorld::load(&self.games, split, config)?,
             EnvName::Household => {
-                let (seed, count) = match HOUSEHOLD_SPLITS.iter().position(|name| *name == split) {
-                    Some(0) => (self.task_seed, self.tasks),
-                    Some(_) => (self.task_seed + 1, self.held_out),
-                    None => {
-                        let expected = HOUSEHOLD_SPLITS.join("' or '");
-                        let message = format!("'{split}' is unknown, expected '{expected}'");
-                        return Err(Error::setting("split", message));
-                    }
-                };
-                Ok(generate(&self.household, seed, count)?.with_config(config))
+                let world = self.generate(split)?.with_config(config);
+                match self.like.as_os_str().is_empty() {
+                    true => world,
+                    false => world.worded_like(&AlfWorld::load(&self.like, None, config)?)?,
+                }
+            }
+        };
+        world.with_paraphrase(self.paraphrase)
+    }
+
+    /// The tasks of a split, or of both.
+    fn generate(&self, split: Option<&str>) -> Result<AlfWorld> {
+        let train = || generate(&self.household, self.task_seed, self.tasks);
+        let held_out = || generate(&self.household, self.task_seed + 1, self.held_out);
+        match split {
+            None => Ok(train()?.and(held_out()?)),
+            Some(split) if split == HOUSEHOLD_SPLITS[0] => train(),
+            Some(split) if split == HOUSEHOLD_SPLITS[1] => held_out(),
+            Some(split) => {
+                let expected = HOUSEHOLD_SPLITS.join("' or '");
+                let message = format!("'{split}' is unknown, expected '{expected}'");
+                Err(Error::setting("split", message))
             }
         }
     }

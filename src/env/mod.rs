@@ -6,12 +6,16 @@
 
 pub mod alfworld;
 mod config;
+pub mod protocol;
 mod texts;
 
 pub use config::{EnvConfig, EnvName};
 pub use texts::Texts;
 
+use rand::Rng;
+
 use crate::error::Result;
+use crate::stream::{Purpose, Stream};
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -60,6 +64,11 @@ pub trait Environment: Send + Sync {
     /// # Errors
     /// Fails where the task cannot be played (a process that died, a file that went away).
     fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>>;
+}
+
+/// The task that a seed picks among `tasks`.
+pub fn pick_task(tasks: usize, seed: u64) -> usize {
+    Stream::new(seed, Purpose::Tasks).rng().random_range(0..tasks.max(1))
 }
 
 /// One episode under way.

@@ -1,5 +1,7 @@
 //! A list of short texts in one allocation.
 
+use serde::{Serialize, Serializer};
+
 /// Texts laid end to end in one buffer: made for lists that are rebuilt every step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {
@@ -60,6 +62,12 @@ impl Texts {
     /// The index of the first text that equals `text`.
     pub fn position(&self, text: &str) -> Option<usize> {
         self.iter().position(|candidate| candidate == text)
+    }
+}
+
+impl Serialize for Texts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::batch::RolloutBatch;
+use super::misfit::misfit;
+use crate::credit::MOST_REWARD;
 use crate::error::{Error, Result};
 use crate::policy::Inputs;
 
@@ -123,14 +125,56 @@ pub fn read_episodes(input: &mut dyn BufRead, name: &str) -> Result<Vec<EpisodeR
         if line.trim().is_empty() {
             continue;
         }
-        let episode: EpisodeRecord = serde_json::from_str(&line)
-            .map_err(|error| Error::input(place(), format!("not an episode: {error}")))?;
-        if let Some(step) = episode.steps.iter().position(|step| !step.reward.is_finite()) {
-            return Err(Error::input(place(), format!("steps[{step}].reward is not finite")));
-        }
-        episodes.push(episode);
+        episodes.push(read_episode(&line, &place())?);
     }
     Ok(episodes)
+}
+
+/// Reads one line of an episode file. `place` stands for it in errors.
+///
+/// # Errors
+/// Names the place, the field, what was expected there and what was found.
+pub fn read_episode(line: &str, place: &str) -> Result<EpisodeRecord> {
+    let refuse = |message: String| Error::input(place, message);
+    let episode: EpisodeRecord =
+        serde_json::from_str(line).map_err(|error| refuse(explain(line, &error)))?;
+    for (number, step) in episode.steps.iter().enumerate() {
+        let most = f64::from(MOST_REWARD);
+        if !(-most..=most).contains(&step.reward) {
+            return Err(refuse(format!(
+                "steps[{number}].reward: expected a number from {:e} to {most:e}, found {:e}",
+                -most, step.reward
+            )));
+        }
+        let embedding = step.embedding.as_deref().unwrap_or_default();
+        if let Some(at) = embedding.iter().position(|value| !value.is_finite()) {
+            return Err(refuse(format!(
+                "steps[{number}].embedding[{at}]: expected a number of at most {:e} in size (32 \
+                 bits), found a larger one",
+                f32::MAX
+            )));
+        }
+    }
+    Ok(episode)
+}
+
+/// What a line that is no episode is instead.
+fn explain(line: &str, error: &serde_json::Error) -> String {
+    match serde_json::from_str::<Value>(line) {
+        Ok(value) => misfit(&value).unwrap_or_else(|| without_line(error)),
+        Err(error) => {
+            format!("expected an episode as a JSON object, found no JSON: {}", without_line(&error))
+        }
+    }
+}
+
+/// The parser's own words. It counts lines within the text that it was given, which is one line.
+fn without_line(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    match words.split_once(" at line ") {
+        Some((words, _)) => format!("{words} (column {})", error.column()),
+        None => words,
+    }
 }
 
 #[cfg(test)]
@@ -151,8 +195,35 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let text = "\n{\"group\":\"g\"}\n";
-        let message = read_episodes(&mut text.as_bytes(), "e.jsonl").unwrap_err().to_string();
-        assert!(message.starts_with("e.jsonl:2: not an episode: missing field"), "{message}");
+        let message = |line: &str| {
+            let text = format!("\n{line}\n");
+            read_episodes(&mut text.as_bytes(), "e.jsonl").unwrap_err().to_string()
+        };
+        let with_step = |step: &str| {
+            message(&format!(r#"{{"group":"g","trajectory":"t","success":true,"steps":[{step}]}}"#))
+        };
+        for (found, expected) in [
+            (message(r#"{"group":"g"}"#), "trajectory: expected a text, found nothing"),
+            (
+                message(r#"{"group":"g"#),
+                "expected an episode as a JSON object, found no JSON: EOF while parsing a string (column 11)",
+            ),
+            (message(r#"{"group":"g","group":"h"}"#), "trajectory: expected a text, found nothing"),
+            (
+                with_step(r#"{"observation":"o","action":"a","reward":-2e9}"#),
+                "steps[0].reward: expected a number from -1e9 to 1e9, found -2e9",
+            ),
+            (
+                with_step(r#"{"observation":"o","action":"a","reward":0,"embedding":[0,1e39]}"#),
+                "steps[0].embedding[1]: expected a number of at most 3.4028235e38 in size (32 bits), \
+                 found a larger one",
+            ),
+            (
+                with_step(r#"{"observation":"o","action":7}"#),
+                "steps[0].action: expected a text, found 7",
+            ),
+        ] {
+            assert_eq!(found, format!("e.jsonl:2: {expected}"));
+        }
     }
 }

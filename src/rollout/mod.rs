@@ -3,7 +3,10 @@
 mod batch;
 mod collect;
 mod episodes;
+mod misfit;
+mod rows;
 
 pub use batch::RolloutBatch;
 pub use collect::{Plan, collect};
-pub use episodes::{EpisodeRecord, StepRecord, read_episodes, write_episodes};
+pub use episodes::{EpisodeRecord, StepRecord, read_episode, read_episodes, write_episodes};
+pub use rows::EpisodeRows;

@@ -34,6 +34,7 @@ mod names;
 mod paraphrase;
 mod pddl;
 mod relation;
+mod reword;
 mod session;
 mod source;
 mod state;
@@ -56,6 +57,7 @@ use crate::error::{Error, Result};
 use game::{Game, Reader};
 use goal::TaskKind;
 use paraphrase::Paraphrase;
+use reword::reword;
 use source::Source;
 
 /// How many games are read between two reports of progress.
@@ -102,6 +104,8 @@ impl AlfWorldConfig {
 /// The games of ALFWorld, or tasks like them.
 #[derive(Debug, Clone)]
 pub struct AlfWorld {
+    /// The registry's name: the games' own, or that of tasks like them.
+    name: &'static str,
     games: Vec<Arc<Game>>,
     config: AlfWorldConfig,
     /// Other words for observations, where they are wanted.
@@ -163,7 +167,7 @@ impl AlfWorld {
         }
         games.sort_by(|a, b| a.name.cmp(&b.name));
         let games = games.into_iter().map(Arc::new).collect();
-        Ok(Self { games, config, paraphrase: None, domain: reader.domain() })
+        Ok(Self { name: "alfworld", games, config, paraphrase: None, domain: reader.domain() })
     }
 
     /// The same tasks with other settings.
@@ -184,6 +188,24 @@ impl AlfWorld {
             _ => Some(Arc::new(Paraphrase::new(probability)?)),
         };
         Ok(Self { paraphrase, ..self })
+    }
+
+    /// The same tasks in the words of other games: each takes the grammar of a game of its kind, and
+    /// that game's way of naming the task. Worlds, goals and names stay; walkthroughs are the same
+    /// actions in the other words.
+    ///
+    /// # Errors
+    /// Fails where `models` has no game of a kind that is needed.
+    pub fn worded_like(self, models: &Self) -> Result<Self> {
+        let tasks = 0..self.games.len();
+        let games = tasks.map(|task| Ok(Arc::new(reword(&self, task, models)?)));
+        Ok(Self { games: games.collect::<Result<_>>()?, ..self })
+    }
+
+    /// These tasks, and after them those of `other`.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.games.extend(other.games);
+        self
     }
 
     /// The settings.
@@ -279,7 +301,7 @@ fn map<T: Sync, R: Send>(batch: &[T], work: impl Fn(&T) -> R + Sync + Send) -> V
 
 impl Environment for AlfWorld {
     fn name(&self) -> &str {
-        "alfworld"
+        self.name
     }
 
     fn tasks(&self) -> usize {

@@ -180,7 +180,8 @@ pub fn generate(config: &GeneratorConfig, seed: u64, count: usize) -> Result<Alf
         let draft = build::build(config, &mut rng)?;
         games.push(Arc::new(writer.game(index, draft, &mut rng)));
     }
-    Ok(AlfWorld { games, config: AlfWorldConfig::default(), paraphrase: None, domain: None })
+    let (name, config) = ("household", AlfWorldConfig::default());
+    Ok(AlfWorld { name, games, config, paraphrase: None, domain: None })
 }
 
 /// Gives generated tasks their words.

@@ -1,0 +1,148 @@
+//! `proxmo credit`: credit for the episodes of any training loop.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::explain::{Explanation, find};
+use super::json_line::with_members;
+use super::settings::CreditFlags;
+use crate::credit::{Credit, assign};
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::rollout::{EpisodeRecord, EpisodeRows, read_episode};
+
+/// Say what each step of an episode file was worth.
+///
+/// Reads one episode a line, a JSON object: "group", "trajectory", "success" and "steps", each with
+/// "observation", "action", "reward" and, where they are known, "valid" and "embedding". Writes the
+/// same lines with "returns", "episode_advantages", "step_advantages" and "advantages", one number a
+/// step. Episodes of a group need not stand together. An episode without steps counts in its group
+/// and gets empty lists; blank lines are left out. Rewards are taken as they stand. Nothing is
+/// written unless every line is sound.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Episode file; - for standard input.
+    #[arg(long, short, value_name = "FILE")]
+    input: PathBuf,
+    /// File to write; - for standard output.
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// Print an episode step by step instead: its "trajectory", or group/trajectory.
+    #[arg(long, value_name = "EPISODE", conflicts_with = "output")]
+    explain: Option<String>,
+    #[command(flatten)]
+    settings: CreditFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo credit --input episodes.jsonl --output credited.jsonl
+  proxmo credit --input episodes.jsonl --explain g0-t3
+  proxmo credit --input episodes.jsonl --estimator gigpo --similarity 0.9 --output credited.jsonl
+  proxmo credit --input episodes.jsonl --config runs/household-1/config.toml --no-modulation
+  my-rollouts | proxmo credit --input - --temperature auto | my-trainer";
+
+/// What stands for standard input and output.
+const STANDARD: &str = "-";
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let config = arguments.settings.resolve()?;
+    let input = Input::read(&arguments.input)?;
+    let place = |record: usize| input.place(record);
+    let wanted = match &arguments.explain {
+        Some(wanted) => Some(find(&input.episodes, wanted, &place)?),
+        None => None,
+    };
+    let rows = EpisodeRows::of(&input.episodes, &config, &place)?;
+    let credit = assign(&rows.batch(), &config)?;
+    let Some(record) = wanted else {
+        return write(&arguments.output, &input.with_credit(&rows, &credit)?);
+    };
+    let explanation = Explanation {
+        episodes: &input.episodes,
+        rows: &rows,
+        config: &config.resolved(),
+        credit: &credit,
+    };
+    write(Path::new(STANDARD), &explanation.of(record)?)
+}
+
+/// An episode file, line by line.
+struct Input {
+    name: String,
+    /// The lines that are not blank, and their numbers in the file.
+    lines: Vec<(usize, String)>,
+    /// What each of them says.
+    episodes: Vec<EpisodeRecord>,
+}
+
+impl Input {
+    fn read(path: &Path) -> Result<Self> {
+        if path == Path::new(STANDARD) {
+            return Self::of(&mut io::stdin().lock(), "standard input");
+        }
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        Self::of(&mut BufReader::new(file), &path.display().to_string())
+    }
+
+    fn of(source: &mut dyn BufRead, name: &str) -> Result<Self> {
+        let (mut lines, mut episodes) = (Vec::new(), Vec::new());
+        for (line, number) in source.lines().zip(1..) {
+            let place = format!("{name}:{number}");
+            let line = line.map_err(|error| Error::input(&place, error.to_string()))?;
+            if !line.trim().is_empty() {
+                episodes.push(read_episode(&line, &place)?);
+                lines.push((number, line));
+            }
+        }
+        Ok(Self { name: name.to_string(), lines, episodes })
+    }
+
+    fn place(&self, record: usize) -> String {
+        format!("{}:{}", self.name, self.lines[record].0)
+    }
+
+    /// The lines with each episode's credit, in their order.
+    fn with_credit(&self, rows: &EpisodeRows, credit: &Credit) -> Result<String> {
+        let batch = rows.batch();
+        let mut lines = vec![String::new(); self.lines.len()];
+        for (episode, &record) in rows.records.iter().enumerate() {
+            let of_episode = |values: &[f32]| {
+                serde_json::to_string(&values[batch.episode_rows(episode)])
+                    .map_err(|error| Error::Run(format!("cannot write numbers: {error}")))
+            };
+            let added = [
+                ("returns", of_episode(&credit.returns)?),
+                ("episode_advantages", of_episode(&credit.episode_advantages)?),
+                ("step_advantages", of_episode(&credit.step_advantages)?),
+                ("advantages", of_episode(&credit.advantages)?),
+            ];
+            lines[record] = with_members(&self.lines[record].1, &added) + "\n";
+        }
+        Ok(lines.concat())
+    }
+}
+
+/// Writes a text whole or not at all, as far as its destination can be so written: a pipe or a
+/// device cannot be replaced, and a link is to stay one.
+fn write(path: &Path, text: &str) -> Result<()> {
+    if path == Path::new(STANDARD) {
+        let mut out = io::stdout().lock();
+        return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // Whoever reads has read enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(Error::io("write", Path::new("standard output"))),
+        };
+    }
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        let opened = File::options().write(true).open(path);
+        let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+        return written.map_err(Error::io("write", path));
+    }
+    let target = path.canonicalize();
+    write_whole(target.as_deref().unwrap_or(path), text.as_bytes())
+}

@@ -1,0 +1,174 @@
+//! `proxmo env`: environments for other programs.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use toml::Table;
+
+use super::env_flags::{EnvFlags, env_settings};
+use super::settings::show_default;
+use super::table::table;
+use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
+use crate::env::protocol::serve;
+use crate::env::{EnvConfig, EnvName};
+use crate::error::{Error, Result};
+use crate::train::Config;
+
+/// Serve an environment to another program, list the environments, or write tasks as files.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Serve),
+    /// List the environments and their options.
+    List,
+    Generate(Generate),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo env list
+  proxmo env serve --env alfworld --games json_2.1.1 --split valid_seen
+  proxmo env generate --count 100 --seed 1 --out DIR --like json_2.1.1";
+
+/// Play an environment by JSON lines: requests on standard input, answers on standard output.
+///
+/// A line asks for one thing, and one line answers it: {"op":"describe"}, {"op":"reset","session":0,
+/// "seed":7} (or "task":"<its name>"), {"op":"step","session":0,"action":"look"}, {"op":"close"}. A
+/// session is any number; 65,536 can be under way. What cannot be done is answered by {"error":"…"}.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+struct Serve {
+    /// Split whose tasks are served [default: all of them].
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+    #[command(flatten)]
+    env: EnvFlags,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  proxmo env serve --env alfworld --games json_2.1.1
+  proxmo env serve --env alfworld --games json_2.1.1 --split valid_seen --paraphrase 0.3
+  echo '{\"op\":\"reset\",\"session\":0,\"seed\":7}' | proxmo env serve";
+
+/// Write generated tasks as game files that the original ALFWorld engine plays.
+#[derive(Debug, Args)]
+#[command(after_help = GENERATE_EXAMPLES)]
+struct Generate {
+    /// How many tasks, 1 to 1000000.
+    #[arg(long, value_name = "N")]
+    count: usize,
+    /// Seed that they are generated from.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Folder to write into; it must be empty or not exist.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Published games, a folder or an archive, that lend domain, grammar and wording.
+    #[arg(long, value_name = "PATH")]
+    like: PathBuf,
+    /// How hard the tasks are.
+    #[arg(long, value_enum, default_value_t = Level::Easy)]
+    difficulty: Level,
+}
+
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  proxmo env generate --count 100 --out generated --like json_2.1.1
+  proxmo env generate --count 100 --seed 2 --out hard --like json_2.1.1 --difficulty hard
+  proxmo play --env alfworld --games generated --split household-1";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Easy,
+    Medium,
+    Hard,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Serve(arguments) => serve_sessions(arguments),
+        Command::List => list(),
+        Command::Generate(arguments) => write_tasks(arguments),
+    }
+}
+
+fn serve_sessions(arguments: &Serve) -> Result<()> {
+    let config = arguments.env.resolve(None)?.env;
+    let world = config.open_alfworld(arguments.split.as_deref())?;
+    match serve(&world, io::stdin().lock(), io::stdout().lock()) {
+        // A client that went away needs no answers.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|error| Error::Run(format!("cannot go on serving: {error}"))),
+    }
+}
+
+fn list() -> Result<()> {
+    let about = |name| match name {
+        EnvName::Household => "household tasks that proxmo generates, in words of its own",
+        EnvName::AlfWorld => "the ALFWorld benchmark's games; alfworld-download gets them",
+    };
+    let held_out = |name| EnvConfig { name, ..EnvConfig::default() }.held_out_split();
+    let rows = EnvName::ALL.map(|name| {
+        let splits = format!("train, {}", held_out(name));
+        let splits =
+            if name == EnvName::AlfWorld { "the games' own folders".into() } else { splits };
+        vec![name.name().to_string(), splits, about(name).to_string()]
+    });
+    println!("{}\n", table(&["--env", "--split", "what is played"], rows.into(), &[]));
+
+    let defaults = Table::try_from(Config::default()).unwrap_or_default();
+    let rows =
+        env_settings().filter(|(key, ..)| *key != "env.name").map(|(key, flag, value, help)| {
+            let (whose, help) = ["Household: ", "ALFWorld: "]
+                .iter()
+                .find_map(|whose| Some((whose.trim_end_matches(": "), help.strip_prefix(whose)?)))
+                .unwrap_or(("all", help));
+            let default = show_default(&defaults, key);
+            let default = default.trim_start_matches(" [default: ").trim_end_matches(']');
+            let texts = [&format!("--{flag} {value}"), default, &whose.to_lowercase(), help];
+            texts.map(str::to_string).to_vec()
+        });
+    println!("{}", table(&["option", "default", "environment", "what it is"], rows.collect(), &[]));
+    println!("Each option is a key of [env] in config.toml. For train, --train-tasks is --tasks.");
+    Ok(())
+}
+
+fn write_tasks(arguments: &Generate) -> Result<()> {
+    let Generate { count, seed, out, like, difficulty } = arguments;
+    if !(1..=1_000_000).contains(count) {
+        let message = format!("{count} is out of range, expected 1 to 1000000");
+        return Err(Error::setting("--count", message));
+    }
+    refuse_filled(out)?;
+    let difficulty = match difficulty {
+        Level::Easy => Difficulty::Easy,
+        Level::Medium => Difficulty::Medium,
+        Level::Hard => Difficulty::Hard,
+    };
+    let config = GeneratorConfig { difficulty, ..GeneratorConfig::default() };
+    let written = write_games(&generate(&config, *seed, *count)?, like, out)?;
+    println!("{written} games written; play one with:");
+    println!("  proxmo play --env alfworld --games {} --split household-{seed}", out.display());
+    Ok(())
+}
+
+/// Refuses a folder that holds something, and whatever is no folder.
+fn refuse_filled(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::file(folder, "is not empty; name another folder with --out")),
+    }
+}
