@@ -125,14 +125,14 @@ pub fn adapters() -> Vec<Adapter> {
     adapters
 }
 
-/// The adapters that a request for `backend` is answered from. Only its own graphics API is woken:
-/// asking a driver takes time, and some print to the terminal. `Auto` leaves OpenGL out: a real GPU
-/// has one of the other APIs.
+/// The adapters that a request for `backend` is answered from, and that an error lists. OpenGL is
+/// woken only when it is asked for by name: a real GPU has one of the other APIs, and OpenGL's
+/// libraries write to the terminal where there is no display. The CPU backends wake none.
 fn candidates(backend: Backend) -> Vec<Adapter> {
     let mut adapters = match backend {
         Backend::Flex | Backend::Ndarray => Vec::new(),
-        Backend::Auto => gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12]),
-        one => gpu_adapters(&[one]),
+        Backend::Gl => gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12, Backend::Gl]),
+        _ => gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12]),
     };
     adapters.extend(cpu_adapters());
     adapters
@@ -181,7 +181,8 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
             _ => "",
         };
         Error::Device(format!(
-            "backend '{backend}' has no device {index} here{hint}; there are: {}",
+            "backend '{backend}' has no device {index} here{hint}; there are: {} (`proxmo devices` \
+             lists all)",
             list.join(", ")
         ))
     })
@@ -193,11 +194,7 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
 /// Where there is no such adapter, or its driver fails.
 pub fn open(backend: Backend, index: usize) -> Result<Opened> {
     let candidates = candidates(backend);
-    let adapter = match choose(&candidates, backend, index) {
-        Ok(adapter) => adapter.clone(),
-        // The error is to list everything that is there.
-        Err(_) => choose(&adapters(), backend, index)?.clone(),
-    };
+    let adapter = choose(&candidates, backend, index)?.clone();
     let device = match adapter.backend {
         Backend::Flex => Device::flex(),
         #[cfg(feature = "ndarray")]

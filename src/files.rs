@@ -13,13 +13,22 @@ use crate::error::{Error, Result};
 /// Where the file system refuses; the old content is then untouched.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+    let mut file = as_any_file()
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(Error::io("write", path))?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io("write", path))?;
     file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
     sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+/// Temporary files are for their owner alone; one that is there to stay is for whom the umask says.
+fn as_any_file<'a>() -> tempfile::Builder<'a, 'a> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
 }
 
 /// Waits until a folder's entries are on the disk, so that a rename in it outlives a power cut.
@@ -49,5 +58,17 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         let message = write_whole(&folder.path().join("no/such/f"), b"x").unwrap_err().to_string();
         assert!(message.contains("cannot write"), "{message}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_for_whom_any_other_file_is() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode =
+            |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        File::create(folder.path().join("other")).unwrap();
+        write_whole(&folder.path().join("whole"), b"x").unwrap();
+        assert_eq!(mode("whole"), mode("other"));
     }
 }

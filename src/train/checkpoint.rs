@@ -216,7 +216,10 @@ pub fn restore<P: Policy>(trainer: &mut Trainer<P>, checkpoint: &Path) -> Result
 }
 
 fn save_weights<P: Module>(policy: &P, path: &Path) -> Result<()> {
-    let mut store = SafetensorsStore::from_bytes(None);
+    // One metadata entry: the store writes several in an order that changes from run to run, and the
+    // same weights are to give the same bytes.
+    let mut store =
+        SafetensorsStore::from_bytes(None).clear_metadata().metadata("format", "safetensors");
     policy.save_into(&mut store).map_err(|error| Error::file(path, error.to_string()))?;
     let bytes = store.get_bytes().map_err(|error| Error::file(path, error.to_string()))?;
     write_whole(path, &bytes)

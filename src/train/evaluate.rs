@@ -1,12 +1,14 @@
 //! Judging a policy on tasks.
 
+use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::EvaluationMetrics;
-use crate::env::Environment;
-use crate::error::Result;
+use crate::env::{Environment, Texts};
+use crate::error::{Error, Result};
 use crate::policy::{Policy, Sampling};
 use crate::rollout::{Plan, collect};
+use crate::stream::{Purpose, Stream};
 
 /// How one task went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,58 @@ pub fn evaluate<P: Policy>(
         progress(outcomes.len());
     }
     Ok(Evaluation { outcomes })
+}
+
+/// A policy that does not learn and keeps what it remembers to itself: it is told the observation and
+/// the admissible actions of one episode, step by step, and answers by an action's index.
+pub type FixedPolicy = Box<dyn FnMut(&str, &Texts) -> usize>;
+
+/// Plays every task once with the policy that `begin` gives for it.
+///
+/// # Errors
+/// Fails where an environment or `begin` does, or where a policy chooses an action that is not there.
+pub fn evaluate_fixed(
+    environment: &dyn Environment,
+    tasks: &[usize],
+    seed: u64,
+    begin: &dyn Fn(usize) -> Result<FixedPolicy>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Evaluation> {
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    let (mut observation, mut admissible) = (String::new(), Texts::new());
+    for &task in tasks {
+        let chance = Stream::new(seed, Purpose::Environment).of(task, 0).rng().next_u64();
+        let mut session = environment.start(task, chance)?;
+        let mut policy = begin(task)?;
+        let mut steps = 0;
+        let done = loop {
+            observation.clear();
+            admissible.clear();
+            session.observe(&mut observation);
+            session.admissible(&mut admissible);
+            let action = policy(&observation, &admissible);
+            let action = admissible.get(action).ok_or_else(|| {
+                let count = admissible.len();
+                Error::Run(format!("the policy chose action {action} of {count} admissible ones"))
+            })?;
+            let done = session.step(action)?;
+            steps += 1;
+            if done.ended() {
+                break done;
+            }
+        };
+        outcomes.push(Outcome { task, success: done.success, steps });
+        if outcomes.len().is_multiple_of(TASKS_AT_ONCE) || outcomes.len() == tasks.len() {
+            progress(outcomes.len());
+        }
+    }
+    Ok(Evaluation { outcomes })
+}
+
+/// The policy that chooses any admissible action, each as likely as the others.
+pub fn random_policy(seed: u64, task: usize) -> FixedPolicy {
+    let mut rng = Stream::new(seed, Purpose::Actions).of(task, 0).rng();
+    Box::new(move |_, admissible| rng.random_range(0..admissible.len().max(1)))
 }
 
 /// `wanted` of `total` tasks, evenly spread; all of them if `wanted` is 0.

@@ -15,7 +15,9 @@ mod update;
 pub use config::{
     Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
 };
-pub use evaluate::{Evaluation, KindResult, Outcome, evaluate, spread};
+pub use evaluate::{
+    Evaluation, FixedPolicy, KindResult, Outcome, evaluate, evaluate_fixed, random_policy, spread,
+};
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{IterationMetrics, Seconds, read_metrics};
 pub use run::{Event, Run, Summary};

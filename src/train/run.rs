@@ -4,7 +4,7 @@
 //! `checkpoints/`, `episodes/` when asked for, and `curve.svg` at the end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -173,12 +173,13 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Takes away the metrics of iterations after the checkpoint: they are about to be lived again.
+    /// Takes away the metrics of iterations after the checkpoint, which are about to be lived again,
+    /// and a last line that was never finished.
     fn cut_metrics(&mut self) -> Result<()> {
         let path = self.folder.join("metrics.jsonl");
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
-        let name = path.display().to_string();
-        let mut lines = read_metrics(&mut BufReader::new(file), &name)?;
+        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let mut lines = read_metrics(&mut &text[..whole], &path.display().to_string())?;
         lines.retain(|line| line.iteration <= self.trainer.iteration);
         let mut kept = Vec::new();
         for line in &lines {
@@ -218,11 +219,11 @@ impl<'a> Run<'a> {
         let mut evaluation = None;
         if self.trainer.iteration == 0 {
             let untrained = self.evaluate(observe)?;
-            let mut line = IterationMetrics::default();
-            line.evaluation =
-                Some(untrained.metrics(self.held_out, &self.trainer.config.eval.split));
+            let mut line = self.line_zero(&untrained);
             line.seconds.elapsed = self.elapsed();
             self.log(&line, observe)?;
+            // From here on the run can be resumed.
+            self.save(observe)?;
             evaluation = Some(untrained);
         }
         let mut saved = self.trainer.iteration;
@@ -247,7 +248,7 @@ impl<'a> Run<'a> {
                 saved = line.iteration;
             }
         }
-        if saved != self.trainer.iteration || checkpoint::list(&self.folder)?.is_empty() {
+        if saved != self.trainer.iteration {
             self.save(observe)?;
         }
         report::write_curve(&self.folder)?;
@@ -257,6 +258,12 @@ impl<'a> Run<'a> {
             evaluation,
             elapsed: self.elapsed(),
         })
+    }
+
+    /// The metrics line of the untrained policy.
+    fn line_zero(&self, untrained: &Evaluation) -> IterationMetrics {
+        let evaluation = untrained.metrics(self.held_out, &self.trainer.config.eval.split);
+        IterationMetrics { evaluation: Some(evaluation), ..IterationMetrics::default() }
     }
 
     fn evaluate(&self, observe: &mut dyn FnMut(Event)) -> Result<Evaluation> {

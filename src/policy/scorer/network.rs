@@ -72,7 +72,8 @@ impl Initializer<'_> {
         let values: Vec<f32> = (0..count).map(draw).collect();
         let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
         self.next += 1;
-        Param::initialized(ParamId::from(self.next), tensor.require_grad())
+        let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
+        Param::initialized(ParamId::from(self.next), tensor)
     }
 
     /// Uniform with variance `gain²` / inputs.
