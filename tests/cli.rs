@@ -135,9 +135,13 @@ fn a_damaged_checkpoint_is_named() {
 
 #[test]
 fn help_has_examples_for_every_command() {
-    for command in
-        [vec!["--help"], vec!["train", "--help"], vec!["eval", "--help"], vec!["play", "--help"], vec!["credit", "--help"]]
-    {
+    for command in [
+        vec!["--help"],
+        vec!["train", "--help"],
+        vec!["eval", "--help"],
+        vec!["play", "--help"],
+        vec!["credit", "--help"],
+    ] {
         proxmo().args(&command).assert().success().stdout(contains("Examples:"));
     }
     proxmo()

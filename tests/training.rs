@@ -5,6 +5,7 @@ mod common;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use common::Balls;
+use proxmo::credit::{Embedding, Estimator};
 #[cfg(any(feature = "wgpu", feature = "ndarray"))]
 use proxmo::device::{Backend, open};
 use proxmo::env::Environment;
@@ -83,11 +84,26 @@ fn a_policy_learns_what_its_goal_says() {
 }
 
 #[test]
-fn grpo_trains_by_the_same_loop() {
+fn every_estimator_trains_by_the_same_loop() {
+    for &estimator in Estimator::ALL {
+        let mut config = config(20);
+        config.credit.estimator = estimator;
+        let (_, metrics) = train(config, &Device::flex());
+        let (first, last) = (metrics[0].success, metrics[19].success);
+        assert!(last > first, "{estimator}: {first} then {last}");
+    }
+}
+
+#[test]
+fn credit_can_see_states_as_the_policy_does() {
     let mut config = config(20);
-    config.credit.estimator = "grpo".parse().unwrap();
-    let (_, metrics) = train(config, &Device::flex());
-    assert!(metrics.last().unwrap().success > metrics[0].success);
+    config.credit.embedding = Embedding::Given;
+    let (_, metrics) = train(config.clone(), &Device::flex());
+    assert!(metrics[19].success > metrics[0].success);
+    config.credit.embedding = Embedding::Tfidf;
+    let (_, other) = train(config, &Device::flex());
+    assert_eq!(metrics[0].success, other[0].success, "the first rollout is the same");
+    assert_ne!(metrics[0].policy_loss, other[0].policy_loss, "and its credit is not");
 }
 
 /// Everything that the clock has no part in.

@@ -20,7 +20,7 @@ const SETTINGS: &[Setting] = &[
     ("run.seed", "seed", "N", "Seed that every random draw derives from"),
     ("run.backend", "backend", "NAME", "auto, vulkan, metal, dx12, gl, flex or ndarray"),
     ("run.device", "device", "N", "Which of the backend's devices"),
-    ("run.iterations", "iterations", "N", "Iterations to train for"),
+    ("run.iterations", "iterations", "N", "Iterations to train for; 0: no limit but --minutes"),
     ("run.minutes", "minutes", "N", "Stop after this many minutes if that is sooner; 0: no limit"),
     ("run.checkpoint_every", "checkpoint-every", "N", "Iterations from one checkpoint to the next"),
     ("run.keep", "keep", "N", "How many checkpoints are kept"),
@@ -66,7 +66,12 @@ const SETTINGS: &[Setting] = &[
         "VALUE",
         "none, fitted or { successes = X, failures = X }",
     ),
-    ("credit.embedding", "embedding", "NAME", "How observations become vectors"),
+    (
+        "credit.embedding",
+        "embedding",
+        "NAME",
+        "How observations become vectors: tfidf, hashed or given (training: the policy's own)",
+    ),
     ("credit.max_features", "max-features", "N", "Terms that tf-idf keeps"),
     ("credit.hash_features", "hash-features", "N", "Length of hashed embeddings"),
     ("credit.temperature", "temperature", "X", "Temperature of the proximity kernel, or auto"),
@@ -125,7 +130,7 @@ const SETTINGS: &[Setting] = &[
 
 /// Shorter ways to say a setting: a key of its table, or a word that it stands for.
 const SHORTHANDS: &[Setting] = &[
-    ("env.household.difficulty", "difficulty", "NAME", "Household: easy (unless set), medium or hard"),
+    ("env.household.difficulty", "difficulty", "NAME", "Household: easy, medium or hard"),
     (
         "credit.modulation.steepness",
         "modulation-steepness",

@@ -38,7 +38,7 @@ const EXAMPLES: &str = "\
 Examples:
   proxmo train
   proxmo train --estimator grpo --seed 1 --run runs/grpo
-  proxmo train --env alfworld --games json_2.1.1 --minutes 20 --run runs/first
+  proxmo train --env alfworld --games json_2.1.1 --iterations 0 --minutes 20 --run runs/first
   proxmo train --run runs/first --resume --minutes 40
   proxmo train --backend vulkan --device 0 --iterations 5";
 

@@ -310,7 +310,8 @@ pub enum Embedding {
     Tfidf,
     /// Hashed words and pairs of words: no fitting, the same in every iteration.
     Hashed,
-    /// The vectors that come with the batch.
+    /// The vectors that come with the batch: in an episode file those of its steps, in training the
+    /// policy's own encoder.
     Given,
 }
 

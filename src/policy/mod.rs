@@ -180,4 +180,8 @@ pub trait Policy: Module {
         responses: &Responses,
         temperature: f32,
     ) -> TokenScores;
+
+    /// The policy's own embedding of the states that `rows` stand at, without gradients:
+    /// `[rows, width]`.
+    fn embed(&self, inputs: &<Self::Encoder as Encoder>::Inputs, rows: &[usize]) -> Tensor<2>;
 }

@@ -38,7 +38,7 @@ pub struct RunConfig {
     pub backend: Backend,
     /// Which of the backend's devices.
     pub device: usize,
-    /// After how many iterations training ends.
+    /// After how many iterations training ends; 0 for no limit but `minutes`.
     pub iterations: u64,
     /// After how many minutes training ends, if that is sooner; 0 for no limit.
     pub minutes: f64,
@@ -229,8 +229,12 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         let Self { run, rollout, policy, update, eval, .. } = self;
         within("run.seed", run.seed, 0, i64::MAX as u64)?;
-        within("run.iterations", run.iterations, 1, 10_000_000)?;
+        within("run.iterations", run.iterations, 0, 10_000_000)?;
         within("run.minutes", run.minutes, 0.0, 1e6)?;
+        if run.iterations == 0 && run.minutes == 0.0 {
+            let message = "and run.minutes are both 0, expected one of them to end the run";
+            return Err(Error::setting("run.iterations", message));
+        }
         within("run.checkpoint_every", run.checkpoint_every, 1, 1_000_000)?;
         within("run.keep", run.keep, 1, 1_000_000)?;
         within("rollout.groups", rollout.groups, 1, 4096)?;
@@ -312,6 +316,12 @@ mod tests {
         );
         config.rollout.temperature = f32::NAN;
         assert!(config.validate().is_err(), "NaN is in no range");
+
+        let mut endless = Config::default();
+        endless.run.iterations = 0;
+        assert!(endless.validate().unwrap_err().to_string().contains("both 0"));
+        endless.run.minutes = 1.0;
+        endless.validate().unwrap();
     }
 
     #[test]

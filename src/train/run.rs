@@ -197,8 +197,9 @@ impl<'a> Run<'a> {
     /// How much of the run is done, in [0, 1].
     fn progress(&self) -> f64 {
         let run = &self.trainer.config.run;
-        let by_iterations = self.trainer.iteration as f64 / run.iterations as f64;
-        let by_time = if run.minutes > 0.0 { self.elapsed() / (60.0 * run.minutes) } else { 0.0 };
+        let share = |done: f64, limit: f64| if limit > 0.0 { done / limit } else { 0.0 };
+        let by_iterations = share(self.trainer.iteration as f64, run.iterations as f64);
+        let by_time = share(self.elapsed(), 60.0 * run.minutes);
         by_iterations.max(by_time)
     }
 

@@ -7,7 +7,8 @@ use web_time::Instant;
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
 use super::update::{Learner, Lesson};
-use crate::credit::{self, Credit, CreditBatch};
+use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings};
+use crate::device::read;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::policy::{Encoder, Policy, Sampling};
@@ -115,6 +116,23 @@ impl<P: Policy> Trainer<P> {
         collect(environment, &self.learner.policy.valid(), &self.encoder, &plan)
     }
 
+    /// The policy's own embedding of every row and its width, where the settings ask for embeddings
+    /// that are given; else nothing and 0.
+    fn embed(&self, batch: &Batch<P>) -> Result<(Vec<f32>, usize)> {
+        if self.config.credit.embedding != Embedding::Given {
+            return Ok((Vec::new(), 0));
+        }
+        let (mut values, mut width) = (Vec::new(), 0);
+        let policy = self.learner.policy.valid();
+        let rows: Vec<usize> = (0..batch.rows()).collect();
+        for rows in rows.chunks(self.config.update.minibatch) {
+            let embedded = policy.embed(&batch.inputs, rows);
+            width = embedded.dims()[1];
+            values.extend(read(embedded)?);
+        }
+        Ok((values, width))
+    }
+
     /// What each step was worth.
     fn assign(&mut self, batch: &Batch<P>) -> Result<Credit> {
         let penalty = self.config.update.invalid_action_penalty;
@@ -125,6 +143,8 @@ impl<P: Policy> Trainer<P> {
             .map(|(&reward, &valid)| if valid { reward } else { reward - penalty })
             .collect();
         let texts: Vec<&str> = batch.texts.iter().map(String::as_str).collect();
+        let (values, width) = self.embed(batch)?;
+        let embeddings = (width > 0).then_some(Embeddings::Steps { values: &values, width });
         let rows = CreditBatch {
             group_offsets: &batch.group_offsets,
             episode_offsets: &batch.episode_offsets,
@@ -134,7 +154,7 @@ impl<P: Policy> Trainer<P> {
             observations: &batch.observations,
             texts: &texts,
             final_observations: Some(&batch.final_observations),
-            embeddings: None,
+            embeddings,
         };
         credit::assign_with(&rows, &self.config.credit, &mut self.credit_state)
     }

@@ -107,6 +107,10 @@ impl Policy for Scorer {
             mask: Tensor::<2, Bool>::full([rows.len(), 1], true, &device),
         }
     }
+
+    fn embed(&self, inputs: &ScorerInputs, rows: &[usize]) -> Tensor<2> {
+        self.network.states(&Packed::new(inputs, rows, self.words)).without_autodiff()
+    }
 }
 
 /// Draws from a distribution by its cumulative sum, or takes its peak. `None` if it is not finite.

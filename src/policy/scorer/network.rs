@@ -128,38 +128,54 @@ impl ScorerNetwork {
         self.word.val().device()
     }
 
+    /// Encodings of a batch's distinct texts: `[texts, embedding]`.
+    fn encode(&self, batch: &Packed) -> Tensor<2> {
+        let words = self.matrix(&batch.text_words, batch.words);
+        let encoded = words.matmul(self.word.val()).matmul(self.text.val());
+        relu(encoded + self.text_bias.val().unsqueeze())
+    }
+
+    /// u(s) of a batch's rows, from the encodings of its texts: `[rows, hidden]`.
+    fn state(&self, batch: &Packed, encoded: &Tensor<2>) -> Tensor<2> {
+        let of = |texts: &[i32], weight: &Param<Tensor<2>>| {
+            encoded.clone().select(0, self.ints(texts)).matmul(weight.val())
+        };
+        of(&batch.goals, &self.goal)
+            + of(&batch.observations, &self.observation)
+            + of(&batch.last_actions, &self.last_action)
+            + self.matrix(&batch.history, batch.words).matmul(self.history.val())
+            + self.state_bias.val().unsqueeze()
+    }
+
+    /// What the network makes of the states of a batch: `[rows, hidden]`.
+    pub fn states(&self, batch: &Packed) -> Tensor<2> {
+        self.state(batch, &self.encode(batch))
+    }
+
+    fn ints(&self, values: &[i32]) -> Tensor<1, Int> {
+        Tensor::from_data(TensorData::from(values), &self.device())
+    }
+
+    fn matrix(&self, values: &[f32], columns: usize) -> Tensor<2> {
+        let shape = [values.len() / columns.max(1), columns];
+        Tensor::from_data(TensorData::new(values.to_vec(), shape), &self.device())
+    }
+
     /// Scores of all actions of a batch: `[rows, width]`, 0 where a row has no such action.
     pub fn scores(&self, batch: &Packed) -> Tensor<2> {
-        let device = self.device();
-        let ints = |values: &[i32]| Tensor::<1, Int>::from_data(TensorData::from(values), &device);
-        let matrix = |values: &[f32], columns: usize| {
-            let shape = [values.len() / columns.max(1), columns];
-            Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
-        };
-
-        let words = matrix(&batch.text_words, batch.words);
-        let encoded = words.matmul(self.word.val()).matmul(self.text.val());
-        let encoded = relu(encoded + self.text_bias.val().unsqueeze());
-
-        let goals = encoded.clone().select(0, ints(&batch.goals));
-        let observations = encoded.clone().select(0, ints(&batch.observations));
-        let last_actions = encoded.clone().select(0, ints(&batch.last_actions));
-        let state = goals.clone().matmul(self.goal.val())
-            + observations.matmul(self.observation.val())
-            + last_actions.matmul(self.last_action.val())
-            + matrix(&batch.history, batch.words).matmul(self.history.val())
-            + self.state_bias.val().unsqueeze();
-
-        let rows = ints(&batch.action_rows);
-        let actions = ints(&batch.actions);
-        let outcomes = ints(&batch.outcomes);
-        let goal_keys = goals.matmul(self.goal_key.val()).select(0, rows.clone());
+        let encoded = self.encode(batch);
+        let state = self.state(batch, &encoded);
+        let rows = self.ints(&batch.action_rows);
+        let actions = self.ints(&batch.actions);
+        let outcomes = self.ints(&batch.outcomes);
+        let goals = encoded.clone().matmul(self.goal_key.val()).select(0, self.ints(&batch.goals));
+        let goals = goals.select(0, rows.clone());
         let action_keys = encoded.clone().matmul(self.action_key.val());
         let outcome_keys = encoded.clone().matmul(self.outcome_key.val());
         let matches = Tensor::cat(
             vec![
-                action_keys.select(0, actions.clone()) * goal_keys.clone(),
-                outcome_keys.select(0, outcomes.clone()) * goal_keys,
+                action_keys.select(0, actions.clone()) * goals.clone(),
+                outcome_keys.select(0, outcomes.clone()) * goals,
             ],
             1,
         );
@@ -167,10 +183,10 @@ impl ScorerNetwork {
             + encoded.clone().matmul(self.action.val()).select(0, actions)
             + encoded.matmul(self.outcome.val()).select(0, outcomes)
             + matches.matmul(self.matches.val())
-            + matrix(&batch.features, ACTION_FEATURES).matmul(self.features.val());
+            + self.matrix(&batch.features, ACTION_FEATURES).matmul(self.features.val());
         let second = relu(first).matmul(self.hidden.val()) + self.hidden_bias.val().unsqueeze();
         let scores = relu(second).matmul(self.score.val()).reshape([-1]);
-
-        scores.select(0, ints(&batch.places)).reshape([batch.rows as i32, batch.width as i32])
+        let places = self.ints(&batch.places);
+        scores.select(0, places).reshape([batch.rows as i32, batch.width as i32])
     }
 }
