@@ -72,8 +72,10 @@ impl Error {
     /// The process exit code: 2 where the user's input is at fault, 1 where a run failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Input { .. } | Self::Setting { .. } | Self::Device(_) => 2,
-            Self::Environment(_) | Self::Run(_) => 1,
+            Self::Input { .. } | Self::Setting { .. } | Self::Device(_) => 2,
+            // A path that cannot be read or begun was named wrong; a disk that fills up was not.
+            Self::Io { action: "read" | "list" | "find" | "open" | "create", .. } => 2,
+            Self::Io { .. } | Self::Environment(_) | Self::Run(_) => 1,
         }
     }
 }

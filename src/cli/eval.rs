@@ -1,12 +1,12 @@
 //! `proxmo eval`.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::env_flags::EnvFlags;
+use super::progress::progress;
 use super::settings::read_config;
 use super::table::results;
 use crate::device::{Backend, open};
@@ -176,15 +176,4 @@ fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>)
         Untrained::Random => "random",
     };
     Ok(Judged { policy, iteration: None, split, environment, evaluation })
-}
-
-/// Shows on a terminal how many of `total` tasks are done.
-fn progress(total: usize) -> impl FnMut(usize) {
-    let terminal = std::io::stderr().is_terminal();
-    move |done| {
-        if terminal {
-            eprint!("\r{done}/{total}{}", if done == total { "\r           \r" } else { "" });
-            let _ = std::io::stderr().flush();
-        }
-    }
 }

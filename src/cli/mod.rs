@@ -10,6 +10,7 @@ mod eval;
 mod explain;
 mod json_line;
 mod play;
+mod progress;
 mod settings;
 mod table;
 mod train;

@@ -1,12 +1,13 @@
 //! `proxmo train`.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use indicatif::ProgressBar;
 
+use super::progress::bar;
 use super::settings::{SettingFlags, read_config};
 use super::table::{percent, results};
 use crate::device::{Opened, open};
@@ -103,8 +104,8 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
 /// What the terminal shows while a run goes on.
 struct Screen {
     quiet: bool,
-    /// Whether a transient line (an evaluation under way) stands there to be overwritten.
-    transient: bool,
+    /// Shows an evaluation under way.
+    evaluating: Option<ProgressBar>,
     lines: u64,
     untrained: Vec<KindResult>,
 }
@@ -114,7 +115,7 @@ const LINES_A_PAGE: u64 = 25;
 
 impl Screen {
     fn new(quiet: bool) -> Self {
-        Self { quiet, transient: false, lines: 0, untrained: Vec::new() }
+        Self { quiet, evaluating: None, lines: 0, untrained: Vec::new() }
     }
 
     fn introduce(
@@ -162,11 +163,7 @@ impl Screen {
     }
 
     fn evaluating(&mut self, done: usize, total: usize) {
-        if std::io::stderr().is_terminal() {
-            eprint!("\r  evaluating {done}/{total}");
-            let _ = std::io::stderr().flush();
-            self.transient = true;
-        }
+        self.evaluating.get_or_insert_with(|| bar(total)).set_position(done as u64);
     }
 
     fn keep_untrained(&mut self, line: &IterationMetrics) {
@@ -182,8 +179,8 @@ impl Screen {
 
     fn iteration(&mut self, line: &IterationMetrics) {
         self.keep_untrained(line);
-        if std::mem::take(&mut self.transient) {
-            eprint!("\r                          \r");
+        if let Some(bar) = self.evaluating.take() {
+            bar.finish_and_clear();
         }
         if self.lines.is_multiple_of(LINES_A_PAGE) {
             eprintln!(

@@ -96,12 +96,7 @@ impl<'a> Run<'a> {
                            folder with --run";
             return Err(Error::file(folder, message));
         }
-        let vocabulary = Vocabulary::from_environment(
-            training,
-            VOCABULARY_TASKS,
-            config.policy.max_words,
-            config.run.seed,
-        )?;
+        let vocabulary = read_vocabulary(training, &config)?;
         let description = PolicyDescription {
             kind: "scorer".into(),
             size: config.policy.clone(),
@@ -136,12 +131,7 @@ impl<'a> Run<'a> {
             );
             return Err(Error::file(&newest.join("policy.json"), message));
         }
-        let vocabulary = Vocabulary::from_environment(
-            training,
-            VOCABULARY_TASKS,
-            config.policy.max_words,
-            config.run.seed,
-        )?;
+        let vocabulary = read_vocabulary(training, &config)?;
         description.vocabulary.expect_same(&vocabulary).map_err(|error| {
             Error::file(&newest.join("policy.json"), format!("another vocabulary: {error}"))
         })?;
@@ -311,6 +301,12 @@ impl<'a> Run<'a> {
             .and_then(|()| out.flush())
             .map_err(Error::io("write", &path))
     }
+}
+
+/// The words of the tasks to train on.
+fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
+    let (words, seed) = (config.policy.max_words, config.run.seed);
+    Vocabulary::from_environment(training, VOCABULARY_TASKS, words, seed)
 }
 
 fn open_metrics(folder: &Path) -> Result<BufWriter<File>> {

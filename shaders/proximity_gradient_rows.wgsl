@@ -1,0 +1,62 @@
+// What the proximity gradients ask of each row beforehand.
+//
+// Result     five numbers a row:
+//     power, factor    as in proximity_rows.wgsl, but the factor is −1 for a row whose gradients are NaN
+//     nearest, inverse the state that the forward kernel left, (0, 0) for such a row
+//     expected         Σ_c g_c b_c, the gradient along the row's own means, 0 for such a row
+//
+// Shapes     the gradient [rows, columns] as bits, means [rows, columns],
+//            scales [rows, 2] of proximity_rows.wgsl, state [rows, 2] of proximity.wgsl.
+// Work       64 rows a workgroup, one invocation a row. Grids are folded into x and y.
+// Limits     core WebGPU: 64 invocations, no workgroup memory, 5 storage buffers.
+
+struct Params {
+    rows: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> scales: array<f32>;   // [rows, 2]
+@group(0) @binding(1) var<storage, read_write> state: array<f32>;    // [rows, 2]
+@group(0) @binding(2) var<storage, read_write> means: array<f32>;    // [rows, columns]
+@group(0) @binding(3) var<storage, read_write> gradient: array<u32>; // [rows, columns], bits
+@group(0) @binding(4) var<storage, read_write> facts: array<f32>;    // [rows, 5]
+@group(0) @binding(5) var<uniform> params: Params;
+
+const MAGNITUDE: u32 = 0x7fffffffu;
+const INFINITY: u32 = 0x7f800000u;
+
+@compute @workgroup_size(64, 1, 1)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let row = (group.y * groups.x + group.x) * 64u + local.x;
+    if (row >= params.rows) {
+        return;
+    }
+    let inverse = state[2u * row + 1u];
+    var sound = inverse >= 0.0;
+    var expected = 0.0;
+    if (sound) {
+        for (var c = 0u; c < params.columns; c++) {
+            let bits = gradient[row * params.columns + c];
+            sound = sound && (bits & MAGNITUDE) < INFINITY;
+            expected += bitcast<f32>(bits) * means[row * params.columns + c];
+        }
+        sound = sound && (bitcast<u32>(expected) & MAGNITUDE) < INFINITY;
+    }
+    let at = 5u * row;
+    facts[at] = scales[2u * row];
+    if (sound) {
+        facts[at + 1u] = scales[2u * row + 1u];
+        facts[at + 2u] = state[2u * row];
+        facts[at + 3u] = inverse;
+        facts[at + 4u] = expected;
+    } else {
+        facts[at + 1u] = -1.0;
+        facts[at + 2u] = 0.0;
+        facts[at + 3u] = 0.0;
+        facts[at + 4u] = 0.0;
+    }
+}

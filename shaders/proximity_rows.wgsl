@@ -1,0 +1,93 @@
+// What the proximity kernel asks of each row beforehand: how to scale its embedding to unit length.
+//
+// Works on bit patterns, so that NaN, infinities and denormal numbers are told apart on drivers that
+// assume there are none.
+//
+// Shapes     rows · width numbers of embeddings, rows · columns values.
+// Result     two numbers a row: a power of two `a` and a factor `r`, with `unit = (e · a) · r`. The power
+//            brings the row's largest number to between 2 and 4, so no square overflows or vanishes.
+//            r is 0 for a row of zeros (denormal numbers count as zeros), and −1 for a row whose
+//            embedding or values hold a NaN or an infinity.
+// Work       16 rows a workgroup, 16 invocations a row. Grids are folded into x and y.
+// Limits     core WebGPU: 256 invocations, 2 KiB of workgroup memory, 3 storage buffers. Buffers
+//            are read_write because tensors may share one buffer, which cannot be bound both ways.
+
+struct Params {
+    rows: u32,
+    width: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> embeddings: array<u32>; // [rows, width], bits
+@group(0) @binding(1) var<storage, read_write> values: array<u32>;     // [rows, columns], bits
+@group(0) @binding(2) var<storage, read_write> scales: array<f32>;     // [rows, 2]
+@group(0) @binding(3) var<uniform> params: Params;
+
+const LANES: u32 = 16u;
+const MAGNITUDE: u32 = 0x7fffffffu;
+const INFINITY: u32 = 0x7f800000u;
+const LEAST_NORMAL: u32 = 0x00800000u;
+
+var<workgroup> greatest: array<u32, 256>;
+var<workgroup> sums: array<f32, 256>;
+
+@compute @workgroup_size(16, 16, 1)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let row = (group.y * groups.x + group.x) * LANES + local.y;
+    let inside = row < params.rows;
+    let slot = local.y * LANES + local.x;
+
+    // As magnitudes, bit patterns of floats are in order, and all that is not finite comes last.
+    var largest = 0u;
+    var unsound = false;
+    if (inside) {
+        for (var k = local.x; k < params.width; k += LANES) {
+            largest = max(largest, embeddings[row * params.width + k] & MAGNITUDE);
+        }
+        for (var c = local.x; c < params.columns; c += LANES) {
+            unsound = unsound || (values[row * params.columns + c] & MAGNITUDE) >= INFINITY;
+        }
+    }
+    greatest[slot] = select(largest, INFINITY, unsound);
+    workgroupBarrier();
+    for (var lane = 0u; lane < LANES; lane++) {
+        largest = max(largest, greatest[local.y * LANES + lane]);
+    }
+    let sound = largest < INFINITY;
+    let zero = largest < LEAST_NORMAL;
+    // 2^-(exponent − 1), by its bits.
+    let exponent = clamp(largest >> 23u, 1u, 254u);
+    let power = bitcast<f32>((255u - exponent) << 23u);
+
+    var sum = 0.0;
+    if (inside && sound && !zero) {
+        for (var k = local.x; k < params.width; k += LANES) {
+            let bits = embeddings[row * params.width + k];
+            if ((bits & MAGNITUDE) >= LEAST_NORMAL) {
+                let scaled = bitcast<f32>(bits) * power;
+                sum += scaled * scaled;
+            }
+        }
+    }
+    sums[slot] = sum;
+    workgroupBarrier();
+    if (inside && local.x == 0u) {
+        var square = 0.0;
+        for (var lane = 0u; lane < LANES; lane++) {
+            square += sums[local.y * LANES + lane];
+        }
+        var factor = -1.0;
+        if (sound) {
+            factor = 0.0;
+            if (!zero) {
+                factor = 1.0 / sqrt(square);
+            }
+        }
+        scales[2u * row] = power;
+        scales[2u * row + 1u] = factor;
+    }
+}

@@ -1,0 +1,120 @@
+//! Gradients: how the kernels take part in burn's autodiff.
+
+use burn::backend::Autodiff;
+use burn::backend::AutodiffBackend;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+
+use super::advantages::Episodes;
+use super::backend::KernelBackend;
+use super::layout::Layout;
+use super::proximity::Surroundings;
+
+/// The backward step of proximity.
+#[derive(Debug)]
+struct ProximityStep;
+
+/// What the forward pass keeps for it. All of it is `O(rows)` and mostly shared with the graph.
+#[derive(Debug, Clone)]
+struct Kept<B: KernelBackend> {
+    embeddings: FloatTensor<B>,
+    values: FloatTensor<B>,
+    means: FloatTensor<B>,
+    state: FloatTensor<B>,
+    around: Surroundings,
+}
+
+impl<B: KernelBackend> Backward<B, 2> for ProximityStep {
+    type State = Kept<B>;
+
+    fn backward(self, ops: Ops<Kept<B>, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [embeddings, values] = ops.parents;
+        let gradient = grads.consume::<B>(&ops.node);
+        let kept = ops.state;
+        let (to_embeddings, to_values) = B::proximity_gradients(
+            kept.embeddings,
+            kept.values,
+            kept.means,
+            kept.state,
+            gradient,
+            kept.around,
+        );
+        if let Some(node) = embeddings {
+            grads.register::<B>(node.id, to_embeddings);
+        }
+        if let Some(node) = values {
+            grads.register::<B>(node.id, to_values);
+        }
+    }
+}
+
+fn constant<B: KernelBackend, C: CheckpointStrategy>(
+    tensor: FloatTensor<B>,
+) -> FloatTensor<Autodiff<B, C>> {
+    <Autodiff<B, C> as AutodiffBackend>::from_inner(tensor)
+}
+
+impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
+    fn proximity(
+        embeddings: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        around: Surroundings,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (embeddings, embeddings_node) = embeddings.into_parts();
+        let (values, values_node) = values.into_parts();
+        let (means, neighbours, state) =
+            B::proximity(embeddings.clone(), values.clone(), around.clone());
+        let step = ProximityStep.prepare::<C>([embeddings_node, values_node]);
+        let tracked = match step.compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let kept =
+                    Kept { embeddings, values, means: means.clone(), state: state.clone(), around };
+                step.finish(kept, means)
+            }
+            OpsKind::UnTracked(step) => step.finish(means),
+        };
+        (tracked, constant::<B, C>(neighbours), constant::<B, C>(state))
+    }
+
+    /// Gradients are constants: there are no second derivatives.
+    fn proximity_gradients(
+        embeddings: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        means: FloatTensor<Self>,
+        state: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        around: Surroundings,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (to_embeddings, to_values) = B::proximity_gradients(
+            embeddings.into_primitive(),
+            values.into_primitive(),
+            means.into_primitive(),
+            state.into_primitive(),
+            gradient.into_primitive(),
+            around,
+        );
+        (constant::<B, C>(to_embeddings), constant::<B, C>(to_values))
+    }
+
+    /// A constant: nothing learns through rewards.
+    fn discounted_returns(
+        rewards: FloatTensor<Self>,
+        layout: Layout,
+        gamma: f32,
+    ) -> FloatTensor<Self> {
+        constant::<B, C>(B::discounted_returns(rewards.into_primitive(), layout, gamma))
+    }
+
+    /// Constants: nothing learns through rewards.
+    fn episode_advantages(
+        rewards: FloatTensor<Self>,
+        success: FloatTensor<Self>,
+        episodes: Episodes,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (advantages, statistics) =
+            B::episode_advantages(rewards.into_primitive(), success.into_primitive(), episodes);
+        (constant::<B, C>(advantages), constant::<B, C>(statistics))
+    }
+}

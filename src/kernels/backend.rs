@@ -1,0 +1,135 @@
+//! The extension of burn's backends by the kernels of this crate.
+//!
+//! The trait's own bodies are the plain statement of each operation in burn's operations, and what
+//! a backend without anything better runs.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Flex, backend_extension};
+
+use super::advantages::Episodes;
+use super::layout::Layout;
+use super::proximity::Surroundings;
+use super::{cpu, portable};
+
+/// What a backend adds to burn's operations.
+#[backend_extension(
+    Cube: cfg(feature = "wgpu"),
+    Flex,
+    NdArray: cfg(feature = "ndarray"),
+    Autodiff
+)]
+pub trait KernelBackend: Backend {
+    /// Softmax-weighted means over each row's surroundings.
+    ///
+    /// From embeddings `[rows, width]` and values `[rows, columns]`: the means `[rows, columns]`, the
+    /// effective number of neighbours `[rows]`, and what the gradient asks for, `[rows, 2]`: the
+    /// cosine of the nearest row and 1 / the sum of the weights relative to it (0 where there is
+    /// nobody to look at, −1 where the row is NaN).
+    fn proximity(
+        embeddings: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        around: Surroundings,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        portable::proximity::<Self>(embeddings, values, &around)
+    }
+
+    /// The gradients of [`KernelBackend::proximity`] with respect to embeddings and values, from its
+    /// arguments, its means and state, and the gradient of the means.
+    fn proximity_gradients(
+        embeddings: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        means: FloatTensor<Self>,
+        state: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        around: Surroundings,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::proximity_gradients::<Self>(embeddings, values, means, state, gradient, &around)
+    }
+
+    /// The discounted return of each row from its reward: `[rows]` both.
+    fn discounted_returns(
+        rewards: FloatTensor<Self>,
+        layout: Layout,
+        gamma: f32,
+    ) -> FloatTensor<Self> {
+        portable::discounted_returns::<Self>(rewards, &layout, gamma)
+    }
+
+    /// The episode part of each row's advantage `[rows]` and each group's statistics `[groups, 3]`,
+    /// from rewards `[rows]` and successes `[episodes]`.
+    fn episode_advantages(
+        rewards: FloatTensor<Self>,
+        success: FloatTensor<Self>,
+        episodes: Episodes,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::episode_advantages::<Self>(rewards, success, &episodes)
+    }
+}
+
+/// The CPU backends share one path: matrix products of the backend, everything else in plain loops.
+macro_rules! on_the_cpu {
+    ($backend:ty) => {
+        impl KernelBackend for $backend {
+            fn proximity(
+                embeddings: FloatTensor<Self>,
+                values: FloatTensor<Self>,
+                around: Surroundings,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::proximity::<Self>(&embeddings, &values, &around)
+                    .unwrap_or_else(|| portable::proximity::<Self>(embeddings, values, &around))
+            }
+
+            fn proximity_gradients(
+                embeddings: FloatTensor<Self>,
+                values: FloatTensor<Self>,
+                means: FloatTensor<Self>,
+                state: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                around: Surroundings,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                let given = cpu::Given {
+                    embeddings: &embeddings,
+                    values: &values,
+                    means: &means,
+                    state: &state,
+                    gradient: &gradient,
+                };
+                cpu::proximity_gradients::<Self>(&given, &around).unwrap_or_else(|| {
+                    portable::proximity_gradients::<Self>(
+                        embeddings, values, means, state, gradient, &around,
+                    )
+                })
+            }
+
+            fn discounted_returns(
+                rewards: FloatTensor<Self>,
+                layout: Layout,
+                gamma: f32,
+            ) -> FloatTensor<Self> {
+                cpu::discounted_returns::<Self>(&rewards, &layout, gamma).unwrap_or_else(|| {
+                    portable::discounted_returns::<Self>(rewards, &layout, gamma)
+                })
+            }
+
+            fn episode_advantages(
+                rewards: FloatTensor<Self>,
+                success: FloatTensor<Self>,
+                episodes: Episodes,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::episode_advantages::<Self>(&rewards, &success, &episodes).unwrap_or_else(
+                    || portable::episode_advantages::<Self>(rewards, success, &episodes),
+                )
+            }
+        }
+    };
+}
+
+on_the_cpu!(Flex);
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)] // Kept as a second opinion on the CPU until burn drops it.
+mod ndarray {
+    use super::*;
+
+    on_the_cpu!(burn::backend::NdArray);
+}

@@ -1,0 +1,385 @@
+//! Proximity and its gradients by blocks of rows.
+//!
+//! A block of rows is multiplied with the range of rows that its groups span, never with all rows:
+//! work is `O(rows · group)` and memory `O(block · group)`. Products are the backend's own, sums over
+//! surroundings run in 64 bits.
+
+use std::ops::Range;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Slice};
+
+use super::units::Units;
+use super::{numbers, tensor};
+use crate::kernels::proximity::{Span, Surroundings};
+
+/// Rows that are multiplied at once.
+const BLOCK: usize = 64;
+
+/// What gradients are made of.
+pub(in crate::kernels) struct Given<'a, B: Backend> {
+    pub embeddings: &'a FloatTensor<B>,
+    pub values: &'a FloatTensor<B>,
+    pub means: &'a FloatTensor<B>,
+    pub state: &'a FloatTensor<B>,
+    pub gradient: &'a FloatTensor<B>,
+}
+
+/// Some rows, and those that they may look at.
+struct Block {
+    rows: Range<usize>,
+    others: Range<usize>,
+}
+
+fn blocks(spans: &[Span]) -> Vec<Block> {
+    let blocks = (0..spans.len()).step_by(BLOCK).map(|first| {
+        let last = spans.len().min(first + BLOCK) - 1;
+        Block {
+            rows: first..last + 1,
+            others: spans[first].begin as usize..spans[last].end as usize,
+        }
+    });
+    blocks.collect()
+}
+
+/// Works on blocks side by side, and hands back the answers in order.
+fn per_block<T: Send>(blocks: &[Block], work: impl Fn(&Block) -> T + Send + Sync) -> Vec<T> {
+    #[cfg(feature = "parallel")]
+    {
+        use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+        blocks.par_iter().map(work).collect()
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        blocks.iter().map(work).collect()
+    }
+}
+
+/// `a[rows] · b[others]ᵀ`, row after row.
+fn products<B: Backend>(a: &FloatTensor<B>, b: &FloatTensor<B>, block: &Block) -> Option<Vec<f32>> {
+    let b = B::float_transpose(rows::<B>(b, &block.others));
+    numbers::<B>(&B::float_matmul(rows::<B>(a, &block.rows), b))?.try_into_vec().ok()
+}
+
+/// `tile · b[others]`, row after row.
+fn mixed<B: Backend>(tile: Vec<f32>, b: &FloatTensor<B>, block: &Block) -> Option<Vec<f32>> {
+    let tile = tensor::<B, 2>(tile, [block.rows.len(), block.others.len()], b);
+    numbers::<B>(&B::float_matmul(tile, rows::<B>(b, &block.others)))?.try_into_vec().ok()
+}
+
+fn rows<B: Backend>(tensor: &FloatTensor<B>, rows: &Range<usize>) -> FloatTensor<B> {
+    use burn::backend::TensorMetadata;
+    let columns = tensor.shape()[1];
+    B::float_slice(tensor.clone(), &[rows.clone().into(), Slice::from(0..columns)])
+}
+
+/// The two runs of rows that a row looks at, counted from `first`.
+fn reach(span: &Span, first: usize) -> [Range<usize>; 2] {
+    let at = |row: u32| row as usize - first;
+    let [from, to] = span.hole;
+    [at(span.begin)..at(from), at(to)..at(span.end)]
+}
+
+/// What a row's surroundings come to.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    nearest: f32,
+    total: f64,
+    squares: f64,
+    poisoned: bool,
+}
+
+/// Turns a row of cosines into weights, in place.
+fn weigh(
+    cosines: &mut [f32],
+    reach: &[Range<usize>; 2],
+    poisoned: &[bool],
+    temperature: f32,
+) -> Sums {
+    let mut sums = Sums { nearest: f32::NEG_INFINITY, ..Sums::default() };
+    for range in reach.clone() {
+        sums.poisoned |= poisoned[range.clone()].contains(&true);
+        sums.nearest = cosines[range].iter().fold(sums.nearest, |most, &cosine| most.max(cosine));
+    }
+    for range in reach.clone() {
+        for cosine in &mut cosines[range] {
+            *cosine = ((*cosine - sums.nearest) / temperature).exp();
+            let weight = f64::from(*cosine);
+            sums.total += weight;
+            sums.squares += weight * weight;
+        }
+    }
+    sums
+}
+
+/// What one block answers.
+struct Answer {
+    means: Vec<f32>,
+    neighbours: Vec<f32>,
+    state: Vec<f32>,
+}
+
+/// The operation, or nothing where the numbers are not 32 bits wide.
+pub(in crate::kernels) fn proximity<B: Backend>(
+    embeddings: &FloatTensor<B>,
+    values: &FloatTensor<B>,
+    around: &Surroundings,
+) -> Option<(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>)> {
+    let spans = around.spans();
+    let given = numbers::<B>(embeddings)?;
+    let width = given.shape()[1];
+    let units = Units::of(given.as_slice().ok()?, width);
+    let unit = tensor::<B, 2>(units.values, [spans.len(), width], embeddings);
+    let given = numbers::<B>(values)?;
+    let columns = given.shape()[1];
+    let plain = given.as_slice::<f32>().ok()?;
+    let both = units.poisoned.iter().zip(plain.chunks_exact(columns));
+    let poisoned: Vec<bool> = both.map(|(&poisoned, row)| poisoned || is_unsound(row)).collect();
+
+    let answers = per_block(&blocks(&spans), |block| {
+        let mut tile = products::<B>(&unit, &unit, block)?;
+        let mut answer = Answer::with_capacity(block.rows.len(), columns);
+        for (row, weights) in block.rows.clone().zip(tile.chunks_exact_mut(block.others.len())) {
+            let reach = reach(&spans[row], block.others.start);
+            let sums = weigh(weights, &reach, &poisoned[block.others.clone()], around.temperature);
+            let sums = Sums { poisoned: sums.poisoned || poisoned[row], ..sums };
+            let own = &plain[row * columns..(row + 1) * columns];
+            let others = &plain[block.others.start * columns..];
+            answer.push(&sums, own, |means| mean(weights, &reach, others, means));
+        }
+        Some(answer)
+    });
+    let answers: Vec<Answer> = answers.into_iter().collect::<Option<_>>()?;
+    let (mut means, mut neighbours, mut state) = (Vec::new(), Vec::new(), Vec::new());
+    for answer in answers {
+        means.extend(answer.means);
+        neighbours.extend(answer.neighbours);
+        state.extend(answer.state);
+    }
+    Some((
+        tensor::<B, 2>(means, [spans.len(), columns], values),
+        tensor::<B, 1>(neighbours, [spans.len()], values),
+        tensor::<B, 2>(state, [spans.len(), 2], values),
+    ))
+}
+
+impl Answer {
+    fn with_capacity(rows: usize, columns: usize) -> Self {
+        Self {
+            means: Vec::with_capacity(rows * columns),
+            neighbours: Vec::with_capacity(rows),
+            state: Vec::with_capacity(2 * rows),
+        }
+    }
+
+    /// Adds a row. `sum` adds up its weighted values.
+    fn push(&mut self, sums: &Sums, own: &[f32], sum: impl FnOnce(&mut [f64])) {
+        if sums.poisoned {
+            self.means.extend(own.iter().map(|_| f32::NAN));
+            self.neighbours.push(f32::NAN);
+            self.state.extend([0.0, -1.0]);
+        } else if sums.total == 0.0 {
+            self.means.extend(own);
+            self.neighbours.push(0.0);
+            self.state.extend([0.0, 0.0]);
+        } else {
+            let mut means = vec![0.0; own.len()];
+            sum(&mut means);
+            self.means.extend(means.iter().map(|mean| (mean / sums.total) as f32));
+            self.neighbours.push((sums.total * sums.total / sums.squares) as f32);
+            self.state.extend([sums.nearest, (1.0 / sums.total) as f32]);
+        }
+    }
+}
+
+/// `Σ_j w_j v_j`, column by column.
+fn mean(weights: &[f32], reach: &[Range<usize>; 2], values: &[f32], sums: &mut [f64]) {
+    let columns = sums.len();
+    for range in reach.clone() {
+        let values = values[range.start * columns..range.end * columns].chunks_exact(columns);
+        for (&weight, values) in weights[range].iter().zip(values) {
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum += f64::from(weight) * f64::from(value);
+            }
+        }
+    }
+}
+
+fn is_unsound(row: &[f32]) -> bool {
+    row.iter().any(|value| !value.is_finite())
+}
+
+/// What gradients ask of each row.
+struct Facts {
+    nearest: Vec<f32>,
+    /// 1 / the sum of weights; 0 where there is nobody to look at, or nothing but NaN.
+    inverse: Vec<f32>,
+    /// `Σ_c g_c b_c`, the gradient along the row's own means.
+    expected: Vec<f32>,
+    poisoned: Vec<bool>,
+}
+
+impl Facts {
+    fn of(state: &[f32], means: &[f32], gradient: &[f32], columns: usize) -> Self {
+        let rows = state.len() / 2;
+        let mut facts = Self {
+            nearest: vec![0.0; rows],
+            inverse: vec![0.0; rows],
+            expected: vec![0.0; rows],
+            poisoned: vec![true; rows],
+        };
+        let products = means.chunks_exact(columns).zip(gradient.chunks_exact(columns));
+        for (row, (state, (mean, gradient))) in state.chunks_exact(2).zip(products).enumerate() {
+            let product = mean.iter().zip(gradient).map(|(&b, &g)| f64::from(b) * f64::from(g));
+            let expected = product.sum::<f64>() as f32;
+            if state[1] >= 0.0 && expected.is_finite() && !is_unsound(gradient) {
+                facts.nearest[row] = state[0];
+                facts.inverse[row] = state[1];
+                facts.expected[row] = expected;
+                facts.poisoned[row] = false;
+            }
+        }
+        facts
+    }
+
+    /// The tensor with the rows that are NaN replaced by zeros.
+    fn sound<B: Backend>(&self, like: &FloatTensor<B>, columns: usize) -> Option<FloatTensor<B>> {
+        let mut values: Vec<f32> = numbers::<B>(like)?.try_into_vec().ok()?;
+        for (row, _) in values.chunks_exact_mut(columns).zip(&self.poisoned).filter(|row| *row.1) {
+            row.fill(0.0);
+        }
+        Some(tensor::<B, 2>(values, [self.poisoned.len(), columns], like))
+    }
+}
+
+/// The gradients, or nothing where the numbers are not 32 bits wide.
+pub(in crate::kernels) fn proximity_gradients<B: Backend>(
+    given: &Given<B>,
+    around: &Surroundings,
+) -> Option<(FloatTensor<B>, FloatTensor<B>)> {
+    let spans = around.spans();
+    let embeddings = numbers::<B>(given.embeddings)?;
+    let width = embeddings.shape()[1];
+    let Units { values: unit, scales, .. } = Units::of(embeddings.as_slice().ok()?, width);
+    let gradient = numbers::<B>(given.gradient)?;
+    let columns = gradient.shape()[1];
+    let (state, means) = (numbers::<B>(given.state)?, numbers::<B>(given.means)?);
+    let facts = Facts::of(
+        state.as_slice().ok()?,
+        means.as_slice().ok()?,
+        gradient.as_slice().ok()?,
+        columns,
+    );
+    let step: Step<B> = Step {
+        units: tensor::<B, 2>(unit.clone(), [spans.len(), width], given.embeddings),
+        values: facts.sound::<B>(given.values, columns)?,
+        gradient: facts.sound::<B>(given.gradient, columns)?,
+        unit,
+        scales,
+        facts,
+        spans: &spans,
+        temperature: around.temperature,
+    };
+    let answers = per_block(&blocks(&spans), |block| step.block(block));
+    let (mut to_embeddings, mut to_values) = (Vec::new(), Vec::new());
+    for answer in answers {
+        let (embeddings, values) = answer?;
+        to_embeddings.extend(embeddings);
+        to_values.extend(values);
+    }
+    Some((
+        tensor::<B, 2>(to_embeddings, [spans.len(), width], given.embeddings),
+        tensor::<B, 2>(to_values, [spans.len(), columns], given.values),
+    ))
+}
+
+/// All that the blocks share.
+struct Step<'a, B: Backend> {
+    units: FloatTensor<B>,
+    values: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    unit: Vec<f32>,
+    scales: Vec<f64>,
+    facts: Facts,
+    spans: &'a [Span],
+    temperature: f32,
+}
+
+impl<B: Backend> Step<'_, B> {
+    /// The gradients of a block's embeddings and values.
+    fn block(&self, block: &Block) -> Option<(Vec<f32>, Vec<f32>)> {
+        let cosines = products::<B>(&self.units, &self.units, block)?;
+        let mut slopes = products::<B>(&self.gradient, &self.values, block)?;
+        let mut backward = products::<B>(&self.values, &self.gradient, block)?;
+        let wide = block.others.len();
+        let tiles = cosines.chunks_exact(wide);
+        let tiles = tiles.zip(slopes.chunks_exact_mut(wide).zip(backward.chunks_exact_mut(wide)));
+        let mut along = Vec::with_capacity(block.rows.len());
+        for (row, (cosines, (slopes, backward))) in block.rows.clone().zip(tiles) {
+            along.push(self.row(row, block.others.start, cosines, slopes, backward));
+        }
+        let mut pulls = mixed::<B>(slopes, &self.units, block)?;
+        let mut to_values = mixed::<B>(backward, &self.gradient, block)?;
+        let width = self.unit.len() / self.spans.len();
+        let columns = to_values.len() / block.rows.len();
+        for (at, row) in block.rows.clone().enumerate() {
+            let pull = &mut pulls[at * width..(at + 1) * width];
+            if self.touches_poison(row) {
+                pull.fill(f32::NAN);
+                to_values[at * columns..(at + 1) * columns].fill(f32::NAN);
+                continue;
+            }
+            // Only what turns an embedding changes a cosine.
+            for (pull, &unit) in pull.iter_mut().zip(&self.unit[row * width..]) {
+                let across = f64::from(*pull) - along[at] * f64::from(unit);
+                *pull = (across * self.scales[row]) as f32;
+            }
+        }
+        Some((pulls, to_values))
+    }
+
+    /// Turns a row of each tile into what the embedding's gradient takes of each other row (from
+    /// `g_i · v_j`) and the weight of this row for each other (from `v_i · g_j`), and adds up the
+    /// former along the cosines.
+    fn row(
+        &self,
+        row: usize,
+        first: usize,
+        cosines: &[f32],
+        slopes: &mut [f32],
+        backward: &mut [f32],
+    ) -> f64 {
+        let Facts { nearest, inverse, expected, poisoned } = &self.facts;
+        let weight = |cosine: f32, of: usize| {
+            ((cosine - nearest[of]).min(0.0) / self.temperature).exp() * inverse[of]
+        };
+        let (mut along, mut done) = (0.0, 0);
+        let reach = reach(&self.spans[row], first);
+        for range in reach {
+            slopes[done..range.start].fill(0.0);
+            backward[done..range.start].fill(0.0);
+            done = range.end;
+            for at in range {
+                let (cosine, other) = (cosines[at], first + at);
+                let (there, back) = (weight(cosine, row), weight(cosine, other));
+                let pull = there * (slopes[at] - expected[row]);
+                let pull = (pull + back * (backward[at] - expected[other])) / self.temperature;
+                along += f64::from(pull) * f64::from(cosine);
+                slopes[at] = pull;
+                backward[at] = back;
+            }
+        }
+        slopes[done..].fill(0.0);
+        backward[done..].fill(0.0);
+        if self.spans[row].is_lonely() && !poisoned[row] {
+            backward[row - first] = 1.0;
+        }
+        along
+    }
+
+    fn touches_poison(&self, row: usize) -> bool {
+        let poisoned = &self.facts.poisoned;
+        poisoned[row]
+            || reach(&self.spans[row], 0).into_iter().any(|at| poisoned[at].contains(&true))
+    }
+}

@@ -1,0 +1,43 @@
+//! Embeddings as cosines see them.
+
+/// Rows of unit length, or all zero.
+pub(super) struct Units {
+    /// The numbers: `[rows, width]`.
+    pub values: Vec<f32>,
+    /// 1 / the length of each row, 0 for a row of zeros.
+    pub scales: Vec<f64>,
+    /// Whether a row holds a NaN or an infinity; it counts as zeros then.
+    pub poisoned: Vec<bool>,
+}
+
+impl Units {
+    pub fn of(embeddings: &[f32], width: usize) -> Self {
+        let rows = embeddings.len() / width;
+        let mut units = Self {
+            values: vec![0.0; embeddings.len()],
+            scales: Vec::with_capacity(rows),
+            poisoned: Vec::with_capacity(rows),
+        };
+        for (row, unit) in embeddings.chunks_exact(width).zip(units.values.chunks_exact_mut(width))
+        {
+            let poisoned = row.iter().any(|value| !value.is_finite());
+            // A square of 32-bit numbers neither overflows nor vanishes in 64.
+            let square = |&value: &f32| f64::from(sound(value)) * f64::from(sound(value));
+            let length = row.iter().map(square).sum::<f64>().sqrt();
+            let scale = if poisoned || length == 0.0 { 0.0 } else { 1.0 / length };
+            if scale > 0.0 {
+                for (unit, &value) in unit.iter_mut().zip(row) {
+                    *unit = (f64::from(sound(value)) * scale) as f32;
+                }
+            }
+            units.scales.push(scale);
+            units.poisoned.push(poisoned);
+        }
+        units
+    }
+}
+
+/// The number, or 0 where GPUs may not tell it from 0.
+fn sound(value: f32) -> f32 {
+    if value.is_subnormal() { 0.0 } else { value }
+}

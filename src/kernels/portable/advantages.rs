@@ -1,0 +1,144 @@
+//! The episode part of advantages, with every sum written as a product of matrices.
+
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+
+use super::array::Array;
+use crate::kernels::advantages::{EPSILON, Episodes, Modulation};
+use crate::kernels::layout::Layout;
+
+/// Which row belongs to which episode and which episode to which group, and how often it counts.
+struct Membership<B: Backend> {
+    /// `[episodes, rows]`
+    rows: Array<B>,
+    /// `[groups, episodes]`
+    episodes: Array<B>,
+    /// The same, times how often an episode counts.
+    weighted: Array<B>,
+    /// The sum of a group's weights: `[groups, 1]`.
+    total: Array<B>,
+}
+
+impl<B: Backend> Membership<B> {
+    fn of(layout: &Layout, by_step: bool, like: &Array<B>) -> Self {
+        let (groups, episodes, rows) = (layout.groups(), layout.episodes(), layout.rows());
+        let mut of_rows = vec![0.0; episodes * rows];
+        let mut weights = vec![1.0; episodes];
+        for (episode, range) in layout.episode_rows().enumerate() {
+            if by_step {
+                weights[episode] = range.len() as f32;
+            }
+            of_rows[episode * rows..][range].fill(1.0);
+        }
+        let mut of_episodes = vec![0.0; groups * episodes];
+        for (group, range) in layout.group_episodes().enumerate() {
+            of_episodes[group * episodes..][range].fill(1.0);
+        }
+        let of_episodes = like.constant(of_episodes, [groups, episodes]);
+        let weights = like.constant(weights, [1, episodes]);
+        let weighted = of_episodes.clone() * weights;
+        let total = weighted.clone().sum();
+        Self {
+            rows: like.constant(of_rows, [episodes, rows]),
+            episodes: of_episodes,
+            weighted,
+            total,
+        }
+    }
+
+    /// A group's mean of a number of each episode; 0 without any weight.
+    fn mean(&self, of_episodes: Array<B>) -> Array<B> {
+        let none = self.total.below_bound(0.5);
+        self.weighted.clone().matmul(of_episodes) / self.total.clone().fill(none, 1.0)
+    }
+
+    /// A group's number, for each of its episodes.
+    fn spread(&self, of_groups: Array<B>) -> Array<B> {
+        self.episodes.clone().transpose().matmul(of_groups)
+    }
+}
+
+pub(in crate::kernels) fn episode_advantages<B: Backend>(
+    rewards: FloatTensor<B>,
+    success: FloatTensor<B>,
+    asked: &Episodes,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (layout, options) = (&asked.layout, asked.options);
+    let rewards = Array::<B>(Array::<B>::reshape(rewards, [layout.rows(), 1]));
+    let success = Array::<B>(Array::<B>::reshape(success, [layout.episodes(), 1]));
+    let members = Membership::of(layout, options.by_step, &rewards);
+
+    let bad = members.rows.clone().matmul(rewards.flags(rewards.unsound()));
+    let bad = bad + success.flags(success.unsound());
+    let bad = members.episodes.clone().matmul(bad);
+    let rewards = rewards.clone().fill(rewards.unsound(), 0.0);
+    let success = success.flags(success.above(0.5));
+
+    let rewards = members.rows.clone().matmul(rewards);
+    let mean = members.mean(rewards.clone());
+    let centred = rewards.clone() - members.spread(mean.clone());
+    let deviation = deviation(&members, &centred);
+    let rate = rate(&members, &success, options.prior);
+
+    let scale = members.spread(deviation.clone()) + EPSILON;
+    let advantages = if options.scaled { centred / scale } else { centred };
+    let advantages = if options.by_step {
+        let single = members.total.flags(members.total.below_bound(1.5));
+        let single = members.spread(single);
+        advantages * (single.clone() * -1.0 + 1.0) + rewards * single
+    } else {
+        advantages
+    };
+    let advantages = match options.modulation {
+        Some(modulation) => {
+            let rate = members.spread(rate.clone());
+            advantages * weight(modulation, rate, success)
+        }
+        None => advantages,
+    };
+    let statistics = rate.beside(mean).beside(deviation);
+    let poisoned = members.spread(bad.clone()).above(0.0);
+    let advantages = advantages.fill(poisoned, f32::NAN);
+    // Copied, not multiplied: 0 · NaN would reach other groups.
+    let of_rows = layout.episode_rows().enumerate().filter(|(_, rows)| !rows.is_empty());
+    let of_rows = of_rows.map(|(episode, rows)| {
+        let one = advantages.rows(episode..episode + 1);
+        one.constant(vec![0.0; rows.len()], [rows.len(), 1]) + one
+    });
+    let of_rows = Array::<B>::reshape(Array::below(of_rows.collect()), [layout.rows()]);
+    let poisoned = statistics.stretched(bad.above(0.0));
+    (of_rows, statistics.fill(poisoned, f32::NAN).0)
+}
+
+/// The unbiased deviation of each group, 0 for a weight of up to 1. The largest distance is divided
+/// out first, so that no square overflows.
+fn deviation<B: Backend>(members: &Membership<B>, centred: &Array<B>) -> Array<B> {
+    let distances = centred.clone().abs().transpose() * members.episodes.clone();
+    let largest = distances.max();
+    let none = largest.below_bound(f32::MIN_POSITIVE);
+    let scaled = centred.clone() / members.spread(largest.clone().fill(none, 1.0));
+    let spread = members.weighted.clone().matmul(scaled.clone() * scaled);
+    let few = members.total.below_bound(1.5);
+    (spread / (members.total.clone() - 1.0).fill(few.clone(), 1.0)).sqrt().fill(few, 0.0) * largest
+}
+
+/// `(n · p + a) / (n + a + b)` with `n` episodes and the prior `[a, b]`.
+fn rate<B: Backend>(members: &Membership<B>, success: &Array<B>, prior: [f32; 2]) -> Array<B> {
+    let raw = members.mean(success.clone());
+    let strength = prior[0] + prior[1];
+    if strength == 0.0 {
+        return raw;
+    }
+    let episodes = members.episodes.clone().sum();
+    (raw * episodes.clone() + prior[0]) / (episodes + strength)
+}
+
+fn weight<B: Backend>(modulation: Modulation, rate: Array<B>, success: Array<B>) -> Array<B> {
+    let signal = |x: Array<B>| {
+        let below = (x * -1.0).exp() + 1.0;
+        below.flags(below.above(0.0)) / below - 0.5
+    };
+    let won = signal((rate.clone() * -1.0 + 1.0).power(modulation.steepness));
+    let lost = signal(rate.power(modulation.steepness) * -1.0);
+    (won * success.clone() + lost * (success * -1.0 + 1.0)) * modulation.factor() + 1.0
+}

@@ -1,0 +1,109 @@
+//! The plain statement against the CPU path: both are the same mathematics.
+
+use burn::backend::Flex;
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::{Shape, TensorData};
+use rand::Rng;
+
+use crate::kernels::advantages::{EpisodeOptions, Episodes, Modulation};
+use crate::kernels::cpu::{self, Given};
+use crate::kernels::layout::Layout;
+use crate::kernels::proximity::{Excluded, Surroundings};
+use crate::stream::{Purpose, Stream};
+
+type Float = FloatTensor<Flex>;
+
+fn random<const D: usize>(shape: [usize; D], seed: u64) -> Vec<f32> {
+    let mut rng = Stream::new(seed, Purpose::Generator).rng();
+    (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Float {
+    <Flex as burn::backend::ops::FloatTensorOps<Flex>>::float_from_data(
+        TensorData::new(values, Shape::from(shape)),
+        &Default::default(),
+    )
+}
+
+fn numbers(tensor: &Float) -> Vec<f32> {
+    let data = pollster::block_on(
+        <Flex as burn::backend::ops::FloatTensorOps<Flex>>::float_into_data(tensor.clone()),
+    );
+    data.unwrap().try_into_vec().unwrap()
+}
+
+fn assert_same(found: &Float, expected: &Float, name: &str) {
+    assert_eq!(found.shape(), expected.shape(), "{name}");
+    for (at, (a, b)) in numbers(found).into_iter().zip(numbers(expected)).enumerate() {
+        let close = (a - b).abs() <= 2e-5 * (1.0 + b.abs());
+        assert!(close || (a.is_nan() && b.is_nan()), "{name}[{at}]: {a}, not {b}");
+    }
+}
+
+fn layout() -> Layout {
+    Layout::new(&[0, 1, 4, 4, 6], &[0, 1, 20, 20, 70, 75, 110]).unwrap()
+}
+
+#[test]
+fn proximity_is_that_of_the_cpu_path() {
+    for excluded in [Excluded::Nobody, Excluded::Itself, Excluded::Episode] {
+        let mut embeddings = random([110, 6], 1);
+        embeddings[6 * 5..6 * 6].fill(0.0);
+        embeddings[6 * 6..6 * 7].iter_mut().for_each(|value| *value *= 1e30);
+        embeddings[6 * 80 + 2] = f32::NAN;
+        embeddings[6 * 7] = 1e-40;
+        let mut gradient = random([110, 2], 3);
+        gradient[3] = f32::INFINITY;
+        let (embeddings, values) =
+            (tensor(embeddings, [110, 6]), tensor(random([110, 2], 2), [110, 2]));
+        let gradient = tensor(gradient, [110, 2]);
+        let around = Surroundings { layout: layout(), excluded, temperature: 0.3 };
+        let (means, neighbours, state) =
+            super::proximity::<Flex>(embeddings.clone(), values.clone(), &around);
+        let quick = cpu::proximity::<Flex>(&embeddings, &values, &around).unwrap();
+        assert_same(&means, &quick.0, "means");
+        assert_same(&neighbours, &quick.1, "neighbours");
+        let given = Given {
+            embeddings: &embeddings,
+            values: &values,
+            means: &means,
+            state: &state,
+            gradient: &gradient,
+        };
+        let quick = cpu::proximity_gradients::<Flex>(&given, &around).unwrap();
+        let (to_embeddings, to_values) = super::proximity_gradients::<Flex>(
+            embeddings.clone(),
+            values.clone(),
+            means.clone(),
+            state.clone(),
+            gradient.clone(),
+            &around,
+        );
+        assert_same(&to_embeddings, &quick.0, "the gradient of embeddings");
+        assert_same(&to_values, &quick.1, "the gradient of values");
+    }
+}
+
+#[test]
+fn episodes_are_those_of_the_cpu_path() {
+    let mut rewards = random([110], 4);
+    rewards[100] = f32::NAN;
+    let rewards = tensor(rewards, [110]);
+    let success = tensor(vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0], [6]);
+    let returns = super::discounted_returns::<Flex>(rewards.clone(), &layout(), 0.9);
+    let quick = cpu::discounted_returns::<Flex>(&rewards, &layout(), 0.9).unwrap();
+    assert_same(&returns, &quick, "returns");
+    for (by_step, scaled, prior) in
+        [(false, false, [0.0; 2]), (true, true, [1.0, 2.0]), (false, true, [0.0; 2])]
+    {
+        let modulation = Some(Modulation { steepness: 1.5, range: 0.5 });
+        let options = EpisodeOptions { by_step, scaled, modulation, prior };
+        let asked = Episodes { layout: layout(), options };
+        let (advantages, statistics) =
+            super::episode_advantages::<Flex>(rewards.clone(), success.clone(), &asked);
+        let quick = cpu::episode_advantages::<Flex>(&rewards, &success, &asked).unwrap();
+        assert_same(&advantages, &quick.0, "advantages");
+        assert_same(&statistics, &quick.1, "statistics");
+    }
+}
