@@ -285,6 +285,24 @@ fn judged(arguments: &[&str]) -> Value {
 }
 
 #[test]
+fn what_the_expert_played_is_written_and_can_be_credited() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("demos.jsonl");
+    let path = path.to_str().unwrap();
+    let result = judged(&["--policy", "expert", "--tasks", "5", "--episodes", path]);
+    let text = std::fs::read_to_string(path).unwrap();
+    let episodes: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let won = episodes.iter().filter(|episode| episode["success"] == json!(true)).count();
+    assert_eq!((episodes.len(), json!(won)), (5, result["overall"]["won"].clone()));
+    assert_eq!(episodes[0]["steps"].as_array().unwrap().last().unwrap()["reward"], json!(1.0));
+    assert!(episodes[0]["task"].is_string() && episodes[0]["final_observation"].is_string());
+    let credited = proxmo(&["credit", "--input", path]).assert().success();
+    let lines = String::from_utf8(credited.get_output().stdout.clone()).unwrap();
+    assert_eq!(lines.matches("\"advantages\":[").count(), 5);
+}
+
+#[test]
 fn policies_that_need_no_training_are_judged() {
     let expert = judged(&["--policy", "expert"]);
     assert_eq!((&expert["policy"], &expert["split"]), (&json!("expert"), &json!("valid")));

@@ -12,7 +12,7 @@ use proxmo::env::Environment;
 use proxmo::policy::Sampling;
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
 use proxmo::rollout::{Plan, collect};
-use proxmo::train::{Config, IterationMetrics, Trainer, evaluate};
+use proxmo::train::{Config, IterationMetrics, Trainer, Watch, evaluate};
 
 fn config(iterations: u64) -> Config {
     let mut config = Config::default();
@@ -66,9 +66,9 @@ fn success(trainer: &Trainer<Scorer>) -> f64 {
     let tasks: Vec<usize> = (0..BALLS.tasks()).collect();
     let policy = trainer.learner.policy.valid();
     let encoder = &trainer.encoder;
-    let result =
-        evaluate(&BALLS, &policy, encoder, &tasks, Sampling::Greedy, 0, &mut |_| {}).unwrap();
-    result.overall().success
+    let mut watch = Watch { progress: &mut |_| {}, episodes: None };
+    let result = evaluate(&BALLS, &policy, encoder, &tasks, Sampling::Greedy, 0, &mut watch);
+    result.unwrap().overall().success
 }
 
 #[test]

@@ -13,9 +13,12 @@ use crate::device::{Backend, open};
 use crate::env::Environment;
 use crate::env::alfworld::{AlfWorld, Expert};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::policy::Sampling;
+use crate::rollout::{EpisodeRecord, write_episodes};
 use crate::train::{
-    Config, Evaluation, FixedPolicy, checkpoint, evaluate, evaluate_fixed, random_policy, spread,
+    Config, Evaluation, FixedPolicy, Watch, checkpoint, evaluate, evaluate_fixed, random_policy,
+    spread,
 };
 
 /// Judge a policy on a split: success overall and by kind of task.
@@ -49,6 +52,9 @@ pub struct Arguments {
     /// Which of the backend's devices.
     #[arg(long, value_name = "N", default_value_t = 0)]
     device: usize,
+    /// Write what was played to an episode file, as demonstrations or for `proxmo credit`.
+    #[arg(long, value_name = "FILE")]
+    episodes: Option<PathBuf>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -71,6 +77,7 @@ Examples:
   proxmo eval --run runs/first --games json_2.1.1 --split valid_unseen
   proxmo eval --run runs/first --temperature 0.4 --json
   proxmo eval --policy expert --env alfworld --games json_2.1.1 --split valid_seen
+  proxmo eval --policy expert --env alfworld --games json_2.1.1 --split train --episodes demos.jsonl
   proxmo eval --policy random --run runs/household-1";
 
 /// What was judged, on what, and how it did.
@@ -80,6 +87,7 @@ struct Judged {
     split: String,
     environment: AlfWorld,
     evaluation: Evaluation,
+    episodes: Vec<EpisodeRecord>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -96,6 +104,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             return Err(Error::setting("--run", message));
         }
     };
+    if let Some(path) = &arguments.episodes {
+        let mut lines = Vec::new();
+        write_episodes(&mut lines, &judged.episodes).map_err(Error::io("write", path))?;
+        write_whole(path, &lines)?;
+    }
     if arguments.json {
         println!("{:#}", as_json(arguments, &judged));
         return Ok(());
@@ -149,18 +162,19 @@ fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
         0.0 => Sampling::Greedy,
         temperature => Sampling::Temperature(temperature),
     };
-    let (seed, mut progress) = (arguments.seed, progress(tasks.len()));
-    let evaluation =
-        evaluate(&environment, &policy, &encoder, &tasks, sampling, seed, &mut progress)?;
+    let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
+    let kept = arguments.episodes.is_some().then_some(&mut episodes);
+    let mut watch = Watch { progress: &mut progress, episodes: kept };
+    let evaluation = evaluate(&environment, &policy, &encoder, &tasks, sampling, seed, &mut watch)?;
     let iteration = Some(state.iteration);
-    Ok(Judged { policy: "scorer", iteration, split, environment, evaluation })
+    Ok(Judged { policy: "scorer", iteration, split, environment, evaluation, episodes })
 }
 
 fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>) -> Result<Judged> {
     let base = run.map(|run| read_config(&run.join("config.toml"))).transpose()?;
     let (environment, split) = open_split(arguments, arguments.env.resolve(base)?)?;
     let tasks = spread(environment.tasks(), arguments.tasks);
-    let (seed, mut progress) = (arguments.seed, progress(tasks.len()));
+    let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
     let begin = |task: usize| -> Result<FixedPolicy> {
         match policy {
             Untrained::Random => Ok(random_policy(seed, task)),
@@ -170,10 +184,12 @@ fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>)
             }
         }
     };
-    let evaluation = evaluate_fixed(&environment, &tasks, seed, &begin, &mut progress)?;
+    let kept = arguments.episodes.is_some().then_some(&mut episodes);
+    let mut watch = Watch { progress: &mut progress, episodes: kept };
+    let evaluation = evaluate_fixed(&environment, &tasks, seed, &begin, &mut watch)?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",
     };
-    Ok(Judged { policy, iteration: None, split, environment, evaluation })
+    Ok(Judged { policy, iteration: None, split, environment, evaluation, episodes })
 }

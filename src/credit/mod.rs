@@ -48,6 +48,20 @@
 //! # Ok::<(), proxmo::error::Error>(())
 //! ```
 //!
+//! # Edge cases
+//!
+//! Every advantage is finite, whatever the batch (`reinforce-pp` compares with the whole batch where
+//! the table says group):
+//!
+//! | case | what happens |
+//! |---|---|
+//! | a group of one episode | there is nobody to compare it with: no episode part |
+//! | all episodes of a group earn the same | no episode part, scaled or not |
+//! | a state that no other row of the group shares | no step part where states are matched exactly; a soft baseline looks at near ones |
+//! | an observation without words | a state like any other where states are matched exactly; as an embedding zero, at cosine 0 to all |
+//! | an episode without steps | it counts in its group with a reward of 0, and has no row to be credited |
+//! | an episode that an error cut short | credit cannot tell it from a failure: its steps are credited with what they earned. Leave it out of the batch if it should not count |
+//!
 //! Nothing here knows of environments, policies or devices. Sums run in f64, and in an order that
 //! does not depend on threads.
 

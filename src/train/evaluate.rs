@@ -2,12 +2,13 @@
 
 use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
 use super::metrics::EvaluationMetrics;
-use crate::env::{Environment, Texts};
+use crate::env::{Environment, Session, Texts};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, Sampling};
-use crate::rollout::{Plan, collect};
+use crate::rollout::{EpisodeRecord, Plan, StepRecord, collect};
 use crate::stream::{Purpose, Stream};
 
 /// How one task went.
@@ -46,7 +47,16 @@ pub struct KindResult {
 /// How many tasks are played in lock-step. More need more memory, fewer waste the device.
 const TASKS_AT_ONCE: usize = 128;
 
-/// Plays every task once. `progress` is told how many are done.
+/// What is told of an evaluation while it goes on.
+pub struct Watch<'a> {
+    /// Is told how many tasks are done.
+    pub progress: &'a mut dyn FnMut(usize),
+    /// Takes what was played, an episode a task, in the order of the tasks. Group and trajectory bear
+    /// the task's name.
+    pub episodes: Option<&'a mut Vec<EpisodeRecord>>,
+}
+
+/// Plays every task once.
 ///
 /// # Errors
 /// Fails where an environment or the device does.
@@ -57,7 +67,7 @@ pub fn evaluate<P: Policy>(
     tasks: &[usize],
     sampling: Sampling,
     seed: u64,
-    progress: &mut dyn FnMut(usize),
+    watch: &mut Watch,
 ) -> Result<Evaluation> {
     let mut outcomes = Vec::with_capacity(tasks.len());
     for (part, tasks) in tasks.chunks(TASKS_AT_ONCE).enumerate() {
@@ -68,7 +78,15 @@ pub fn evaluate<P: Policy>(
             success: batch.success[episode],
             steps: batch.episode_rows(episode).len(),
         }));
-        progress(outcomes.len());
+        if let Some(episodes) = &mut watch.episodes {
+            let named = batch.records().into_iter().zip(tasks).map(|(mut record, &task)| {
+                record.group = environment.task_name(task).to_string();
+                record.trajectory = record.group.clone();
+                record
+            });
+            episodes.extend(named);
+        }
+        (watch.progress)(outcomes.len());
     }
     Ok(Evaluation { outcomes })
 }
@@ -86,37 +104,67 @@ pub fn evaluate_fixed(
     tasks: &[usize],
     seed: u64,
     begin: &dyn Fn(usize) -> Result<FixedPolicy>,
-    progress: &mut dyn FnMut(usize),
+    watch: &mut Watch,
 ) -> Result<Evaluation> {
     let mut outcomes = Vec::with_capacity(tasks.len());
-    let (mut observation, mut admissible) = (String::new(), Texts::new());
     for &task in tasks {
         let chance = Stream::new(seed, Purpose::Environment).of(task, 0).rng().next_u64();
-        let mut session = environment.start(task, chance)?;
-        let mut policy = begin(task)?;
-        let mut steps = 0;
-        let done = loop {
-            observation.clear();
-            admissible.clear();
-            session.observe(&mut observation);
-            session.admissible(&mut admissible);
-            let action = policy(&observation, &admissible);
-            let action = admissible.get(action).ok_or_else(|| {
-                let count = admissible.len();
-                Error::Run(format!("the policy chose action {action} of {count} admissible ones"))
-            })?;
-            let done = session.step(action)?;
-            steps += 1;
-            if done.ended() {
-                break done;
-            }
-        };
-        outcomes.push(Outcome { task, success: done.success, steps });
+        let session = environment.start(task, chance)?;
+        let record = play_fixed(session, begin(task)?, environment.task_name(task))?;
+        outcomes.push(Outcome { task, success: record.success, steps: record.steps.len() });
+        if let Some(episodes) = &mut watch.episodes {
+            episodes.push(record);
+        }
         if outcomes.len().is_multiple_of(TASKS_AT_ONCE) || outcomes.len() == tasks.len() {
-            progress(outcomes.len());
+            (watch.progress)(outcomes.len());
         }
     }
     Ok(Evaluation { outcomes })
+}
+
+/// Plays one episode to its end.
+fn play_fixed(
+    mut session: Box<dyn Session>,
+    mut policy: FixedPolicy,
+    name: &str,
+) -> Result<EpisodeRecord> {
+    let mut record = EpisodeRecord {
+        group: name.to_string(),
+        trajectory: name.to_string(),
+        task: Some(session.goal().to_string()),
+        success: false,
+        final_observation: None,
+        steps: Vec::new(),
+        other: Map::new(),
+    };
+    let mut admissible = Texts::new();
+    loop {
+        let mut observation = String::new();
+        admissible.clear();
+        session.observe(&mut observation);
+        session.admissible(&mut admissible);
+        let action = policy(&observation, &admissible);
+        let action = admissible.get(action).ok_or_else(|| {
+            let count = admissible.len();
+            Error::Run(format!("the policy chose action {action} of {count} admissible ones"))
+        })?;
+        let done = session.step(action)?;
+        record.steps.push(StepRecord {
+            observation,
+            action: action.to_string(),
+            reward: f64::from(done.reward),
+            valid: done.valid,
+            embedding: None,
+            other: Map::new(),
+        });
+        if done.ended() {
+            let mut last = String::new();
+            session.observe(&mut last);
+            record.success = done.success;
+            record.final_observation = Some(last);
+            return Ok(record);
+        }
+    }
 }
 
 /// The policy that chooses any admissible action, each as likely as the others.

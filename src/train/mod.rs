@@ -16,7 +16,8 @@ pub use config::{
     Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
 };
 pub use evaluate::{
-    Evaluation, FixedPolicy, KindResult, Outcome, evaluate, evaluate_fixed, random_policy, spread,
+    Evaluation, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed, random_policy,
+    spread,
 };
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{IterationMetrics, Seconds, read_metrics};

@@ -12,7 +12,7 @@ use web_time::Instant;
 
 use super::checkpoint::{self, PolicyDescription};
 use super::config::Config;
-use super::evaluate::{Evaluation, evaluate, spread};
+use super::evaluate::{Evaluation, Watch, evaluate, spread};
 use super::metrics::{IterationMetrics, read_metrics};
 use super::trainer::Trainer;
 use crate::device::Opened;
@@ -272,7 +272,10 @@ impl<'a> Run<'a> {
             &tasks,
             sampling,
             config.run.seed,
-            &mut |done| observe(Event::Evaluating { done, total }),
+            &mut Watch {
+                progress: &mut |done| observe(Event::Evaluating { done, total }),
+                episodes: None,
+            },
         )
     }
 
