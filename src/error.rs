@@ -1,5 +1,6 @@
 //! One error type for the library: what went wrong, where, and what was expected.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A result whose error is [`Error`].
@@ -73,9 +74,27 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Input { .. } | Self::Setting { .. } | Self::Device(_) => 2,
-            // A path that cannot be read or begun was named wrong; a disk that fills up was not.
-            Self::Io { action: "read" | "list" | "find" | "open" | "create", .. } => 2,
-            Self::Io { .. } | Self::Environment(_) | Self::Run(_) => 1,
+            // A path that does not fit was named wrong; a disk that fills up was not.
+            Self::Io { source, .. } => match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::TimedOut => 1,
+                _ => 2,
+            },
+            Self::Environment(_) | Self::Run(_) => 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_path_is_the_users_fault_and_a_full_disk_is_not() {
+        let code = |kind: ErrorKind| Error::io("write", Path::new("x"))(kind.into()).exit_code();
+        assert_eq!(code(ErrorKind::NotFound), 2);
+        assert_eq!(code(ErrorKind::PermissionDenied), 2);
+        assert_eq!(code(ErrorKind::StorageFull), 1);
+        assert_eq!(Error::Run("x".into()).exit_code(), 1);
+        assert_eq!(Error::setting("x", "y").exit_code(), 2);
     }
 }
