@@ -3,7 +3,8 @@
 use super::texts::TextTable;
 use crate::policy::Inputs;
 
-/// How many numbers describe an action besides its text; see [`super::memory`] for what they are.
+/// How many numbers describe an action besides its text: its past in the episode, and how far its words
+/// and those of its last outcome meet the goal and the observation.
 pub const ACTION_FEATURES: usize = 10;
 
 /// Encoded steps of many episodes. Texts are numbers into one shared table.
