@@ -223,6 +223,17 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     pollster::block_on(read_async(tensor))
 }
 
+/// Whether tensors on `device` are computed by the thread that asks for them, so that two threads
+/// compute twice as much.
+pub(crate) fn computes_here(device: &Device) -> bool {
+    let device = device.clone().without_autodiff();
+    #[cfg(feature = "ndarray")]
+    if device == Device::ndarray() {
+        return true;
+    }
+    device == Device::flex()
+}
+
 #[cfg(not(feature = "wgpu"))]
 fn gpu_adapters(_: &[Backend]) -> Vec<Adapter> {
     Vec::new()

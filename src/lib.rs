@@ -59,6 +59,7 @@ pub mod env;
 pub mod error;
 mod files;
 pub mod kernels;
+mod parallel;
 pub mod policy;
 pub mod report;
 pub mod rollout;

@@ -148,6 +148,39 @@ fn the_number_of_threads_changes_no_episode() {
     assert_eq!(one.responses, four.responses);
 }
 
+#[test]
+#[cfg(feature = "parallel")]
+fn the_number_of_threads_changes_no_bit_of_the_training() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (trainer, metrics) = pool.install(|| train(config(3), &Device::flex()));
+        (weights(&trainer.learner.policy), metrics.into_iter().map(timeless).collect::<Vec<_>>())
+    };
+    assert_eq!(run(1), run(4));
+}
+
+#[test]
+fn shards_change_last_digits_alone() {
+    let run = |shards| {
+        let mut config = config(1);
+        config.update.shards = shards;
+        let (trainer, mut metrics) = train(config, &Device::flex());
+        (weights(&trainer.learner.policy), metrics.remove(0))
+    };
+    let ((whole, a), (cut, b)) = (run(1), run(5));
+    for (a, b) in [
+        (a.loss, b.loss),
+        (a.kl, b.kl),
+        (a.entropy, b.entropy),
+        (a.clip_fraction, b.clip_fraction),
+        (a.gradient_norm, b.gradient_norm),
+    ] {
+        assert!((a - b).abs() <= 1e-5 * a.abs().max(1.0), "{a} and {b}");
+    }
+    let worst = whole.iter().zip(&cut).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst <= PARITY_BOUND, "weights differ by {worst:e}");
+}
+
 /// Iterations after which backends are compared, and how far their weights may then be apart. Sums of
 /// f32 in another order differ by about 1e-7 of the sum; three iterations of six updates, through
 /// AdamW's division by the gradient's own size, were measured to stay under a hundredth of this bound.

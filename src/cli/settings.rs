@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use crate::credit::CreditConfig;
 use crate::error::{Error, Result};
-use crate::train::Config;
+use crate::train::{Config, Preset};
 
 /// A setting: its key in `config.toml`, its flag, the name of its value, what it is.
 pub(super) type Setting = (&'static str, &'static str, &'static str, &'static str);
@@ -91,6 +91,8 @@ const SETTINGS: &[Setting] = &[
     ("credit.distance", "distance", "NAME", "GraphGPO: absolute or delta"),
     ("update.epochs", "epochs", "N", "Passes over an iteration's rows"),
     ("update.minibatch", "minibatch", "N", "Rows a minibatch"),
+    ("update.shards", "shards", "N", "Parts of a minibatch that a CPU works on side by side"),
+    ("update.aggregation", "aggregation", "NAME", "Mean over each token, response or episode"),
     ("update.learning_rate", "learning-rate", "X", "AdamW's learning rate at the start"),
     ("update.schedule", "schedule", "NAME", "constant, linear or cosine"),
     ("update.warmup", "warmup", "N", "Iterations over which the learning rate first rises"),
@@ -98,7 +100,8 @@ const SETTINGS: &[Setting] = &[
     ("update.clip_low", "clip-low", "X", "Probability ratios are clipped from below at 1 - X"),
     ("update.clip_high", "clip-high", "X", "Probability ratios are clipped from above at 1 + X"),
     ("update.kl_weight", "kl-weight", "X", "Weight of the divergence from the reference policy"),
-    ("update.entropy_weight", "entropy-weight", "X", "Weight of the entropy bonus"),
+    ("update.entropy_weight", "entropy-weight", "X", "Weight of the entropy bonus at the start"),
+    ("update.entropy_schedule", "entropy-schedule", "NAME", "constant, linear or cosine"),
     (
         "update.invalid_action_penalty",
         "invalid-action-penalty",
@@ -152,15 +155,16 @@ const OFF: &str = "off";
 /// The section that `proxmo credit` has the flags of.
 const CREDIT: &str = "credit";
 
-/// The flags of all settings, and `--config`.
+/// The flags of all settings, `--config` and `--preset`.
 #[derive(Debug, Clone, Default)]
 pub struct SettingFlags {
     file: Option<PathBuf>,
+    preset: Option<Preset>,
     given: Vec<(Setting, String)>,
 }
 
 impl SettingFlags {
-    /// The configuration: defaults (or `base`), then `--config`'s file, then flags.
+    /// The configuration: defaults (or `base`, or `--preset`'s, or `--config`'s file), then flags.
     pub fn resolve(&self, base: Option<Config>) -> Result<Config> {
         let mut config = self.merge(base)?;
         if config.eval.split.is_empty() {
@@ -172,9 +176,10 @@ impl SettingFlags {
 
     /// The same without a check of what comes out.
     pub(super) fn merge(&self, base: Option<Config>) -> Result<Config> {
-        let config = match (&self.file, base) {
-            (Some(path), _) => read_config(path)?,
-            (None, base) => base.unwrap_or_default(),
+        let config = match (&self.file, self.preset, base) {
+            (Some(path), ..) => read_config(path)?,
+            (None, Some(preset), _) => preset.config(),
+            (None, None, base) => base.unwrap_or_default(),
         };
         self.given.iter().try_fold(config, |config, (setting, raw)| with(&config, setting, raw))
     }
@@ -306,13 +311,23 @@ pub(super) fn gather(
     };
     SettingFlags {
         file: matches.get_one::<PathBuf>("config").cloned(),
+        preset: None,
         given: settings.filter_map(value).collect(),
     }
 }
 
+/// The flag that names a preset.
+const PRESET: &str = "preset";
+
 impl Args for SettingFlags {
     fn augment_args(command: clap::Command) -> clap::Command {
-        augment(command, all_settings())
+        let preset = Arg::new(PRESET)
+            .long(PRESET)
+            .value_name("NAME")
+            .value_parser(Preset::ALL.map(Preset::name))
+            .conflicts_with("config")
+            .help("Begin from settings that were found good together; flags override them");
+        augment(command.arg(preset), all_settings())
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -326,7 +341,10 @@ impl Args for SettingFlags {
 
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(gather(matches, all_settings()))
+        let named = matches.get_one::<String>(PRESET);
+        let is_named = |preset: &Preset| named.is_some_and(|name| name == preset.name());
+        let preset = Preset::ALL.into_iter().find(is_named);
+        Ok(SettingFlags { preset, ..gather(matches, all_settings()) })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -391,7 +409,7 @@ mod tests {
     fn flags(given: &[(&str, &str)]) -> SettingFlags {
         let find = |flag: &str| all_settings().find(|one| one.1 == flag).unwrap();
         let given = given.iter().map(|(flag, raw)| (find(flag), raw.to_string())).collect();
-        SettingFlags { file: None, given }
+        SettingFlags { file: None, preset: None, given }
     }
 
     #[test]
@@ -419,6 +437,15 @@ mod tests {
         assert!(message("estimator", "magic").contains("--estimator"));
         assert!(message("groups", "0").contains("rollout.groups"));
         assert!(message("seed", "-1").contains("--seed"));
+    }
+
+    #[test]
+    fn a_preset_stands_in_for_defaults() {
+        let mut flags = flags(&[("seed", "5"), ("games", "json_2.1.1")]);
+        flags.preset = Some(Preset::Alfworld);
+        let config = flags.resolve(None).unwrap();
+        assert_eq!((config.run.seed, config.run.iterations), (5, 1500));
+        assert_eq!(config.eval.split, "valid_seen");
     }
 
     #[test]

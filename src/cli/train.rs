@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// Go on with the run in --run from its newest checkpoint. Flags override its settings.
-    #[arg(long, requires = "run", conflicts_with = "config")]
+    #[arg(long, requires = "run", conflicts_with_all = ["config", "preset"])]
     resume: bool,
     /// Print nothing but the final table.
     #[arg(long, short)]
@@ -39,8 +39,8 @@ const EXAMPLES: &str = "\
 Examples:
   proxmo train
   proxmo train --estimator grpo --seed 1 --run runs/grpo
-  proxmo train --env alfworld --games json_2.1.1 --iterations 0 --minutes 20 --run runs/first
-  proxmo train --run runs/first --resume --minutes 40
+  proxmo train --preset alfworld --games json_2.1.1 --run runs/first
+  proxmo train --run runs/first --resume --iterations 2000
   proxmo train --backend vulkan --device 0 --iterations 5";
 
 pub fn run(arguments: &Arguments) -> Result<()> {

@@ -16,10 +16,10 @@
 use super::assign::{Parts, Task};
 use super::batch::CreditBatch;
 use super::nodes::Nodes;
-use super::parallel::per_group;
 use super::similarity::{Alphabet, Memory, Pattern};
 use super::{clusters, episode, returns};
 use crate::error::Result;
+use crate::parallel::side_by_side;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let Task { batch, config, .. } = *task;
@@ -42,7 +42,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
 /// Nodes come in the order of their first rows, and equal observations fare alike, so that going
 /// over nodes is going over rows.
 fn join_similar(batch: &CreditBatch, nodes: &mut Nodes, threshold: f64) {
-    let joined = per_group(batch.groups(), |group| {
+    let joined = side_by_side(batch.groups(), |group| {
         let mut alphabet = Alphabet::default();
         let mut memory = Memory::default();
         let mut founders: Vec<(u32, Pattern)> = Vec::new();

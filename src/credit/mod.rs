@@ -82,7 +82,6 @@ mod kernel;
 mod modulation;
 mod neighbours;
 mod nodes;
-mod parallel;
 mod part;
 mod prior;
 mod proximity;

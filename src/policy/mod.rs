@@ -4,14 +4,14 @@
 //! and keeps, for every episode, whatever the policy remembers. The [`Policy`] itself is a burn
 //! module: it reads rows and answers them, and later says again how likely an answer was.
 //!
-//! A *response* is a list of tokens with a mask. For the [`scorer`] it is one token, the index of the
+//! A *response* is a list of tokens. For the [`scorer`] it is one token, the index of the
 //! admissible action taken; for a language model it is the generated tokens. Log-probabilities,
 //! entropies and masks therefore have the shape `[rows, tokens]` in both, and one loss serves both.
 
 pub mod scorer;
 
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 
 use crate::env::Texts;
@@ -105,19 +105,18 @@ impl Responses {
     }
 }
 
-/// How likely given responses are under a policy. All tensors have the shape `[rows, tokens]`.
+/// How likely given responses are under a policy. Both tensors have the shape `[rows, tokens]` of the
+/// longest response; what stands beyond a response's end is finite and means nothing.
 #[derive(Debug, Clone)]
 pub struct TokenScores {
     /// Log-probability of each token, in nats.
     pub log_probs: Tensor<2>,
     /// Entropy of the distribution that each token was drawn from, in nats.
     pub entropy: Tensor<2>,
-    /// True where there is a token.
-    pub mask: Tensor<2, Bool>,
 }
 
 /// Encoded steps of many episodes, in a form that a policy reads.
-pub trait Inputs: Default + Send {
+pub trait Inputs: Default + Send + Sync {
     /// How many rows there are.
     fn len(&self) -> usize;
 
@@ -155,7 +154,7 @@ pub trait Encoder: Send {
 }
 
 /// The half of a policy that has weights.
-pub trait Policy: Module {
+pub trait Policy: Module + Sync {
     /// The host half.
     type Encoder: Encoder;
 

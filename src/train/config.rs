@@ -108,7 +108,7 @@ impl PolicyConfig {
     }
 }
 
-/// How the learning rate moves over a run.
+/// How a setting moves over a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
@@ -121,6 +121,31 @@ pub enum Schedule {
     Cosine,
 }
 
+impl Schedule {
+    /// The share of the setting's first value that is left at a point of the run.
+    fn left(self, progress: f64) -> f64 {
+        let progress = progress.clamp(0.0, 1.0);
+        match self {
+            Self::Constant => 1.0,
+            Self::Linear => 1.0 - 0.9 * progress,
+            Self::Cosine => 0.1 + 0.45 * (1.0 + (std::f64::consts::PI * progress).cos()),
+        }
+    }
+}
+
+/// What the objective is a mean over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregation {
+    /// Over tokens: a long response counts for more.
+    #[default]
+    Token,
+    /// Over responses, each the mean of its tokens.
+    Response,
+    /// Over episodes, each the mean of its tokens: a long episode counts for no more than a short one.
+    Episode,
+}
+
 /// How the policy is changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -129,6 +154,11 @@ pub struct UpdateConfig {
     pub epochs: usize,
     /// Rows a minibatch.
     pub minibatch: usize,
+    /// Into how many parts a CPU cuts a minibatch to work on them side by side. It is no business of
+    /// the number of threads, as the last digits of a sum depend on it.
+    pub shards: usize,
+    /// What the objective is a mean over.
+    pub aggregation: Aggregation,
     /// AdamW's learning rate at the start.
     pub learning_rate: f64,
     /// How it moves from there.
@@ -145,8 +175,10 @@ pub struct UpdateConfig {
     /// 0.01 holds a pretrained model to what it knows; here the reference is the untrained policy,
     /// which is close to uniform, and a tenth of that keeps exploration up without holding back.
     pub kl_weight: f32,
-    /// Weight of the entropy bonus; 0 for none.
+    /// Weight of the entropy bonus at the start; 0 for none.
     pub entropy_weight: f32,
+    /// How it moves from there.
+    pub entropy_schedule: Schedule,
     /// Subtracted from the reward of a step whose action was not admissible.
     pub invalid_action_penalty: f32,
     /// Largest norm of the whole gradient; it is scaled down to that.
@@ -160,6 +192,8 @@ impl Default for UpdateConfig {
         Self {
             epochs: 2,
             minibatch: 1024,
+            shards: 2,
+            aggregation: Aggregation::Token,
             learning_rate: 1e-3,
             schedule: Schedule::Linear,
             warmup: 0,
@@ -168,6 +202,7 @@ impl Default for UpdateConfig {
             clip_high: 0.2,
             kl_weight: 0.001,
             entropy_weight: 0.0,
+            entropy_schedule: Schedule::Constant,
             invalid_action_penalty: 0.1,
             max_gradient_norm: 1.0,
             max_bad_updates: 10,
@@ -183,13 +218,12 @@ impl UpdateConfig {
         } else {
             ((iteration + 1) as f64 / self.warmup as f64).min(1.0)
         };
-        let progress = progress.clamp(0.0, 1.0);
-        let left = match self.schedule {
-            Schedule::Constant => 1.0,
-            Schedule::Linear => 1.0 - 0.9 * progress,
-            Schedule::Cosine => 0.1 + 0.45 * (1.0 + (std::f64::consts::PI * progress).cos()),
-        };
-        self.learning_rate * warm * left
+        self.learning_rate * warm * self.schedule.left(progress)
+    }
+
+    /// The weight of the entropy bonus at a point of the run, `progress` in [0, 1].
+    pub fn entropy_weight_at(&self, progress: f64) -> f32 {
+        self.entropy_weight * self.entropy_schedule.left(progress) as f32
     }
 }
 
@@ -245,6 +279,7 @@ impl Config {
         within("policy.max_words", policy.max_words, 1, 65_536)?;
         within("update.epochs", update.epochs, 1, 100)?;
         within("update.minibatch", update.minibatch, 1, 1_000_000)?;
+        within("update.shards", update.shards, 1, 1024)?;
         within("update.learning_rate", update.learning_rate, 1e-9, 10.0)?;
         within("update.warmup", update.warmup, 0, 1_000_000)?;
         within("update.weight_decay", update.weight_decay, 0.0, 10.0)?;

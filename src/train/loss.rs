@@ -6,8 +6,10 @@
 //! ```text
 //! surrogate = min( r A, clip(r, 1 - clip_low, 1 + clip_high) A )      Schulman et al. 2017, eq. 7
 //! kl        = exp(l_ref - l) - (l_ref - l) - 1                        Schulman 2020, the estimator "k3"
-//! loss      = mean over tokens of ( -surrogate + kl_weight kl - entropy_weight entropy )
+//! loss      = weighted mean over tokens of ( -surrogate + kl_weight kl - entropy_weight entropy )
 //! ```
+//!
+//! The weights say what is aggregated over: every token alike, or every response, or every episode.
 
 use burn::tensor::Tensor;
 
@@ -25,9 +27,12 @@ pub struct LossInputs {
     pub reference_log_probs: Option<Tensor<2>>,
     /// The advantage of each token's step.
     pub advantages: Tensor<2>,
+    /// What each token weighs, 0 where there is none. The weights of a minibatch add up to 1; those
+    /// of a part of it to the part's share.
+    pub weights: Tensor<2>,
 }
 
-/// The loss and what it is made of, each a mean over tokens of shape `[1]`.
+/// The loss and what it is made of, each a weighted mean over tokens of shape `[1]`.
 #[derive(Debug, Clone)]
 pub struct Loss {
     /// What is descended.
@@ -42,15 +47,24 @@ pub struct Loss {
     pub clip_fraction: Tensor<1>,
 }
 
+impl Loss {
+    /// How many numbers a loss is.
+    pub const NUMBERS: usize = 5;
+
+    /// Total, policy, kl, entropy and clip fraction, in that order, without gradients.
+    pub fn numbers(&self) -> Tensor<1> {
+        let parts = [&self.total, &self.policy, &self.kl, &self.entropy, &self.clip_fraction];
+        Tensor::cat(parts.into_iter().map(|part| part.clone().without_autodiff()).collect(), 0)
+    }
+}
+
 /// Differences of log-probabilities are held within this bound, so that their exponential is finite.
 const MAX_LOG_RATIO: f32 = 20.0;
 
 /// Computes the loss.
 pub fn loss(inputs: LossInputs, config: &UpdateConfig) -> Loss {
-    let LossInputs { scores, old_log_probs, reference_log_probs, advantages } = inputs;
-    let weights = scores.mask.float();
-    let tokens = weights.clone().sum().clamp_min(1.0);
-    let mean = |values: Tensor<2>| (values * weights.clone()).sum() / tokens.clone();
+    let LossInputs { scores, old_log_probs, reference_log_probs, advantages, weights } = inputs;
+    let mean = |values: Tensor<2>| (values * weights.clone()).sum();
 
     let log_ratio = (scores.log_probs.clone() - old_log_probs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO);
     let ratio = log_ratio.exp();
@@ -77,7 +91,7 @@ pub fn loss(inputs: LossInputs, config: &UpdateConfig) -> Loss {
 mod tests {
     use super::*;
     use crate::device::read;
-    use burn::tensor::{Bool, Device};
+    use burn::tensor::Device;
 
     fn tensor(values: [[f32; 2]; 2]) -> Tensor<2> {
         Tensor::from_data(values, &Device::flex())
@@ -123,14 +137,13 @@ mod tests {
         }
         let result = loss(
             LossInputs {
-                scores: TokenScores {
-                    log_probs: tensor(log_probs),
-                    entropy: tensor(entropy),
-                    mask: Tensor::<2, Bool>::from_data(present, &Device::flex()),
-                },
+                scores: TokenScores { log_probs: tensor(log_probs), entropy: tensor(entropy) },
                 old_log_probs: tensor(old),
                 reference_log_probs: Some(tensor(reference)),
                 advantages: tensor(advantages),
+                weights: tensor(
+                    present.map(|row| row.map(|token| f32::from(u8::from(token)) / 3.0)),
+                ),
             },
             &config,
         );

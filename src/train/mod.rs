@@ -6,14 +6,16 @@
 pub mod checkpoint;
 mod config;
 mod evaluate;
+mod gradient;
 mod loss;
 mod metrics;
+mod preset;
 mod run;
 mod trainer;
 mod update;
 
 pub use config::{
-    Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
+    Aggregation, Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
 };
 pub use evaluate::{
     Evaluation, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed, random_policy,
@@ -21,6 +23,7 @@ pub use evaluate::{
 };
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{IterationMetrics, Seconds, read_metrics};
+pub use preset::Preset;
 pub use run::{Event, Run, Summary};
 pub use trainer::Trainer;
 pub use update::{Learner, Lesson, UpdateStats};

@@ -59,13 +59,14 @@ impl<P: Policy> Trainer<P> {
         let played = Instant::now();
         let credit = self.assign(&batch)?;
         let assigned = Instant::now();
-        let update = &self.config.update;
+        let mut update = self.config.update.clone();
+        update.entropy_weight = update.entropy_weight_at(progress);
         let learning_rate = update.learning_rate_at(self.iteration, progress);
         let stats = self.learner.learn(&Lesson {
             batch: &batch,
             advantages: &credit.advantages,
             temperature: self.config.rollout.temperature,
-            config: update,
+            config: &update,
             learning_rate,
             shuffle: Stream::new(self.config.run.seed, Purpose::Minibatches).at(self.iteration),
         })?;

@@ -1,14 +1,13 @@
 //! One iteration's updates: epochs of shuffled minibatches.
 
-use burn::module::{ModuleVisitor, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
 
 use super::config::UpdateConfig;
-use super::loss::{Loss, LossInputs, loss};
+use super::gradient::{differentiate, read_back};
 use crate::device::read;
 use crate::error::{Error, Result};
+use crate::parallel::side_by_side;
 use crate::policy::{Encoder, Policy};
 use crate::rollout::RolloutBatch;
 use crate::stream::Stream;
@@ -107,17 +106,21 @@ impl<P: Policy> Learner<P> {
         };
         let batch = lesson.batch;
         let rows: Vec<usize> = (0..batch.rows()).collect();
-        let mut log_probs = Vec::with_capacity(batch.responses.tokens.len());
-        for rows in rows.chunks(lesson.config.minibatch) {
-            let responses = batch.responses.select(rows);
-            let scores = reference.evaluate(&batch.inputs, rows, &responses, lesson.temperature);
+        let parts: Vec<&[usize]> = rows.chunks(lesson.config.minibatch).collect();
+        let log_probs = side_by_side(parts.len(), |part| {
+            let responses = batch.responses.select(parts[part]);
+            let scores =
+                reference.evaluate(&batch.inputs, parts[part], &responses, lesson.temperature);
             let width = responses.width();
             let padded = read(scores.log_probs)?;
-            for (row, padded) in padded.chunks_exact(width).enumerate() {
-                log_probs.extend_from_slice(&padded[..responses.range(row).len()]);
-            }
-        }
-        Ok(Some(log_probs))
+            let own = padded.chunks_exact(width).enumerate();
+            Ok(own
+                .flat_map(|(row, padded)| &padded[..responses.range(row).len()])
+                .copied()
+                .collect())
+        });
+        let log_probs: Result<Vec<Vec<f32>>> = log_probs.into_iter().collect();
+        Ok(Some(log_probs?.concat()))
     }
 
     fn step(
@@ -127,25 +130,8 @@ impl<P: Policy> Learner<P> {
         reference: Option<&[f32]>,
         stats: &mut UpdateStats,
     ) -> Result<()> {
-        let batch = lesson.batch;
-        let responses = batch.responses.select(rows);
-        let scores = self.policy.evaluate(&batch.inputs, rows, &responses, lesson.temperature);
-        let device = scores.log_probs.device();
-        let width = responses.width();
-        let pad = |token: &dyn Fn(usize, usize) -> f32| {
-            padded(rows, width, &device, |row| batch.responses.range(row), token)
-        };
-        let losses = loss(
-            LossInputs {
-                old_log_probs: pad(&|_, token| batch.responses.log_probs[token]),
-                reference_log_probs: reference.map(|values| pad(&|_, token| values[token])),
-                advantages: pad(&|row, _| lesson.advantages[row]),
-                scores,
-            },
-            lesson.config,
-        );
-        let mut gradients = GradientsParams::from_grads(losses.total.backward(), &self.policy);
-        let (numbers, norm) = read_back(&losses, &gradients, &self.policy)?;
+        let (numbers, mut gradient) = differentiate(&self.policy, lesson, rows, reference);
+        let (numbers, norm) = read_back(numbers, &gradient, &self.policy)?;
         if !(norm.is_finite() && numbers.iter().all(|number| number.is_finite())) {
             stats.skipped += 1;
             self.bad_updates += 1;
@@ -154,10 +140,9 @@ impl<P: Policy> Learner<P> {
         self.bad_updates = 0;
         let limit = f64::from(lesson.config.max_gradient_norm);
         if norm > limit {
-            let mut scale = Scale { gradients: &mut gradients, factor: (limit / norm) as f32 };
-            self.policy.visit(&mut scale);
+            gradient.scale(&self.policy, (limit / norm) as f32);
         }
-        self.policy = self.optimizer.step(lesson.learning_rate, self.policy.clone(), gradients);
+        self.policy = self.optimizer.step(lesson.learning_rate, self.policy.clone(), gradient.0);
         stats.add(numbers, norm);
         Ok(())
     }
@@ -167,70 +152,6 @@ impl<P: Policy> Learner<P> {
 fn even(total: usize, largest: usize) -> usize {
     let pieces = total.div_ceil(largest.max(1)).max(1);
     total.div_ceil(pieces).max(1)
-}
-
-/// Values of tokens as a `[rows, width]` tensor, 0 where there is no token.
-fn padded(
-    rows: &[usize],
-    width: usize,
-    device: &Device,
-    range: impl Fn(usize) -> std::ops::Range<usize>,
-    value: &dyn Fn(usize, usize) -> f32,
-) -> Tensor<2> {
-    let mut values = vec![0.0; rows.len() * width];
-    for (line, &row) in values.chunks_exact_mut(width).zip(rows) {
-        for (place, token) in line.iter_mut().zip(range(row)) {
-            *place = value(row, token);
-        }
-    }
-    Tensor::from_data(TensorData::new(values, [rows.len(), width]), device)
-}
-
-/// Losses and the gradient's norm, in one transfer from the device.
-fn read_back<P: Policy>(
-    losses: &Loss,
-    gradients: &GradientsParams,
-    policy: &P,
-) -> Result<([f64; 5], f64)> {
-    let mut squares = Squares { gradients, sums: Vec::new() };
-    policy.visit(&mut squares);
-    let parts = [&losses.total, &losses.policy, &losses.kl, &losses.entropy, &losses.clip_fraction];
-    let mut all: Vec<Tensor<1>> =
-        parts.iter().map(|part| (*part).clone().without_autodiff()).collect();
-    all.append(&mut squares.sums);
-    let values = read(Tensor::cat(all, 0))?;
-    let mut numbers = [0.0; 5];
-    for (number, value) in numbers.iter_mut().zip(&values) {
-        *number = f64::from(*value);
-    }
-    let sum: f64 = values[numbers.len()..].iter().map(|value| f64::from(*value)).sum();
-    Ok((numbers, sum.sqrt()))
-}
-
-struct Squares<'a> {
-    gradients: &'a GradientsParams,
-    sums: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for Squares<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.sums.push(gradient.square().sum());
-        }
-    }
-}
-
-struct Scale<'a> {
-    gradients: &'a mut GradientsParams,
-    factor: f32,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register(param.id, gradient.mul_scalar(self.factor));
-        }
-    }
 }
 
 impl UpdateStats {

@@ -21,8 +21,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Answer, Policy, Responses, Sampling, TokenScores};
-use crate::device::read;
+use crate::device::{computes_here, read};
 use crate::error::{Error, Result};
+use crate::parallel::side_by_side;
 
 /// The scorer: its network, and how many words that network knows.
 #[derive(Module, Debug)]
@@ -35,6 +36,10 @@ pub struct Scorer {
 /// Stands in for the log-probability of an action that is not there: far below any real one, and
 /// finite, so that nothing times it is NaN.
 const IMPOSSIBLE: f32 = -1e30;
+
+/// A CPU answers so many rows at a time, side by side with the next. Fixed, and not by the number of
+/// threads: the last digits of a row's numbers may depend on how many are computed together.
+const ROWS_A_PART: usize = 64;
 
 impl Scorer {
     /// A scorer with weights drawn from the stream of `seed`.
@@ -57,6 +62,29 @@ impl Scorer {
         let absent = mask.clone().bool_not();
         (log_softmax(scores.mask_fill(absent, IMPOSSIBLE), 1), mask, packed.width)
     }
+
+    /// Log-probabilities of the actions of all rows, end to end, on the host.
+    fn read_log_probs(
+        &self,
+        inputs: &ScorerInputs,
+        rows: &[usize],
+        temperature: f32,
+    ) -> Result<Vec<f32>> {
+        let here = computes_here(&self.network.device());
+        let size = if here { ROWS_A_PART } else { rows.len().max(1) };
+        let parts: Vec<&[usize]> = rows.chunks(size).collect();
+        let parts = side_by_side(parts.len(), |part| {
+            let (padded, _, width) = self.distribution(inputs, parts[part], temperature);
+            let padded = read(padded)?;
+            let rows = padded.chunks_exact(width).zip(parts[part]);
+            Ok(rows
+                .flat_map(|(padded, &row)| &padded[..inputs.action_range(row).len()])
+                .copied()
+                .collect())
+        });
+        let parts: Result<Vec<Vec<f32>>> = parts.into_iter().collect();
+        Ok(parts?.concat())
+    }
 }
 
 impl Policy for Scorer {
@@ -73,12 +101,14 @@ impl Policy for Scorer {
             let message = format!("row {row} has no admissible action to choose from");
             return Err(Error::Environment(message));
         }
-        let (log_probs, _, width) = self.distribution(inputs, rows, sampling.temperature());
-        let log_probs = read(log_probs)?;
         let mut answers = Vec::with_capacity(rows.len());
         let mut responses = Responses::default();
-        for ((&row, draw), log_probs) in rows.iter().zip(draws).zip(log_probs.chunks_exact(width)) {
-            let log_probs = &log_probs[..inputs.action_range(row).len()];
+        let log_probs = self.read_log_probs(inputs, rows, sampling.temperature())?;
+        let mut next = 0;
+        for (&row, draw) in rows.iter().zip(draws) {
+            let end = next + inputs.action_range(row).len();
+            let log_probs = &log_probs[next..end];
+            next = end;
             let choice = choose(log_probs, sampling, draw)
                 .ok_or_else(|| Error::Run("the policy's probabilities are not finite".into()))?;
             answers.push(Answer::Admissible(choice));
@@ -101,11 +131,7 @@ impl Policy for Scorer {
         // An absent action has probability 0; its log-probability is not let near the product.
         let absent = present.bool_not();
         let products = log_probs.clone().exp() * log_probs.clone().mask_fill(absent, 0.0);
-        TokenScores {
-            log_probs: log_probs.gather(1, chosen),
-            entropy: products.sum_dim(1).neg(),
-            mask: Tensor::<2, Bool>::full([rows.len(), 1], true, &device),
-        }
+        TokenScores { log_probs: log_probs.gather(1, chosen), entropy: products.sum_dim(1).neg() }
     }
 
     fn embed(&self, inputs: &ScorerInputs, rows: &[usize]) -> Tensor<2> {

@@ -1,0 +1,241 @@
+//! The gradient of the objective over some rows.
+//!
+//! On a CPU the rows are cut into shards whose gradients are computed side by side and added up. The
+//! number of shards is a setting and not the number of threads: a sum's last digits depend on where it
+//! is cut.
+
+use burn::module::{ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::config::Aggregation;
+use super::loss::{Loss, LossInputs, loss};
+use super::update::Lesson;
+use crate::device::{computes_here, read};
+use crate::error::Result;
+use crate::parallel::side_by_side;
+use crate::policy::{Encoder, Inputs, Policy};
+use crate::rollout::RolloutBatch;
+
+/// A gradient by parameter.
+pub(super) struct Gradient(pub(super) GradientsParams);
+
+type LessonOf<'a, P> = Lesson<'a, <<P as Policy>::Encoder as Encoder>::Inputs>;
+
+/// The numbers of the objective over `rows`, and its gradient. `reference` has the reference policy's log-probability
+/// of every token of the batch.
+pub(super) fn differentiate<P: Policy>(
+    policy: &P,
+    lesson: &LessonOf<P>,
+    rows: &[usize],
+    reference: Option<&[f32]>,
+) -> (Tensor<1>, Gradient) {
+    let weights = token_weights(lesson.batch, rows, lesson.config.aggregation);
+    let one = |policy: &P, first: usize, rows: &[usize]| {
+        let losses = objective(policy, lesson, rows, &weights[first..], reference);
+        let gradients = GradientsParams::from_grads(losses.total.backward(), policy);
+        (losses.numbers(), Gradient(gradients))
+    };
+    let here = policy.devices().iter().all(computes_here);
+    let size = rows.len().div_ceil(lesson.config.shards);
+    if !here || size >= rows.len() {
+        return one(policy, 0, rows);
+    }
+    let shards: Vec<&[usize]> = rows.chunks(size).collect();
+    let parts = side_by_side(shards.len(), |shard| {
+        // Leaves of its own give a shard a graph of its own: backward holds a graph's lock.
+        one(&policy.valid().train(), shard * size, shards[shard])
+    });
+    let sum = parts.into_iter().reduce(|(numbers, gradient), (other_numbers, other)| {
+        (numbers + other_numbers, gradient.add(policy, other))
+    });
+    sum.unwrap_or_else(|| one(policy, 0, rows))
+}
+
+fn objective<P: Policy>(
+    policy: &P,
+    lesson: &LessonOf<P>,
+    rows: &[usize],
+    weights: &[f32],
+    reference: Option<&[f32]>,
+) -> Loss {
+    let batch = lesson.batch;
+    let responses = batch.responses.select(rows);
+    let scores = policy.evaluate(&batch.inputs, rows, &responses, lesson.temperature);
+    let device = scores.log_probs.device();
+    let width = responses.width();
+    let pad = |token: &dyn Fn(usize, usize, usize) -> f32| {
+        padded(rows, width, &device, |row| batch.responses.range(row), token)
+    };
+    let inputs = LossInputs {
+        old_log_probs: pad(&|_, _, token| batch.responses.log_probs[token]),
+        reference_log_probs: reference.map(|values| pad(&|_, _, token| values[token])),
+        advantages: pad(&|_, row, _| lesson.advantages[row]),
+        weights: pad(&|place, _, _| weights[place]),
+        scores,
+    };
+    loss(inputs, lesson.config)
+}
+
+/// `[rows]`: what a token of each row weighs in the objective. Over all tokens of all rows the weights
+/// add up to 1.
+fn token_weights<I: Inputs>(
+    batch: &RolloutBatch<I>,
+    rows: &[usize],
+    aggregation: Aggregation,
+) -> Vec<f32> {
+    let tokens = |row: usize| batch.responses.range(row).len();
+    let raw = |&row: &usize| match aggregation {
+        Aggregation::Token => 1.0,
+        Aggregation::Response => 1.0 / tokens(row).max(1) as f64,
+        Aggregation::Episode => {
+            let episode = batch.episode_offsets.partition_point(|&start| start <= row) - 1;
+            let tokens: usize = batch.episode_rows(episode).map(tokens).sum();
+            1.0 / tokens.max(1) as f64
+        }
+    };
+    let raw: Vec<f64> = rows.iter().map(raw).collect();
+    let sum: f64 = rows.iter().zip(&raw).map(|(&row, weight)| tokens(row) as f64 * weight).sum();
+    raw.iter().map(|weight| (weight / sum.max(f64::MIN_POSITIVE)) as f32).collect()
+}
+
+/// Values of tokens as a `[rows, width]` tensor, 0 where there is no token. `value` is asked by place
+/// among `rows`, row and token.
+fn padded(
+    rows: &[usize],
+    width: usize,
+    device: &Device,
+    range: impl Fn(usize) -> std::ops::Range<usize>,
+    value: &dyn Fn(usize, usize, usize) -> f32,
+) -> Tensor<2> {
+    let mut values = vec![0.0; rows.len() * width];
+    for (place, (line, &row)) in values.chunks_exact_mut(width).zip(rows).enumerate() {
+        for (target, token) in line.iter_mut().zip(range(row)) {
+            *target = value(place, row, token);
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [rows.len(), width]), device)
+}
+
+/// The objective's numbers and the gradient's norm, in one transfer from the device.
+pub(super) fn read_back<P: Policy>(
+    numbers: Tensor<1>,
+    gradient: &Gradient,
+    policy: &P,
+) -> Result<([f64; Loss::NUMBERS], f64)> {
+    let mut squares = Squares { gradient, sums: vec![numbers] };
+    policy.visit(&mut squares);
+    let values = read(Tensor::cat(squares.sums, 0))?;
+    let mut numbers = [0.0; Loss::NUMBERS];
+    for (number, value) in numbers.iter_mut().zip(&values) {
+        *number = f64::from(*value);
+    }
+    let sum: f64 = values[numbers.len()..].iter().map(|value| f64::from(*value)).sum();
+    Ok((numbers, sum.sqrt()))
+}
+
+impl Gradient {
+    /// The sum of two gradients of the same parameters.
+    fn add<P: Policy>(mut self, policy: &P, other: Self) -> Self {
+        policy.visit(&mut Add { sum: &mut self, other });
+        self
+    }
+
+    /// Multiplies by `factor`.
+    pub(super) fn scale<P: Policy>(&mut self, policy: &P, factor: f32) {
+        policy.visit(&mut Scale { gradient: self, factor });
+    }
+
+    fn change<const D: usize>(
+        &mut self,
+        param: &Param<Tensor<D>>,
+        change: impl FnOnce(Tensor<D>) -> Tensor<D>,
+    ) {
+        if let Some(gradient) = self.0.remove::<D>(param.id) {
+            self.0.register(param.id, change(gradient));
+        }
+    }
+}
+
+struct Squares<'a> {
+    gradient: &'a Gradient,
+    sums: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradient.0.get::<D>(param.id) {
+            self.sums.push(gradient.square().sum());
+        }
+    }
+}
+
+struct Scale<'a> {
+    gradient: &'a mut Gradient,
+    factor: f32,
+}
+
+impl ModuleVisitor for Scale<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let factor = self.factor;
+        self.gradient.change(param, |gradient| gradient.mul_scalar(factor));
+    }
+}
+
+struct Add<'a> {
+    sum: &'a mut Gradient,
+    other: Gradient,
+}
+
+impl ModuleVisitor for Add<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(other) = self.other.0.remove::<D>(param.id) {
+            self.sum.change(param, |gradient| gradient + other);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Responses;
+
+    struct Nothing;
+
+    impl Inputs for Nothing {
+        fn len(&self) -> usize {
+            0
+        }
+
+        fn reorder(&mut self, _order: &[usize]) {}
+    }
+
+    impl Default for Nothing {
+        fn default() -> Self {
+            Self
+        }
+    }
+
+    /// Episode 0 has responses of 1 and 3 tokens, episode 1 has one of 2.
+    fn batch() -> RolloutBatch<Nothing> {
+        let mut responses = Responses::default();
+        for tokens in [1, 3, 2] {
+            responses.push(&vec![7; tokens], &vec![-1.0; tokens]);
+        }
+        RolloutBatch { episode_offsets: vec![0, 2, 3], responses, ..RolloutBatch::default() }
+    }
+
+    #[test]
+    fn weights_share_one_out_over_what_is_aggregated() {
+        let weights = |rows: &[usize], over| token_weights(&batch(), rows, over);
+        let sixth = 1.0 / 6.0;
+        assert_eq!(weights(&[0, 1, 2], Aggregation::Token), [sixth, sixth, sixth]);
+        let third = 1.0 / 3.0;
+        assert_eq!(weights(&[0, 1, 2], Aggregation::Response), [third, third / 3.0, third / 2.0]);
+        assert_eq!(weights(&[0, 1, 2], Aggregation::Episode), [0.125, 0.125, 0.25]);
+        // A minibatch that lacks some rows shares one out all the same.
+        let some = weights(&[2, 0], Aggregation::Episode);
+        assert!((2.0 * some[0] + some[1] - 1.0).abs() < 1e-6, "{some:?}");
+        assert!((some[0] - 2.0 * some[1]).abs() < 1e-6, "{some:?}");
+    }
+}
