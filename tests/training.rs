@@ -9,7 +9,7 @@ use proxmo::credit::{Embedding, Estimator};
 #[cfg(any(feature = "wgpu", feature = "ndarray"))]
 use proxmo::device::{Backend, open};
 use proxmo::env::Environment;
-use proxmo::policy::Sampling;
+use proxmo::policy::{Policy, Sampling};
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
 use proxmo::rollout::{Plan, collect};
 use proxmo::train::{Config, IterationMetrics, Trainer, Watch, evaluate};
@@ -134,6 +134,7 @@ fn the_number_of_threads_changes_no_episode() {
     let tasks: Vec<usize> = (0..12).collect();
     let plan = Plan {
         tasks: &tasks,
+        first_group: 0,
         episodes: 8,
         sampling: Sampling::Temperature(1.0),
         seed: 3,
@@ -157,6 +158,53 @@ fn the_number_of_threads_changes_no_bit_of_the_training() {
         (weights(&trainer.learner.policy), metrics.into_iter().map(timeless).collect::<Vec<_>>())
     };
     assert_eq!(run(1), run(4));
+}
+
+#[test]
+fn groups_played_apart_and_put_together_are_groups_played_together() {
+    let config = config(1);
+    let (policy, encoder) = scorer(&config, &Device::flex());
+    let play = |tasks: &[usize], first_group| {
+        let sampling = Sampling::Temperature(1.0);
+        let plan = Plan { tasks, first_group, episodes: 3, sampling, seed: 3, iteration: 5 };
+        collect(&BALLS, &policy, &encoder, &plan).unwrap()
+    };
+    let mut whole = play(&[4, 9, 1, 7], 0);
+    let mut parts = play(&[4, 9], 0);
+    parts.append(play(&[1, 7], 2));
+    assert_eq!(parts.records(), whole.records());
+    for batch in [&mut whole, &mut parts] {
+        batch.retain_groups(|batch, group| batch.tasks[group] != 9);
+        assert_eq!(batch.tasks, [4, 1, 7]);
+        assert_eq!((batch.groups(), batch.episodes()), (3, 9));
+    }
+    assert_eq!(parts.records(), whole.records());
+    assert_eq!(parts.responses.tokens, whole.responses.tokens);
+    // What the policy reads is put together too: it says of every row what it said when playing.
+    let rows: Vec<usize> = (0..parts.rows()).collect();
+    let scores = policy.evaluate(&parts.inputs, &rows, &parts.responses, 1.0);
+    let found = scores.log_probs.into_data().try_to_vec::<f32>().unwrap();
+    for (found, drawn) in found.iter().zip(&parts.responses.log_probs) {
+        assert!((found - drawn).abs() < 1e-5, "{found} and {drawn}");
+    }
+}
+
+#[test]
+fn groups_of_equal_returns_can_be_replaced_or_left_out() {
+    let steps = |resample| {
+        let mut config = config(1);
+        config.rollout.resample = resample;
+        train(config, &Device::flex()).1[0].steps
+    };
+    assert!(steps(2) > steps(0), "no group was replaced");
+    // A group of one episode compares nothing, so there is nothing to learn from.
+    let mut config = config(1);
+    config.rollout.episodes = 1;
+    config.rollout.skip_even = true;
+    let before = trainer(config.clone(), &Device::flex());
+    let (after, metrics) = train(config, &Device::flex());
+    assert_eq!(weights(&before.learner.policy), weights(&after.learner.policy));
+    assert!(metrics[0].steps > 0 && metrics[0].loss == 0.0, "{:?}", metrics[0]);
 }
 
 #[test]

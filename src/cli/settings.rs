@@ -45,6 +45,8 @@ const SETTINGS: &[Setting] = &[
     ("rollout.groups", "groups", "N", "Groups an iteration, each of one task"),
     ("rollout.episodes", "episodes", "N", "Episodes a group"),
     ("rollout.temperature", "rollout-temperature", "X", "Temperature that actions are sampled at"),
+    ("rollout.resample", "resample", "N", "Rounds in which groups of equal returns are replaced"),
+    ("rollout.skip_even", "skip-even", "BOOL", "Leave groups of equal returns out of the update"),
     ("policy.embedding", "policy-embedding", "N", "Length of a text's encoding"),
     ("policy.hidden", "hidden", "N", "Width of the hidden layers"),
     ("policy.max_words", "max-words", "N", "The most words that the vocabulary keeps"),

@@ -128,6 +128,9 @@ pub trait Inputs: Default + Send + Sync {
     /// Puts the rows into another order: row `i` becomes what row `order[i]` was. An index may be
     /// left out, which drops its row.
     fn reorder(&mut self, order: &[usize]);
+
+    /// Puts another's rows behind these.
+    fn append(&mut self, other: Self);
 }
 
 /// The half of a policy that lives on the host and reads text.

@@ -53,23 +53,6 @@ impl<I: Inputs> RolloutBatch<I> {
     pub fn episode_rows(&self, episode: usize) -> std::ops::Range<usize> {
         self.episode_offsets[episode]..self.episode_offsets[episode + 1]
     }
-
-    /// The share of episodes that reached their goal, 0 if there are none.
-    pub fn success_rate(&self) -> f64 {
-        let won = self.success.iter().filter(|&&success| success).count();
-        won as f64 / self.episodes().max(1) as f64
-    }
-
-    /// The mean summed reward of an episode, 0 if there are none.
-    pub fn mean_return(&self) -> f64 {
-        let sum: f64 = self.rewards.iter().map(|&reward| f64::from(reward)).sum();
-        sum / self.episodes().max(1) as f64
-    }
-
-    /// The mean number of steps of an episode, 0 if there are none.
-    pub fn mean_length(&self) -> f64 {
-        self.rows() as f64 / self.episodes().max(1) as f64
-    }
 }
 
 /// Numbers distinct texts by first appearance.

@@ -20,6 +20,8 @@ use crate::stream::{Purpose, Stream};
 pub struct Plan<'a> {
     /// One task a group.
     pub tasks: &'a [usize],
+    /// The number of the first group, which names its streams.
+    pub first_group: usize,
     /// How many episodes of each task.
     pub episodes: usize,
     /// How actions are drawn.
@@ -122,8 +124,11 @@ fn start<E: Encoder>(
     let mut episodes = Vec::with_capacity(plan.tasks.len() * plan.episodes);
     for (group, &task) in plan.tasks.iter().enumerate() {
         for number in 0..plan.episodes {
-            let stream =
-                |purpose| Stream::new(plan.seed, purpose).at(plan.iteration).of(group, number);
+            let stream = |purpose| {
+                Stream::new(plan.seed, purpose)
+                    .at(plan.iteration)
+                    .of(plan.first_group + group, number)
+            };
             let session = environment.start(task, stream(Purpose::Environment).rng().next_u64())?;
             let mut episode = Episode {
                 memory: encoder.begin(session.goal(), inputs),

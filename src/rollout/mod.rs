@@ -5,6 +5,7 @@ mod collect;
 mod episodes;
 mod misfit;
 mod rows;
+mod select;
 
 pub use batch::RolloutBatch;
 pub use collect::{Plan, collect};

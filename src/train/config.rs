@@ -75,11 +75,16 @@ pub struct RolloutConfig {
     pub episodes: usize,
     /// Temperature that actions are sampled at, above 0.
     pub temperature: f32,
+    /// How often groups whose episodes all returned the same are replaced by groups of further tasks;
+    /// 0 for never. Those of the last round are learned from whatever they returned.
+    pub resample: usize,
+    /// Whether groups whose episodes all returned the same are left out of the update.
+    pub skip_even: bool,
 }
 
 impl Default for RolloutConfig {
     fn default() -> Self {
-        Self { groups: 16, episodes: 8, temperature: 1.0 }
+        Self { groups: 16, episodes: 8, temperature: 1.0, resample: 0, skip_even: false }
     }
 }
 
@@ -274,6 +279,7 @@ impl Config {
         within("rollout.groups", rollout.groups, 1, 4096)?;
         within("rollout.episodes", rollout.episodes, 1, 4096)?;
         within("rollout.temperature", rollout.temperature, 0.01, 100.0)?;
+        within("rollout.resample", rollout.resample, 0, 100)?;
         within("policy.embedding", policy.embedding, 4, 4096)?;
         within("policy.hidden", policy.hidden, 4, 4096)?;
         within("policy.max_words", policy.max_words, 1, 65_536)?;

@@ -71,7 +71,8 @@ pub fn evaluate<P: Policy>(
 ) -> Result<Evaluation> {
     let mut outcomes = Vec::with_capacity(tasks.len());
     for (part, tasks) in tasks.chunks(TASKS_AT_ONCE).enumerate() {
-        let plan = Plan { tasks, episodes: 1, sampling, seed, iteration: part as u64 };
+        let plan =
+            Plan { tasks, first_group: 0, episodes: 1, sampling, seed, iteration: part as u64 };
         let batch = collect(environment, policy, encoder, &plan)?;
         outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
             task,

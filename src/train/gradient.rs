@@ -208,6 +208,8 @@ mod tests {
         }
 
         fn reorder(&mut self, _order: &[usize]) {}
+
+        fn append(&mut self, _other: Self) {}
     }
 
     impl Default for Nothing {

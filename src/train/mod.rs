@@ -11,6 +11,7 @@ mod loss;
 mod metrics;
 mod preset;
 mod run;
+mod tally;
 mod trainer;
 mod update;
 

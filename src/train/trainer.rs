@@ -6,6 +6,7 @@ use web_time::Instant;
 
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
+use super::tally::Tally;
 use super::update::{Learner, Lesson};
 use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings};
 use crate::device::read;
@@ -55,7 +56,7 @@ impl<P: Policy> Trainer<P> {
         progress: f64,
     ) -> Result<(IterationMetrics, Batch<P>)> {
         let begun = Instant::now();
-        let batch = self.play(environment)?;
+        let (batch, tally) = self.play(environment)?;
         let played = Instant::now();
         let credit = self.assign(&batch)?;
         let assigned = Instant::now();
@@ -71,15 +72,15 @@ impl<P: Policy> Trainer<P> {
             shuffle: Stream::new(self.config.run.seed, Purpose::Minibatches).at(self.iteration),
         })?;
         self.iteration += 1;
-        self.steps += batch.rows() as u64;
+        self.steps += tally.steps as u64;
         let metrics = IterationMetrics {
             iteration: self.iteration,
             steps: self.steps,
-            success: batch.success_rate(),
-            mean_return: batch.mean_return(),
-            length: batch.mean_length(),
-            invalid: share(batch.valid.iter().map(|valid| !valid)),
-            mixed_groups: mixed_groups(&batch),
+            success: tally.success(),
+            mean_return: tally.mean_return(),
+            length: tally.length(),
+            invalid: tally.invalid(),
+            mixed_groups: tally.mixed_groups(),
             loss: stats.loss,
             policy_loss: stats.policy_loss,
             kl: stats.kl,
@@ -101,17 +102,52 @@ impl<P: Policy> Trainer<P> {
         Ok((metrics, batch))
     }
 
-    /// Plays this iteration's groups, each on a task of its own.
-    fn play(&self, environment: &dyn Environment) -> Result<Batch<P>> {
-        let (seed, rollout) = (self.config.run.seed, &self.config.rollout);
+    /// Plays this iteration's groups, each on a task of its own, and counts what was played.
+    ///
+    /// Groups whose episodes all returned the same give way to groups of further tasks, as often as
+    /// `rollout.resample` says (Yu et al. 2025, DAPO, call this dynamic sampling).
+    fn play(&self, environment: &dyn Environment) -> Result<(Batch<P>, Tally)> {
+        let rollout = &self.config.rollout;
         let total = environment.tasks();
-        let mut rng = Stream::new(seed, Purpose::Tasks).at(self.iteration).rng();
-        let tasks = index::sample(&mut rng, total, rollout.groups.min(total)).into_vec();
+        let wanted = rollout.groups.min(total);
+        let mut rng = Stream::new(self.config.run.seed, Purpose::Tasks).at(self.iteration).rng();
+        let most = wanted.saturating_mul(1 + rollout.resample).min(total);
+        let tasks = index::sample(&mut rng, total, most).into_vec();
+        let mut tally = Tally::default();
+        let mut batch = self.play_tasks(environment, &tasks[..wanted], 0)?;
+        tally.add(&batch);
+        let mut played = wanted;
+        for _ in 0..rollout.resample {
+            let even = (0..batch.groups()).filter(|&group| batch.is_even(group)).count();
+            let further = &tasks[played..(played + even).min(most)];
+            if further.is_empty() {
+                break;
+            }
+            let more = self.play_tasks(environment, further, played)?;
+            tally.add(&more);
+            played += further.len();
+            batch.retain_groups(|batch, group| !batch.is_even(group));
+            batch.append(more);
+        }
+        if rollout.skip_even {
+            batch.retain_groups(|batch, group| !batch.is_even(group));
+        }
+        Ok((batch, tally))
+    }
+
+    /// Plays one group a task. `first_group` is how many groups the iteration played before.
+    fn play_tasks(
+        &self,
+        environment: &dyn Environment,
+        tasks: &[usize],
+        first_group: usize,
+    ) -> Result<Batch<P>> {
         let plan = Plan {
-            tasks: &tasks,
-            episodes: rollout.episodes,
-            sampling: Sampling::Temperature(rollout.temperature),
-            seed,
+            tasks,
+            first_group,
+            episodes: self.config.rollout.episodes,
+            sampling: Sampling::Temperature(self.config.rollout.temperature),
+            seed: self.config.run.seed,
             iteration: self.iteration,
         };
         collect(environment, &self.learner.policy.valid(), &self.encoder, &plan)
@@ -159,18 +195,4 @@ impl<P: Policy> Trainer<P> {
         };
         credit::assign_with(&rows, &self.config.credit, &mut self.credit_state)
     }
-}
-
-fn share(flags: impl ExactSizeIterator<Item = bool>) -> f64 {
-    let total = flags.len().max(1) as f64;
-    flags.filter(|&flag| flag).count() as f64 / total
-}
-
-/// The share of groups in which some episodes won and some did not.
-fn mixed_groups<I>(batch: &RolloutBatch<I>) -> f64 {
-    let groups = batch.group_offsets.windows(2).map(|bounds| {
-        let won = &batch.success[bounds[0]..bounds[1]];
-        won.iter().any(|&won| won) && !won.iter().all(|&won| won)
-    });
-    share(groups)
 }

@@ -78,4 +78,23 @@ impl Inputs for ScorerInputs {
         }
         *self = new;
     }
+
+    fn append(&mut self, other: Self) {
+        let numbers = self.texts.absorb(&other.texts);
+        let renumber = |texts: Vec<u32>| texts.into_iter().map(|text| numbers[text as usize]);
+        self.goals.extend(renumber(other.goals));
+        self.observations.extend(renumber(other.observations));
+        self.last_actions.extend(renumber(other.last_actions));
+        self.progress.extend(other.progress);
+        let shift = |ends: &mut Vec<usize>, others: Vec<usize>, base: usize| {
+            ends.extend(others.into_iter().map(|end| base + end));
+        };
+        shift(&mut self.history_ends, other.history_ends, self.history_words.len());
+        self.history_words.extend(other.history_words);
+        self.history_counts.extend(other.history_counts);
+        shift(&mut self.action_ends, other.action_ends, self.actions.len());
+        self.actions.extend(renumber(other.actions));
+        self.outcomes.extend(renumber(other.outcomes));
+        self.features.extend(other.features);
+    }
 }

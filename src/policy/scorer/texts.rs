@@ -51,6 +51,26 @@ impl TextTable {
         id
     }
 
+    /// Adds another table's texts and says what number each has here. Both go by one vocabulary.
+    pub fn absorb(&mut self, other: &Self) -> Vec<u32> {
+        let mut numbers = vec![0; other.len()];
+        // In the order of their numbers there, so that numbers here do not depend on hashing.
+        let mut texts: Vec<(&str, u32)> =
+            other.index.iter().map(|(text, &id)| (&**text, id)).collect();
+        texts.sort_unstable_by_key(|&(_, id)| id);
+        for (text, id) in texts {
+            let next = self.ends.len() as u32;
+            let number = *self.index.entry(text.into()).or_insert(next);
+            if number == next {
+                self.words.extend_from_slice(other.words(id));
+                self.counts.extend_from_slice(other.counts(id));
+                self.ends.push(self.words.len());
+            }
+            numbers[id as usize] = number;
+        }
+        numbers
+    }
+
     /// Folds the sorted words from `start` on into distinct words with counts.
     fn count_repeats(&mut self, start: usize) {
         let mut kept = start;

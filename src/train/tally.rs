@@ -1,0 +1,61 @@
+//! What an iteration's play came to, be it learned from or not.
+
+use crate::policy::Inputs;
+use crate::rollout::RolloutBatch;
+
+/// Counts over all groups that were played.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Tally {
+    groups: usize,
+    mixed_groups: usize,
+    episodes: usize,
+    won: usize,
+    reward: f64,
+    invalid: usize,
+    /// Environment steps.
+    pub steps: usize,
+}
+
+impl Tally {
+    /// Counts a batch's groups too.
+    pub fn add<I: Inputs>(&mut self, batch: &RolloutBatch<I>) {
+        let won = |episodes: std::ops::Range<usize>| {
+            batch.success[episodes].iter().filter(|&&won| won).count()
+        };
+        for bounds in batch.group_offsets.windows(2) {
+            let (episodes, won) = (bounds[1] - bounds[0], won(bounds[0]..bounds[1]));
+            self.mixed_groups += usize::from(won > 0 && won < episodes);
+        }
+        self.groups += batch.groups();
+        self.episodes += batch.episodes();
+        self.won += won(0..batch.episodes());
+        self.reward += batch.rewards.iter().map(|&reward| f64::from(reward)).sum::<f64>();
+        self.invalid += batch.valid.iter().filter(|&&valid| !valid).count();
+        self.steps += batch.rows();
+    }
+
+    /// Share of episodes that reached their goal.
+    pub fn success(&self) -> f64 {
+        self.won as f64 / self.episodes.max(1) as f64
+    }
+
+    /// Mean summed reward of an episode.
+    pub fn mean_return(&self) -> f64 {
+        self.reward / self.episodes.max(1) as f64
+    }
+
+    /// Mean number of steps of an episode.
+    pub fn length(&self) -> f64 {
+        self.steps as f64 / self.episodes.max(1) as f64
+    }
+
+    /// Share of steps whose action was not admissible.
+    pub fn invalid(&self) -> f64 {
+        self.invalid as f64 / self.steps.max(1) as f64
+    }
+
+    /// Share of groups in which some episodes won and some did not.
+    pub fn mixed_groups(&self) -> f64 {
+        self.mixed_groups as f64 / self.groups.max(1) as f64
+    }
+}
