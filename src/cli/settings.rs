@@ -45,6 +45,18 @@ const SETTINGS: &[Setting] = &[
     ("rollout.groups", "groups", "N", "Groups an iteration, each of one task"),
     ("rollout.episodes", "episodes", "N", "Episodes a group"),
     ("rollout.temperature", "rollout-temperature", "X", "Temperature that actions are sampled at"),
+    (
+        "rollout.max_env_errors",
+        "max-env-errors",
+        "N",
+        "Episodes at once that environments may lose",
+    ),
+    (
+        "rollout.step_timeout",
+        "step-timeout",
+        "X",
+        "Seconds until a step counts as hanging; 0: never",
+    ),
     ("policy.embedding", "policy-embedding", "N", "Length of a text's encoding"),
     ("policy.hidden", "hidden", "N", "Width of the hidden layers"),
     ("policy.max_words", "max-words", "N", "The most words that the vocabulary keeps"),

@@ -8,6 +8,7 @@ mod config;
 mod evaluate;
 mod loss;
 mod metrics;
+mod metrics_file;
 mod run;
 mod trainer;
 mod update;
@@ -16,8 +17,8 @@ pub use config::{
     Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
 };
 pub use evaluate::{
-    Evaluation, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed, random_policy,
-    spread,
+    Evaluation, Exam, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed,
+    evaluate_with, random_policy, spread,
 };
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{IterationMetrics, Seconds, read_metrics};

@@ -7,12 +7,12 @@ use web_time::Instant;
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
 use super::update::{Learner, Lesson};
-use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings};
+use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MOST_REWARD};
 use crate::device::read;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::policy::{Encoder, Policy, Sampling};
-use crate::rollout::{Plan, RolloutBatch, collect};
+use crate::rollout::{Plan, RolloutBatch, collect_with};
 use crate::stream::{Purpose, Stream};
 
 /// Trains a policy, one iteration a call. Touches no file.
@@ -77,6 +77,7 @@ impl<P: Policy> Trainer<P> {
             success: batch.success_rate(),
             mean_return: batch.mean_return(),
             length: batch.mean_length(),
+            environment_errors: batch.errors.len(),
             invalid: share(batch.valid.iter().map(|valid| !valid)),
             mixed_groups: mixed_groups(&batch),
             loss: stats.loss,
@@ -113,7 +114,10 @@ impl<P: Policy> Trainer<P> {
             seed,
             iteration: self.iteration,
         };
-        collect(environment, &self.learner.policy.valid(), &self.encoder, &plan)
+        let policy = self.learner.policy.valid();
+        let batch = collect_with(environment, &policy, &self.encoder, &plan, &rollout.limits())?;
+        batch.expect_episodes()?;
+        Ok(batch)
     }
 
     /// The policy's own embedding of every row and its width, where the settings ask for embeddings
@@ -140,7 +144,11 @@ impl<P: Policy> Trainer<P> {
             .rewards
             .iter()
             .zip(&batch.valid)
-            .map(|(&reward, &valid)| if valid { reward } else { reward - penalty })
+            .map(
+                |(&reward, &valid)| {
+                    if valid { reward } else { (reward - penalty).max(-MOST_REWARD) }
+                },
+            )
             .collect();
         let texts: Vec<&str> = batch.texts.iter().map(String::as_str).collect();
         let (values, width) = self.embed(batch)?;
