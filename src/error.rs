@@ -76,7 +76,10 @@ impl Error {
             Self::Input { .. } | Self::Setting { .. } | Self::Device(_) => 2,
             // A path that does not fit was named wrong; a disk that fills up was not.
             Self::Io { source, .. } => match source.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::TimedOut => 1,
+                ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::FileTooLarge
+                | ErrorKind::TimedOut => 1,
                 _ => 2,
             },
             Self::Environment(_) | Self::Run(_) => 1,

@@ -1,7 +1,7 @@
-//! Writing files whole or not at all.
+//! Writing files whole or not at all, and keeping a folder for one process.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -21,6 +21,47 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(Error::io("write", path))?;
     file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
     sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+/// Writes a file where nobody looks yet, and waits until it is on the disk.
+///
+/// # Errors
+/// Where the file system refuses; part of the file may then be there.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(path).map_err(Error::io("create", path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path))
+}
+
+/// Keeps a folder for this process until it is dropped. The system lets go of it when the process
+/// ends, however it ends; the file `.lock` stays and means nothing by itself.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes a folder. Where the file system knows no locks it is taken on trust.
+    ///
+    /// # Errors
+    /// Where another process has it, or the file system refuses.
+    pub fn take(folder: &Path) -> Result<Self> {
+        let path = folder.join(".lock");
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::file(
+                folder,
+                "another process is training into this folder; wait for it, stop it, or name \
+                 another folder with --run",
+            )),
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+        }
+    }
 }
 
 /// Temporary files are for their owner alone; one that is there to stay is for whom the umask says.
@@ -58,6 +99,17 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         let message = write_whole(&folder.path().join("no/such/f"), b"x").unwrap_err().to_string();
         assert!(message.contains("cannot write"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_is_kept_for_one_until_it_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        let error = FolderLock::take(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("another process"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        drop(lock);
+        FolderLock::take(folder.path()).unwrap();
     }
 
     #[cfg(unix)]

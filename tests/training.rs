@@ -9,8 +9,8 @@ use proxmo::credit::{Embedding, Estimator};
 #[cfg(any(feature = "wgpu", feature = "ndarray"))]
 use proxmo::device::{Backend, open};
 use proxmo::env::Environment;
-use proxmo::policy::{Policy, Sampling};
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
+use proxmo::policy::{Policy, Sampling};
 use proxmo::rollout::{Plan, collect};
 use proxmo::train::{Config, IterationMetrics, Trainer, Watch, evaluate};
 

@@ -16,9 +16,10 @@ use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::policy::Sampling;
 use crate::rollout::{EpisodeRecord, write_episodes};
+use crate::train::checkpoint::Choice;
 use crate::train::{
-    Config, Evaluation, FixedPolicy, Watch, checkpoint, evaluate, evaluate_fixed, random_policy,
-    spread,
+    Config, Evaluation, Exam, FixedPolicy, Watch, checkpoint, evaluate_fixed, evaluate_with,
+    random_policy, spread,
 };
 
 /// Judge a policy on a split: success overall and by kind of task.
@@ -29,11 +30,12 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     run: Option<PathBuf>,
     /// Judge a policy that needs no training.
-    #[arg(long, conflicts_with_all = ["iteration", "temperature", "backend", "device"])]
+    #[arg(long, conflicts_with_all = ["checkpoint", "temperature", "backend", "device"])]
     policy: Option<Untrained>,
-    /// Checkpoint to judge, by its iteration [default: the newest].
-    #[arg(long, value_name = "N")]
-    iteration: Option<u64>,
+    /// Checkpoint to judge: latest, best (on held-out tasks; of equally good ones the latest), or
+    /// the number of an iteration [default: latest].
+    #[arg(long, value_name = "WHICH", alias = "iteration")]
+    checkpoint: Option<Choice>,
     /// Split to play [default: the run's held-out split, or the environment's].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
@@ -76,6 +78,7 @@ Examples:
   proxmo eval --run runs/household-1
   proxmo eval --run runs/first --games json_2.1.1 --split valid_unseen
   proxmo eval --run runs/first --temperature 0.4 --json
+  proxmo eval --run runs/first --checkpoint best
   proxmo eval --policy expert --env alfworld --games json_2.1.1 --split valid_seen
   proxmo eval --policy expert --env alfworld --games json_2.1.1 --split train --episodes demos.jsonl
   proxmo eval --policy random --run runs/household-1";
@@ -109,6 +112,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         write_episodes(&mut lines, &judged.episodes).map_err(Error::io("write", path))?;
         write_whole(path, &lines)?;
     }
+    if let Some(first) = judged.evaluation.errors.first() {
+        let count = judged.evaluation.errors.len();
+        eprintln!("proxmo: warning: tasks lost to environment errors: {count}, the first: {first}");
+    }
     if arguments.json {
         println!("{:#}", as_json(arguments, &judged));
         return Ok(());
@@ -130,6 +137,7 @@ fn as_json(arguments: &Arguments, judged: &Judged) -> Value {
         "iteration": judged.iteration,
         "split": judged.split,
         "temperature": judged.iteration.map(|_| arguments.temperature),
+        "environment_errors": judged.evaluation.errors.len(),
         "success": overall.success,
         "overall": overall,
         "kinds": judged.evaluation.by_kind(&judged.environment),
@@ -143,29 +151,25 @@ fn open_split(arguments: &Arguments, config: Config) -> Result<(AlfWorld, String
 }
 
 fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
-    let checkpoint = match arguments.iteration {
-        None => checkpoint::newest(run)?,
-        Some(iteration) => checkpoint::folder(run, iteration),
-    };
+    let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
     let state = checkpoint::read_state(&checkpoint)?;
     let description = checkpoint::read_description(&checkpoint)?;
     let config = arguments.env.resolve(Some(read_config(&run.join("config.toml"))?))?;
     config.validate()?;
     let (backend, run_seed) = (arguments.backend.unwrap_or(config.run.backend), config.run.seed);
+    let limits = config.rollout.limits();
     let (environment, split) = open_split(arguments, config)?;
     let opened = open(backend, arguments.device)?;
     let (policy, encoder) = description.scorer(run_seed, &opened.device);
     let policy = checkpoint::load_weights(policy, &checkpoint)?;
 
     let tasks = spread(environment.tasks(), arguments.tasks);
-    let sampling = match arguments.temperature {
-        0.0 => Sampling::Greedy,
-        temperature => Sampling::Temperature(temperature),
-    };
+    let sampling = Sampling::at(arguments.temperature);
     let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
     let kept = arguments.episodes.is_some().then_some(&mut episodes);
     let mut watch = Watch { progress: &mut progress, episodes: kept };
-    let evaluation = evaluate(&environment, &policy, &encoder, &tasks, sampling, seed, &mut watch)?;
+    let exam = Exam { tasks: &tasks, sampling, seed, limits };
+    let evaluation = evaluate_with(&environment, &policy, &encoder, &exam, &mut watch)?;
     let iteration = Some(state.iteration);
     Ok(Judged { policy: "scorer", iteration, split, environment, evaluation, episodes })
 }

@@ -47,6 +47,18 @@ const SETTINGS: &[Setting] = &[
     ("rollout.temperature", "rollout-temperature", "X", "Temperature that actions are sampled at"),
     ("rollout.resample", "resample", "N", "Rounds in which groups of equal returns are replaced"),
     ("rollout.skip_even", "skip-even", "BOOL", "Leave groups of equal returns out of the update"),
+    (
+        "rollout.max_env_errors",
+        "max-env-errors",
+        "N",
+        "Episodes at once that environments may lose",
+    ),
+    (
+        "rollout.step_timeout",
+        "step-timeout",
+        "X",
+        "Seconds until a step counts as hanging; 0: never",
+    ),
     ("policy.embedding", "policy-embedding", "N", "Length of a text's encoding"),
     ("policy.hidden", "hidden", "N", "Width of the hidden layers"),
     ("policy.max_words", "max-words", "N", "The most words that the vocabulary keeps"),

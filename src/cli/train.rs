@@ -60,11 +60,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => free_folder(config.env.name.name())?,
     };
     // Everything that can be refused is looked at before anything is written.
-    if !arguments.resume && folder.join("config.toml").exists() {
-        return Err(Error::file(
-            &folder,
-            "already holds a run; add --resume to go on with it, or name another folder with --run",
-        ));
+    if !arguments.resume {
+        Run::expect_free(&folder)?;
     }
     let training = config.env.open(&config.env.split)?;
     let held_out = config.env.open(&config.eval.split)?;
@@ -143,6 +140,10 @@ impl Screen {
     }
 
     fn show(&mut self, event: &Event) {
+        if let Event::Warning(warning) = event {
+            self.warn(warning);
+            return;
+        }
         if self.quiet {
             if let Event::Iteration(line) = event {
                 self.keep_untrained(line);
@@ -158,12 +159,21 @@ impl Screen {
             }
             Event::Evaluating { done, total } => self.evaluating(*done, *total),
             Event::Iteration(line) => self.iteration(line),
-            Event::Saved(_) => {}
+            Event::Saved(_) | Event::Warning(_) => {}
         }
     }
 
     fn evaluating(&mut self, done: usize, total: usize) {
         self.evaluating.get_or_insert_with(|| bar(total)).set_position(done as u64);
+    }
+
+    /// Said even where nothing else is.
+    fn warn(&mut self, warning: &str) {
+        let line = format!("proxmo: warning: {warning}");
+        match &self.evaluating {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
     }
 
     fn keep_untrained(&mut self, line: &IterationMetrics) {

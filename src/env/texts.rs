@@ -25,6 +25,11 @@ impl Texts {
         self.ends.is_empty()
     }
 
+    /// How long all texts are together, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Removes all texts and keeps the memory.
     pub fn clear(&mut self) {
         self.buffer.clear();

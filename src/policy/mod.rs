@@ -27,6 +27,11 @@ pub enum Sampling {
 }
 
 impl Sampling {
+    /// What a setting means: 0 plays greedily, more samples at that temperature.
+    pub fn at(temperature: f32) -> Self {
+        if temperature == 0.0 { Self::Greedy } else { Self::Temperature(temperature) }
+    }
+
     /// The temperature that log-probabilities are stated at. Greedy answers are stated at 1.
     pub fn temperature(self) -> f32 {
         match self {

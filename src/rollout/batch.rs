@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::guard::EnvironmentError;
 use crate::env::Texts;
+use crate::error::{Error, Result};
 use crate::policy::{Inputs, Responses};
 
 /// Rows of an iteration: one a step, sorted by group, then episode, then time.
@@ -36,6 +38,8 @@ pub struct RolloutBatch<I> {
     pub responses: Responses,
     /// `[rows]`: what the policy read.
     pub inputs: I,
+    /// Episodes that were lost to their environment, and are in nothing else here.
+    pub errors: Vec<EnvironmentError>,
 }
 
 impl<I: Inputs> RolloutBatch<I> {
@@ -47,6 +51,19 @@ impl<I: Inputs> RolloutBatch<I> {
     /// How many episodes there are.
     pub fn episodes(&self) -> usize {
         self.success.len()
+    }
+
+    /// Checks that the environment left any episode at all.
+    ///
+    /// # Errors
+    /// Names the last error of an environment that lost them all.
+    pub fn expect_episodes(&self) -> Result<()> {
+        match self.errors.last() {
+            Some(last) if self.episodes() == 0 => {
+                Err(Error::Environment(format!("{last} (and every other episode was lost too)")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The rows of an episode.

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::batch::{Interner, RolloutBatch};
+use super::guard::{EnvironmentError, Limits, check_answer, guarded, look};
 use crate::env::{Environment, Session, Texts, Transition};
 use crate::error::{Error, Result};
 use crate::policy::{Answer, Encoder, Inputs, Policy, Responses, Sampling};
@@ -34,6 +35,9 @@ pub struct Plan<'a> {
 
 /// One episode under way.
 struct Episode<M> {
+    group: usize,
+    /// Its number within the group, as planned.
+    number: usize,
     session: Box<dyn Session>,
     memory: M,
     draws: ChaCha8Rng,
@@ -43,20 +47,28 @@ struct Episode<M> {
     last: Transition,
     /// Rows of this episode among all rows in the order in which they were played.
     rows: Vec<usize>,
+    /// What the environment did, if the episode was lost to that.
+    fault: Option<String>,
 }
 
 impl<M> Episode<M> {
-    fn look(&mut self) {
-        self.observation.clear();
-        self.admissible.clear();
-        self.session.observe(&mut self.observation);
-        self.session.admissible(&mut self.admissible);
+    /// Takes the chosen action. Where the environment goes wrong the episode is lost, which is noted.
+    fn step(&mut self, max_steps: usize) {
+        let taken = guarded(|| {
+            self.last = self.session.step(&self.action)?;
+            look(&*self.session, &mut self.observation, &mut self.admissible);
+            Ok(())
+        });
+        self.fault = taken.and_then(|()| self.check(max_steps)).err();
     }
 
-    fn step(&mut self) -> Result<()> {
-        self.last = self.session.step(&self.action)?;
-        self.look();
-        Ok(())
+    fn check(&self, max_steps: usize) -> Result<(), String> {
+        let steps = self.rows.len();
+        check_answer(&self.last, &self.observation, &self.admissible, steps, max_steps)
+    }
+
+    fn over(&self) -> bool {
+        self.fault.is_some() || self.last.ended()
     }
 }
 
@@ -70,6 +82,33 @@ struct Played<I> {
     valid: Vec<bool>,
     actions: Texts,
     interner: Interner,
+    /// `[groups]`.
+    goals: Vec<String>,
+    errors: Vec<EnvironmentError>,
+}
+
+impl<I> Played<I> {
+    /// Notes the episodes that were just lost.
+    fn note<M>(&mut self, environment: &dyn Environment, plan: &Plan, lost: &Episode<M>) {
+        if let Some(message) = &lost.fault {
+            let (step, message) = (lost.rows.len(), message.clone());
+            self.lose(environment, plan, (lost.group, lost.number), step, message);
+        }
+    }
+
+    fn lose(
+        &mut self,
+        environment: &dyn Environment,
+        plan: &Plan,
+        (group, episode): (usize, usize),
+        step: usize,
+        message: String,
+    ) {
+        let task = plan.tasks[group];
+        let task = guarded(|| Ok(environment.task_name(task).to_string()));
+        let task = task.unwrap_or_else(|_| format!("number {}", plan.tasks[group]));
+        self.errors.push(EnvironmentError { task, group, episode, step, message });
+    }
 }
 
 /// Plays a plan to the end of its last episode.
@@ -82,9 +121,26 @@ pub fn collect<P: Policy>(
     encoder: &P::Encoder,
     plan: &Plan,
 ) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
+    collect_with(environment, policy, encoder, plan, &Limits::default())
+}
+
+/// [`collect`], putting up with environments that go wrong: an episode that is lost to its environment
+/// is left out of the batch, but for [`RolloutBatch::errors`].
+///
+/// # Errors
+/// Fails where more episodes are lost than the limits allow, or where the policy or the device fails.
+pub fn collect_with<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &P::Encoder,
+    plan: &Plan,
+    limits: &Limits,
+) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
     let mut played = Played::<<P::Encoder as Encoder>::Inputs>::default();
-    let mut episodes = start(environment, encoder, plan, &mut played.inputs)?;
-    let mut active: Vec<usize> = (0..episodes.len()).collect();
+    let max_steps = environment.max_steps();
+    let mut episodes = start(environment, encoder, plan, limits, &mut played)?;
+    let mut active: Vec<usize> =
+        (0..episodes.len()).filter(|&episode| !episodes[episode].over()).collect();
     while !active.is_empty() {
         let first = played.inputs.len();
         for (place, &episode) in active.iter().enumerate() {
@@ -99,52 +155,119 @@ pub fn collect<P: Policy>(
             pick(&mut episodes, &active).map(|episode| &mut episode.draws).collect();
         let (answers, responses) =
             policy.respond(&played.inputs, &rows, plan.sampling, &mut draws)?;
-        played.responses.append(&responses);
-        for (episode, answer) in pick(&mut episodes, &active).zip(answers) {
+        for (place, (episode, answer)) in pick(&mut episodes, &active).zip(answers).enumerate() {
+            expect_finite(&responses, place, episode, environment, plan)?;
             episode.action = action(answer, &episode.admissible)?;
         }
-        step_all(&mut episodes, &active)?;
+        played.responses.append(&responses);
+        step_all(&mut episodes, &active, max_steps);
         for episode in pick(&mut episodes, &active) {
             encoder.acted(&mut episode.memory, &episode.action, &mut played.inputs);
             played.rewards.push(episode.last.reward);
             played.valid.push(episode.last.valid);
             played.actions.push(&episode.action);
+            played.note(environment, plan, episode);
         }
-        active.retain(|&episode| !episodes[episode].last.ended());
+        limits.check(&played.errors)?;
+        active.retain(|&episode| !episodes[episode].over());
     }
     Ok(arrange(plan, episodes, played))
+}
+
+/// Refuses log-probabilities that are not finite, which nothing could be learnt from.
+fn expect_finite<M>(
+    responses: &Responses,
+    place: usize,
+    episode: &Episode<M>,
+    environment: &dyn Environment,
+    plan: &Plan,
+) -> Result<()> {
+    let log_probs = &responses.log_probs[responses.range(place)];
+    if log_probs.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::Run(format!(
+        "the policy's log-probabilities are not finite: task '{}' (group {}, episode {}), step {}; \
+         its weights have gone wrong, go on from an earlier checkpoint with a lower \
+         update.learning_rate",
+        environment.task_name(plan.tasks[episode.group]),
+        episode.group,
+        episode.number,
+        episode.rows.len()
+    )))
 }
 
 fn start<E: Encoder>(
     environment: &dyn Environment,
     encoder: &E,
     plan: &Plan,
-    inputs: &mut E::Inputs,
+    limits: &Limits,
+    played: &mut Played<E::Inputs>,
 ) -> Result<Vec<Episode<E::Memory>>> {
     let mut episodes = Vec::with_capacity(plan.tasks.len() * plan.episodes);
     for (group, &task) in plan.tasks.iter().enumerate() {
+        played.goals.push(String::new());
         for number in 0..plan.episodes {
             let stream = |purpose| {
                 Stream::new(plan.seed, purpose)
                     .at(plan.iteration)
                     .of(plan.first_group + group, number)
             };
-            let session = environment.start(task, stream(Purpose::Environment).rng().next_u64())?;
+            let seed = stream(Purpose::Environment).rng().next_u64();
+            let (mut observation, mut admissible) = (String::new(), Texts::new());
+            let begun = guarded(|| {
+                let session = watched(environment.start(task, seed)?, limits)?;
+                look(&*session, &mut observation, &mut admissible);
+                let goal = session.goal().to_string();
+                Ok((session, goal))
+            });
+            let (session, goal) = match begun {
+                Ok(begun) => begun,
+                Err(message) => {
+                    played.lose(environment, plan, (group, number), 0, message);
+                    limits.check(&played.errors)?;
+                    continue;
+                }
+            };
             let mut episode = Episode {
-                memory: encoder.begin(session.goal(), inputs),
+                group,
+                number,
+                memory: encoder.begin(&goal, &mut played.inputs),
                 session,
                 draws: stream(Purpose::Actions).rng(),
-                observation: String::new(),
-                admissible: Texts::new(),
+                observation,
+                admissible,
                 action: String::new(),
                 last: Transition::default(),
                 rows: Vec::new(),
+                fault: None,
             };
-            episode.look();
+            episode.fault = episode.check(environment.max_steps()).err();
+            played.note(environment, plan, &episode);
+            limits.check(&played.errors)?;
+            played.goals[group] = goal;
             episodes.push(episode);
         }
     }
     Ok(episodes)
+}
+
+/// A session as the limits ask for it: by itself, or on a thread that may be given up.
+#[cfg(feature = "parallel")]
+fn watched(session: Box<dyn Session>, limits: &Limits) -> Result<Box<dyn Session>> {
+    if limits.step_timeout > 0.0 {
+        return Ok(Box::new(super::watch::Watched::new(session, limits.step_timeout)?));
+    }
+    Ok(session)
+}
+
+#[cfg(not(feature = "parallel"))]
+fn watched(session: Box<dyn Session>, limits: &Limits) -> Result<Box<dyn Session>> {
+    if limits.step_timeout > 0.0 {
+        let message = "needs threads, which this build has not (feature `parallel`)";
+        return Err(Error::setting("rollout.step_timeout", message));
+    }
+    Ok(session)
 }
 
 /// The chosen elements; `chosen` is ascending.
@@ -167,41 +290,43 @@ fn action(answer: Answer, admissible: &Texts) -> Result<String> {
 }
 
 #[cfg(feature = "parallel")]
-fn step_all<M: Send>(episodes: &mut [Episode<M>], active: &[usize]) -> Result<()> {
+fn step_all<M: Send>(episodes: &mut [Episode<M>], active: &[usize], max_steps: usize) {
     let mut chosen: Vec<_> = pick(episodes, active).collect();
     // A step takes microseconds: hand them out in chunks that are worth a thread's waking up.
-    chosen.par_iter_mut().with_min_len(16).try_for_each(|episode| episode.step())
+    chosen.par_iter_mut().with_min_len(16).for_each(|episode| episode.step(max_steps));
 }
 
 #[cfg(not(feature = "parallel"))]
-fn step_all<M: Send>(episodes: &mut [Episode<M>], active: &[usize]) -> Result<()> {
-    pick(episodes, active).try_for_each(Episode::step)
+fn step_all<M: Send>(episodes: &mut [Episode<M>], active: &[usize], max_steps: usize) {
+    pick(episodes, active).for_each(|episode| episode.step(max_steps));
 }
 
-/// Sorts rows by group, episode and time.
+/// Sorts rows by group, episode and time, without those of episodes that were lost.
 fn arrange<I: Inputs, M>(
     plan: &Plan,
     episodes: Vec<Episode<M>>,
     mut played: Played<I>,
 ) -> RolloutBatch<I> {
-    let order: Vec<usize> = episodes.iter().flat_map(|episode| episode.rows.clone()).collect();
-    let mut episode_offsets = vec![0];
-    for episode in &episodes {
-        episode_offsets.push(episode_offsets[episode_offsets.len() - 1] + episode.rows.len());
+    let (kept, lost): (Vec<_>, Vec<_>) =
+        episodes.into_iter().partition(|episode| episode.fault.is_none());
+    let order: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
+    let (mut group_offsets, mut episode_offsets) = (vec![0; plan.tasks.len() + 1], vec![0]);
+    for (place, episode) in kept.iter().enumerate() {
+        group_offsets[episode.group + 1] = place + 1;
+        episode_offsets.push(episode_offsets[place] + episode.rows.len());
+    }
+    // A group that lost all its episodes is empty.
+    for group in 0..plan.tasks.len() {
+        group_offsets[group + 1] = group_offsets[group + 1].max(group_offsets[group]);
     }
     played.inputs.reorder(&order);
-    let actions = order.iter().filter_map(|&row| played.actions.get(row)).collect();
-    RolloutBatch {
+    let batch = RolloutBatch {
         tasks: plan.tasks.to_vec(),
-        goals: episodes
-            .iter()
-            .step_by(plan.episodes.max(1))
-            .map(|episode| episode.session.goal().to_string())
-            .collect(),
-        group_offsets: (0..=plan.tasks.len()).map(|group| group * plan.episodes).collect(),
+        goals: played.goals,
+        group_offsets,
         episode_offsets,
-        success: episodes.iter().map(|episode| episode.last.success).collect(),
-        final_observations: episodes
+        success: kept.iter().map(|episode| episode.last.success).collect(),
+        final_observations: kept
             .iter()
             .map(|episode| played.interner.intern(&episode.observation))
             .collect(),
@@ -209,10 +334,19 @@ fn arrange<I: Inputs, M>(
         valid: order.iter().map(|&row| played.valid[row]).collect(),
         observations: order.iter().map(|&row| played.observations[row]).collect(),
         texts: played.interner.texts,
-        actions,
+        actions: order.iter().filter_map(|&row| played.actions.get(row)).collect(),
         responses: played.responses.select(&order),
         inputs: played.inputs,
+        errors: played.errors,
+    };
+    for episode in kept.into_iter().chain(lost) {
+        // A session that panics while it is dropped has played its episode all the same.
+        let _ = guarded(|| {
+            drop(episode.session);
+            Ok(())
+        });
     }
+    batch
 }
 
 #[cfg(test)]

@@ -3,11 +3,16 @@
 mod batch;
 mod collect;
 mod episodes;
+mod guard;
 mod misfit;
 mod rows;
 mod select;
+#[cfg(feature = "parallel")]
+mod watch;
 
 pub use batch::RolloutBatch;
-pub use collect::{Plan, collect};
+pub use collect::{Plan, collect, collect_with};
 pub use episodes::{EpisodeRecord, StepRecord, read_episode, read_episodes, write_episodes};
+pub(crate) use guard::guarded;
+pub use guard::{EnvironmentError, Limits};
 pub use rows::EpisodeRows;

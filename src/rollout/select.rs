@@ -88,6 +88,7 @@ impl<I: Inputs> RolloutBatch<I> {
         }
         self.responses.append(&other.responses);
         self.inputs.append(other.inputs);
+        self.errors.extend(other.errors);
     }
 }
 

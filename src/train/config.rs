@@ -7,6 +7,7 @@ use crate::device::Backend;
 use crate::env::EnvConfig;
 use crate::error::{Error, Result};
 use crate::policy::scorer::ScorerNetworkConfig;
+use crate::rollout::Limits;
 
 /// All settings of a training run. `config.toml` has one table a field.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -80,11 +81,31 @@ pub struct RolloutConfig {
     pub resample: usize,
     /// Whether groups whose episodes all returned the same are left out of the update.
     pub skip_even: bool,
+    /// How many episodes of an iteration or an evaluation may be lost to environment errors; more end
+    /// the run.
+    pub max_env_errors: usize,
+    /// Seconds after which an environment's step counts as hanging; 0 for never.
+    pub step_timeout: f64,
 }
 
 impl Default for RolloutConfig {
     fn default() -> Self {
-        Self { groups: 16, episodes: 8, temperature: 1.0, resample: 0, skip_even: false }
+        Self {
+            groups: 16,
+            episodes: 8,
+            temperature: 1.0,
+            resample: 0,
+            skip_even: false,
+            max_env_errors: 16,
+            step_timeout: 0.0,
+        }
+    }
+}
+
+impl RolloutConfig {
+    /// How much is put up with from an environment.
+    pub fn limits(&self) -> Limits {
+        Limits { max_errors: self.max_env_errors, step_timeout: self.step_timeout }
     }
 }
 
@@ -280,6 +301,8 @@ impl Config {
         within("rollout.episodes", rollout.episodes, 1, 4096)?;
         within("rollout.temperature", rollout.temperature, 0.01, 100.0)?;
         within("rollout.resample", rollout.resample, 0, 100)?;
+        within("rollout.max_env_errors", rollout.max_env_errors, 0, 1_000_000)?;
+        within("rollout.step_timeout", rollout.step_timeout, 0.0, 86_400.0)?;
         within("policy.embedding", policy.embedding, 4, 4096)?;
         within("policy.hidden", policy.hidden, 4, 4096)?;
         within("policy.max_words", policy.max_words, 1, 65_536)?;

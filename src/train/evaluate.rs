@@ -8,7 +8,7 @@ use super::metrics::EvaluationMetrics;
 use crate::env::{Environment, Session, Texts};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, Sampling};
-use crate::rollout::{EpisodeRecord, Plan, StepRecord, collect};
+use crate::rollout::{EnvironmentError, EpisodeRecord, Limits, Plan, StepRecord, collect_with};
 use crate::stream::{Purpose, Stream};
 
 /// How one task went.
@@ -25,8 +25,11 @@ pub struct Outcome {
 /// How all tasks went.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
-    /// One a task, in the order in which they were given.
+    /// One a task, in the order in which they were given, without those that were lost to an
+    /// environment error.
     pub outcomes: Vec<Outcome>,
+    /// The tasks that were lost.
+    pub errors: Vec<EnvironmentError>,
 }
 
 /// Results over the tasks of one kind.
@@ -56,6 +59,19 @@ pub struct Watch<'a> {
     pub episodes: Option<&'a mut Vec<EpisodeRecord>>,
 }
 
+/// What is played in an evaluation, and how.
+#[derive(Debug, Clone)]
+pub struct Exam<'a> {
+    /// Each is played once.
+    pub tasks: &'a [usize],
+    /// How actions are drawn.
+    pub sampling: Sampling,
+    /// The seed of whatever is left to chance.
+    pub seed: u64,
+    /// How much is put up with from the environment.
+    pub limits: Limits,
+}
+
 /// Plays every task once.
 ///
 /// # Errors
@@ -69,27 +85,50 @@ pub fn evaluate<P: Policy>(
     seed: u64,
     watch: &mut Watch,
 ) -> Result<Evaluation> {
-    let mut outcomes = Vec::with_capacity(tasks.len());
-    for (part, tasks) in tasks.chunks(TASKS_AT_ONCE).enumerate() {
+    let exam = Exam { tasks, sampling, seed, limits: Limits::default() };
+    evaluate_with(environment, policy, encoder, &exam, watch)
+}
+
+/// [`evaluate`], putting up with environments that go wrong: a task that is lost to its environment is
+/// left out of the outcomes.
+///
+/// # Errors
+/// Fails where more tasks are lost than the limits allow, or where the policy or the device fails.
+pub fn evaluate_with<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &P::Encoder,
+    exam: &Exam,
+    watch: &mut Watch,
+) -> Result<Evaluation> {
+    let mut evaluation = Evaluation::default();
+    let &Exam { sampling, seed, mut limits, .. } = exam;
+    for (part, tasks) in exam.tasks.chunks(TASKS_AT_ONCE).enumerate() {
         let plan =
             Plan { tasks, first_group: 0, episodes: 1, sampling, seed, iteration: part as u64 };
-        let batch = collect(environment, policy, encoder, &plan)?;
-        outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
+        let batch = collect_with(environment, policy, encoder, &plan, &limits)?;
+        // One task a group; that of a task that was lost is empty.
+        let played = tasks.iter().zip(batch.group_offsets.windows(2));
+        let played = played.filter(|(_, bounds)| bounds[0] < bounds[1]);
+        let tasks: Vec<usize> = played.map(|(&task, _)| task).collect();
+        evaluation.outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
             task,
             success: batch.success[episode],
             steps: batch.episode_rows(episode).len(),
         }));
         if let Some(episodes) = &mut watch.episodes {
-            let named = batch.records().into_iter().zip(tasks).map(|(mut record, &task)| {
+            let named = batch.records().into_iter().zip(&tasks).map(|(mut record, &task)| {
                 record.group = environment.task_name(task).to_string();
                 record.trajectory = record.group.clone();
                 record
             });
             episodes.extend(named);
         }
-        (watch.progress)(outcomes.len());
+        limits.max_errors -= batch.errors.len();
+        evaluation.errors.extend(batch.errors);
+        (watch.progress)(evaluation.outcomes.len() + evaluation.errors.len());
     }
-    Ok(Evaluation { outcomes })
+    Ok(evaluation)
 }
 
 /// A policy that does not learn and keeps what it remembers to itself: it is told the observation and
@@ -120,7 +159,7 @@ pub fn evaluate_fixed(
             (watch.progress)(outcomes.len());
         }
     }
-    Ok(Evaluation { outcomes })
+    Ok(Evaluation { outcomes, errors: Vec::new() })
 }
 
 /// Plays one episode to its end.
@@ -206,6 +245,7 @@ impl Evaluation {
             success: overall.success,
             length: overall.length,
             kinds: self.by_kind(environment),
+            environment_errors: self.errors.len(),
         }
     }
 }
@@ -240,6 +280,7 @@ mod tests {
         let outcome = |task, success, steps| Outcome { task, success, steps };
         let evaluation = Evaluation {
             outcomes: vec![outcome(0, true, 4), outcome(1, false, 50), outcome(2, true, 6)],
+            errors: Vec::new(),
         };
         let all = evaluation.overall();
         assert_eq!((all.tasks, all.won, all.length), (3, 2, 20.0));

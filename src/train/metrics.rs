@@ -22,6 +22,9 @@ pub struct IterationMetrics {
     pub mean_return: f64,
     /// Mean number of steps of an episode.
     pub length: f64,
+    /// Episodes that were lost to environment errors, and are in no other number.
+    #[serde(default)]
+    pub environment_errors: usize,
     /// Share of steps whose action was not admissible.
     pub invalid: f64,
     /// Share of groups whose episodes did not all end alike, and so teach something.
@@ -75,6 +78,9 @@ pub struct EvaluationMetrics {
     pub length: f64,
     /// The same by kind of task.
     pub kinds: Vec<KindResult>,
+    /// Tasks that were lost to environment errors, and are in no other number.
+    #[serde(default)]
+    pub environment_errors: usize,
 }
 
 /// Reads `metrics.jsonl`. `name` stands for the file in errors.

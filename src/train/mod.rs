@@ -9,6 +9,7 @@ mod evaluate;
 mod gradient;
 mod loss;
 mod metrics;
+mod metrics_file;
 mod preset;
 mod run;
 mod tally;
@@ -19,8 +20,8 @@ pub use config::{
     Aggregation, Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
 };
 pub use evaluate::{
-    Evaluation, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed, random_policy,
-    spread,
+    Evaluation, Exam, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed,
+    evaluate_with, random_policy, spread,
 };
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{IterationMetrics, Seconds, read_metrics};

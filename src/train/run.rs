@@ -3,26 +3,27 @@
 //! The folder holds `config.toml` (everything resolved), `metrics.jsonl` (one line an iteration),
 //! `checkpoints/`, `episodes/` when asked for, and `curve.svg` at the end.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::fs;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use web_time::Instant;
 
-use super::checkpoint::{self, PolicyDescription};
+use super::checkpoint::{self, Best, PolicyDescription};
 use super::config::Config;
-use super::evaluate::{Evaluation, Watch, evaluate, spread};
-use super::metrics::{IterationMetrics, read_metrics};
+use super::evaluate::{Evaluation, Exam, Watch, evaluate_with, spread};
+use super::metrics::IterationMetrics;
+use super::metrics_file::{self, MetricsFile};
 use super::trainer::Trainer;
 use crate::device::Opened;
 use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{FolderLock, write_whole};
 use crate::policy::Sampling;
 use crate::policy::scorer::{Scorer, ScorerInputs, Vocabulary};
 use crate::report;
-use crate::rollout::{RolloutBatch, write_episodes};
+use crate::rollout::{EnvironmentError, RolloutBatch, guarded, write_episodes};
 
 /// How many tasks a vocabulary is read off at most.
 const VOCABULARY_TASKS: usize = 4000;
@@ -50,6 +51,8 @@ pub enum Event<'a> {
     Iteration(&'a IterationMetrics),
     /// A checkpoint was written.
     Saved(&'a Path),
+    /// Something went wrong and the run goes on, in words.
+    Warning(&'a str),
 }
 
 /// How a run ended.
@@ -72,16 +75,35 @@ pub struct Run<'a> {
     description: PolicyDescription,
     training: &'a dyn Environment,
     held_out: &'a dyn Environment,
-    metrics: BufWriter<File>,
+    metrics: MetricsFile,
+    /// What is to be said before training begins.
+    warnings: Vec<String>,
+    best: Option<Best>,
+    /// The iteration of the newest checkpoint, none if nothing is written yet.
+    saved: Option<u64>,
     elapsed_before: f64,
     begun: Instant,
+    _lock: FolderLock,
 }
 
 impl<'a> Run<'a> {
+    /// Checks that a folder holds no run yet.
+    ///
+    /// # Errors
+    /// Says how to go on where it does.
+    pub fn expect_free(folder: &Path) -> Result<()> {
+        if !folder.join("config.toml").exists() {
+            return Ok(());
+        }
+        let message = "already holds a run; add --resume to go on with it, or name another folder \
+                       with --run";
+        Err(Error::file(folder, message))
+    }
+
     /// Begins a new run in `folder`.
     ///
     /// # Errors
-    /// Where the folder already holds a run, or cannot be written.
+    /// Where the folder already holds a run, another process trains into it, or it cannot be written.
     pub fn create(
         folder: &Path,
         config: Config,
@@ -90,30 +112,24 @@ impl<'a> Run<'a> {
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
         config.validate()?;
-        let settings = folder.join("config.toml");
-        if settings.exists() {
-            let message = "already holds a run; add --resume to go on with it, or name another \
-                           folder with --run";
-            return Err(Error::file(folder, message));
-        }
-        let vocabulary = read_vocabulary(training, &config)?;
-        let description = PolicyDescription {
-            kind: "scorer".into(),
-            size: config.policy.clone(),
-            max_steps: training.max_steps(),
-            vocabulary,
-        };
+        Self::expect_free(folder)?;
+        let description = describe(training, &config)?;
         let text = config.to_toml()?;
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        write_whole(&settings, text.as_bytes())?;
-        Self::assemble(folder, config, opened, description, training, held_out)
+        let lock = FolderLock::take(folder)?;
+        // Another process may have been quicker.
+        Self::expect_free(folder)?;
+        write_whole(&folder.join("config.toml"), text.as_bytes())?;
+        Self::assemble(folder, lock, config, opened, description, training, held_out)
     }
 
     /// Goes on with the run in `folder`, with the settings given (those of its `config.toml`, apart
-    /// from what was changed on purpose).
+    /// from what was changed on purpose). A damaged checkpoint is set aside, and the one before it
+    /// taken. A run that ended before its first checkpoint begins again.
     ///
     /// # Errors
-    /// Where there is no whole checkpoint, or it does not fit the settings or the environment.
+    /// Where another process trains into the folder, where all checkpoints are damaged, or where the
+    /// newest does not fit the settings or the environment.
     pub fn resume(
         folder: &Path,
         config: Config,
@@ -122,27 +138,43 @@ impl<'a> Run<'a> {
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
         config.validate()?;
-        let newest = checkpoint::newest(folder)?;
-        let description = checkpoint::read_description(&newest)?;
-        if description.size != config.policy {
-            let message = format!(
-                "the policy there is {:?}, the settings ask for {:?}",
-                description.size, config.policy
-            );
-            return Err(Error::file(&newest.join("policy.json"), message));
+        if !folder.is_dir() {
+            return Err(Error::file(folder, "there is no such run folder"));
         }
-        let vocabulary = read_vocabulary(training, &config)?;
-        description.vocabulary.expect_same(&vocabulary).map_err(|error| {
-            Error::file(&newest.join("policy.json"), format!("another vocabulary: {error}"))
-        })?;
-        let mut run = Self::assemble(folder, config, opened, description, training, held_out)?;
-        run.elapsed_before = checkpoint::restore(&mut run.trainer, &newest)?;
-        run.cut_metrics()?;
+        let lock = FolderLock::take(folder)?;
+        let found = checkpoint::newest_whole(folder)?;
+        let described = describe(training, &config)?;
+        let Some(whole) = found.whole else {
+            metrics_file::begin_again(folder)?;
+            let mut run =
+                Self::assemble(folder, lock, config, opened, described, training, held_out)?;
+            run.warnings.push("the run ended before its first checkpoint and begins again".into());
+            return Ok(run);
+        };
+        let description = checkpoint::read_description(&whole)?;
+        description.expect_same(&described).map_err(|message| Error::file(&whole, message))?;
+        let mut run =
+            Self::assemble(folder, lock, config, opened, description, training, held_out)?;
+        let state = checkpoint::restore(&mut run.trainer, &whole)?;
+        // Nothing is changed before everything has been read.
+        for (damaged, error) in &found.damaged {
+            checkpoint::set_aside(damaged)?;
+            run.warnings.push(format!("a damaged checkpoint is set aside: {error}"));
+        }
+        if !found.damaged.is_empty() {
+            run.warnings.push(format!("the run goes on from {}", whole.display()));
+        }
+        run.warnings.extend(metrics_file::cut(folder, state.iteration)?);
+        run.metrics = MetricsFile::open(folder)?;
+        run.elapsed_before = state.elapsed;
+        run.best = state.best;
+        run.saved = Some(state.iteration);
         Ok(run)
     }
 
     fn assemble(
         folder: &Path,
+        lock: FolderLock,
         config: Config,
         opened: &Opened,
         description: PolicyDescription,
@@ -157,27 +189,14 @@ impl<'a> Run<'a> {
             description,
             training,
             held_out,
-            metrics: open_metrics(folder)?,
+            metrics: MetricsFile::open(folder)?,
+            warnings: Vec::new(),
+            best: None,
+            saved: None,
             elapsed_before: 0.0,
             begun: Instant::now(),
+            _lock: lock,
         })
-    }
-
-    /// Takes away the metrics of iterations after the checkpoint, which are about to be lived again,
-    /// and a last line that was never finished.
-    fn cut_metrics(&mut self) -> Result<()> {
-        let path = self.folder.join("metrics.jsonl");
-        let text = fs::read(&path).map_err(Error::io("read", &path))?;
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        let mut lines = read_metrics(&mut &text[..whole], &path.display().to_string())?;
-        lines.retain(|line| line.iteration <= self.trainer.iteration);
-        let mut kept = Vec::new();
-        for line in &lines {
-            write_line(&mut kept, line, &path)?;
-        }
-        write_whole(&path, &kept)?;
-        self.metrics = open_metrics(&self.folder)?;
-        Ok(())
     }
 
     fn elapsed(&self) -> f64 {
@@ -196,7 +215,8 @@ impl<'a> Run<'a> {
     /// Trains to the end, or until `stop` says so after an iteration. `observe` is told what happens.
     ///
     /// # Errors
-    /// Where an environment, the device or the file system fails.
+    /// Where an environment, the device or the file system fails. What was trained before stays on the
+    /// disk, and the run can be resumed.
     pub fn train(
         mut self,
         stop: &dyn Fn() -> bool,
@@ -207,39 +227,17 @@ impl<'a> Run<'a> {
             words: self.description.vocabulary.len(),
             parameters: self.trainer.learner.policy.num_params(),
         });
+        for warning in take(&mut self.warnings) {
+            observe(Event::Warning(&warning));
+        }
         let mut evaluation = None;
-        if self.trainer.iteration == 0 {
-            let untrained = self.evaluate(observe)?;
-            let mut line = self.line_zero(&untrained);
-            line.seconds.elapsed = self.elapsed();
-            self.log(&line, observe)?;
-            // From here on the run can be resumed.
-            self.save(observe)?;
-            evaluation = Some(untrained);
+        if self.saved.is_none() {
+            evaluation = Some(self.judge_untrained(observe)?);
         }
-        let mut saved = self.trainer.iteration;
         while self.progress() < 1.0 && !stop() {
-            let progress = self.progress();
-            let (mut line, batch) = self.trainer.iterate(self.training, progress)?;
-            let every = self.trainer.config.eval.every;
-            let over = self.progress() >= 1.0;
-            if over || (every > 0 && line.iteration % every == 0) {
-                let result = self.evaluate(observe)?;
-                line.evaluation =
-                    Some(result.metrics(self.held_out, &self.trainer.config.eval.split));
-                evaluation = Some(result);
-            }
-            line.seconds.elapsed = self.elapsed();
-            if self.trainer.config.run.save_episodes {
-                self.save_episodes(line.iteration, &batch)?;
-            }
-            self.log(&line, observe)?;
-            if over || line.iteration % self.trainer.config.run.checkpoint_every == 0 {
-                self.save(observe)?;
-                saved = line.iteration;
-            }
+            evaluation = self.advance(observe)?.or(evaluation);
         }
-        if saved != self.trainer.iteration {
+        if self.saved != Some(self.trainer.iteration) {
             self.save(observe)?;
         }
         report::write_curve(&self.folder)?;
@@ -251,45 +249,112 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The metrics line of the untrained policy.
-    fn line_zero(&self, untrained: &Evaluation) -> IterationMetrics {
-        let evaluation = untrained.metrics(self.held_out, &self.trainer.config.eval.split);
-        IterationMetrics { evaluation: Some(evaluation), ..IterationMetrics::default() }
+    /// Evaluates the policy as it begins, and makes the run one that can be resumed.
+    fn judge_untrained(&mut self, observe: &mut dyn FnMut(Event)) -> Result<Evaluation> {
+        let mut line = IterationMetrics::default();
+        let (untrained, _) = self.judge(&mut line, observe)?;
+        line.seconds.elapsed = self.elapsed();
+        self.log(&line, observe)?;
+        self.save(observe)?;
+        Ok(untrained)
+    }
+
+    /// One iteration: trains, evaluates if it is time, writes down what came of it.
+    fn advance(&mut self, observe: &mut dyn FnMut(Event)) -> Result<Option<Evaluation>> {
+        let progress = self.progress();
+        let (mut line, batch) = match self.trainer.iterate(self.training, progress) {
+            Ok(done) => done,
+            Err(error) => return Err(self.save_before(error, observe)),
+        };
+        warn_of(&batch.errors, "episode", observe);
+        if line.skipped_updates > 0 {
+            let skipped = line.skipped_updates;
+            let warning = format!("{skipped} updates were skipped: a number was not finite");
+            observe(Event::Warning(&warning));
+        }
+        let run = &self.trainer.config.run;
+        let (save_episodes, every) = (run.save_episodes, run.checkpoint_every);
+        let (over, judge_every) = (self.progress() >= 1.0, self.trainer.config.eval.every);
+        let due = |every: u64| over || (every > 0 && line.iteration % every == 0);
+        let (judge, mut save) = (due(judge_every), due(every));
+        let mut evaluation = None;
+        if judge {
+            let (judged, best) = self.judge(&mut line, observe)?;
+            save |= best;
+            evaluation = Some(judged);
+        }
+        line.seconds.elapsed = self.elapsed();
+        if save_episodes {
+            self.save_episodes(line.iteration, &batch)?;
+        }
+        self.log(&line, observe)?;
+        if save {
+            self.save(observe)?;
+        }
+        Ok(evaluation)
+    }
+
+    /// Where an environment ends the run before anything of the iteration was learnt, what was learnt
+    /// before is kept.
+    fn save_before(&mut self, error: Error, observe: &mut dyn FnMut(Event)) -> Error {
+        let unsaved = self.saved != Some(self.trainer.iteration);
+        if matches!(error, Error::Environment(_)) && unsaved {
+            if let Err(second) = self.save(observe) {
+                let warning = format!("and no checkpoint could be written: {second}");
+                observe(Event::Warning(&warning));
+            }
+        }
+        error
+    }
+
+    /// Plays the held-out tasks and notes in the line how that went. Says too whether it was the best
+    /// so far.
+    fn judge(
+        &mut self,
+        line: &mut IterationMetrics,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<(Evaluation, bool)> {
+        let result = self.evaluate(observe)?;
+        warn_of(&result.errors, "held-out task", observe);
+        line.evaluation = Some(result.metrics(self.held_out, &self.trainer.config.eval.split));
+        let overall = result.overall();
+        let (won, tasks) = (overall.won as u64, overall.tasks as u64);
+        let this = Best { iteration: self.trainer.iteration, won, tasks };
+        let best = this.beats(self.best.as_ref());
+        if best {
+            self.best = Some(this);
+        }
+        Ok((result, best))
     }
 
     fn evaluate(&self, observe: &mut dyn FnMut(Event)) -> Result<Evaluation> {
         let config = &self.trainer.config;
         let tasks = spread(self.held_out.tasks(), config.eval.tasks);
         let total = tasks.len();
-        let sampling = match config.eval.temperature {
-            0.0 => Sampling::Greedy,
-            temperature => Sampling::Temperature(temperature),
+        let exam = Exam {
+            tasks: &tasks,
+            sampling: Sampling::at(config.eval.temperature),
+            seed: config.run.seed,
+            limits: config.rollout.limits(),
         };
-        evaluate(
-            self.held_out,
-            &self.trainer.learner.policy.valid(),
-            &self.trainer.encoder,
-            &tasks,
-            sampling,
-            config.run.seed,
-            &mut Watch {
-                progress: &mut |done| observe(Event::Evaluating { done, total }),
-                episodes: None,
-            },
-        )
+        let (policy, encoder) = (self.trainer.learner.policy.valid(), &self.trainer.encoder);
+        let mut progress = |done| observe(Event::Evaluating { done, total });
+        let mut watch = Watch { progress: &mut progress, episodes: None };
+        evaluate_with(self.held_out, &policy, encoder, &exam, &mut watch)
     }
 
     fn log(&mut self, line: &IterationMetrics, observe: &mut dyn FnMut(Event)) -> Result<()> {
-        let path = self.folder.join("metrics.jsonl");
-        write_line(&mut self.metrics, line, &path)?;
-        self.metrics.flush().map_err(Error::io("write", &path))?;
+        self.metrics.append(line)?;
         observe(Event::Iteration(line));
         Ok(())
     }
 
-    fn save(&self, observe: &mut dyn FnMut(Event)) -> Result<()> {
-        let path =
-            checkpoint::save(&self.folder, &self.trainer, &self.description, self.elapsed())?;
+    fn save(&mut self, observe: &mut dyn FnMut(Event)) -> Result<()> {
+        // A checkpoint is never newer than the metrics, even after a power cut.
+        self.metrics.sync()?;
+        let (trainer, elapsed) = (&self.trainer, self.elapsed());
+        let path = checkpoint::save(&self.folder, trainer, &self.description, elapsed, self.best)?;
+        self.saved = Some(trainer.iteration);
         observe(Event::Saved(&path));
         Ok(())
     }
@@ -298,29 +363,35 @@ impl<'a> Run<'a> {
         let folder = self.folder.join("episodes");
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let path = folder.join(format!("{iteration:06}.jsonl"));
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let mut out = BufWriter::new(file);
-        write_episodes(&mut out, &batch.records())
-            .and_then(|()| out.flush())
-            .map_err(Error::io("write", &path))
+        let mut lines = Vec::new();
+        write_episodes(&mut lines, &batch.records()).map_err(Error::io("write", &path))?;
+        write_whole(&path, &lines)
     }
+}
+
+/// Says how many episodes were lost to environment errors, and how the first one was.
+fn warn_of(errors: &[EnvironmentError], what: &str, observe: &mut dyn FnMut(Event)) {
+    let Some(first) = errors.first() else { return };
+    let warning = match errors.len() {
+        1 => format!("1 {what} was lost to an environment error: {first}"),
+        count => format!("{count} {what}s were lost to environment errors, the first: {first}"),
+    };
+    observe(Event::Warning(&warning));
+}
+
+/// What a new policy for these tasks is.
+fn describe(training: &dyn Environment, config: &Config) -> Result<PolicyDescription> {
+    Ok(PolicyDescription {
+        kind: "scorer".into(),
+        size: config.policy.clone(),
+        max_steps: training.max_steps(),
+        vocabulary: read_vocabulary(training, config)?,
+    })
 }
 
 /// The words of the tasks to train on.
 fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
     let (words, seed) = (config.policy.max_words, config.run.seed);
-    Vocabulary::from_environment(training, VOCABULARY_TASKS, words, seed)
-}
-
-fn open_metrics(folder: &Path) -> Result<BufWriter<File>> {
-    let path = folder.join("metrics.jsonl");
-    let file = OpenOptions::new().create(true).append(true).open(&path);
-    file.map(BufWriter::new).map_err(Error::io("open", &path))
-}
-
-fn write_line(out: &mut dyn Write, line: &IterationMetrics, path: &Path) -> Result<()> {
-    serde_json::to_writer(&mut *out, line)
-        .map_err(std::io::Error::from)
-        .and_then(|()| out.write_all(b"\n"))
-        .map_err(Error::io("write", path))
+    let read = || Vocabulary::from_environment(training, VOCABULARY_TASKS, words, seed);
+    guarded(read).map_err(|message| Error::Environment(format!("reading its words: {message}")))
 }

@@ -12,6 +12,8 @@ pub(super) struct Tally {
     won: usize,
     reward: f64,
     invalid: usize,
+    /// Episodes that were lost to their environment, and are in no other number.
+    pub environment_errors: usize,
     /// Environment steps.
     pub steps: usize,
 }
@@ -32,6 +34,7 @@ impl Tally {
         self.reward += batch.rewards.iter().map(|&reward| f64::from(reward)).sum::<f64>();
         self.invalid += batch.valid.iter().filter(|&&valid| !valid).count();
         self.steps += batch.rows();
+        self.environment_errors += batch.errors.len();
     }
 
     /// Share of episodes that reached their goal.

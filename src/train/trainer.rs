@@ -8,12 +8,12 @@ use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
 use super::tally::Tally;
 use super::update::{Learner, Lesson};
-use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings};
+use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MOST_REWARD};
 use crate::device::read;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::policy::{Encoder, Policy, Sampling};
-use crate::rollout::{Plan, RolloutBatch, collect};
+use crate::rollout::{Plan, RolloutBatch, collect_with};
 use crate::stream::{Purpose, Stream};
 
 /// Trains a policy, one iteration a call. Touches no file.
@@ -79,6 +79,7 @@ impl<P: Policy> Trainer<P> {
             success: tally.success(),
             mean_return: tally.mean_return(),
             length: tally.length(),
+            environment_errors: tally.environment_errors,
             invalid: tally.invalid(),
             mixed_groups: tally.mixed_groups(),
             loss: stats.loss,
@@ -150,7 +151,10 @@ impl<P: Policy> Trainer<P> {
             seed: self.config.run.seed,
             iteration: self.iteration,
         };
-        collect(environment, &self.learner.policy.valid(), &self.encoder, &plan)
+        let (policy, limits) = (self.learner.policy.valid(), self.config.rollout.limits());
+        let batch = collect_with(environment, &policy, &self.encoder, &plan, &limits)?;
+        batch.expect_episodes()?;
+        Ok(batch)
     }
 
     /// The policy's own embedding of every row and its width, where the settings ask for embeddings
@@ -177,7 +181,11 @@ impl<P: Policy> Trainer<P> {
             .rewards
             .iter()
             .zip(&batch.valid)
-            .map(|(&reward, &valid)| if valid { reward } else { reward - penalty })
+            .map(
+                |(&reward, &valid)| {
+                    if valid { reward } else { (reward - penalty).max(-MOST_REWARD) }
+                },
+            )
             .collect();
         let texts: Vec<&str> = batch.texts.iter().map(String::as_str).collect();
         let (values, width) = self.embed(batch)?;
