@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 where all went well, 1 where a run failed, 2 where the input was at fault.
 
+mod clone;
 mod credit;
 mod devices;
 mod env;
@@ -32,7 +33,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   proxmo train                              train on generated household tasks
-  proxmo train --env alfworld --games DIR   train on the ALFWorld benchmark
+  proxmo train --preset alfworld --games DIR   train on the ALFWorld benchmark
   proxmo eval --run runs/household-1        judge a trained policy
   proxmo play                               play a task yourself
   proxmo credit --input episodes.jsonl      say what each step of your own episodes was worth
@@ -42,6 +43,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Arguments),
+    Clone(clone::Arguments),
     Eval(eval::Arguments),
     Play(play::Arguments),
     Credit(credit::Arguments),
@@ -53,6 +55,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Clone(arguments) => clone::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Credit(arguments) => credit::run(&arguments),

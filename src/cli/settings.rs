@@ -25,6 +25,7 @@ const SETTINGS: &[Setting] = &[
     ("run.checkpoint_every", "checkpoint-every", "N", "Iterations from one checkpoint to the next"),
     ("run.keep", "keep", "N", "How many checkpoints are kept"),
     ("run.save_episodes", "save-episodes", "BOOL", "Write every iteration's episodes as JSONL"),
+    ("run.init", "init", "DIR", "Begin as the policy of another run, say of proxmo clone"),
     ("env.name", "env", "NAME", "household (generated tasks) or alfworld (the benchmark's games)"),
     ("env.games", "games", "PATH", "ALFWorld: the folder json_2.1.1, or the archive that holds it"),
     ("env.split", "split", "NAME", "The split to train on"),
@@ -129,6 +130,8 @@ const SETTINGS: &[Setting] = &[
         "N",
         "Updates in a row that may be not finite before the run ends",
     ),
+    ("clone.from", "from", "WHO", "Imitate: expert, walkthroughs or an episode file"),
+    ("clone.tasks", "clone-tasks", "N", "How many tasks are imitated; 0: all"),
     (
         "eval.split",
         "eval-split",

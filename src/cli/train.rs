@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::progress::bar;
+use super::progress::{bar, progress};
 use super::settings::{SettingFlags, read_config};
 use super::table::{percent, results};
 use crate::device::{Opened, open};
 use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::train::{Config, Event, IterationMetrics, KindResult, Run, Summary};
+use crate::train::{
+    Config, Event, IterationMetrics, KindResult, Run, Summary, demonstrations, spread,
+};
 
 /// Train a policy with ProxMO.
 ///
@@ -44,16 +46,24 @@ Examples:
   proxmo train --backend vulkan --device 0 --iterations 5";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
+    run_from(arguments, Config::default())
+}
+
+/// Trains with settings that begin as `defaults`, where the arguments name no others to begin with.
+pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let base = match (&arguments.run, arguments.resume) {
-        (Some(folder), true) => Some(read_config(&folder.join("config.toml"))?),
-        _ => None,
+        (Some(folder), true) => read_config(&folder.join("config.toml"))?,
+        _ => defaults,
     };
-    let mut config = arguments.settings.resolve(base)?;
-    // The run's own config.toml is to find the games from wherever it is read.
-    for games in [&mut config.env.games, &mut config.env.like] {
-        if !games.as_os_str().is_empty() {
-            *games = std::path::absolute(&*games).map_err(Error::io("find", games))?;
-        }
+    let mut config = arguments.settings.resolve(Some(base))?;
+    let from = &mut config.clone.from;
+    if Path::new(from).is_file() {
+        let path = absolute(Path::new(from))?;
+        *from = path.to_string_lossy().into_owned();
+    }
+    // The run's own config.toml is to find everything from wherever it is read.
+    for path in [&mut config.env.games, &mut config.env.like, &mut config.run.init] {
+        *path = absolute(path)?;
     }
     let folder = match &arguments.run {
         Some(folder) => folder.clone(),
@@ -63,17 +73,37 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.resume {
         Run::expect_free(&folder)?;
     }
-    let training = config.env.open(&config.env.split)?;
+    let training = config.env.open_alfworld(Some(&config.env.split))?;
     let held_out = config.env.open(&config.eval.split)?;
+    let demonstrations = match config.clone.from.is_empty() {
+        true => None,
+        false => {
+            let mut progress = progress(spread(training.tasks(), config.clone.tasks).len());
+            let seed = config.run.seed;
+            Some(demonstrations(&training, &config.clone, seed, &mut progress)?)
+        }
+    };
     let opened = open(config.run.backend, config.run.device)?;
     let begin = if arguments.resume { Run::resume } else { Run::create };
-    let run = begin(&folder, config.clone(), &opened, &*training, &*held_out)?;
+    let mut run = begin(&folder, config.clone(), &opened, &training, &*held_out)?;
     let mut screen = Screen::new(arguments.quiet);
-    screen.introduce(&config, &opened, &*training, &*held_out, &folder);
+    screen.introduce(&config, &opened, &training, &*held_out, &folder);
+    if let Some(demonstrations) = demonstrations {
+        screen.imitate(&config, demonstrations.len());
+        run = run.imitating(&demonstrations)?;
+    }
     let stop = stop_on_interrupt()?;
     let summary = run.train(&|| stop.load(Ordering::Relaxed), &mut |event| screen.show(&event))?;
     screen.finish(&summary, &*held_out, &folder);
     Ok(())
+}
+
+/// A path that holds wherever the process is; an empty one stays empty.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Ok(PathBuf::new());
+    }
+    std::path::absolute(path).map_err(Error::io("find", path))
 }
 
 /// The first free `runs/<env>-<number>`.
@@ -137,6 +167,12 @@ impl Screen {
         );
         eprintln!("  device  {} on {}", adapter.backend, adapter.name);
         eprintln!("  run     {}", folder.display());
+    }
+
+    fn imitate(&self, config: &Config, demonstrations: usize) {
+        if !self.quiet {
+            eprintln!("  clone   {demonstrations} demonstrations, from {}", config.clone.from);
+        }
     }
 
     fn show(&mut self, event: &Event) {
@@ -217,12 +253,15 @@ impl Screen {
             return;
         }
         let seconds = line.seconds;
+        let played = match line.length {
+            0.0 => format!("{:>8} {:>7} {:>6}", "-", "-", "-"),
+            length => {
+                format!("{:>8} {:>7.3} {length:>6.1}", percent(line.success), line.mean_return)
+            }
+        };
         eprintln!(
-            "{:>5} {:>8} {:>7.3} {:>6.1} {:>8.4} {:>7.4} {:>7.3} {:>6.3} {:>6.3}  {:>5.2}s{:>5.2}s{:>5.2}s   {clock:>7}  {held_out}",
+            "{:>5} {played} {:>8.4} {:>7.4} {:>7.3} {:>6.3} {:>6.3}  {:>5.2}s{:>5.2}s{:>5.2}s   {clock:>7}  {held_out}",
             line.iteration,
-            percent(line.success),
-            line.mean_return,
-            line.length,
             line.loss,
             line.kl,
             line.entropy,

@@ -157,6 +157,10 @@ pub trait Encoder: Send {
         inputs: &mut Self::Inputs,
     );
 
+    /// The tokens by which this policy would take an action of those that are admissible, none if it
+    /// has no way to.
+    fn response(&self, admissible: &Texts, action: &str) -> Option<Vec<u32>>;
+
     /// Notes which action was taken at the step that was encoded last.
     fn acted(&self, memory: &mut Self::Memory, action: &str, inputs: &mut Self::Inputs);
 }

@@ -5,6 +5,7 @@ mod collect;
 mod episodes;
 mod guard;
 mod misfit;
+mod replay;
 mod rows;
 mod select;
 #[cfg(feature = "parallel")]
@@ -15,4 +16,5 @@ pub use collect::{Plan, collect, collect_with};
 pub use episodes::{EpisodeRecord, StepRecord, read_episode, read_episodes, write_episodes};
 pub(crate) use guard::guarded;
 pub use guard::{EnvironmentError, Limits};
+pub use replay::{Demonstration, replay};
 pub use rows::EpisodeRows;

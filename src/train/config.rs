@@ -1,5 +1,7 @@
 //! Everything that decides a run, with defaults, checks and its form in `config.toml`.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::credit::CreditConfig;
@@ -25,6 +27,8 @@ pub struct Config {
     pub credit: CreditConfig,
     /// How the policy is changed.
     pub update: UpdateConfig,
+    /// Whom the policy imitates, if it does not learn from its own play.
+    pub clone: CloneConfig,
     /// How the policy is judged.
     pub eval: EvalConfig,
 }
@@ -49,6 +53,14 @@ pub struct RunConfig {
     pub keep: usize,
     /// Whether every iteration's episodes are written to `episodes/`.
     pub save_episodes: bool,
+    /// The folder of a run whose newest policy this one begins as; empty to begin untrained. The
+    /// reference policy is that one too.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub init: PathBuf,
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 impl Default for RunConfig {
@@ -62,6 +74,7 @@ impl Default for RunConfig {
             checkpoint_every: 25,
             keep: 3,
             save_episodes: false,
+            init: PathBuf::new(),
         }
     }
 }
@@ -251,6 +264,16 @@ impl UpdateConfig {
     pub fn entropy_weight_at(&self, progress: f64) -> f32 {
         self.entropy_weight * self.entropy_schedule.left(progress) as f32
     }
+}
+
+/// Whom the policy imitates.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloneConfig {
+    /// `expert`, `walkthroughs` or an episode file; empty where the policy learns from its own play.
+    pub from: String,
+    /// How many tasks (of a file: episodes) are imitated; 0 for all.
+    pub tasks: usize,
 }
 
 /// How the policy is judged.

@@ -9,7 +9,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::Aggregation;
-use super::loss::{Loss, LossInputs, loss};
+use super::loss::{Loss, LossInputs, imitation_loss, loss};
 use super::update::Lesson;
 use crate::device::{computes_here, read};
 use crate::error::Result;
@@ -22,17 +22,25 @@ pub(super) struct Gradient(pub(super) GradientsParams);
 
 type LessonOf<'a, P> = Lesson<'a, <<P as Policy>::Encoder as Encoder>::Inputs>;
 
-/// The numbers of the objective over `rows`, and its gradient. `reference` has the reference policy's log-probability
-/// of every token of the batch.
+/// What is descended.
+pub(super) enum Objective {
+    /// The clipped surrogate of a policy that learns from its own play, with the reference policy's
+    /// log-probability of every token of the batch, if there is one.
+    Surrogate(Option<Vec<f32>>),
+    /// How unlikely the policy finds the responses of the batch.
+    Imitation,
+}
+
+/// The numbers of an objective over `rows`, and its gradient.
 pub(super) fn differentiate<P: Policy>(
     policy: &P,
     lesson: &LessonOf<P>,
     rows: &[usize],
-    reference: Option<&[f32]>,
+    objective: &Objective,
 ) -> (Tensor<1>, Gradient) {
     let weights = token_weights(lesson.batch, rows, lesson.config.aggregation);
     let one = |policy: &P, first: usize, rows: &[usize]| {
-        let losses = objective(policy, lesson, rows, &weights[first..], reference);
+        let losses = evaluate(policy, lesson, rows, &weights[first..], objective);
         let gradients = GradientsParams::from_grads(losses.total.backward(), policy);
         (losses.numbers(), Gradient(gradients))
     };
@@ -52,12 +60,12 @@ pub(super) fn differentiate<P: Policy>(
     sum.unwrap_or_else(|| one(policy, 0, rows))
 }
 
-fn objective<P: Policy>(
+fn evaluate<P: Policy>(
     policy: &P,
     lesson: &LessonOf<P>,
     rows: &[usize],
     weights: &[f32],
-    reference: Option<&[f32]>,
+    objective: &Objective,
 ) -> Loss {
     let batch = lesson.batch;
     let responses = batch.responses.select(rows);
@@ -67,11 +75,15 @@ fn objective<P: Policy>(
     let pad = |token: &dyn Fn(usize, usize, usize) -> f32| {
         padded(rows, width, &device, |row| batch.responses.range(row), token)
     };
+    let weights = pad(&|place, _, _| weights[place]);
+    let Objective::Surrogate(reference) = objective else {
+        return imitation_loss(scores, weights);
+    };
     let inputs = LossInputs {
         old_log_probs: pad(&|_, _, token| batch.responses.log_probs[token]),
-        reference_log_probs: reference.map(|values| pad(&|_, _, token| values[token])),
+        reference_log_probs: reference.as_ref().map(|values| pad(&|_, _, token| values[token])),
         advantages: pad(&|_, row, _| lesson.advantages[row]),
-        weights: pad(&|place, _, _| weights[place]),
+        weights,
         scores,
     };
     loss(inputs, lesson.config)

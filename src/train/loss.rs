@@ -87,6 +87,20 @@ pub fn loss(inputs: LossInputs, config: &UpdateConfig) -> Loss {
     Loss { total, policy, kl, entropy, clip_fraction }
 }
 
+/// What a policy descends that imitates: minus the weighted mean log-probability of given responses.
+pub(super) fn imitation_loss(scores: TokenScores, weights: Tensor<2>) -> Loss {
+    let mean = |values: Tensor<2>| (values * weights.clone()).sum();
+    let total = mean(scores.log_probs).neg();
+    let none = total.zeros_like();
+    Loss {
+        policy: total.clone(),
+        kl: none.clone(),
+        entropy: mean(scores.entropy),
+        clip_fraction: none,
+        total,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 mod config;
+mod demonstrations;
 mod evaluate;
 mod gradient;
 mod loss;
@@ -17,8 +18,10 @@ mod trainer;
 mod update;
 
 pub use config::{
-    Aggregation, Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
+    Aggregation, CloneConfig, Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule,
+    UpdateConfig,
 };
+pub use demonstrations::demonstrations;
 pub use evaluate::{
     Evaluation, Exam, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed,
     evaluate_with, random_policy, spread,

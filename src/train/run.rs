@@ -23,7 +23,9 @@ use crate::files::{FolderLock, write_whole};
 use crate::policy::Sampling;
 use crate::policy::scorer::{Scorer, ScorerInputs, Vocabulary};
 use crate::report;
-use crate::rollout::{EnvironmentError, RolloutBatch, guarded, write_episodes};
+use crate::rollout::{
+    Demonstration, EnvironmentError, RolloutBatch, guarded, replay, write_episodes,
+};
 
 /// How many tasks a vocabulary is read off at most.
 const VOCABULARY_TASKS: usize = 4000;
@@ -76,6 +78,8 @@ pub struct Run<'a> {
     training: &'a dyn Environment,
     held_out: &'a dyn Environment,
     metrics: MetricsFile,
+    /// What is imitated, if the policy does not learn from its own play.
+    demonstrations: Option<RolloutBatch<ScorerInputs>>,
     /// What is to be said before training begins.
     warnings: Vec<String>,
     best: Option<Best>,
@@ -114,13 +118,15 @@ impl<'a> Run<'a> {
         config.validate()?;
         Self::expect_free(folder)?;
         let description = describe(training, &config)?;
+        let init = find_init(&config, &description)?;
         let text = config.to_toml()?;
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let lock = FolderLock::take(folder)?;
         // Another process may have been quicker.
         Self::expect_free(folder)?;
         write_whole(&folder.join("config.toml"), text.as_bytes())?;
-        Self::assemble(folder, lock, config, opened, description, training, held_out)
+        Self::assemble(folder, lock, config, opened, description, training, held_out)?
+            .begin_as(init.as_deref())
     }
 
     /// Goes on with the run in `folder`, with the settings given (those of its `config.toml`, apart
@@ -146,8 +152,10 @@ impl<'a> Run<'a> {
         let described = describe(training, &config)?;
         let Some(whole) = found.whole else {
             metrics_file::begin_again(folder)?;
+            let init = find_init(&config, &described)?;
             let mut run =
-                Self::assemble(folder, lock, config, opened, described, training, held_out)?;
+                Self::assemble(folder, lock, config, opened, described, training, held_out)?
+                    .begin_as(init.as_deref())?;
             run.warnings.push("the run ended before its first checkpoint and begins again".into());
             return Ok(run);
         };
@@ -190,6 +198,7 @@ impl<'a> Run<'a> {
             training,
             held_out,
             metrics: MetricsFile::open(folder)?,
+            demonstrations: None,
             warnings: Vec::new(),
             best: None,
             saved: None,
@@ -197,6 +206,26 @@ impl<'a> Run<'a> {
             begun: Instant::now(),
             _lock: lock,
         })
+    }
+
+    /// Begins with the weights of a checkpoint, if there is one, and with that as the reference.
+    fn begin_as(mut self, init: Option<&Path>) -> Result<Self> {
+        if let Some(init) = init {
+            let learner = &mut self.trainer.learner;
+            learner.policy = checkpoint::load_weights(learner.policy.clone(), init)?;
+            learner.reference = learner.reference.take().map(|_| learner.policy.valid());
+        }
+        Ok(self)
+    }
+
+    /// Has the policy imitate instead of play.
+    ///
+    /// # Errors
+    /// Names the demonstration and the step that cannot be played.
+    pub fn imitating(mut self, demonstrations: &[Demonstration]) -> Result<Self> {
+        let (encoder, seed) = (&self.trainer.encoder, self.trainer.config.run.seed);
+        self.demonstrations = Some(replay(self.training, encoder, demonstrations, seed)?);
+        Ok(self)
     }
 
     fn elapsed(&self) -> f64 {
@@ -262,11 +291,20 @@ impl<'a> Run<'a> {
     /// One iteration: trains, evaluates if it is time, writes down what came of it.
     fn advance(&mut self, observe: &mut dyn FnMut(Event)) -> Result<Option<Evaluation>> {
         let progress = self.progress();
-        let (mut line, batch) = match self.trainer.iterate(self.training, progress) {
+        let done = match &self.demonstrations {
+            Some(all) => self.trainer.imitate(all, progress).map(|line| (line, None)),
+            None => self
+                .trainer
+                .iterate(self.training, progress)
+                .map(|(line, batch)| (line, Some(batch))),
+        };
+        let (mut line, batch) = match done {
             Ok(done) => done,
             Err(error) => return Err(self.save_before(error, observe)),
         };
-        warn_of(&batch.errors, "episode", observe);
+        if let Some(batch) = &batch {
+            warn_of(&batch.errors, "episode", observe);
+        }
         if line.skipped_updates > 0 {
             let skipped = line.skipped_updates;
             let warning = format!("{skipped} updates were skipped: a number was not finite");
@@ -284,8 +322,8 @@ impl<'a> Run<'a> {
             evaluation = Some(judged);
         }
         line.seconds.elapsed = self.elapsed();
-        if save_episodes {
-            self.save_episodes(line.iteration, &batch)?;
+        if let (true, Some(batch)) = (save_episodes, &batch) {
+            self.save_episodes(line.iteration, batch)?;
         }
         self.log(&line, observe)?;
         if save {
@@ -377,6 +415,18 @@ fn warn_of(errors: &[EnvironmentError], what: &str, observe: &mut dyn FnMut(Even
         count => format!("{count} {what}s were lost to environment errors, the first: {first}"),
     };
     observe(Event::Warning(&warning));
+}
+
+/// The checkpoint that a run begins as, if it names one. It must be a policy of the same kind.
+fn find_init(config: &Config, description: &PolicyDescription) -> Result<Option<PathBuf>> {
+    let init = &config.run.init;
+    if init.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let checkpoint = checkpoint::find(init, checkpoint::Choice::Latest)?;
+    let there = checkpoint::read_description(&checkpoint)?;
+    there.expect_same(description).map_err(|message| Error::file(&checkpoint, message))?;
+    Ok(Some(checkpoint))
 }
 
 /// What a new policy for these tasks is.

@@ -7,7 +7,7 @@ use web_time::Instant;
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
 use super::tally::Tally;
-use super::update::{Learner, Lesson};
+use super::update::{Learner, Lesson, UpdateStats};
 use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MOST_REWARD};
 use crate::device::read;
 use crate::env::Environment;
@@ -32,7 +32,9 @@ pub struct Trainer<P: Policy> {
     pub credit_state: credit::CreditState,
 }
 
-type Batch<P> = RolloutBatch<<<P as Policy>::Encoder as Encoder>::Inputs>;
+type Inputs<P> = <<P as Policy>::Encoder as Encoder>::Inputs;
+type Batch<P> = RolloutBatch<Inputs<P>>;
+type LessonOf<'a, P> = Lesson<'a, Inputs<P>>;
 
 impl<P: Policy> Trainer<P> {
     /// A trainer at iteration 0. `policy` lives on a device with autodiff; it is also the reference
@@ -60,21 +62,9 @@ impl<P: Policy> Trainer<P> {
         let played = Instant::now();
         let credit = self.assign(&batch)?;
         let assigned = Instant::now();
-        let mut update = self.config.update.clone();
-        update.entropy_weight = update.entropy_weight_at(progress);
-        let learning_rate = update.learning_rate_at(self.iteration, progress);
-        let stats = self.learner.learn(&Lesson {
-            batch: &batch,
-            advantages: &credit.advantages,
-            temperature: self.config.rollout.temperature,
-            config: &update,
-            learning_rate,
-            shuffle: Stream::new(self.config.run.seed, Purpose::Minibatches).at(self.iteration),
-        })?;
-        self.iteration += 1;
+        let learned = self.learn(&batch, &credit.advantages, progress, Learner::learn)?;
         self.steps += tally.steps as u64;
         let metrics = IterationMetrics {
-            iteration: self.iteration,
             steps: self.steps,
             success: tally.success(),
             mean_return: tally.mean_return(),
@@ -82,14 +72,6 @@ impl<P: Policy> Trainer<P> {
             environment_errors: tally.environment_errors,
             invalid: tally.invalid(),
             mixed_groups: tally.mixed_groups(),
-            loss: stats.loss,
-            policy_loss: stats.policy_loss,
-            kl: stats.kl,
-            entropy: stats.entropy,
-            clip_fraction: stats.clip_fraction,
-            gradient_norm: stats.gradient_norm,
-            learning_rate,
-            skipped_updates: stats.skipped,
             credit: serde_json::to_value(&credit.diagnostics)
                 .map_err(|error| Error::Run(format!("cannot write credit diagnostics: {error}")))?,
             seconds: Seconds {
@@ -98,9 +80,60 @@ impl<P: Policy> Trainer<P> {
                 update: assigned.elapsed().as_secs_f64(),
                 elapsed: 0.0,
             },
-            evaluation: None,
+            ..learned
         };
         Ok((metrics, batch))
+    }
+
+    /// Learns to act as in `demonstrations`: `update.epochs` passes over them a call. No credit is
+    /// assigned, and nothing is played.
+    ///
+    /// # Errors
+    /// Fails where the device does, or after too many updates that were not finite.
+    pub fn imitate(
+        &mut self,
+        demonstrations: &Batch<P>,
+        progress: f64,
+    ) -> Result<IterationMetrics> {
+        let begun = Instant::now();
+        let mut metrics = self.learn(demonstrations, &[], progress, Learner::imitate)?;
+        metrics.seconds.update = begun.elapsed().as_secs_f64();
+        Ok(metrics)
+    }
+
+    /// Changes the policy, and begins the iteration's line with what that came to.
+    fn learn(
+        &mut self,
+        batch: &Batch<P>,
+        advantages: &[f32],
+        progress: f64,
+        by: impl Fn(&mut Learner<P>, &LessonOf<P>) -> Result<UpdateStats>,
+    ) -> Result<IterationMetrics> {
+        let mut update = self.config.update.clone();
+        update.entropy_weight = update.entropy_weight_at(progress);
+        let lesson = Lesson {
+            batch,
+            advantages,
+            temperature: self.config.rollout.temperature,
+            config: &update,
+            learning_rate: update.learning_rate_at(self.iteration, progress),
+            shuffle: Stream::new(self.config.run.seed, Purpose::Minibatches).at(self.iteration),
+        };
+        let stats = by(&mut self.learner, &lesson)?;
+        self.iteration += 1;
+        Ok(IterationMetrics {
+            iteration: self.iteration,
+            steps: self.steps,
+            loss: stats.loss,
+            policy_loss: stats.policy_loss,
+            kl: stats.kl,
+            entropy: stats.entropy,
+            clip_fraction: stats.clip_fraction,
+            gradient_norm: stats.gradient_norm,
+            learning_rate: lesson.learning_rate,
+            skipped_updates: stats.skipped,
+            ..IterationMetrics::default()
+        })
     }
 
     /// Plays this iteration's groups, each on a task of its own, and counts what was played.

@@ -4,7 +4,7 @@ use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
 
 use super::config::UpdateConfig;
-use super::gradient::{differentiate, read_back};
+use super::gradient::{Objective, differentiate, read_back};
 use crate::device::read;
 use crate::error::{Error, Result};
 use crate::parallel::side_by_side;
@@ -72,15 +72,35 @@ impl<P: Policy> Learner<P> {
         &mut self,
         lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
     ) -> Result<UpdateStats> {
-        let config = lesson.config;
         let reference = self.reference_log_probs(lesson)?;
+        self.descend(lesson, &Objective::Surrogate(reference))
+    }
+
+    /// Learns to respond as the batch's responses do. Advantages play no part.
+    ///
+    /// # Errors
+    /// As [`Learner::learn`].
+    pub fn imitate(
+        &mut self,
+        lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
+    ) -> Result<UpdateStats> {
+        self.descend(lesson, &Objective::Imitation)
+    }
+
+    /// Epochs of shuffled minibatches down an objective.
+    fn descend(
+        &mut self,
+        lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
+        objective: &Objective,
+    ) -> Result<UpdateStats> {
+        let config = lesson.config;
         let mut rows: Vec<usize> = (0..lesson.batch.rows()).collect();
         let mut rng = lesson.shuffle.rng();
         let mut stats = UpdateStats::default();
         for _ in 0..config.epochs {
             rows.shuffle(&mut rng);
             for rows in rows.chunks(even(rows.len(), config.minibatch)) {
-                self.step(lesson, rows, reference.as_deref(), &mut stats)?;
+                self.step(lesson, rows, objective, &mut stats)?;
                 if self.bad_updates >= config.max_bad_updates {
                     return Err(Error::Run(format!(
                         "{} updates in a row had a loss or gradient that was not finite; lower \
@@ -127,10 +147,10 @@ impl<P: Policy> Learner<P> {
         &mut self,
         lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
         rows: &[usize],
-        reference: Option<&[f32]>,
+        objective: &Objective,
         stats: &mut UpdateStats,
     ) -> Result<()> {
-        let (numbers, mut gradient) = differentiate(&self.policy, lesson, rows, reference);
+        let (numbers, mut gradient) = differentiate(&self.policy, lesson, rows, objective);
         let (numbers, norm) = read_back(numbers, &gradient, &self.policy)?;
         if !(norm.is_finite() && numbers.iter().all(|number| number.is_finite())) {
             stats.skipped += 1;

@@ -85,6 +85,10 @@ impl Encoder for ScorerEncoder {
         inputs.action_ends.push(inputs.actions.len());
     }
 
+    fn response(&self, admissible: &Texts, action: &str) -> Option<Vec<u32>> {
+        admissible.position(action).map(|place| vec![place as u32])
+    }
+
     fn acted(&self, memory: &mut ScorerMemory, action: &str, inputs: &mut ScorerInputs) {
         let action = inputs.texts.intern(action, &self.vocabulary);
         memory.step += 1;
