@@ -20,7 +20,7 @@ pub use evaluate::{
     spread,
 };
 pub use loss::{Loss, LossInputs, loss};
-pub use metrics::{IterationMetrics, Seconds, read_metrics};
+pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, read_metrics};
 pub use run::{Event, Run, Summary};
 pub use trainer::Trainer;
 pub use update::{Learner, Lesson, UpdateStats};
