@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 where all went well, 1 where a run failed, 2 where the input was at fault.
 
+mod compare;
 mod credit;
 mod devices;
 mod env;
@@ -11,6 +12,7 @@ mod explain;
 mod json_line;
 mod play;
 mod progress;
+mod report;
 mod settings;
 mod table;
 mod train;
@@ -34,6 +36,8 @@ Examples:
   proxmo train                              train on generated household tasks
   proxmo train --env alfworld --games DIR   train on the ALFWorld benchmark
   proxmo eval --run runs/household-1        judge a trained policy
+  proxmo compare --seeds 3                  train by several estimators, and report
+  proxmo report runs/compare-1              report on runs as one HTML file
   proxmo play                               play a task yourself
   proxmo credit --input episodes.jsonl      say what each step of your own episodes was worth
   proxmo env list                           list the environments and their options
@@ -43,6 +47,8 @@ Examples:
 enum Command {
     Train(train::Arguments),
     Eval(eval::Arguments),
+    Compare(compare::Arguments),
+    Report(report::Arguments),
     Play(play::Arguments),
     Credit(credit::Arguments),
     Env(env::Arguments),
@@ -54,6 +60,8 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Credit(arguments) => credit::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),

@@ -160,6 +160,26 @@ pub struct SettingFlags {
 }
 
 impl SettingFlags {
+    /// Reads the flags of settings off words, as a command line has them, but for `--config`.
+    ///
+    /// # Errors
+    /// Says in a line which word is not understood.
+    pub(super) fn of_words(words: &[&str]) -> Result<Self, String> {
+        let command = augment(clap::Command::new("settings"), all_settings())
+            .no_binary_name(true)
+            .disable_help_flag(true);
+        let matches = command.try_get_matches_from(words).map_err(|error| {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_string()
+        })?;
+        let flags = gather(&matches, all_settings());
+        match flags.file {
+            Some(_) => Err("--config holds for all variants and stands by itself".into()),
+            None => Ok(flags),
+        }
+    }
+
     /// The configuration: defaults (or `base`), then `--config`'s file, then flags.
     pub fn resolve(&self, base: Option<Config>) -> Result<Config> {
         let mut config = self.merge(base)?;
@@ -197,6 +217,16 @@ impl CreditFlags {
 pub fn read_config(path: &Path) -> Result<Config> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     Config::from_toml(&text, &path.display().to_string())
+}
+
+/// A run's own `config.toml` is to find the games from wherever it is read.
+pub(super) fn make_paths_absolute(config: &mut Config) -> Result<()> {
+    for games in [&mut config.env.games, &mut config.env.like] {
+        if !games.as_os_str().is_empty() {
+            *games = std::path::absolute(&*games).map_err(Error::io("find", games))?;
+        }
+    }
+    Ok(())
 }
 
 /// A configuration with one setting changed. A value that does not fit is told apart here, where the

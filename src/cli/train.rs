@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::progress::bar;
-use super::settings::{SettingFlags, read_config};
+use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::table::{percent, results};
 use crate::device::{Opened, open};
 use crate::env::Environment;
@@ -49,12 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         _ => None,
     };
     let mut config = arguments.settings.resolve(base)?;
-    // The run's own config.toml is to find the games from wherever it is read.
-    for games in [&mut config.env.games, &mut config.env.like] {
-        if !games.as_os_str().is_empty() {
-            *games = std::path::absolute(&*games).map_err(Error::io("find", games))?;
-        }
-    }
+    make_paths_absolute(&mut config)?;
     let folder = match &arguments.run {
         Some(folder) => folder.clone(),
         None => free_folder(config.env.name.name())?,
@@ -79,16 +74,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The first free `runs/<env>-<number>`.
-fn free_folder(env: &str) -> Result<PathBuf> {
+/// The first free `runs/<what>-<number>`.
+pub(super) fn free_folder(what: &str) -> Result<PathBuf> {
     (1..u32::MAX)
-        .map(|number| Path::new("runs").join(format!("{env}-{number}")))
+        .map(|number| Path::new("runs").join(format!("{what}-{number}")))
         .find(|folder| !folder.exists())
         .ok_or_else(|| Error::file(Path::new("runs"), "no name is free; name one with --run"))
 }
 
 /// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     ctrlc::set_handler(move || {
@@ -244,7 +239,7 @@ impl Screen {
                 "Trained {} iterations in {minutes:.1} min. Look further with:",
                 summary.iterations
             );
-            println!("  proxmo eval --run {folder}        (learning curve: {folder}/curve.svg)");
+            println!("  proxmo eval --run {folder}        (report: {folder}/report.html)");
         }
     }
 }
