@@ -49,7 +49,7 @@ pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<()> {
     let variants = group(runs);
     let summaries = summarise(&variants, &bootstrap_for(&variants));
     write_whole(output, page(&variants).as_bytes())?;
-    println!("Success on held-out tasks at the end (95 % interval over seeds):");
+    println!("Success on held-out tasks at the end, its 95 % interval over seeds, and by kind:");
     println!("{}", outcomes(&summaries));
     println!("\nEnvironment steps and minutes until held-out success reached a level:");
     println!("{}", speeds(&summaries));

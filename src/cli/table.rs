@@ -50,13 +50,17 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// What came of each variant at the end: success over all tasks and by kind.
+/// What came of each variant at the end: success over all tasks with its interval, and by kind.
 pub fn outcomes(summaries: &Summaries) -> Table {
-    let mut header = vec!["variant", "runs", "success"];
+    let mut header = vec!["variant", "runs", "success", "95 %"];
     header.extend(summaries.kinds.iter().map(String::as_str));
+    let mean = |estimate: &Option<Estimate>| estimate.map_or("-".into(), |one| percent(one.mean));
     let row = |one: &Summary| {
-        let mut row = vec![one.name.clone(), seeds(one), share(one.success.as_ref())];
-        row.extend(one.kinds.iter().map(|kind| share(kind.as_ref())));
+        let interval = one.success.and_then(|success| success.interval);
+        let interval = interval
+            .map_or("-".into(), |(low, high)| format!("{:.1}-{:.1}", 100.0 * low, 100.0 * high));
+        let mut row = vec![one.name.clone(), seeds(one), mean(&one.success), interval];
+        row.extend(one.kinds.iter().map(mean));
         row
     };
     let rows = summaries.variants.iter().map(row).collect();
@@ -68,17 +72,7 @@ fn seeds(one: &Summary) -> String {
     if one.over == one.runs {
         return one.runs.to_string();
     }
-    format!("{} of {} finished", one.over, one.runs)
-}
-
-fn share(estimate: Option<&Estimate>) -> String {
-    let Some(estimate) = estimate else {
-        return "-".into();
-    };
-    let interval = estimate.interval.map_or_else(String::new, |(low, high)| {
-        format!(" ({:.0}-{:.0})", 100.0 * low, 100.0 * high)
-    });
-    percent(estimate.mean) + &interval
+    format!("{}/{} done", one.over, one.runs)
 }
 
 /// The levels that the terminal shows; the report has all.
@@ -149,9 +143,9 @@ mod tests {
             table.to_string().lines().map(squeeze).collect()
         };
         let lines = rows(outcomes(&summaries));
-        assert_eq!(lines[0], "| variant | runs | success | Pick | Heat |");
-        assert_eq!(lines[2], "| a | 3 | 86.5 % (80-92) | - | 86.5 % (80-92) |");
-        assert_eq!(lines[3], "| b | 1 of 3 finished | 50.0 % | - | 50.0 % |");
+        assert_eq!(lines[0], "| variant | runs | success | 95 % | Pick | Heat |");
+        assert_eq!(lines[2], "| a | 3 | 86.5 % | 80.1-92.3 | - | 86.5 % |");
+        assert_eq!(lines[3], "| b | 1/3 done | 50.0 % | - | - | 50.0 % |");
         let lines = rows(speeds(&summaries));
         assert!(
             lines[0].starts_with("| variant | steps to 50 % | minutes to 50 % | steps to 90 %")

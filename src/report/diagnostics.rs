@@ -11,20 +11,16 @@ use crate::train::IterationMetrics;
 type Watched = (&'static str, Scale, fn(&IterationMetrics) -> Option<f64>);
 
 const WATCHED: &[Watched] = &[
-    (
-        "Lone states: share of steps whose observation comes once in its group",
-        Scale::Percent,
-        |line| credit(line, "lone_rows"),
-    ),
+    ("Share of lone states", Scale::Share, |line| credit(line, "lone_rows")),
     ("Effective neighbours of a step", Scale::From(0.0), |line| credit(line, "neighbours")),
-    ("Variance of returns that baselines explain", Scale::From(-1.0), |line| {
+    ("Variance that baselines explain", Scale::From(-1.0), |line| {
         credit(line, "explained_variance")
     }),
-    ("Leave-one-out error of predicting returns", Scale::From(0.0), |line| {
+    ("Leave-one-out error of returns", Scale::From(0.0), |line| {
         credit(line, "leave_one_out_error")
     }),
-    ("Temperature of the proximity kernel", Scale::From(0.0), |line| credit(line, "temperature")),
-    ("Groups whose episodes did not all end alike", Scale::Percent, |line| Some(line.mixed_groups)),
+    ("Temperature of proximity", Scale::From(0.0), |line| credit(line, "temperature")),
+    ("Groups of mixed outcome", Scale::Percent, |line| Some(line.mixed_groups)),
 ];
 
 /// A number among the diagnostics; estimators have not all of them.
@@ -35,8 +31,10 @@ fn credit(line: &IterationMetrics, name: &str) -> Option<f64> {
 /// The section with a picture of each.
 pub fn diagnostics(page: &mut String, variants: &[Variant], bootstrap: &Bootstrap) {
     page.push_str(
-        "<h2>Credit over training</h2>\n<p class=\"note\">Smoothed as training success is. What an \
-         estimator has no notion of is left out.</p>\n<div class=\"charts small\">\n",
+        "<h2>Credit over training</h2>\n<p class=\"note\">Smoothed as training success is. A lone \
+         state is a step's observation that comes once in its group; a group is of mixed outcome if \
+         some of its episodes succeeded and some did not. What an estimator has no notion of is left \
+         out.</p>\n<div class=\"charts small\">\n",
     );
     for &(title, scale, find) in WATCHED {
         let curve = |variant: &Variant| of_iterations(variant, bootstrap, &find);
@@ -63,7 +61,7 @@ mod tests {
         let run = RecordedRun { name: "a".into(), config: Config::default(), metrics };
         let mut page = String::new();
         diagnostics(&mut page, &group(vec![run]), &Bootstrap::new(1));
-        assert!(page.contains("Lone states") && page.contains("Groups whose"), "{page}");
+        assert!(page.contains("lone states") && page.contains("Groups of mixed"), "{page}");
         assert!(!page.contains("neighbours of") && !page.contains("Temperature"), "{page}");
     }
 }

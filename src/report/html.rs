@@ -231,25 +231,26 @@ fn speed(page: &mut String, summaries: &Summaries) {
          reached it, which are counted where not all did. Minutes are a run's own wall clock, \
          evaluations included; runs side by side slow each other down.</p>\n",
     );
-    let mut heads: Vec<String> = vec!["variant".into()];
-    heads.extend(LEVELS.iter().map(|level| format!("steps to {:.0} %", 100.0 * level)));
-    heads.extend(LEVELS.iter().map(|level| format!("minutes to {:.0} %", 100.0 * level)));
-    let row = |(number, one): (usize, &super::Summary)| {
-        let reached = |level: &Level| match level.reached {
-            reached if reached == 0 || reached == one.runs => String::new(),
-            reached => format!("<small>{reached} of {}</small>", one.runs),
+    let heads = LEVELS.iter().map(|level| format!("{:.0} %", 100.0 * level));
+    let heads: Vec<String> = std::iter::once("variant".into()).chain(heads).collect();
+    let rows = |cell: &dyn Fn(&Level) -> String| -> Vec<Row> {
+        let row = |(number, one): (usize, &super::Summary)| {
+            let reached = |level: &Level| match level.reached {
+                reached if reached == 0 || reached == one.runs => String::new(),
+                reached => format!("<small>{reached} of {}</small>", one.runs),
+            };
+            let cells = one.levels.iter().map(|level| cell(level) + &reached(level));
+            let cells = std::iter::once(named(&one.name)).chain(cells).collect();
+            Row { variant: Some(number), cells }
         };
-        let mut cells = vec![named(&one.name)];
-        let steps = |level: &Level| number_cell(&level.steps, &count) + &reached(level);
-        cells.extend(one.levels.iter().map(steps));
-        let minutes = |level: &Level| {
-            number_cell(&level.minutes, &|value| format!("{value:.1}")) + &reached(level)
-        };
-        cells.extend(one.levels.iter().map(minutes));
-        Row { variant: Some(number), cells }
+        summaries.variants.iter().enumerate().map(row).collect()
     };
-    let rows: Vec<Row> = summaries.variants.iter().enumerate().map(row).collect();
-    table(page, &heads, &rows, true);
+    page.push_str("<div class=\"charts\">\n<div>\n<h3>Environment steps to</h3>\n");
+    table(page, &heads, &rows(&|level| number_cell(&level.steps, &count)), true);
+    page.push_str("</div>\n<div>\n<h3>Minutes to</h3>\n");
+    let minutes = |level: &Level| number_cell(&level.minutes, &|value| format!("{value:.1}"));
+    table(page, &heads, &rows(&minutes), true);
+    page.push_str("</div>\n</div>\n");
 }
 
 /// Every run in a line.

@@ -8,14 +8,18 @@ use super::series::Point;
 const SIZE: (f64, f64) = (460.0, 270.0);
 /// Room for the labels: left, right, top, bottom.
 const MARGIN: (f64, f64, f64, f64) = (46.0, 14.0, 10.0, 40.0);
+/// How far a line may stand out over the frame, so that one along its edge is seen whole.
+const OVER: f64 = 3.0;
 /// About how many labels an axis has.
 const LABELS: f64 = 5.0;
 
 /// What a vertical axis shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
-    /// Shares from 0 to 1, as per cent.
+    /// Shares as per cent, all from 0 to 100.
     Percent,
+    /// Shares as per cent, those that there are.
+    Share,
     /// Whatever values there are, with 0 among them, but nothing below this.
     From(f64),
 }
@@ -32,20 +36,22 @@ pub struct Curve {
 /// Draws curves over environment steps, each with its interval as a band. `label` is for those who
 /// cannot see it, and must not need escaping.
 pub fn chart(label: &str, scale: Scale, curves: &[Curve]) -> String {
-    let x = Axis::over(0.0, curves.iter().filter_map(|curve| curve.points.last()?.x.into()));
+    let x = Axis::up_to(curves.iter().filter_map(|curve| Some(curve.points.last()?.x)));
     let y = vertical(scale, curves);
     let (width, height) = (SIZE.0 - MARGIN.0 - MARGIN.1, SIZE.1 - MARGIN.2 - MARGIN.3);
     let mut svg = format!(
         "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{label}\">\n",
         SIZE.0, SIZE.1
     );
-    let percent = scale == Scale::Percent;
+    let percent = matches!(scale, Scale::Percent | Scale::Share);
     frame(&mut svg, &x, &y, percent, (width, height));
     // A nested drawing cuts off what lies outside of it.
+    let (left, top, wide, high) =
+        (MARGIN.0 - OVER, MARGIN.2 - OVER, width + 2.0 * OVER, height + 2.0 * OVER);
     let _ = writeln!(
         svg,
-        "<svg x=\"{}\" y=\"{}\" width=\"{width}\" height=\"{height}\">",
-        MARGIN.0, MARGIN.2
+        "<svg x=\"{left}\" y=\"{top}\" width=\"{wide}\" height=\"{high}\" \
+         viewBox=\"-{OVER} -{OVER} {wide} {high}\">"
     );
     let place = |at: f64, value: f64| {
         format!("{:.1},{:.1}", width * x.share(at), height * (1.0 - y.share(value)))
@@ -58,8 +64,10 @@ pub fn chart(label: &str, scale: Scale, curves: &[Curve]) -> String {
 }
 
 fn vertical(scale: Scale, curves: &[Curve]) -> Axis {
-    let Scale::From(least) = scale else {
-        return Axis { low: 0.0, high: 1.0, step: 0.25 };
+    let least = match scale {
+        Scale::Percent => return Axis { low: 0.0, high: 1.0, step: 0.25 },
+        Scale::Share => 0.0,
+        Scale::From(least) => least,
     };
     let points = curves.iter().flat_map(|curve| &curve.points);
     let reach = points.flat_map(|point| {
@@ -74,7 +82,7 @@ fn frame(svg: &mut String, x: &Axis, y: &Axis, percent: bool, (width, height): (
     let (left, _, top, _) = MARGIN;
     for value in y.labels() {
         let at = top + height * (1.0 - y.share(value));
-        let text = if percent { format!("{:.0} %", 100.0 * value) } else { y.text(value) };
+        let text = if percent { y.percent(value) } else { y.text(value) };
         let _ = writeln!(
             svg,
             "<path class=\"grid\" d=\"M{left} {at:.1}h{width}\"/><text x=\"{}\" y=\"{:.1}\" \
@@ -136,6 +144,13 @@ struct Axis {
 }
 
 impl Axis {
+    /// An axis from 0 to the largest of `values`.
+    fn up_to(values: impl Iterator<Item = f64>) -> Self {
+        let high = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let high = if high > 0.0 { high } else { 1.0 };
+        Self { low: 0.0, high, step: round_step(high / LABELS) }
+    }
+
     /// An axis that has `origin` and all of `values` on it, from round number to round number.
     fn over(origin: f64, values: impl Iterator<Item = f64>) -> Self {
         let values = values.filter(|value| value.is_finite());
@@ -151,16 +166,27 @@ impl Axis {
     }
 
     fn labels(&self) -> impl Iterator<Item = f64> {
-        let (first, last) = ((self.low / self.step).round(), (self.high / self.step).round());
+        // An end that rounding put a hair's breadth off its label still has it.
+        let first = (self.low / self.step - 1e-9).ceil();
+        let last = (self.high / self.step + 1e-9).floor();
         (first as i64..=last as i64).map(|number| number as f64 * self.step)
     }
 
-    /// A label with as many digits as neighbours need to differ.
+    fn percent(&self, value: f64) -> String {
+        let digits = digits(100.0 * self.step);
+        format!("{:.digits$} %", 100.0 * value)
+    }
+
     fn text(&self, value: f64) -> String {
-        let digits = (-self.step.log10().floor()).clamp(0.0, 12.0) as usize;
+        let digits = digits(self.step);
         let value = if value == 0.0 { 0.0 } else { value };
         if self.high >= 10_000.0 { count(value) } else { format!("{value:.digits$}") }
     }
+}
+
+/// As many digits after the point as labels need to differ that are so far apart.
+fn digits(step: f64) -> usize {
+    (-step.log10().floor()).clamp(0.0, 12.0) as usize
 }
 
 /// 1, 2 or 5 times a power of ten, at least `least`.
@@ -198,6 +224,11 @@ mod tests {
         assert_eq!((axis.low, axis.high, axis.step), (-1.0, 1.0, 0.5));
         let labels: Vec<_> = axis.labels().map(|label| axis.text(label)).collect();
         assert_eq!(labels, ["-1.0", "-0.5", "0.0", "0.5", "1.0"]);
+        let axis = Axis::up_to([620_000.0, 5.0].into_iter());
+        assert_eq!((axis.high, axis.step, axis.labels().count()), (620_000.0, 200_000.0, 4));
+        let shares = Axis::over(0.0, [0.012].into_iter());
+        let labels: Vec<_> = shares.labels().map(|label| shares.percent(label)).collect();
+        assert_eq!(labels, ["0.0 %", "0.5 %", "1.0 %", "1.5 %"]);
         let nothing = Axis::over(0.0, [f64::NAN].into_iter());
         assert_eq!((nothing.low, nothing.high), (0.0, 1.0));
     }
