@@ -118,8 +118,7 @@ mod tests {
 
     #[test]
     fn variants_stand_in_rows_with_what_is_known_of_them() {
-        let level =
-            |steps, reached| Level { steps, minutes: steps.map(|_| None).flatten(), reached };
+        let level = |steps, reached| Level { steps, minutes: None, reached };
         let nothing = || level(None, 0);
         let summary = |name: &str, over, success, half| Summary {
             name: name.into(),

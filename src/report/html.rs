@@ -88,9 +88,9 @@ fn introduction(page: &mut String, variants: &[Variant]) {
     let over: usize = variants.iter().map(Variant::over).sum();
     let steps = variants.iter().flat_map(|variant| &variant.runs);
     let steps: u64 = steps.filter_map(|run| run.metrics.last()).map(|line| line.steps).sum();
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<p>{}, {over} finished; {} environment steps in all. proxmo {}.</p>\n",
+        "<p>{}, {over} finished; {} environment steps in all. proxmo {}.</p>",
         plural(runs, "run"),
         count(steps as f64),
         env!("CARGO_PKG_VERSION")

@@ -46,7 +46,7 @@ impl Bootstrap {
 
     fn interval(&self, values: &[f64]) -> (f64, f64) {
         let count = values.len();
-        let pick = |&draw: &u32| values[(u64::from(draw) * count as u64 >> 32) as usize];
+        let pick = |&draw: &u32| values[((u64::from(draw) * count as u64) >> 32) as usize];
         let mut means: Vec<f64> = self
             .draws
             .chunks_exact(self.most)

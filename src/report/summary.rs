@@ -66,11 +66,10 @@ pub fn summarise(variants: &[Variant], bootstrap: &Bootstrap) -> Summaries {
 
 /// The last evaluation of every run that speaks for the variant's end.
 fn last_evaluations(variant: &Variant) -> Vec<&EvaluationMetrics> {
-    let last = |run: &&super::RecordedRun| -> Option<usize> {
-        run.metrics.iter().rposition(|line| line.evaluation.is_some())
-    };
     let judged = variant.judged().into_iter();
-    judged.filter_map(|run| run.metrics[last(&run)?].evaluation.as_ref()).collect()
+    judged
+        .filter_map(|run| run.metrics.iter().rev().find_map(|line| line.evaluation.as_ref()))
+        .collect()
 }
 
 fn sum_up(variant: &Variant, kinds: &[String], bootstrap: &Bootstrap) -> Summary {

@@ -37,11 +37,14 @@ struct Progress {
 }
 
 impl Progress {
-    /// How long the rest takes at the pace so far; unknown before anything is done.
+    /// How long the rest takes at the pace so far. Unknown before anything is done; without a rest
+    /// there is nothing to say.
     fn left(&self, runs: usize, spent: Duration) -> Option<Duration> {
         let pace = (self.done - self.before) / spent.as_secs_f64();
-        let left = (runs as f64 - self.done).max(0.0) / pace;
-        (pace > 0.0).then(|| Duration::try_from_secs_f64(left).ok()).flatten()
+        let rest = runs as f64 - self.done;
+        // Shares that were added up may miss the whole by a rounding.
+        let known = pace > 0.0 && rest > 1e-6;
+        known.then(|| Duration::try_from_secs_f64(rest / pace).ok()).flatten()
     }
 }
 
@@ -226,7 +229,7 @@ mod tests {
         assert_eq!(nothing.left(4, Duration::from_secs(30)), None);
         assert_eq!(nothing.left(4, Duration::ZERO), None);
         let all = Progress { before: 0.0, done: 4.0, finished: 4 };
-        assert_eq!(all.left(4, Duration::from_secs(1)), Some(Duration::ZERO));
+        assert_eq!(all.left(4, Duration::from_secs(1)), None);
     }
 
     #[test]
