@@ -41,7 +41,7 @@
 //! - [`rollout`]: groups of episodes, played in lock-step into flat rows.
 //! - [`train`]: the loop, the loss, checkpoints, evaluation.
 //! - [`kernels`]: credit on a device: WGSL compute shaders, with portable and CPU bodies.
-//! - [`report`]: learning curves.
+//! - [`report`]: learning curves, comparisons, `report.html`.
 //! - [`device`]: backends and devices.
 //!
 //! # Features

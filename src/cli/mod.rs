@@ -3,6 +3,7 @@
 //! Exit codes: 0 where all went well, 1 where a run failed, 2 where the input was at fault.
 
 mod clone;
+mod compare;
 mod credit;
 mod devices;
 mod env;
@@ -12,6 +13,7 @@ mod explain;
 mod json_line;
 mod play;
 mod progress;
+mod report;
 mod settings;
 mod table;
 mod train;
@@ -35,6 +37,8 @@ Examples:
   proxmo train                              train on generated household tasks
   proxmo train --preset alfworld --games DIR   train on the ALFWorld benchmark
   proxmo eval --run runs/household-1        judge a trained policy
+  proxmo compare --seeds 3                  train by several estimators, and report
+  proxmo report runs/compare-1              report on runs as one HTML file
   proxmo play                               play a task yourself
   proxmo credit --input episodes.jsonl      say what each step of your own episodes was worth
   proxmo env list                           list the environments and their options
@@ -45,6 +49,8 @@ enum Command {
     Train(train::Arguments),
     Clone(clone::Arguments),
     Eval(eval::Arguments),
+    Compare(compare::Arguments),
+    Report(report::Arguments),
     Play(play::Arguments),
     Credit(credit::Arguments),
     Env(env::Arguments),
@@ -57,6 +63,8 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Clone(arguments) => clone::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Credit(arguments) => credit::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),

@@ -181,6 +181,26 @@ pub struct SettingFlags {
 }
 
 impl SettingFlags {
+    /// Reads the flags of settings off words, as a command line has them, but for `--config`.
+    ///
+    /// # Errors
+    /// Says in a line which word is not understood.
+    pub(super) fn of_words(words: &[&str]) -> Result<Self, String> {
+        let command = augment(clap::Command::new("settings"), all_settings())
+            .no_binary_name(true)
+            .disable_help_flag(true);
+        let matches = command.try_get_matches_from(words).map_err(|error| {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_string()
+        })?;
+        let flags = gather(&matches, all_settings());
+        match flags.file {
+            Some(_) => Err("--config holds for all variants and stands by itself".into()),
+            None => Ok(flags),
+        }
+    }
+
     /// The configuration: defaults (or `base`, or `--preset`'s, or `--config`'s file), then flags.
     pub fn resolve(&self, base: Option<Config>) -> Result<Config> {
         let mut config = self.merge(base)?;
@@ -219,6 +239,21 @@ impl CreditFlags {
 pub fn read_config(path: &Path) -> Result<Config> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     Config::from_toml(&text, &path.display().to_string())
+}
+
+/// A run's own `config.toml` is to find everything from wherever it is read.
+pub(super) fn make_paths_absolute(config: &mut Config) -> Result<()> {
+    for path in [&mut config.env.games, &mut config.env.like, &mut config.run.init] {
+        if !path.as_os_str().is_empty() {
+            *path = std::path::absolute(&*path).map_err(Error::io("find", path))?;
+        }
+    }
+    let from = Path::new(&config.clone.from);
+    if from.is_file() {
+        let from = std::path::absolute(from).map_err(Error::io("find", from))?;
+        config.clone.from = from.to_string_lossy().into_owned();
+    }
+    Ok(())
 }
 
 /// A configuration with one setting changed. A value that does not fit is told apart here, where the

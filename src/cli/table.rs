@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use crate::report::{Estimate, LEVELS, Summaries, Summary, count};
 use crate::train::KindResult;
 
 /// A table; the columns in `numbers` stand to the right.
@@ -47,4 +48,107 @@ pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[Kind
 /// A share in per cent.
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
+}
+
+/// What came of each variant at the end: success over all tasks with its interval, and by kind.
+pub fn outcomes(summaries: &Summaries) -> Table {
+    let mut header = vec!["variant", "runs", "success", "95 %"];
+    header.extend(summaries.kinds.iter().map(String::as_str));
+    let mean = |estimate: &Option<Estimate>| estimate.map_or("-".into(), |one| percent(one.mean));
+    let row = |one: &Summary| {
+        let interval = one.success.and_then(|success| success.interval);
+        let interval = interval
+            .map_or("-".into(), |(low, high)| format!("{:.1}-{:.1}", 100.0 * low, 100.0 * high));
+        let mut row = vec![one.name.clone(), seeds(one), mean(&one.success), interval];
+        row.extend(one.kinds.iter().map(mean));
+        row
+    };
+    let rows = summaries.variants.iter().map(row).collect();
+    table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
+}
+
+/// How many runs there are, and how many of them are over if not all.
+fn seeds(one: &Summary) -> String {
+    if one.over == one.runs {
+        return one.runs.to_string();
+    }
+    format!("{}/{} done", one.over, one.runs)
+}
+
+/// The levels that the terminal shows; the report has all.
+const SHOWN: [f64; 2] = [0.5, 0.9];
+
+/// How soon each variant reached a level.
+pub fn speeds(summaries: &Summaries) -> Table {
+    let shown: Vec<usize> =
+        (0..LEVELS.len()).filter(|&level| SHOWN.contains(&LEVELS[level])).collect();
+    let mut header = vec!["variant".to_string()];
+    for &level in &shown {
+        let level = format!("{:.0} %", 100.0 * LEVELS[level]);
+        header.extend([format!("steps to {level}"), format!("minutes to {level}")]);
+    }
+    let cell = |estimate: &Option<Estimate>, runs: usize, show: &dyn Fn(f64) -> String| {
+        let Some(one) = estimate else {
+            return "-".to_string();
+        };
+        let some = if one.runs < runs { format!(" ({}/{runs})", one.runs) } else { String::new() };
+        show(one.mean) + &some
+    };
+    let row = |one: &Summary| {
+        let mut row = vec![one.name.clone()];
+        for level in shown.iter().filter_map(|&level| one.levels.get(level)) {
+            row.push(cell(&level.steps, one.runs, &count));
+            row.push(cell(&level.minutes, one.runs, &|minutes| format!("{minutes:.1}")));
+        }
+        row
+    };
+    let rows = summaries.variants.iter().map(row).collect();
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Level;
+
+    fn estimate(mean: f64, interval: Option<(f64, f64)>, runs: usize) -> Option<Estimate> {
+        Some(Estimate { mean, interval, runs })
+    }
+
+    #[test]
+    fn variants_stand_in_rows_with_what_is_known_of_them() {
+        let level = |steps, reached| Level { steps, minutes: None, reached };
+        let nothing = || level(None, 0);
+        let summary = |name: &str, over, success, half| Summary {
+            name: name.into(),
+            runs: 3,
+            over,
+            success,
+            length: None,
+            kinds: vec![None, success],
+            levels: vec![nothing(), half, nothing(), nothing()],
+        };
+        let half = level(estimate(51_200.0, Some((1.0, 2.0)), 2), 2);
+        let summaries = Summaries {
+            kinds: vec!["Pick".into(), "Heat".into()],
+            variants: vec![
+                summary("a", 3, estimate(0.865, Some((0.801, 0.923)), 3), half),
+                summary("b", 1, estimate(0.5, None, 1), nothing()),
+            ],
+        };
+        let rows = |table: Table| -> Vec<String> {
+            let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            table.to_string().lines().map(squeeze).collect()
+        };
+        let lines = rows(outcomes(&summaries));
+        assert_eq!(lines[0], "| variant | runs | success | 95 % | Pick | Heat |");
+        assert_eq!(lines[2], "| a | 3 | 86.5 % | 80.1-92.3 | - | 86.5 % |");
+        assert_eq!(lines[3], "| b | 1/3 done | 50.0 % | - | - | 50.0 % |");
+        let lines = rows(speeds(&summaries));
+        assert!(
+            lines[0].starts_with("| variant | steps to 50 % | minutes to 50 % | steps to 90 %")
+        );
+        assert_eq!(lines[2], "| a | 51.2k (2/3) | - | - | - |");
+    }
 }

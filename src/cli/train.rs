@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::progress::{bar, progress};
-use super::settings::{SettingFlags, read_config};
+use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::table::{percent, results};
 use crate::device::{Opened, open};
 use crate::env::Environment;
@@ -56,15 +56,7 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
         _ => defaults,
     };
     let mut config = arguments.settings.resolve(Some(base))?;
-    let from = &mut config.clone.from;
-    if Path::new(from).is_file() {
-        let path = absolute(Path::new(from))?;
-        *from = path.to_string_lossy().into_owned();
-    }
-    // The run's own config.toml is to find everything from wherever it is read.
-    for path in [&mut config.env.games, &mut config.env.like, &mut config.run.init] {
-        *path = absolute(path)?;
-    }
+    make_paths_absolute(&mut config)?;
     let folder = match &arguments.run {
         Some(folder) => folder.clone(),
         None => free_folder(config.env.name.name())?,
@@ -98,24 +90,16 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     Ok(())
 }
 
-/// A path that holds wherever the process is; an empty one stays empty.
-fn absolute(path: &Path) -> Result<PathBuf> {
-    if path.as_os_str().is_empty() {
-        return Ok(PathBuf::new());
-    }
-    std::path::absolute(path).map_err(Error::io("find", path))
-}
-
-/// The first free `runs/<env>-<number>`.
-fn free_folder(env: &str) -> Result<PathBuf> {
+/// The first free `runs/<what>-<number>`.
+pub(super) fn free_folder(what: &str) -> Result<PathBuf> {
     (1..u32::MAX)
-        .map(|number| Path::new("runs").join(format!("{env}-{number}")))
+        .map(|number| Path::new("runs").join(format!("{what}-{number}")))
         .find(|folder| !folder.exists())
         .ok_or_else(|| Error::file(Path::new("runs"), "no name is free; name one with --run"))
 }
 
 /// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     ctrlc::set_handler(move || {
@@ -293,7 +277,7 @@ impl Screen {
                 "Trained {} iterations in {minutes:.1} min. Look further with:",
                 summary.iterations
             );
-            println!("  proxmo eval --run {folder}        (learning curve: {folder}/curve.svg)");
+            println!("  proxmo eval --run {folder}        (report: {folder}/report.html)");
         }
     }
 }

@@ -1,29 +1,13 @@
 //! The learning curve of a run, as SVG.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
-
 use plotters::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
-use crate::train::{IterationMetrics, read_metrics};
+use crate::train::IterationMetrics;
 
 const SIZE: (u32, u32) = (760, 380);
 const TRAINING: RGBColor = RGBColor(170, 187, 204);
 const HELD_OUT: RGBColor = RGBColor(200, 70, 40);
-
-/// Draws `curve.svg` in a run's folder from its `metrics.jsonl`.
-///
-/// # Errors
-/// Where the metrics cannot be read or the picture not be written.
-pub fn write_curve(run: &Path) -> Result<()> {
-    let path = run.join("metrics.jsonl");
-    let file = File::open(&path).map_err(Error::io("read", &path))?;
-    let metrics = read_metrics(&mut BufReader::new(file), &path.display().to_string())?;
-    write_whole(&run.join("curve.svg"), curve_svg(&metrics)?.as_bytes())
-}
 
 /// Success over environment steps: each iteration's episodes in pale, held-out tasks in bold.
 ///

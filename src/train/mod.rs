@@ -27,7 +27,7 @@ pub use evaluate::{
     evaluate_with, random_policy, spread,
 };
 pub use loss::{Loss, LossInputs, loss};
-pub use metrics::{IterationMetrics, Seconds, read_metrics};
+pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, read_metrics};
 pub use preset::Preset;
 pub use run::{Event, Run, Summary};
 pub use trainer::Trainer;

@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
         if self.saved != Some(self.trainer.iteration) {
             self.save(observe)?;
         }
-        report::write_curve(&self.folder)?;
+        report::write(&self.folder)?;
         Ok(Summary {
             iterations: self.trainer.iteration,
             stopped: self.progress() < 1.0,

@@ -1,0 +1,163 @@
+//! `proxmo compare`.
+
+mod plan;
+mod screen;
+mod variants;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+
+use self::plan::{Planned, Standing, plan};
+use self::screen::Screen;
+use self::variants::{describe_ablations, variants};
+use self::work::{Worlds, work};
+use super::report::report;
+use super::settings::{SettingFlags, make_paths_absolute};
+use super::train::{free_folder, stop_on_interrupt};
+use crate::error::{Error, Result};
+
+/// Train several variants with several seeds each, and report on them side by side.
+///
+/// A variant is an estimator, a known ablation, or whatever --variant makes of the settings. Each
+/// training has a run folder of its own, DIR/<variant>-s<seed>. The same command goes on where it was
+/// stopped: finished runs are left alone, begun ones go on from their newest checkpoint.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = long_help())]
+pub struct Arguments {
+    /// Estimators and known ablations to compare, with commas between
+    /// [default: grpo,gigpo,proxmo, or none beside --variant].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    estimators: Vec<String>,
+    /// Another variant: its name, a colon, and the flags that make it. May be given several times.
+    #[arg(long, value_name = "NAME: FLAGS")]
+    variant: Vec<String>,
+    /// How many seeds, counted from --seed; or the seeds themselves, with commas between.
+    #[arg(long, value_name = "N", default_value = "5")]
+    seeds: String,
+    /// Folder of the runs and of the report [default: the first free runs/compare-<number>].
+    #[arg(long, value_name = "DIR")]
+    run_folder: Option<PathBuf>,
+    /// How many trainings go on at once.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// Print nothing but the final tables.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo compare --seeds 3
+  proxmo compare --estimators grpo,gigpo,proxmo --seeds 5 --run-folder runs/study --jobs 2
+  proxmo compare --estimators proxmo,proxmo-no-modulation,proxmo-no-aggregation --iterations 100
+  proxmo compare --estimators proxmo --variant 'hot: --temperature 0.5' --variant 'hashed: --embedding hashed'";
+
+fn long_help() -> String {
+    format!("{}\n\n{EXAMPLES}", describe_ablations())
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let folder = match &arguments.run_folder {
+        Some(folder) => folder.clone(),
+        None => free_folder("compare")?,
+    };
+    // Everything that can be refused is looked at before anything is written.
+    let plan = plan_all(arguments, &folder)?;
+    let waiting: Vec<&Planned> =
+        plan.iter().filter(|run| run.standing != Standing::Finished).collect();
+    let worlds = Worlds::open(&waiting)?;
+    let stop = stop_on_interrupt()?;
+    let screen = Screen::new(arguments.quiet, &plan, &folder, arguments.jobs);
+    let is_stopped = || stop.load(Ordering::Relaxed);
+    let failed = work(&waiting, usize::from(arguments.jobs), &worlds, &is_stopped, &screen)?;
+    let finished = screen.finish();
+
+    let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"));
+    if let Some((run, error)) = failed.first() {
+        let message = format!(
+            "{} of {} runs failed, {} with: {error}; once that is mended, the same command goes on \
+             (with --run-folder {})",
+            failed.len(),
+            plan.len(),
+            run.name,
+            folder.display()
+        );
+        return Err(Error::Run(message));
+    }
+    reported?;
+    if finished < plan.len() {
+        println!("Stopped with {finished} of {} runs finished. Go on with:", plan.len());
+        println!("  {}", same_command(arguments.run_folder.is_none(), &folder));
+    }
+    Ok(())
+}
+
+/// Every run that is to be, seed by seed, so that variants stay level if it is stopped.
+fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<Planned>> {
+    let mut base = arguments.settings.merge(None)?;
+    make_paths_absolute(&mut base)?;
+    let seeds = read_seeds(&arguments.seeds, base.run.seed)?;
+    let names = match (arguments.estimators.is_empty(), arguments.variant.is_empty()) {
+        (true, true) => ["grpo", "gigpo", "proxmo"].map(String::from).to_vec(),
+        _ => arguments.estimators.clone(),
+    };
+    let variants = variants(&names, &arguments.variant, &base)?;
+    plan(folder, &variants, &seeds)
+}
+
+/// `5` is as many seeds from `first` on, `3,7,9` are these.
+fn read_seeds(text: &str, first: u64) -> Result<Vec<u64>> {
+    let refuse = || {
+        let message = format!("'{text}', expected how many (from 1 to 1000), or seeds as 3,7,9");
+        Error::setting("--seeds", message)
+    };
+    if !text.contains(',') {
+        let count = text.trim().parse::<u64>().ok().filter(|count| (1..=1000).contains(count));
+        let end = count.and_then(|count| first.checked_add(count)).ok_or_else(refuse)?;
+        return Ok((first..end).collect());
+    }
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let mut seeds = words.map(str::parse).collect::<Result<Vec<u64>, _>>().map_err(|_| refuse())?;
+    let given = seeds.len();
+    seeds.sort_unstable();
+    seeds.dedup();
+    if seeds.len() < given || seeds.is_empty() {
+        return Err(refuse());
+    }
+    Ok(seeds)
+}
+
+/// The command that this process was given, so that it finds its folder again.
+fn same_command(name_folder: bool, folder: &Path) -> String {
+    let given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let mut words: Vec<String> = std::iter::once("proxmo".to_string()).chain(given).collect();
+    if name_folder {
+        words.extend(["--run-folder".to_string(), folder.display().to_string()]);
+    }
+    let plain = words.join(" ");
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_counted_or_named() {
+        assert_eq!(read_seeds("3", 0).unwrap(), [0, 1, 2]);
+        assert_eq!(read_seeds("2", 10).unwrap(), [10, 11]);
+        assert_eq!(read_seeds("9,3, 7", 10).unwrap(), [3, 7, 9]);
+        assert_eq!(read_seeds("7,", 0).unwrap(), [7]);
+        for wrong in ["0", "", ",", "-1", "3,3", "a", "1,b", "1001", "99999999999999999999"] {
+            let message = read_seeds(wrong, 0).unwrap_err().to_string();
+            assert!(message.contains("--seeds") && message.contains("3,7,9"), "{message}");
+        }
+        read_seeds("2", u64::MAX).unwrap_err();
+    }
+}

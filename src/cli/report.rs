@@ -1,0 +1,58 @@
+//! `proxmo report`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::table::{outcomes, speeds};
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::report::{bootstrap_for, find_runs, group, page, read_run, summarise};
+
+/// Report on runs, finished or under way: curves, tables, settings, as one HTML file.
+///
+/// Runs that differ by their seed alone count as one variant, told with its mean and a 95 % bootstrap
+/// interval over seeds.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Folders of runs, or folders that hold runs (as `proxmo compare` makes them).
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Where the report goes [default: report.html in RUN if there is one, else right here].
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo report runs/household-1
+  proxmo report runs/compare-1
+  proxmo report runs/first runs/second --output both.html";
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let output = match (&arguments.output, arguments.runs.as_slice()) {
+        (Some(output), _) => output.clone(),
+        (None, [only]) => only.join("report.html"),
+        (None, _) => PathBuf::from("report.html"),
+    };
+    report(&arguments.runs, &output)
+}
+
+/// Writes the report on runs and prints its tables.
+pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<()> {
+    let runs: Vec<_> = find_runs(paths)?.iter().map(|run| read_run(run)).collect::<Result<_>>()?;
+    if runs.iter().all(|run| run.metrics.is_empty()) {
+        let folder = paths.first().map_or(Path::new("."), PathBuf::as_path);
+        return Err(Error::file(folder, "no run there has a line in its metrics.jsonl yet"));
+    }
+    let variants = group(runs);
+    let summaries = summarise(&variants, &bootstrap_for(&variants));
+    write_whole(output, page(&variants).as_bytes())?;
+    println!("Success on held-out tasks at the end, its 95 % interval over seeds, and by kind:");
+    println!("{}", outcomes(&summaries));
+    println!("\nEnvironment steps and minutes until held-out success reached a level:");
+    println!("{}", speeds(&summaries));
+    println!("\nReport: {}", output.display());
+    Ok(())
+}

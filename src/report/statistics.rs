@@ -1,0 +1,165 @@
+//! Means over runs with bootstrap intervals, and the small sums that curves need.
+
+use rand::RngCore;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// How often values are drawn anew for an interval.
+const RESAMPLES: usize = 2000;
+/// What part of the resampled means lies below a 95 % interval, and above it.
+const TAIL: f64 = 0.025;
+
+/// A mean over runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// The 95 % percentile bootstrap interval; absent for a single run.
+    pub interval: Option<(f64, f64)>,
+    /// How many runs it is the mean of.
+    pub runs: usize,
+}
+
+/// Draws for bootstrap intervals. They are the same every time, so that the same runs give the same
+/// intervals, and neighbouring points of a curve intervals that fit together.
+#[derive(Debug)]
+pub struct Bootstrap {
+    most: usize,
+    draws: Vec<u32>,
+}
+
+impl Bootstrap {
+    /// Draws for up to `most` values.
+    pub fn new(most: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let draws = (0..RESAMPLES * most).map(|_| rng.next_u32()).collect();
+        Self { most, draws }
+    }
+
+    /// The mean of up to `most` values and its interval; nothing of no values.
+    pub fn estimate(&self, values: &[f64]) -> Option<Estimate> {
+        let runs = values.len();
+        let mean = mean(values)?;
+        let interval = (runs > 1 && runs <= self.most).then(|| self.interval(values));
+        Some(Estimate { mean, interval, runs })
+    }
+
+    fn interval(&self, values: &[f64]) -> (f64, f64) {
+        let count = values.len();
+        let pick = |&draw: &u32| values[((u64::from(draw) * count as u64) >> 32) as usize];
+        let mut means: Vec<f64> = self
+            .draws
+            .chunks_exact(self.most)
+            .map(|draws| draws[..count].iter().map(pick).sum::<f64>() / count as f64)
+            .collect();
+        let last = (means.len() - 1) as f64;
+        let (low, high) = ((TAIL * last).floor() as usize, ((1.0 - TAIL) * last).ceil() as usize);
+        let low = *means.select_nth_unstable_by(low, f64::total_cmp).1;
+        let high = *means.select_nth_unstable_by(high, f64::total_cmp).1;
+        (low, high)
+    }
+}
+
+/// The mean; nothing of no values.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Each value's mean with its neighbours up to `reach` places away, fewer at the ends.
+pub fn smooth(points: &[(f64, f64)], reach: usize) -> Vec<(f64, f64)> {
+    let around = |place: usize| {
+        let window = place.saturating_sub(reach)..(place + reach + 1).min(points.len());
+        let count = window.len() as f64;
+        (points[place].0, points[window].iter().map(|point| point.1).sum::<f64>() / count)
+    };
+    (0..points.len()).map(around).collect()
+}
+
+/// The value at `x` on straight lines between points that ascend in x; nothing outside of them.
+pub fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
+    let next = points.partition_point(|point| point.0 < x);
+    let &(x1, y1) = points.get(next)?;
+    if x1 == x {
+        return Some(y1);
+    }
+    let &(x0, y0) = points.get(next.checked_sub(1)?)?;
+    Some(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
+}
+
+/// Where the straight lines between points first reach `level`; nothing if they never do.
+pub fn first_reach(points: &[(f64, f64)], level: f64) -> Option<f64> {
+    let at = points.iter().position(|point| point.1 >= level)?;
+    let (x1, y1) = points[at];
+    let Some((x0, y0)) = at.checked_sub(1).map(|before| points[before]) else {
+        return Some(x1);
+    };
+    Some(x0 + (x1 - x0) * (level - y0) / (y1 - y0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interval(values: &[f64]) -> (f64, f64) {
+        Bootstrap::new(8).estimate(values).unwrap().interval.unwrap()
+    }
+
+    #[test]
+    fn intervals_are_those_reckoned_by_hand() {
+        // The mean of two draws is 0, 1/2 or 1 with chances 1/4, 1/2, 1/4.
+        assert_eq!(interval(&[0.0, 1.0]), (0.0, 1.0));
+        // Of five draws X bear the 4: P(X ≤ 2) = 94.2 %, P(X ≤ 3) = 99.3 %, P(X = 0) = 32.8 %.
+        let (low, high) = interval(&[0.0, 0.0, 0.0, 0.0, 4.0]);
+        assert_eq!(low, 0.0);
+        assert!((high - 12.0 / 5.0).abs() < 1e-12, "{high}");
+        // Of six draws X bear the 1: P(X ≤ 0) = 1.6 %, P(X ≤ 1) = 10.9 %, and the same from above.
+        assert_eq!(interval(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]), (1.0 / 6.0, 5.0 / 6.0));
+        assert_eq!(interval(&[0.5; 4]), (0.5, 0.5));
+    }
+
+    #[test]
+    fn one_run_has_no_interval_and_none_no_mean() {
+        let bootstrap = Bootstrap::new(3);
+        assert_eq!(bootstrap.estimate(&[]), None);
+        let one = Estimate { mean: 0.25, interval: None, runs: 1 };
+        assert_eq!(bootstrap.estimate(&[0.25]), Some(one));
+        assert_eq!(bootstrap.estimate(&[1.0, 2.0, 6.0]).unwrap().mean, 3.0);
+    }
+
+    #[test]
+    fn the_same_values_have_the_same_interval() {
+        let values = [0.1, 0.7, 0.4, 0.9, 0.3];
+        assert_eq!(Bootstrap::new(5).estimate(&values), Bootstrap::new(5).estimate(&values));
+        let (low, high) = interval(&values);
+        assert!(0.1 < low && low < 0.48 && 0.48 < high && high < 0.9, "{low} {high}");
+    }
+
+    #[test]
+    fn neighbours_are_averaged_fewer_at_the_ends() {
+        let points = [(1.0, 0.0), (2.0, 3.0), (3.0, 6.0), (4.0, 0.0)];
+        assert_eq!(smooth(&points, 1), [(1.0, 1.5), (2.0, 3.0), (3.0, 3.0), (4.0, 3.0)]);
+        assert_eq!(smooth(&points, 0), points);
+        assert_eq!(smooth(&[], 2), []);
+    }
+
+    #[test]
+    fn lines_run_straight_between_points_and_end_there() {
+        let points = [(10.0, 0.0), (20.0, 0.5), (40.0, 1.0)];
+        assert_eq!(interpolate(&points, 10.0), Some(0.0));
+        assert_eq!(interpolate(&points, 15.0), Some(0.25));
+        assert_eq!(interpolate(&points, 30.0), Some(0.75));
+        assert_eq!(interpolate(&points, 40.0), Some(1.0));
+        assert_eq!(interpolate(&points, 9.0), None);
+        assert_eq!(interpolate(&points, 41.0), None);
+    }
+
+    #[test]
+    fn a_level_is_reached_between_two_points_or_never() {
+        let points = [(0.0, 0.0), (100.0, 0.4), (200.0, 0.2), (300.0, 1.0)];
+        assert_eq!(first_reach(&points, 0.2), Some(50.0));
+        assert!((first_reach(&points, 0.6).unwrap() - 250.0).abs() < 1e-9);
+        assert_eq!(first_reach(&points, 0.0), Some(0.0));
+        assert_eq!(first_reach(&points[..3], 0.5), None);
+        assert_eq!(first_reach(&[], 0.5), None);
+    }
+}
