@@ -174,11 +174,9 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
             .iter()
             .map(|one| format!("--backend {} --device {} ({})", one.backend, one.index, one.name))
             .collect();
-        let hint = match backend {
-            Backend::Ndarray if !cfg!(feature = "ndarray") => {
-                "; this build lacks the ndarray backend (build with --features ndarray)"
-            }
-            _ => "",
+        let hint = match adapters.iter().any(|one| one.backend == backend) {
+            true => String::new(),
+            false => format!(" ({})", missing(backend)),
         };
         Error::Device(format!(
             "backend '{backend}' has no device {index} here{hint}; there are: {} (`proxmo devices` \
@@ -186,6 +184,26 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
             list.join(", ")
         ))
     })
+}
+
+/// Why a backend has no adapter on this machine, where it has none.
+pub fn missing(backend: Backend) -> String {
+    let is_gpu = !matches!(backend, Backend::Auto | Backend::Flex | Backend::Ndarray);
+    let system = match backend {
+        Backend::Metal => cfg!(target_vendor = "apple"),
+        Backend::Dx12 => cfg!(windows),
+        Backend::Vulkan | Backend::Gl => !cfg!(target_vendor = "apple"),
+        _ => true,
+    };
+    if is_gpu && !cfg!(feature = "wgpu") {
+        "not compiled in; build with --features wgpu".into()
+    } else if backend == Backend::Ndarray && !cfg!(feature = "ndarray") {
+        "not compiled in; build with --features ndarray".into()
+    } else if !system {
+        format!("not on {}", std::env::consts::OS)
+    } else {
+        "no adapter found".into()
+    }
 }
 
 /// Opens the device that a request for `backend` and `index` means.
@@ -374,7 +392,9 @@ mod tests {
             adapter(Backend::Flex, 0, AdapterKind::Cpu),
         ];
         let message = choose(&here, Backend::Metal, 0).unwrap_err().to_string();
-        assert!(message.contains("'metal' has no device 0"), "{message}");
+        assert!(message.contains("'metal' has no device 0 here ("), "{message}");
+        let message = choose(&here, Backend::Gl, 3).unwrap_err().to_string();
+        assert!(message.contains("'gl' has no device 3 here; there are"), "{message}");
         assert!(
             message.contains("--backend gl --device 0") && message.contains("flex"),
             "{message}"
