@@ -199,7 +199,9 @@ fn summary(outcomes: &[(f64, f64, bool)], options: &EpisodeOptions) -> [f64; 3] 
         let sum: f64 = outcomes.iter().map(|one| one.0 * of(one)).sum();
         if count > 0.0 { sum / count } else { 0.0 }
     };
-    let mean = share(&|one| one.1);
+    // Measured from the first, equal rewards are exactly equal to their mean.
+    let first = outcomes.first().map_or(0.0, |one| one.1);
+    let mean = first + share(&|one| one.1 - first);
     let variance = share(&|one| (one.1 - mean).powi(2));
     let deviation = if count > 1.0 { (variance * count / (count - 1.0)).sqrt() } else { 0.0 };
     let rate = share(&|one| f64::from(u8::from(one.2)));
@@ -265,7 +267,8 @@ fn compare_advantages(
     let found = episode_advantages(rewards, success, &played.layout()?, options)?;
     let (advantages, statistics) = expected_advantages(played, flags, options);
     let name = |what: &str| format!("{what} of {} with {options:?}", played.name);
-    tally.numbers(name("advantages"), &read(found.advantages)?, &advantages, 1e-5);
+    let bound = if options.scaled { scaled_bound(played, &statistics) } else { 1e-5 };
+    tally.numbers(name("advantages"), &read(found.advantages)?, &advantages, bound);
     let found = read(found.statistics)?;
     for (column, what, bound) in [(0, "rates", 1e-6), (1, "means", 1e-5), (2, "deviations", 1e-5)] {
         let of = |at: usize| at % 3 == column;
@@ -275,6 +278,19 @@ fn compare_advantages(
         tally.numbers(name(what), &mine, &theirs, bound);
     }
     Ok(())
+}
+
+/// How far scaled advantages may be off: a small deviation magnifies the rounding of total rewards.
+/// Where there is none, rewards are equal, and nothing is left to magnify.
+fn scaled_bound(played: &Played, statistics: &[f64]) -> f64 {
+    let groups = played.group_offsets.windows(2).zip(statistics.chunks_exact(3));
+    let magnified = groups.map(|(group, statistics)| {
+        let rows = played.episode_offsets[group[0]]..played.episode_offsets[group[1]];
+        let rewards = played.rewards[rows].iter().map(|&reward| f64::from(reward.abs()));
+        let scale = statistics[2] + 1e-6;
+        if statistics[2] > 0.0 { rewards.sum::<f64>() / scale } else { 0.0 }
+    });
+    1e-5 + 1e-7 * magnified.filter(|one| one.is_finite()).fold(0.0, f64::max)
 }
 
 /// NaN and infinities in a reward and in a success, and successes that are no whole numbers.
