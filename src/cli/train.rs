@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
 
 use super::progress::bar;
 use super::settings::{SettingFlags, read_config};
 use super::table::{percent, results};
-use crate::device::{Opened, open};
 use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::train::auto::{Auto, Choice, open_for_training};
 use crate::train::{Config, Event, IterationMetrics, KindResult, Run, Summary};
 
 /// Train a policy with ProxMO.
 ///
-/// Without arguments: on household tasks that the crate generates, on the best device that is there,
-/// into a new folder below runs/. Ctrl-C finishes the iteration, saves, and says how to go on.
+/// Without arguments: on household tasks that the crate generates, on the device that is fastest for
+/// them, into a new folder below runs/. Ctrl-C finishes the iteration, saves, and says how to go on.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -68,15 +69,26 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let training = config.env.open(&config.env.split)?;
     let held_out = config.env.open(&config.eval.split)?;
-    let opened = open(config.run.backend, config.run.device)?;
+    let choice = open_for_training(&config, &*training, &auto(), &mut |adapter| {
+        if !arguments.quiet {
+            eprintln!("measuring updates with {} on {}", adapter.backend, adapter.name);
+        }
+    })?;
     let begin = if arguments.resume { Run::resume } else { Run::create };
-    let run = begin(&folder, config.clone(), &opened, &*training, &*held_out)?;
+    let run = begin(&folder, config.clone(), &choice.opened, &*training, &*held_out)?;
     let mut screen = Screen::new(arguments.quiet);
-    screen.introduce(&config, &opened, &*training, &*held_out, &folder);
+    screen.introduce(&config, &choice, &*training, &*held_out, &folder);
     let stop = stop_on_interrupt()?;
     let summary = run.train(&|| stop.load(Ordering::Relaxed), &mut |event| screen.show(&event))?;
     screen.finish(&summary, &*held_out, &folder);
     Ok(())
+}
+
+/// Measurements are kept in the user's cache folder. Software GPUs are candidates for those alone who
+/// set `PROXMO_AUTO_SOFTWARE`, as the tests do.
+fn auto() -> Auto {
+    let cache = etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("proxmo"));
+    Auto { cache, software: std::env::var_os("PROXMO_AUTO_SOFTWARE").is_some() }
 }
 
 /// The first free `runs/<env>-<number>`.
@@ -121,7 +133,7 @@ impl Screen {
     fn introduce(
         &self,
         config: &Config,
-        opened: &Opened,
+        choice: &Choice,
         training: &dyn Environment,
         held_out: &dyn Environment,
         folder: &Path,
@@ -129,7 +141,8 @@ impl Screen {
         if self.quiet {
             return;
         }
-        let adapter = &opened.adapter;
+        let (adapter, reason) = (&choice.opened.adapter, &choice.reason);
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         eprintln!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
         eprintln!(
             "  tasks   {}: {} to train on, {} held out ({})",
@@ -138,7 +151,7 @@ impl Screen {
             held_out.tasks(),
             config.eval.split
         );
-        eprintln!("  device  {} on {}", adapter.backend, adapter.name);
+        eprintln!("  device  {} on {}{reason}", adapter.backend, adapter.name);
         eprintln!("  run     {}", folder.display());
     }
 
@@ -163,7 +176,7 @@ impl Screen {
     }
 
     fn evaluating(&mut self, done: usize, total: usize) {
-        self.evaluating.get_or_insert_with(|| bar(total)).set_position(done as u64);
+        self.evaluating.get_or_insert_with(|| bar(total, "evaluating")).set_position(done as u64);
     }
 
     fn keep_untrained(&mut self, line: &IterationMetrics) {

@@ -307,7 +307,7 @@ impl<'a> Run<'a> {
 }
 
 /// The words of the tasks to train on.
-fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
+pub(super) fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
     let (words, seed) = (config.policy.max_words, config.run.seed);
     Vocabulary::from_environment(training, VOCABULARY_TASKS, words, seed)
 }
