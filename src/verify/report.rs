@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::compare::Tally;
-use crate::device::{Adapter, Backend, adapters, missing};
+use crate::device::{Adapter, Backend, adapters, candidates, choose, missing};
 use crate::error::Result;
 
 /// What one test came to.
@@ -117,15 +117,13 @@ impl Report {
 /// # Errors
 /// Where a backend is named that has no adapter here: the error says why.
 pub fn select(backend: Option<Backend>) -> Result<(Vec<Adapter>, Vec<Absent>)> {
+    if let Some(backend) = backend {
+        let here = candidates(backend);
+        choose(&here, backend, 0)?;
+        return Ok((here.into_iter().filter(|one| one.backend == backend).collect(), Vec::new()));
+    }
     let here = adapters();
     let is_here = |backend: Backend| here.iter().any(|one| one.backend == backend);
-    if let Some(backend) = backend {
-        if !is_here(backend) {
-            crate::device::choose(&here, backend, 0)?;
-        }
-        let own = here.into_iter().filter(|one| one.backend == backend).collect();
-        return Ok((own, Vec::new()));
-    }
     let absent = Backend::ALL
         .into_iter()
         .filter(|&backend| backend != Backend::Auto && !is_here(backend))
