@@ -26,14 +26,14 @@ pub const UPDATES: u64 = 20;
 
 /// How far gradients at the same weights may be apart, as a share of the largest number in them. Sums
 /// of 32-bit numbers in another order differ by about 1e-7 of what is summed.
-pub const GRADIENT_BOUND: f64 = 1e-4;
+pub const GRADIENT_BOUND: f64 = 5e-5;
 
 /// How far losses, and norms of gradients, may be apart: absolutely, or as a share of those above 1.
-pub const LOSS_BOUND: f64 = 1e-4;
+pub const LOSS_BOUND: f64 = 2e-5;
 
 /// How far any weight may be apart after any update. AdamW divides a gradient by its own size, so that
 /// one that is all rounding moves a weight by up to the learning rate in either direction.
-pub const WEIGHT_BOUND: f64 = 1e-3;
+pub const WEIGHT_BOUND: f64 = 2e-4;
 
 const LEARNING_RATE: f64 = 3e-3;
 
