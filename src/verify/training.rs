@@ -65,7 +65,7 @@ fn settings() -> UpdateConfig {
         minibatch: usize::MAX,
         kl_weight: 0.05,
         entropy_weight: 0.01,
-        max_gradient_norm: 0.3,
+        max_gradient_norm: 0.05,
         ..UpdateConfig::default()
     }
 }
@@ -279,8 +279,9 @@ mod tests {
         let (first, last) = (reference.stats[0], reference.stats[UPDATES as usize - 1]);
         assert!(first.loss - last.loss > 100.0 * LOSS_BOUND, "{} {}", first.loss, last.loss);
         assert!(last.kl > 10.0 * LOSS_BOUND, "{}", last.kl);
-        let held = reference.stats.iter().filter(|one| one.gradient_norm > 0.3).count();
-        assert!(held > 0, "no gradient was held down");
+        let norms: Vec<f64> = reference.stats.iter().map(|one| one.gradient_norm).collect();
+        let most = f64::from(settings().max_gradient_norm);
+        assert!(norms.iter().any(|&norm| norm > most), "none was held down: {norms:?}");
     }
 
     #[test]
