@@ -74,6 +74,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     } else {
         print(&report);
     }
+    conclude(&report)
+}
+
+/// An error where a test failed.
+fn conclude(report: &Report) -> Result<()> {
     if report.ok {
         return Ok(());
     }
@@ -138,6 +143,17 @@ fn tests(verified: &[Verified]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_past_its_bound_fails_the_run() {
+        let (here, _) = select(Some(Backend::Flex)).unwrap();
+        let mut found = verify(&here, &TESTS[8..10], &mut |_, _| {});
+        conclude(&Report::new(found.clone(), Vec::new())).unwrap();
+        found[0].tests[1].ok = false;
+        let error = conclude(&Report::new(found, Vec::new())).unwrap_err();
+        assert_eq!(error.to_string(), "1 of 2 tests went past their bounds");
+        assert_eq!(error.exit_code(), 1);
+    }
 
     #[test]
     fn a_backend_is_all_or_one_that_computes() {

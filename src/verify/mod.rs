@@ -101,7 +101,7 @@ pub fn run(
     tests: &[Test],
     observe: &mut dyn FnMut(&Adapter, &Test),
 ) -> Vec<Verified> {
-    let verify = |adapter: &Adapter| match open(adapter.backend, adapter.index) {
+    let mut verify = |adapter: &Adapter| match open(adapter.backend, adapter.index) {
         Ok(opened) => {
             let tests = tests.iter().map(|test| {
                 observe(adapter, test);
@@ -114,6 +114,28 @@ pub fn run(
             Verified { adapter: adapter.clone(), tests: vec![opening] }
         }
     };
-    let mut verify = verify;
     adapters.iter().map(&mut verify).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn a_device_that_breaks_fails_the_test_and_not_the_process() {
+        let on = |check| test("it", check).on(&Device::flex());
+        let lost = on(|_| Err(Error::Run("the device is lost".into())));
+        assert!(!lost.ok && lost.failures == ["the device is lost"]);
+        let gone = on(|_| panic!("no memory"));
+        assert!(!gone.ok && gone.failures == ["it panicked: no memory"]);
+        assert!(!on(|_| Ok(Tally::default())).ok, "a test that compared nothing");
+    }
+
+    #[test]
+    fn tests_have_names_of_their_own() {
+        for (place, one) in TESTS.iter().enumerate() {
+            assert!(TESTS[..place].iter().all(|other| other.name != one.name), "{}", one.name);
+        }
+    }
 }
