@@ -105,9 +105,8 @@ fn main(
     let begin = group_offsets[group];
     let end = group_offsets[group + 1u];
 
-    // Totals, and what they add up to.
+    // Totals, and how much they count.
     var weights = 0.0;
-    var rewarded = 0.0;
     var won = 0.0;
     var unsound = 0.0;
     for (var episode = begin + lane; episode < end; episode += LANES) {
@@ -123,7 +122,6 @@ fn main(
         totals[episode] = total;
         let count = count_of(episode);
         weights += count;
-        rewarded += count * total;
         if ((success[episode] & MAGNITUDE) >= INFINITY) {
             unsound = 1.0;
         } else if (has_won(episode)) {
@@ -131,11 +129,24 @@ fn main(
         }
     }
     weights = summed(weights, lane);
-    rewarded = summed(rewarded, lane);
     won = summed(won, lane);
     unsound = summed(unsound, lane);
     let counted = weights > 0.0;
-    let mean = select(0.0, rewarded / max(weights, 1.0), counted);
+
+    // Totals are measured from that of the group's first episode: equal ones are then exactly equal to
+    // their mean, which rounding would not leave them, and a deviation of 0 divides by little.
+    var own = 0.0;
+    if (lane == 0u && end > begin) {
+        own = totals[begin];
+    }
+    let first = summed(own, lane);
+    var beyond = 0.0;
+    for (var episode = begin + lane; episode < end; episode += LANES) {
+        beyond += count_of(episode) * (totals[episode] - first);
+    }
+    beyond = summed(beyond, lane);
+    let above = select(0.0, beyond / max(weights, 1.0), counted);
+    let mean = first + above;
     let raw = select(0.0, won / max(weights, 1.0), counted);
     let episodes = f32(end - begin);
     let believed = params.won + params.lost;
@@ -145,13 +156,13 @@ fn main(
     // The deviation, with the largest distance divided out first, so that no square overflows.
     var farthest = 0.0;
     for (var episode = begin + lane; episode < end; episode += LANES) {
-        farthest = max(farthest, abs(totals[episode] - mean));
+        farthest = max(farthest, abs((totals[episode] - first) - above));
     }
     farthest = greatest(farthest, lane);
     let unit = select(1.0, farthest, farthest >= LEAST_NORMAL);
     var spread = 0.0;
     for (var episode = begin + lane; episode < end; episode += LANES) {
-        let distance = (totals[episode] - mean) / unit;
+        let distance = ((totals[episode] - first) - above) / unit;
         spread += count_of(episode) * distance * distance;
     }
     spread = summed(spread, lane);
@@ -163,7 +174,7 @@ fn main(
     let scale = select(1.0, deviation + EPSILON, params.scaled != 0u);
     for (var episode = begin + lane; episode < end; episode += LANES) {
         let total = totals[episode];
-        var advantage = select((total - mean) / scale, total, single);
+        var advantage = select(((total - first) - above) / scale, total, single);
         advantage *= weight(rate, has_won(episode));
         advantage = select(advantage, not_a_number, unsound > 0.0);
         for (var row = episode_offsets[episode]; row < episode_offsets[episode + 1u]; row++) {

@@ -12,7 +12,9 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// A real GPU where there is one, else [`Backend::Flex`]; never a software GPU.
+    /// A real GPU where there is one, else [`Backend::Flex`]; never a software GPU. Training chooses
+    /// between them by measuring ([`crate::train::auto`]); everything else, which the policy's few
+    /// forward passes do not slow down much, takes the GPU.
     #[default]
     Auto,
     /// wgpu on Vulkan.
@@ -128,7 +130,7 @@ pub fn adapters() -> Vec<Adapter> {
 /// The adapters that a request for `backend` is answered from, and that an error lists. OpenGL is
 /// woken only when it is asked for by name: a real GPU has one of the other APIs, and OpenGL's
 /// libraries write to the terminal where there is no display. The CPU backends wake none.
-fn candidates(backend: Backend) -> Vec<Adapter> {
+pub(crate) fn candidates(backend: Backend) -> Vec<Adapter> {
     let mut adapters = match backend {
         Backend::Flex | Backend::Ndarray => Vec::new(),
         Backend::Gl => gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12, Backend::Gl]),
@@ -174,11 +176,9 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
             .iter()
             .map(|one| format!("--backend {} --device {} ({})", one.backend, one.index, one.name))
             .collect();
-        let hint = match backend {
-            Backend::Ndarray if !cfg!(feature = "ndarray") => {
-                "; this build lacks the ndarray backend (build with --features ndarray)"
-            }
-            _ => "",
+        let hint = match adapters.iter().any(|one| one.backend == backend) {
+            true => String::new(),
+            false => format!(" ({})", missing(backend)),
         };
         Error::Device(format!(
             "backend '{backend}' has no device {index} here{hint}; there are: {} (`proxmo devices` \
@@ -186,6 +186,47 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
             list.join(", ")
         ))
     })
+}
+
+/// What `auto` chooses among where it measures: each real GPU once, by the first API that reaches it,
+/// and flex. Device `index`, where it is not 0, leaves the GPU of that number alone. With `software`,
+/// software GPUs count as real ones.
+pub(crate) fn auto_candidates(adapters: &[Adapter], index: usize, software: bool) -> Vec<Adapter> {
+    let is_gpu = |one: &Adapter| {
+        let is_software = one.kind == AdapterKind::Cpu && one.max_invocations > 0;
+        one.kind.is_gpu() || software && is_software
+    };
+    let mut gpus: Vec<&Adapter> = Vec::new();
+    for gpu in adapters.iter().filter(|one| is_gpu(one)) {
+        if index > 0 || gpus.iter().all(|one| one.name != gpu.name) {
+            gpus.push(gpu);
+        }
+    }
+    if index > 0 {
+        gpus = gpus.into_iter().skip(index).take(1).collect();
+    }
+    let flex = adapters.iter().filter(|one| one.backend == Backend::Flex);
+    gpus.into_iter().chain(flex).cloned().collect()
+}
+
+/// Why a backend has no adapter on this machine, where it has none.
+pub fn missing(backend: Backend) -> String {
+    let is_gpu = !matches!(backend, Backend::Auto | Backend::Flex | Backend::Ndarray);
+    let system = match backend {
+        Backend::Metal => cfg!(target_vendor = "apple"),
+        Backend::Dx12 => cfg!(windows),
+        Backend::Vulkan | Backend::Gl => !cfg!(target_vendor = "apple"),
+        _ => true,
+    };
+    if is_gpu && !cfg!(feature = "wgpu") {
+        "not compiled in; build with --features wgpu".into()
+    } else if backend == Backend::Ndarray && !cfg!(feature = "ndarray") {
+        "not compiled in; build with --features ndarray".into()
+    } else if !system {
+        format!("not on {}", std::env::consts::OS)
+    } else {
+        "no adapter found".into()
+    }
 }
 
 /// Opens the device that a request for `backend` and `index` means.
@@ -267,6 +308,9 @@ mod gpu {
             _ => wgpu::Backends::empty(),
         });
         let apis: wgpu::Backends = apis.collect();
+        // Drivers' loaders do not like instances that come and go on several threads at once.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: apis,
             ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -379,13 +423,36 @@ mod tests {
     }
 
     #[test]
+    fn auto_measures_each_real_gpu_once() {
+        let mut software = adapter(Backend::Vulkan, 0, AdapterKind::Cpu);
+        software.max_invocations = 256;
+        let gpu = |backend, index, name: &str| Adapter {
+            name: name.into(),
+            ..adapter(backend, index, AdapterKind::DiscreteGpu)
+        };
+        let (one, two) = (gpu(Backend::Vulkan, 1, "one"), gpu(Backend::Vulkan, 2, "two"));
+        let again = gpu(Backend::Dx12, 0, "one");
+        let flex = adapter(Backend::Flex, 0, AdapterKind::Cpu);
+        let here = [software.clone(), one.clone(), two.clone(), again.clone(), flex.clone()];
+        assert_eq!(auto_candidates(&here, 0, false), [one.clone(), two.clone(), flex.clone()]);
+        let all = [software.clone(), one, two.clone(), flex.clone()];
+        assert_eq!(auto_candidates(&here, 0, true), all);
+        assert_eq!(auto_candidates(&here, 1, false), [two, flex.clone()]);
+        assert_eq!(auto_candidates(&here, 2, false), [again, flex.clone()]);
+        assert_eq!(auto_candidates(&here, 9, false), std::slice::from_ref(&flex));
+        assert_eq!(auto_candidates(&[software, flex.clone()], 0, false), [flex]);
+    }
+
+    #[test]
     fn a_missing_backend_lists_those_that_are_there() {
         let here = [
             adapter(Backend::Gl, 0, AdapterKind::Cpu),
             adapter(Backend::Flex, 0, AdapterKind::Cpu),
         ];
         let message = choose(&here, Backend::Metal, 0).unwrap_err().to_string();
-        assert!(message.contains("'metal' has no device 0"), "{message}");
+        assert!(message.contains("'metal' has no device 0 here ("), "{message}");
+        let message = choose(&here, Backend::Gl, 3).unwrap_err().to_string();
+        assert!(message.contains("'gl' has no device 3 here; there are"), "{message}");
         assert!(
             message.contains("--backend gl --device 0") && message.contains("flex"),
             "{message}"

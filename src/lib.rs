@@ -43,6 +43,7 @@
 //! - [`kernels`]: credit on a device: WGSL compute shaders, with portable and CPU bodies.
 //! - [`report`]: learning curves, comparisons, `report.html`.
 //! - [`device`]: backends and devices.
+//! - [`verify`]: whether every backend computes the same.
 //!
 //! # Features
 //!
@@ -65,5 +66,6 @@ pub mod report;
 pub mod rollout;
 pub mod stream;
 pub mod train;
+pub mod verify;
 
 pub use error::{Error, Result};

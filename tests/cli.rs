@@ -141,6 +141,7 @@ fn help_has_examples_for_every_command() {
         vec!["eval", "--help"],
         vec!["play", "--help"],
         vec!["credit", "--help"],
+        vec!["verify", "--help"],
     ] {
         proxmo().args(&command).assert().success().stdout(contains("Examples:"));
     }
@@ -156,6 +157,75 @@ fn devices_lists_flex_and_marks_what_auto_takes() {
     let output = proxmo().args(["devices", "--json"]).assert().success();
     let value: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert!(value["auto"]["name"].is_string());
+}
+
+#[test]
+fn a_backend_is_verified_and_one_that_is_not_there_is_an_error() {
+    let verify = |arguments: &[&str]| {
+        let mut command = proxmo();
+        command.arg("verify").args(arguments);
+        command
+    };
+    let table = verify(&["--backend", "flex"]).assert().success();
+    table.stdout(contains("training, gradients").and(contains("worst error")));
+    let output = verify(&["--backend", "flex", "--json"]).assert().success();
+    let output = output.stderr(contains("verifying flex")).get_output().stdout.clone();
+    let report: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(
+        (&report["ok"], &report["version"]),
+        (&true.into(), &env!("CARGO_PKG_VERSION").into())
+    );
+    assert_eq!(report["os"], std::env::consts::OS);
+    let adapter = &report["adapters"][0];
+    assert_eq!((&adapter["backend"], &adapter["max_binding"]), (&"flex".into(), &0.into()));
+    let tests = adapter["tests"].as_array().unwrap();
+    assert!(tests.len() >= 10);
+    for test in tests {
+        let number = |key: &str| test[key].as_f64().unwrap();
+        assert!(number("worst_error") < number("bound"), "{test}");
+        assert!(number("compared") > 0.0 && number("seconds") >= 0.0, "{test}");
+    }
+    verify(&["--backend", "auto"]).assert().code(2).stderr(contains("expected all, vulkan"));
+    let missing = if cfg!(target_vendor = "apple") { "dx12" } else { "metal" };
+    // Not one line: drivers that are asked may write to the terminal.
+    let refused_there = verify(&["--backend", missing]).assert().code(2).stdout("");
+    refused_there.stderr(contains("(not on "));
+    if cfg!(not(feature = "ndarray")) {
+        refused(&mut verify(&["--backend", "ndarray"]), "--features ndarray");
+    }
+}
+
+#[test]
+#[cfg(feature = "wgpu")]
+fn training_says_why_it_took_a_backend() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, software: bool| {
+        let mut command = proxmo();
+        command.args(["train", "--tasks", "4", "--held-out", "2", "--groups", "2"]);
+        command.args(["--episodes", "2", "--iterations", "1", "--max-steps", "4"]);
+        command.args(["--policy-embedding", "8", "--hidden", "8", "--minibatch", "16"]);
+        command
+            .env("XDG_CACHE_HOME", folder.path().join("cache"))
+            .env_remove("PROXMO_AUTO_SOFTWARE");
+        if software {
+            command.env("PROXMO_AUTO_SOFTWARE", "1");
+        }
+        let assert = command.arg("--run").arg(folder.path().join(name)).assert().success();
+        let text = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        let device = text.lines().find(|line| line.starts_with("  device")).unwrap();
+        device.to_string()
+    };
+    let here = proxmo::device::adapters();
+    if here.iter().all(|adapter| !adapter.kind.is_gpu()) {
+        let line = run("plain", false);
+        assert!(line.ends_with("flex on CPU (burn-flex): no real GPU here"), "{line}");
+    }
+    if here.iter().any(|adapter| adapter.backend == proxmo::device::Backend::Vulkan) {
+        let (first, again) = (run("first", true), run("again", true));
+        assert!(first.contains("ms an update") && first.contains("(measured now)"), "{first}");
+        assert!(again.contains("(measured by an earlier run)"), "{again}");
+        assert!(folder.path().join("cache/proxmo/backends.json").is_file() || !cfg!(unix));
+    }
 }
 
 #[test]

@@ -2,17 +2,22 @@
 
 mod common;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::module::Module;
+use burn::tensor::Device;
 use common::Balls;
 use proxmo::credit::{Embedding, Estimator};
+#[cfg(feature = "ndarray")]
+use proxmo::device::Backend;
+#[cfg(feature = "wgpu")]
+use proxmo::device::adapters;
 #[cfg(any(feature = "wgpu", feature = "ndarray"))]
-use proxmo::device::{Backend, open};
+use proxmo::device::open;
 use proxmo::env::Environment;
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
 use proxmo::policy::{Policy, Sampling};
 use proxmo::rollout::{Plan, collect};
 use proxmo::train::{Config, IterationMetrics, Trainer, Watch, evaluate};
+use proxmo::verify::{TESTS, training};
 
 fn config(iterations: u64) -> Config {
     let mut config = Config::default();
@@ -51,15 +56,7 @@ fn train(config: Config, device: &Device) -> (Trainer<Scorer>, Vec<IterationMetr
 
 /// All weights end to end.
 fn weights(policy: &Scorer) -> Vec<f32> {
-    struct Collect(Vec<f32>);
-    impl ModuleVisitor for Collect {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.extend(param.val().into_data().try_to_vec::<f32>().unwrap());
-        }
-    }
-    let mut collect = Collect(Vec::new());
-    policy.valid().visit(&mut collect);
-    collect.0
+    training::weights(&policy.valid()).unwrap()
 }
 
 fn success(trainer: &Trainer<Scorer>) -> f64 {
@@ -256,20 +253,40 @@ fn assert_same_training(name: &str, device: &Device) {
     let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     println!("{name}: weights differ by at most {worst:e}");
     assert!(a.len() == b.len() && worst <= PARITY_BOUND, "{name}: weights differ by {worst:e}");
+    assert_same_updates(name, device);
+}
+
+/// Twenty updates on the same rows from the same weights, as `proxmo verify` compares them: losses,
+/// gradients and weights at each.
+fn assert_same_updates(name: &str, device: &Device) {
+    let tests: Vec<_> = TESTS.iter().filter(|test| test.name.starts_with("training")).collect();
+    assert_eq!((tests.len(), training::UPDATES), (3, 20));
+    for test in tests {
+        let found = test.on(device);
+        println!("{name}: {}: {:?} of {:?}", found.test, found.worst_error, found.bound);
+        assert!(found.ok, "{name}: {}: {:#?}", found.test, found.failures);
+        assert!(found.compared >= 20, "{}", found.test);
+    }
+}
+
+#[test]
+fn flex_trains_the_same_twice() {
+    assert_same_updates("flex", &Device::flex());
 }
 
 #[test]
 #[cfg(feature = "wgpu")]
-fn a_gpu_trains_as_flex_does() {
-    let opened = [Backend::Vulkan, Backend::Metal, Backend::Dx12]
-        .into_iter()
-        .find_map(|backend| open(backend, 0).ok());
-    let Some(opened) = opened else {
+fn gpus_train_as_flex_does() {
+    let gpus = adapters().into_iter().filter(|one| one.max_invocations > 0);
+    let opened: Vec<_> = gpus.filter_map(|one| open(one.backend, one.index).ok()).collect();
+    if opened.is_empty() {
         assert!(std::env::var_os("CI").is_none(), "no GPU adapter is here");
         println!("skipped: no GPU adapter is here (Debian: apt-get install mesa-vulkan-drivers)");
-        return;
-    };
-    assert_same_training(&opened.adapter.name, &opened.device);
+    }
+    for opened in opened {
+        let name = format!("{} on {}", opened.adapter.backend, opened.adapter.name);
+        assert_same_training(&name, &opened.device);
+    }
 }
 
 #[test]

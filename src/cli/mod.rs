@@ -17,6 +17,7 @@ mod report;
 mod settings;
 mod table;
 mod train;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -42,7 +43,8 @@ Examples:
   proxmo play                               play a task yourself
   proxmo credit --input episodes.jsonl      say what each step of your own episodes was worth
   proxmo env list                           list the environments and their options
-  proxmo devices                            list the backends and devices of this machine";
+  proxmo devices                            list the backends and devices of this machine
+  proxmo verify                             check that all of them compute the same";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,6 +57,7 @@ enum Command {
     Credit(credit::Arguments),
     Env(env::Arguments),
     Devices(devices::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// Runs the command that the process was given. Errors go to standard error as one line.
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Credit(arguments) => credit::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     finish(result)
 }

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
 
 use super::progress::{bar, progress};
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::table::{percent, results};
-use crate::device::{Opened, open};
 use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::train::auto::{Auto, Choice, open_for_training};
 use crate::train::{
     Config, Event, IterationMetrics, KindResult, Run, Summary, demonstrations, spread,
 };
 
 /// Train a policy with ProxMO.
 ///
-/// Without arguments: on household tasks that the crate generates, on the best device that is there,
-/// into a new folder below runs/. Ctrl-C finishes the iteration, saves, and says how to go on.
+/// Without arguments: on household tasks that the crate generates, on the device that is fastest for
+/// them, into a new folder below runs/. Ctrl-C finishes the iteration, saves, and says how to go on.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -75,11 +76,15 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
             Some(demonstrations(&training, &config.clone, seed, &mut progress)?)
         }
     };
-    let opened = open(config.run.backend, config.run.device)?;
+    let choice = open_for_training(&config, &training, &auto(), &mut |adapter| {
+        if !arguments.quiet {
+            eprintln!("measuring updates with {} on {}", adapter.backend, adapter.name);
+        }
+    })?;
     let begin = if arguments.resume { Run::resume } else { Run::create };
-    let mut run = begin(&folder, config.clone(), &opened, &training, &*held_out)?;
+    let mut run = begin(&folder, config.clone(), &choice.opened, &training, &*held_out)?;
     let mut screen = Screen::new(arguments.quiet);
-    screen.introduce(&config, &opened, &training, &*held_out, &folder);
+    screen.introduce(&config, &choice, &training, &*held_out, &folder);
     if let Some(demonstrations) = demonstrations {
         screen.imitate(&config, demonstrations.len());
         run = run.imitating(&demonstrations)?;
@@ -88,6 +93,13 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let summary = run.train(&|| stop.load(Ordering::Relaxed), &mut |event| screen.show(&event))?;
     screen.finish(&summary, &*held_out, &folder);
     Ok(())
+}
+
+/// Measurements are kept in the user's cache folder. Software GPUs are candidates for those alone who
+/// set `PROXMO_AUTO_SOFTWARE`, as the tests do.
+fn auto() -> Auto {
+    let cache = etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("proxmo"));
+    Auto { cache, software: std::env::var_os("PROXMO_AUTO_SOFTWARE").is_some() }
 }
 
 /// The first free `runs/<what>-<number>`.
@@ -132,7 +144,7 @@ impl Screen {
     fn introduce(
         &self,
         config: &Config,
-        opened: &Opened,
+        choice: &Choice,
         training: &dyn Environment,
         held_out: &dyn Environment,
         folder: &Path,
@@ -140,7 +152,8 @@ impl Screen {
         if self.quiet {
             return;
         }
-        let adapter = &opened.adapter;
+        let (adapter, reason) = (&choice.opened.adapter, &choice.reason);
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         eprintln!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
         eprintln!(
             "  tasks   {}: {} to train on, {} held out ({})",
@@ -149,7 +162,7 @@ impl Screen {
             held_out.tasks(),
             config.eval.split
         );
-        eprintln!("  device  {} on {}", adapter.backend, adapter.name);
+        eprintln!("  device  {} on {}{reason}", adapter.backend, adapter.name);
         eprintln!("  run     {}", folder.display());
     }
 
@@ -184,7 +197,7 @@ impl Screen {
     }
 
     fn evaluating(&mut self, done: usize, total: usize) {
-        self.evaluating.get_or_insert_with(|| bar(total)).set_position(done as u64);
+        self.evaluating.get_or_insert_with(|| bar(total, "evaluating")).set_position(done as u64);
     }
 
     /// Said even where nothing else is.

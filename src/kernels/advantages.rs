@@ -74,11 +74,12 @@ pub struct EpisodeAdvantages {
 ///
 /// `rewards` are `[rows]`; `success` is 1 for each episode that reached its goal and 0 for the
 /// others, `[episodes]` (above ½ is a success). Both are constants to autodiff. An episode alone in
-/// its group gets 0, except for the published codes' special case: by step, a group of a single row
-/// keeps its reward, unscaled.
+/// its group gets exactly 0, and so do all where totals are equal, scaled or not; except for the
+/// published codes' special case: by step, a group of a single row keeps its reward, unscaled.
 ///
 /// A group with a reward or a success that is NaN or infinite is NaN throughout; other groups never
-/// notice. Rewards up to 1e30 are safe from overflow.
+/// notice. Rewards up to 1e30 are safe from overflow. Denormal rewards, and results that would be
+/// denormal, may count as 0.
 ///
 /// # Errors
 /// Where shapes or devices do not fit, or an option is out of range.

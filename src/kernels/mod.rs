@@ -31,4 +31,6 @@ pub use layout::Layout;
 pub use proximity::{Excluded, Proximity, ProximityOptions, proximity};
 pub use returns::discounted_returns;
 #[cfg(feature = "wgpu")]
+pub(crate) use wgsl::Prefilled;
+#[cfg(feature = "wgpu")]
 pub use wgsl::{Shader, shaders};

@@ -120,7 +120,8 @@ impl Surroundings {
 /// - a row is NaN throughout where its own embedding or values, or those of a row it looks at, hold
 ///   a NaN or an infinity. Gradients are NaN for a row that is, that looks at one that is or that
 ///   gets a gradient that is not finite. Other groups never notice;
-/// - values up to 1e30 are safe from overflow.
+/// - values up to 1e30 are safe from overflow; denormal values, and means that would be denormal, may
+///   count as 0.
 ///
 /// Devices agree up to rounding: WGSL kernels run on wgpu in 32 bits, CPU backends have their own
 /// path, and burn's other devices compute the same from plain tensor operations, a group at a time.

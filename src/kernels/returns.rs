@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 /// The discounted return of every row, `G_t = r_t + γ · G_{t+1}`, from each episode's end: `[rows]`.
 ///
 /// From a reward that is NaN or infinite on back to the episode's beginning returns are NaN; later
-/// rows and other episodes never notice. Returns are constants to autodiff.
+/// rows and other episodes never notice. Denormal rewards, and returns that would be denormal, may count
+/// as 0. Returns are constants to autodiff.
 ///
 /// # Errors
 /// Where `rewards` is not one number a row, or `gamma` is not from 0 to 1.

@@ -1,8 +1,9 @@
 //! Training: from a configuration to a policy that plays.
 //!
 //! [`Trainer`] is the algorithm and touches no file. [`Run`] gives it a folder: metrics, checkpoints,
-//! evaluation, resuming.
+//! evaluation, resuming. [`auto`] chooses a device by measuring.
 
+pub mod auto;
 pub mod checkpoint;
 mod config;
 mod demonstrations;

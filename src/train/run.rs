@@ -440,7 +440,7 @@ fn describe(training: &dyn Environment, config: &Config) -> Result<PolicyDescrip
 }
 
 /// The words of the tasks to train on.
-fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
+pub(super) fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
     let (words, seed) = (config.policy.max_words, config.run.seed);
     let read = || Vocabulary::from_environment(training, VOCABULARY_TASKS, words, seed);
     guarded(read).map_err(|message| Error::Environment(format!("reading its words: {message}")))

@@ -1,113 +1,16 @@
-//! Proximity and its gradients.
+//! The definition that devices are held to, and what no other test of theirs looks at.
 
-use burn::tensor::Device;
-use proxmo::device::{Adapter, Backend};
+use proxmo::device::Backend;
 use proxmo::kernels::{Excluded, Layout, ProximityOptions, proximity};
-use rand::Rng;
+use proxmo::verify::Expected;
+use proxmo::verify::cases::{Case, poisoned};
 
-use super::cases::{Case, hard, rng};
-use super::devices::{error, litter, matrix, numbers, on_every_device};
-use super::reference::Expected;
-
-/// What a device answered: means, neighbours and the gradients of embeddings and values.
-struct Found {
-    means: Vec<f32>,
-    neighbours: Vec<f32>,
-    to_embeddings: Vec<f32>,
-    to_values: Vec<f32>,
-}
-
-fn options(case: &Case) -> ProximityOptions {
-    ProximityOptions { temperature: case.temperature, excluded: case.excluded }
-}
-
-fn ask(case: &Case, gradient: &[f32], device: &Device) -> Found {
-    litter(case.embeddings.len(), device);
-    let device = device.clone().autodiff();
-    let embeddings = matrix(&case.embeddings, case.width, &device).require_grad();
-    let values = matrix(&case.values, case.columns, &device).require_grad();
-    let (layout, options) = (case.layout(), options(case));
-    let found = proximity(embeddings.clone(), values.clone(), &layout, &options).unwrap();
-    let weighted = found.means.clone() * matrix(gradient, case.columns, &device);
-    let gradients = weighted.sum().backward();
-    Found {
-        means: numbers(found.means),
-        neighbours: numbers(found.neighbours),
-        to_embeddings: numbers(embeddings.grad(&gradients).unwrap()),
-        to_values: numbers(values.grad(&gradients).unwrap()),
-    }
-}
-
-/// Any gradient will do.
-fn gradient(case: &Case) -> Vec<f32> {
-    let mut rng = rng(case.rows());
-    case.values.iter().map(|_| rng.random_range(-1.0..1.0)).collect()
-}
-
-/// How far off an answer may be. Cosines of 32-bit numbers are off by about 1e-7, which the
-/// temperature magnifies.
-fn bound(case: &Case) -> f64 {
-    2e-5 + 1e-6 / f64::from(case.temperature)
-}
-
-fn compare(case: &Case, found: &Found, expected: &Expected, gradient: &[f32], on: &str) -> f64 {
-    let (to_embeddings, to_values) = expected.gradients(case, gradient);
-    let name = |what: &str| format!("{what} on {on}, {}", case.name);
-    let mut worst = 0f64;
-    for (what, found, expected) in [
-        ("means", &found.means, &expected.means),
-        ("neighbours", &found.neighbours, &expected.neighbours),
-        ("the gradient of values", &found.to_values, &to_values),
-    ] {
-        let off = error(found, expected, &name(what));
-        assert!(off < bound(case), "{} is off by {off}", name(what));
-        worst = worst.max(off);
-    }
-    // Rows of different length have gradients of different size, and each is judged by its own: by
-    // what the pull of a single row could be.
-    let greatest = |values: &[f32]| {
-        let finite = values.iter().filter(|value| value.is_finite());
-        finite.fold(0f64, |most, value| most.max(f64::from(value.abs())))
-    };
-    let pull = greatest(gradient) * greatest(&case.values) / f64::from(case.temperature);
-    let rows = found.to_embeddings.chunks_exact(case.width);
-    for (row, (found, wanted)) in rows.zip(to_embeddings.chunks_exact(case.width)).enumerate() {
-        let what = name(&format!("the gradient of embedding {row}"));
-        let size = wanted.iter().fold(0f64, |most, value| most.max(value.abs()));
-        let least = 1e-3 * pull / expected.length(row).max(f64::MIN_POSITIVE);
-        // A gradient beyond 32 bits is infinite, and rightly so.
-        if size < f64::from(f32::MAX) {
-            let off = error(found, wanted, &what) * if size < least { size / least } else { 1.0 };
-            assert!(off < 5.0 * bound(case), "{what} is off by {off}");
-            worst = worst.max(off);
-        }
-    }
-    worst
-}
-
-fn each(on: &Adapter) -> String {
-    format!("{} ({})", on.backend, on.name)
-}
-
-#[test]
-fn every_device_agrees_with_the_definition() {
-    let cases = hard();
-    let expected: Vec<Expected> = cases.iter().map(Expected::of).collect();
-    on_every_device(|device, adapter| {
-        let (mut worst, started) = (0f64, std::time::Instant::now());
-        for (case, expected) in cases.iter().zip(&expected) {
-            let gradient = gradient(case);
-            let found = ask(case, &gradient, device);
-            worst = worst.max(compare(case, &found, expected, &gradient, &each(adapter)));
-        }
-        println!("{}: worst error {worst:.1e}, {:.1?}", each(adapter), started.elapsed());
-    });
-}
+use super::devices::{matrix, numbers, on_every_device};
 
 #[test]
 fn the_gradients_are_those_of_the_means() {
     let case = Case::of(&[1, 6, 4], 3, 2).without(Excluded::Itself).at(0.3);
-    let gradient = gradient(&case);
+    let gradient = case.gradient();
     let (to_embeddings, to_values) = Expected::of(&case).gradients(&case, &gradient);
     let embeddings: Vec<f64> = case.embeddings.iter().map(|&value| f64::from(value)).collect();
     let values: Vec<f64> = case.values.iter().map(|&value| f64::from(value)).collect();
@@ -134,52 +37,14 @@ fn the_gradients_are_those_of_the_means() {
 }
 
 #[test]
-fn poison_stays_where_it_was_looked_at() {
-    let sizes = [3, 70, 1, 40, 2];
-    let mut cases = Vec::new();
-    for excluded in [Excluded::Nobody, Excluded::Itself, Excluded::Episode] {
-        for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut case = Case::of(&sizes, 5, 2).without(excluded);
-            case.row(1)[4] = poison;
-            case.values[2 * 100] = poison;
-            case.row(73)[0] = poison;
-            cases.push(case.named("poisoned"));
-        }
+fn the_definition_knows_poison() {
+    for case in poisoned() {
+        let means = Expected::of(&case).means;
+        let unsound = means.iter().filter(|mean| mean.is_nan()).count();
+        let is_poisoned = case.name.contains("poisoned");
+        assert_eq!(unsound > 0, is_poisoned, "{}", case.name);
+        assert!(unsound < means.len(), "{}: nobody is spared", case.name);
     }
-    let mut denormal = Case::of(&sizes, 5, 2).named("denormal numbers");
-    denormal.row(5).fill(1e-40);
-    denormal.row(6).iter_mut().for_each(|value| *value *= 1e-38);
-    denormal.row(7)[2] = -1e-42;
-    cases.push(denormal);
-    let expected: Vec<Expected> = cases.iter().map(Expected::of).collect();
-    assert!(expected[0].means.iter().any(|mean| mean.is_nan()));
-    on_every_device(|device, adapter| {
-        for (case, expected) in cases.iter().zip(&expected) {
-            let gradient = gradient(case);
-            let found = ask(case, &gradient, device);
-            compare(case, &found, expected, &gradient, &each(adapter));
-        }
-    });
-}
-
-#[test]
-fn a_poisoned_gradient_reaches_whom_its_row_exchanges_with() {
-    let case = Case::of(&[4, 40, 3], 5, 2);
-    on_every_device(|device, adapter| {
-        let mut gradient = gradient(&case);
-        gradient[2 * 10] = f32::NAN;
-        let found = ask(&case, &gradient, device);
-        assert!(found.means.iter().all(|mean| mean.is_finite()), "{}", each(adapter));
-        for (row, (group, _)) in case.memberships().into_iter().enumerate() {
-            let numbers = [
-                &found.to_embeddings[row * 5..(row + 1) * 5],
-                &found.to_values[row * 2..(row + 1) * 2],
-            ];
-            let reached = numbers.concat().iter().all(|value| value.is_nan());
-            let spared = numbers.concat().iter().all(|value| value.is_finite());
-            assert!(if group == 1 { reached } else { spared }, "row {row}, {}", each(adapter));
-        }
-    });
 }
 
 #[test]
@@ -195,7 +60,7 @@ fn grids_may_be_longer_than_a_device_allows() {
         }
         let tensor = matrix(&values, 1, device);
         let found = proximity(tensor.clone(), tensor, &layout, &ProximityOptions::default());
-        assert!(numbers(found.unwrap().means) == values, "{}", each(adapter));
+        assert!(numbers(found.unwrap().means) == values, "{}", adapter.name);
     });
 }
 

@@ -73,8 +73,12 @@ fn group(outcomes: &[Outcome], options: &EpisodeOptions, advantages: &mut Vec<f3
     let sum = |of: &dyn Fn(&Outcome) -> f64| outcomes.iter().map(of).sum::<f64>();
     let total = sum(&|one| one.weight);
     let per = if total > 0.0 { 1.0 / total } else { 0.0 };
-    let mean = sum(&|one| one.weight * one.reward) * per;
-    let spread = sum(&|one| one.weight * (one.reward - mean).powi(2));
+    // Measured from the first, equal rewards are exactly equal to their mean.
+    let first = outcomes.first().map_or(0.0, |one| one.reward);
+    let above = sum(&|one| one.weight * (one.reward - first)) * per;
+    let centred = |one: &Outcome| (one.reward - first) - above;
+    let mean = first + above;
+    let spread = sum(&|one| one.weight * centred(one).powi(2));
     let deviation = if total > 1.0 { (spread / (total - 1.0)).sqrt() } else { 0.0 };
     let rate = sum(&|one| if one.won { one.weight } else { 0.0 }) * per;
     let [won, lost] = options.prior.map(f64::from);
@@ -83,9 +87,8 @@ fn group(outcomes: &[Outcome], options: &EpisodeOptions, advantages: &mut Vec<f3
 
     for one in outcomes {
         let scale = if options.scaled { deviation + f64::from(EPSILON) } else { 1.0 };
-        let centred = (one.reward - mean) / scale;
         let single = options.by_step && total == 1.0;
-        let advantage = if single { one.reward } else { centred };
+        let advantage = if single { one.reward } else { centred(one) / scale };
         let weight = options.modulation.map_or(1.0, |curve| weight(curve, rate, one.won));
         advantages.extend(std::iter::repeat_n((advantage * weight) as f32, one.rows));
     }

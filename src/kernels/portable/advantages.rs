@@ -13,7 +13,9 @@ struct Membership<B: Backend> {
     rows: Array<B>,
     /// `[groups, episodes]`
     episodes: Array<B>,
-    /// The same, times how often an episode counts.
+    /// The first episode of each group alone: `[groups, episodes]`.
+    first: Array<B>,
+    /// `episodes`, times how often an episode counts.
     weighted: Array<B>,
     /// The sum of a group's weights: `[groups, 1]`.
     total: Array<B>,
@@ -34,6 +36,10 @@ impl<B: Backend> Membership<B> {
         for (group, range) in layout.group_episodes().enumerate() {
             of_episodes[group * episodes..][range].fill(1.0);
         }
+        let mut first = vec![0.0; groups * episodes];
+        for (group, range) in layout.group_episodes().enumerate() {
+            first[group * episodes..][range].iter_mut().take(1).for_each(|one| *one = 1.0);
+        }
         let of_episodes = like.constant(of_episodes, [groups, episodes]);
         let weights = like.constant(weights, [1, episodes]);
         let weighted = of_episodes.clone() * weights;
@@ -41,6 +47,7 @@ impl<B: Backend> Membership<B> {
         Self {
             rows: like.constant(of_rows, [episodes, rows]),
             episodes: of_episodes,
+            first: like.constant(first, [groups, episodes]),
             weighted,
             total,
         }
@@ -75,8 +82,12 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
     let success = success.flags(success.above(0.5));
 
     let rewards = members.rows.clone().matmul(rewards);
-    let mean = members.mean(rewards.clone());
-    let centred = rewards.clone() - members.spread(mean.clone());
+    // Measured from the first of its group's, equal rewards are exactly equal to their mean.
+    let first = members.first.clone().matmul(rewards.clone());
+    let beyond = rewards.clone() - members.spread(first.clone());
+    let above = members.mean(beyond.clone());
+    let centred = beyond - members.spread(above.clone());
+    let mean = first + above;
     let deviation = deviation(&members, &centred);
     let rate = rate(&members, &success, options.prior);
 

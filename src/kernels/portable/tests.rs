@@ -107,3 +107,16 @@ fn episodes_are_those_of_the_cpu_path() {
         assert_same(&statistics, &quick.1, "statistics");
     }
 }
+
+#[test]
+fn equal_rewards_are_exactly_their_mean() {
+    // Nine times 0.7, added and divided in 32 bits, is not 0.7.
+    let rewards = tensor(vec![0.7; 9], [9]);
+    let success = tensor(vec![0.0; 9], [9]);
+    let offsets: Vec<usize> = (0..=9).collect();
+    let layout = Layout::new(&[0, 9], &offsets).unwrap();
+    let options = EpisodeOptions { scaled: true, ..EpisodeOptions::default() };
+    let asked = Episodes { layout, options };
+    let (advantages, _) = super::episode_advantages::<Flex>(rewards, success, &asked);
+    assert_eq!(numbers(&advantages), [0.0; 9]);
+}

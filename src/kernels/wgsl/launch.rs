@@ -1,5 +1,7 @@
 //! Buffers, grids and parameters.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use burn::backend::wgpu::{CubeTensor, SourceKernel};
 use burn::tensor::{DType, Shape};
 use cubecl::CubeCount;
@@ -40,6 +42,28 @@ impl Limits {
     }
 }
 
+/// While one of these lives, memory for the results of WGSL kernels holds NaN beforehand, in the whole
+/// process: a result that a kernel fails to write shows, whatever was in that memory before.
+#[derive(Debug)]
+pub struct Prefilled(());
+
+static PREFILLED: AtomicUsize = AtomicUsize::new(0);
+
+impl Prefilled {
+    /// From here on, until it is dropped.
+    #[allow(clippy::new_without_default)] // A default would hide that it does something.
+    pub fn new() -> Self {
+        PREFILLED.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Prefilled {
+    fn drop(&mut self) {
+        PREFILLED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Launches kernels where a tensor is.
 pub(super) struct Launch<'a> {
     like: &'a CubeTensor,
@@ -54,7 +78,12 @@ impl<'a> Launch<'a> {
     /// Memory for a result.
     pub fn empty<const D: usize>(&self, shape: [usize; D]) -> CubeTensor {
         let shape = Shape::from(shape);
-        let buffer = self.like.client.empty(shape.num_elements() * DType::F32.size());
+        let bytes = shape.num_elements() * DType::F32.size();
+        let buffer = if PREFILLED.load(Ordering::Relaxed) > 0 {
+            self.like.client.create_from_slice(&vec![0xff; bytes])
+        } else {
+            self.like.client.empty(bytes)
+        };
         let (client, device) = (self.like.client.clone(), self.like.device.clone());
         CubeTensor::new_contiguous(client, device, shape, buffer, DType::F32)
     }

@@ -24,6 +24,7 @@ use super::proximity::{Span, Surroundings};
 /// As cubecl calls a client that takes WGSL.
 const WGSL: &str = "wgpu<wgsl>";
 
+pub(crate) use launch::Prefilled;
 pub use sources::{Shader, shaders};
 
 type Float = FloatTensor<Cube>;

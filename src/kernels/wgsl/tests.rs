@@ -5,8 +5,9 @@ use burn::backend::{Cube, DispatchTensorKind, TensorMetadata};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
-use super::launch::Limits;
-use super::{Float, gradients, proximity};
+use super::launch::{Launch, Limits, Prefilled};
+use super::sources::ReturnsKernel;
+use super::{Float, gradients, proximity, ready};
 use crate::device::{Backend, adapters, open};
 use crate::kernels::layout::Layout;
 use crate::kernels::portable;
@@ -45,6 +46,24 @@ fn assert_same(found: Float, expected: Float, what: &str) {
 }
 
 const ROWS: usize = 330;
+
+/// The guard that the suite of `verify` runs under does what it says.
+#[test]
+fn a_result_that_is_not_written_shows() {
+    let Some(device) = device() else { return };
+    let _prefilled = Prefilled::new();
+    let rewards = ready(&random(1, 1, &device)).unwrap();
+    let launch = Launch::on(&rewards, Limits::of(&rewards));
+    let offsets = launch.words(vec![0, 30, ROWS as u32]);
+    let returns = launch.empty([ROWS, 1]);
+    // Two episodes, of which the kernel is told but one.
+    let parameters = [1, 1f32.to_bits(), f32::NAN.to_bits()];
+    launch.run(ReturnsKernel, (1, 1), &[&rewards, &offsets, &returns], &parameters).unwrap();
+    let data = pollster::block_on(<Cube as FloatTensorOps<Cube>>::float_into_data(returns));
+    let numbers: Vec<f32> = data.unwrap().try_into_vec().unwrap();
+    assert!(numbers[..30].iter().all(|value| value.is_finite()));
+    assert!(numbers[30..].iter().all(|value| value.is_nan()), "what was not written is not NaN");
+}
 
 #[test]
 fn small_workgroups_and_folded_grids_compute_the_same() {

@@ -1,12 +1,13 @@
-//! The definitions, in 64 bits and without any haste.
-
-use proxmo::kernels::Excluded;
+//! What proximity is, in 64 bits and without any haste.
 
 use super::cases::Case;
+use crate::kernels::Excluded;
 
-/// What proximity should answer.
+/// What proximity should answer. Builds the matrix of all pairs.
 pub struct Expected {
+    /// `[rows, columns]`
     pub means: Vec<f64>,
+    /// `[rows]`
     pub neighbours: Vec<f64>,
     /// Softmax weights of all pairs, for the gradients.
     weights: Vec<f64>,
@@ -18,6 +19,7 @@ pub struct Expected {
 }
 
 impl Expected {
+    /// To a case as it stands.
     pub fn of(case: &Case) -> Self {
         let wide: Vec<f64> = case.embeddings.iter().map(|&value| f64::from(value)).collect();
         let values: Vec<f64> = case.values.iter().map(|&value| f64::from(value)).collect();

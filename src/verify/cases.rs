@@ -1,21 +1,32 @@
 //! Rows to compute on, as hard as they come.
 
-use proxmo::kernels::{Excluded, Layout};
-use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+
+use crate::error::Result;
+use crate::kernels::{Excluded, Layout, ProximityOptions};
+use crate::stream::{Purpose, Stream};
 
 /// Rows, their groups, and what is asked of them.
 #[derive(Debug, Clone)]
 pub struct Case {
+    /// What is hard about it.
     pub name: String,
+    /// Where groups begin among the episodes, and the end.
     pub group_offsets: Vec<usize>,
+    /// Where episodes begin among the rows, and the end.
     pub episode_offsets: Vec<usize>,
+    /// The length of an embedding.
     pub width: usize,
+    /// How many values a row has.
     pub columns: usize,
+    /// `[rows, width]`
     pub embeddings: Vec<f32>,
+    /// `[rows, columns]`
     pub values: Vec<f32>,
+    /// The temperature asked for.
     pub temperature: f32,
+    /// Whom a row does not look at.
     pub excluded: Excluded,
 }
 
@@ -52,29 +63,55 @@ impl Case {
         }
     }
 
+    /// With a word more in its name.
     pub fn named(mut self, name: &str) -> Self {
         self.name = format!("{name}: {}", self.name);
         self
     }
 
+    /// At another temperature than 0.1.
     pub fn at(mut self, temperature: f32) -> Self {
         self.temperature = temperature;
         self.named(&format!("temperature {temperature}"))
     }
 
+    /// Without looking at some.
     pub fn without(mut self, excluded: Excluded) -> Self {
         self.excluded = excluded;
         self.named(&format!("without {excluded:?}"))
     }
 
-    pub fn layout(&self) -> Layout {
-        Layout::new(&self.group_offsets, &self.episode_offsets).unwrap()
+    /// Where groups and episodes lie.
+    ///
+    /// # Errors
+    /// Where offsets were changed to what does not fit.
+    pub fn layout(&self) -> Result<Layout> {
+        Layout::new(&self.group_offsets, &self.episode_offsets)
     }
 
+    /// What is asked of the kernel.
+    pub fn options(&self) -> ProximityOptions {
+        ProximityOptions { temperature: self.temperature, excluded: self.excluded }
+    }
+
+    /// A gradient of the means to go on from: any will do.
+    pub fn gradient(&self) -> Vec<f32> {
+        let mut rng = rng(self.rows());
+        self.values.iter().map(|_| rng.random_range(-1.0..1.0)).collect()
+    }
+
+    /// How far off an answer may be, as a share of the largest number expected. Cosines of 32-bit
+    /// numbers are off by about 1e-7, which the temperature magnifies.
+    pub fn bound(&self) -> f64 {
+        2e-5 + 1e-6 / f64::from(self.temperature)
+    }
+
+    /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.values.len() / self.columns
     }
 
+    /// One row's embedding.
     pub fn row(&mut self, row: usize) -> &mut [f32] {
         &mut self.embeddings[row * self.width..(row + 1) * self.width]
     }
@@ -92,35 +129,50 @@ impl Case {
     }
 }
 
-pub fn rng(seed: usize) -> ChaCha8Rng {
+/// Numbers for cases.
+pub(super) fn rng(seed: usize) -> ChaCha8Rng {
     Stream::new(seed as u64, Purpose::Generator).rng()
 }
 
-/// Sizes around a tile, widths around a stage, and everything at the edge of what is defined.
-pub fn hard() -> Vec<Case> {
+/// Groups of one to thousands of rows around the sizes of tiles, embeddings of 1 to 1,024 numbers, one
+/// and many columns of values; one group, groups of one, ragged ones and empty ones.
+pub fn shapes() -> Vec<Case> {
     let mut cases = Vec::new();
-    for rows in [1, 2, 31, 32, 33, 63, 64, 65] {
+    // Tiles have 32 or 64 rows on a GPU, blocks 64 on the CPU.
+    for rows in [1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 128, 129] {
         cases.push(Case::of(&[rows], 5, 1));
     }
-    for width in [1, 15, 16, 17, 64, 256] {
+    // Embeddings are read 16 numbers at a time.
+    for width in [1, 2, 15, 16, 17, 31, 64, 256, 511] {
         cases.push(Case::of(&[20, 50], width, 2));
     }
-    for columns in [3, 8, 9, 33, 70] {
+    for columns in [3, 4, 8, 9, 33, 70] {
         cases.push(Case::of(&[40, 30], 7, columns));
     }
     cases.push(Case::of(&[40, 3], 1024, 1));
     cases.push(Case::of(&[1500, 500], 4, 1));
     cases.push(Case::of(&[1; 70], 6, 1));
     cases.push(Case::of(&[1, 90, 3, 1, 0, 17, 64, 2, 130, 1], 24, 2));
+    cases
+}
+
+/// Temperatures from 1e-3 to 1e3, and rows that do not look at all others.
+pub fn settings() -> Vec<Case> {
+    let mut cases = Vec::new();
     for excluded in [Excluded::Itself, Excluded::Episode] {
         cases.push(Case::of(&[1, 2, 3, 70, 1, 40], 9, 2).without(excluded));
         cases.push(Case::of(&[1; 40], 3, 1).without(excluded));
+        cases.push(Case::of(&[65, 20], 8, 1).at(1e-3).without(excluded));
     }
-    for temperature in [1e-3, 1e-2, 1.0, 1e3] {
+    for temperature in [1e-3, 1e-2, 1.0, 30.0, 1e3] {
         cases.push(Case::of(&[50, 33], 12, 1).at(temperature));
     }
-    cases.push(identical(0.1));
-    cases.push(identical(1e-3));
+    cases
+}
+
+/// Everything at the edge of what is defined: identical rows, zeros, huge and tiny numbers.
+pub fn extremes() -> Vec<Case> {
+    let mut cases = vec![identical(0.1), identical(1e-3), identical(1e3)];
     let mut zeros = Case::of(&[40, 5], 8, 1).named("rows of zeros");
     for row in [0, 7, 40, 41, 42, 43, 44] {
         zeros.row(row).fill(0.0);
@@ -134,9 +186,11 @@ pub fn hard() -> Vec<Case> {
     scales.row(3).fill(f32::MAX);
     scales.row(4).fill(-f32::MAX);
     cases.push(scales);
-    let mut values = Case::of(&[30, 30], 6, 1).named("huge values");
-    values.values.iter_mut().for_each(|value| *value *= 1e30);
-    cases.push(values);
+    for (name, scale) in [("huge values", 1e30), ("tiny values", 1e-30)] {
+        let mut values = Case::of(&[30, 30], 6, 1).named(name);
+        values.values.iter_mut().for_each(|value| *value *= scale);
+        cases.push(values);
+    }
     cases
 }
 
@@ -145,4 +199,29 @@ fn identical(temperature: f32) -> Case {
     let first = case.row(0).to_vec();
     (0..110).for_each(|row| case.row(row).copy_from_slice(&first));
     case
+}
+
+/// NaN and infinities in some rows; and numbers too small to have all their bits.
+pub fn poisoned() -> Vec<Case> {
+    let sizes = [3, 70, 1, 40, 2];
+    let mut cases = Vec::new();
+    for excluded in [Excluded::Nobody, Excluded::Itself, Excluded::Episode] {
+        for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut case = Case::of(&sizes, 5, 2).without(excluded);
+            case.row(1)[4] = poison;
+            case.values[2 * 100] = poison;
+            case.row(73)[0] = poison;
+            cases.push(case.named(&format!("poisoned by {poison}")));
+        }
+    }
+    let mut denormal = Case::of(&sizes, 5, 2).named("denormal embeddings");
+    denormal.row(5).fill(1e-40);
+    denormal.row(6).iter_mut().for_each(|value| *value *= 1e-38);
+    denormal.row(7)[2] = -1e-42;
+    cases.push(denormal);
+    let mut denormal = Case::of(&sizes, 5, 2).named("denormal values");
+    denormal.values.iter_mut().skip(1).step_by(2).for_each(|value| *value = 1e-40);
+    denormal.values[2 * 3] = -1e-44;
+    cases.push(denormal);
+    cases
 }
