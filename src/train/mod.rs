@@ -3,6 +3,7 @@
 //! [`Trainer`] is the algorithm and touches no file. [`Run`] gives it a folder: metrics, checkpoints,
 //! evaluation, resuming.
 
+mod blame;
 pub mod checkpoint;
 mod config;
 mod evaluate;

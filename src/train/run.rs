@@ -157,6 +157,7 @@ impl<'a> Run<'a> {
             Self::assemble(folder, lock, config, opened, description, training, held_out)?;
         let state = checkpoint::restore(&mut run.trainer, &whole)?;
         // Nothing is changed before everything has been read.
+        checkpoint::clear_leftovers(folder)?;
         for (damaged, error) in &found.damaged {
             checkpoint::set_aside(damaged)?;
             run.warnings.push(format!("a damaged checkpoint is set aside: {error}"));
