@@ -225,6 +225,22 @@ fn a_run_outlives_its_environment() {
 }
 
 #[test]
+fn an_evaluation_that_fails_costs_no_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.run.checkpoint_every = 100;
+    config.eval.every = 4;
+    // The held-out tasks fail the second time that they are played.
+    let dying = Faulty::new(BALLS, Fault::Error, |_| true).after(0);
+    let run = Run::create(folder.path(), config.clone(), &flex(), &BALLS, &dying).unwrap();
+    let (result, _) = finish(run);
+    assert!(result.unwrap_err().to_string().contains("the lamp fell over"));
+    assert_eq!(checkpoint::list(folder.path()).unwrap(), [0, 4]);
+    let text = fs::read(folder.path().join("metrics.jsonl")).unwrap();
+    assert_eq!(read_metrics(&mut &*text, "metrics.jsonl").unwrap().len(), 5);
+}
+
+#[test]
 fn errors_that_are_put_up_with_are_counted_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let faulty = Faulty::new(BALLS, Fault::NanReward, |seed| seed % 40 == 0);

@@ -61,7 +61,8 @@ fn a_full_disk_is_said_and_harms_nothing() {
 
     // Episodes that find no room end the run too, before its metrics tell of them.
     let third = folder.path().join("third");
-    let ended = train(&third, 32, &format!("{HOUSEHOLD} --save-episodes --groups 16"));
+    let many = HOUSEHOLD.replace("--groups 4", "--groups 16 --save-episodes");
+    let ended = train(&third, 32, &many);
     let text = said(&ended);
     assert_eq!(ended.status.code(), Some(1), "{text}");
     assert!(text.contains("episodes/000001.jsonl"), "{text}");
