@@ -40,7 +40,9 @@ fn a_run_leaves_its_folder_and_is_judged_and_resumed() {
     for file in ["config.toml", "metrics.jsonl", "curve.svg", "episodes/000002.jsonl"] {
         assert!(run.join(file).is_file(), "{file}");
     }
-    for file in ["weights.safetensors", "optimizer.bpk", "policy.json", "state.json"] {
+    for file in
+        ["weights.safetensors", "optimizer.bpk", "policy.json", "state.json", "manifest.json"]
+    {
         assert!(run.join("checkpoints/000002").join(file).is_file(), "{file}");
     }
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -69,7 +71,10 @@ fn a_run_leaves_its_folder_and_is_judged_and_resumed() {
     assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 4);
 
     refused(&mut resume(&["--task-seed", "99", "--tasks", "3"]), "another vocabulary");
-    refused(&mut resume(&["--hidden", "16"]), "the policy there is");
+    refused(
+        &mut resume(&["--hidden", "16"]),
+        "the policy there has policy.hidden 8, the settings ask for 16",
+    );
 }
 
 #[test]

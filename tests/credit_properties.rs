@@ -467,3 +467,31 @@ fn threads_change_not_a_bit() {
         assert_eq!(with(1), with(3), "{config:?}");
     }
 }
+
+#[test]
+fn the_largest_rewards_and_actions_that_were_not_admissible_have_finite_credit() {
+    let most = proxmo::credit::MOST_REWARD;
+    let mut rich = episode(&[("hall", most), ("kitchen", -most)], true);
+    let mut poor = episode(&[("hall", -most), ("cellar", -most)], false);
+    let steps = rich.steps.iter_mut().chain(&mut poor.steps);
+    steps.for_each(|step| step.valid = false);
+    let cases = [
+        vec![vec![rich.clone(); 3]],
+        vec![vec![poor.clone(); 3]],
+        vec![vec![rich.clone()]],
+        vec![vec![rich.clone(), poor.clone(), poor]],
+    ];
+    for groups in &cases {
+        for config in all_ways() {
+            let credit = credit(groups, &config);
+            for numbers in [&credit.returns, &credit.advantages, &credit.step_advantages] {
+                assert!(numbers.iter().all(|x| x.is_finite()), "{config:?}: {credit:?}");
+            }
+        }
+    }
+    // Beyond that they are refused, not reckoned with.
+    rich.steps[0].reward = 1e30;
+    let groups = [vec![rich]];
+    let error = assign(&Owned::of(&groups).batch(&mut Vec::new()), &CreditConfig::default());
+    assert!(error.unwrap_err().to_string().contains("rewards[0]: is 1"));
+}

@@ -319,8 +319,8 @@ fn policies_that_need_no_training_are_judged() {
     assert_eq!((&hasty["success"], &hasty["overall"]["length"]), (&json!(0.0), &json!(2.0)));
     let table = proxmo(&["eval", "--policy", "expert"]).assert().success();
     table.stdout(contains("valid, expert policy:").and(contains("| All")));
-    let both = ["eval", "--policy", "expert", "--iteration", "3"];
-    proxmo(&both).assert().code(2).stderr(contains("--iteration"));
+    let both = ["eval", "--policy", "expert", "--checkpoint", "3"];
+    proxmo(&both).assert().code(2).stderr(contains("--checkpoint"));
 }
 
 #[test]

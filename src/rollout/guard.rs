@@ -19,7 +19,8 @@ pub struct Limits {
     /// How many episodes of one collection may be lost to environment errors.
     pub max_errors: usize,
     /// After how many seconds a step counts as hanging; 0 for never. The session then gets a thread
-    /// of its own, which is left behind where it hangs, as nothing can end it.
+    /// of its own, which is left behind where it hangs, as nothing can end it. What begins a session
+    /// ([`Environment::start`](crate::env::Environment::start)) is waited for without a limit.
     pub step_timeout: f64,
 }
 

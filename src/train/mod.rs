@@ -4,6 +4,7 @@
 //! evaluation, resuming. [`auto`] chooses a device by measuring.
 
 pub mod auto;
+mod blame;
 pub mod checkpoint;
 mod config;
 mod demonstrations;

@@ -1,7 +1,17 @@
 //! A run: a trainer with a folder.
 //!
 //! The folder holds `config.toml` (everything resolved), `metrics.jsonl` (one line an iteration),
-//! `checkpoints/`, `episodes/` when asked for, and `curve.svg` at the end.
+//! `checkpoints/`, `episodes/` when asked for, and `curve.svg` at the end. One process at a time trains
+//! into it.
+//!
+//! # Stopping and going on
+//!
+//! A run may end at any moment, killed or not, and goes on from its newest whole checkpoint. On the CPU
+//! (`flex`) it then gives the bytes that a run never stopped gives, in its metrics (times aside) and in
+//! its checkpoints, whatever the number of threads. Three things are not the same: a run that ends by
+//! its own limit adds an evaluation; a learning rate that falls with `run.minutes` goes by the clock; and
+//! so does `rollout.step_timeout`. On a GPU, sums may be taken in another order in another process:
+//! weights of the tiny runs of the tests stay within 1e-3 of each other.
 
 use std::fs;
 use std::mem::take;
@@ -96,7 +106,8 @@ impl<'a> Run<'a> {
     /// # Errors
     /// Says how to go on where it does.
     pub fn expect_free(folder: &Path) -> Result<()> {
-        if !folder.join("config.toml").exists() {
+        let parts = ["config.toml", "metrics.jsonl", "checkpoints"];
+        if !parts.iter().any(|part| folder.join(part).exists()) {
             return Ok(());
         }
         let message = "already holds a run; add --resume to go on with it, or name another folder \
@@ -165,6 +176,8 @@ impl<'a> Run<'a> {
             Self::assemble(folder, lock, config, opened, description, training, held_out)?;
         let state = checkpoint::restore(&mut run.trainer, &whole)?;
         // Nothing is changed before everything has been read.
+        run.warnings.extend(metrics_file::cut(folder, state.iteration)?);
+        checkpoint::clear_leftovers(folder)?;
         for (damaged, error) in &found.damaged {
             checkpoint::set_aside(damaged)?;
             run.warnings.push(format!("a damaged checkpoint is set aside: {error}"));
@@ -172,7 +185,6 @@ impl<'a> Run<'a> {
         if !found.damaged.is_empty() {
             run.warnings.push(format!("the run goes on from {}", whole.display()));
         }
-        run.warnings.extend(metrics_file::cut(folder, state.iteration)?);
         run.metrics = MetricsFile::open(folder)?;
         run.elapsed_before = state.elapsed;
         run.best = state.best;
@@ -281,7 +293,7 @@ impl<'a> Run<'a> {
     /// Evaluates the policy as it begins, and makes the run one that can be resumed.
     fn judge_untrained(&mut self, observe: &mut dyn FnMut(Event)) -> Result<Evaluation> {
         let mut line = IterationMetrics::default();
-        let (untrained, _) = self.judge(&mut line, observe)?;
+        let untrained = self.judge(&mut line, observe)?;
         line.seconds.elapsed = self.elapsed();
         self.log(&line, observe)?;
         self.save(observe)?;
@@ -314,22 +326,19 @@ impl<'a> Run<'a> {
         let (save_episodes, every) = (run.save_episodes, run.checkpoint_every);
         let (over, judge_every) = (self.progress() >= 1.0, self.trainer.config.eval.every);
         let due = |every: u64| over || (every > 0 && line.iteration % every == 0);
-        let (judge, mut save) = (due(judge_every), due(every));
-        let mut evaluation = None;
-        if judge {
-            let (judged, best) = self.judge(&mut line, observe)?;
-            save |= best;
-            evaluation = Some(judged);
-        }
+        let (judge, save) = (due(judge_every), due(every));
+        let judged = if judge { self.judge(&mut line, observe).map(Some) } else { Ok(None) };
         line.seconds.elapsed = self.elapsed();
         if let (true, Some(batch)) = (save_episodes, &batch) {
             self.save_episodes(line.iteration, batch)?;
         }
         self.log(&line, observe)?;
-        if save {
+        let best = self.best.is_some_and(|best| best.iteration == line.iteration);
+        // Where the evaluation failed, what was learnt is kept all the same.
+        if save || best || judged.is_err() {
             self.save(observe)?;
         }
-        Ok(evaluation)
+        judged
     }
 
     /// Where an environment ends the run before anything of the iteration was learnt, what was learnt
@@ -345,24 +354,22 @@ impl<'a> Run<'a> {
         error
     }
 
-    /// Plays the held-out tasks and notes in the line how that went. Says too whether it was the best
-    /// so far.
+    /// Plays the held-out tasks and notes how that went, in the line and if it was the best so far.
     fn judge(
         &mut self,
         line: &mut IterationMetrics,
         observe: &mut dyn FnMut(Event),
-    ) -> Result<(Evaluation, bool)> {
+    ) -> Result<Evaluation> {
         let result = self.evaluate(observe)?;
         warn_of(&result.errors, "held-out task", observe);
         line.evaluation = Some(result.metrics(self.held_out, &self.trainer.config.eval.split));
         let overall = result.overall();
         let (won, tasks) = (overall.won as u64, overall.tasks as u64);
         let this = Best { iteration: self.trainer.iteration, won, tasks };
-        let best = this.beats(self.best.as_ref());
-        if best {
+        if this.beats(self.best.as_ref()) {
             self.best = Some(this);
         }
-        Ok((result, best))
+        Ok(result)
     }
 
     fn evaluate(&self, observe: &mut dyn FnMut(Event)) -> Result<Evaluation> {

@@ -3,6 +3,7 @@
 use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
 
+use super::blame::blame;
 use super::config::UpdateConfig;
 use super::gradient::{Objective, differentiate, read_back};
 use crate::device::read;
@@ -103,10 +104,11 @@ impl<P: Policy> Learner<P> {
                 self.step(lesson, rows, objective, &mut stats)?;
                 if self.bad_updates >= config.max_bad_updates {
                     return Err(Error::Run(format!(
-                        "{} updates in a row had a loss or gradient that was not finite; lower \
-                         update.learning_rate, or look for extreme rewards (the last good state is \
-                         in the checkpoints)",
-                        self.bad_updates
+                        "{} updates in a row had a loss or gradient that was not finite; the last: \
+                         {}; lower update.learning_rate, or look for extreme rewards (the last good \
+                         state is in the checkpoints)",
+                        self.bad_updates,
+                        blame(&self.policy, lesson, rows)?
                     )));
                 }
             }

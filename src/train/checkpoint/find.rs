@@ -57,8 +57,11 @@ fn entries(run: &Path) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry.map_err(Error::io("read", &folder))?.path())).collect()
 }
 
-/// Removes what a process that died was writing or removing.
-pub(super) fn clean(run: &Path) -> Result<()> {
+/// Removes what a process that died was writing or removing. For whoever alone writes into the run.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn clear_leftovers(run: &Path) -> Result<()> {
     for path in entries(run)? {
         let extension = path.extension().and_then(|extension| extension.to_str());
         if matches!(extension, Some("filling" | "removed")) {

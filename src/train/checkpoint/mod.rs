@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use find::{Choice, Found, find, list, newest_whole, set_aside};
+pub use find::{Choice, Found, clear_leftovers, find, list, newest_whole, set_aside};
 
-use self::find::{clean, discard, prune};
+use self::find::{discard, prune};
 use self::manifest::Manifest;
 use self::tensors::{expect_finite, load_into, load_optimizer, optimizer_bytes, weights_bytes};
 use super::config::{Config, PolicyConfig};
@@ -123,7 +123,7 @@ pub fn save<P: Policy>(
 ) -> Result<PathBuf> {
     let policy = trainer.learner.policy.valid();
     expect_finite(&policy)?;
-    clean(run)?;
+    clear_leftovers(run)?;
     let target = folder(run, trainer.iteration);
     let filling = target.with_extension("filling");
     fs::create_dir_all(&filling).map_err(Error::io("create", &filling))?;
