@@ -2,7 +2,7 @@
 //!
 //! A small network can be faster on the CPU than on a GPU, so nothing is presumed: where there is a
 //! real GPU, a few updates of a policy of the run's size are timed on each candidate. What they took
-//! is kept ([`cache`]) and measured again only where the machine, the crate or the run's size changed.
+//! is kept in a file and measured again only where the machine, the crate or the run's size changed.
 
 mod cache;
 mod trial;
