@@ -25,6 +25,9 @@ pub struct Screen {
     runs: usize,
 }
 
+/// How many parts of a run a bar tells apart.
+const PARTS: u64 = 1000;
+
 /// How much is done, in runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Progress {
@@ -53,7 +56,7 @@ impl Screen {
     pub fn new(quiet: bool, plan: &[Planned], folder: &Path, jobs: u16) -> Self {
         let live = !quiet && std::io::stderr().is_terminal();
         let bars = MultiProgress::new();
-        let all = ProgressBar::new(plan.len() as u64);
+        let all = ProgressBar::new(PARTS * plan.len() as u64);
         let finished = plan.iter().filter(|run| run.standing == Standing::Finished).count();
         let before = plan.iter().map(Planned::done).sum();
         let screen = Self {
@@ -85,7 +88,7 @@ impl Screen {
     /// A run begins or goes on.
     pub fn begin(&self, run: &Planned) -> Watch<'_> {
         let bar = match self.live {
-            true => self.bars.insert_before(&self.all, ProgressBar::new(1000)),
+            true => self.bars.insert_before(&self.all, ProgressBar::new(PARTS)),
             false => ProgressBar::hidden(),
         };
         bar.set_style(style("  {prefix} {wide_bar} {msg}"));
@@ -139,7 +142,7 @@ impl Screen {
 
     fn show_all(&self) {
         let Progress { done, finished, .. } = *self.lock();
-        self.all.set_position(done as u64);
+        self.all.set_position((PARTS as f64 * done) as u64);
         self.all.set_message(format!("{finished} of {}{}", self.runs, self.left()));
     }
 
@@ -192,7 +195,7 @@ impl Watch<'_> {
         }
         let done = share_done(&self.config, line.iteration, line.seconds.elapsed);
         let share = done - std::mem::replace(&mut self.done, done);
-        self.bar.set_position((1000.0 * done) as u64);
+        self.bar.set_position((PARTS as f64 * done) as u64);
         let limit = match self.config.run.iterations {
             0 => String::new(),
             limit => format!("/{limit}"),
