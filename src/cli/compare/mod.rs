@@ -102,6 +102,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<Planned>> {
     let mut base = arguments.settings.merge(None)?;
     make_paths_absolute(&mut base)?;
+    if !base.clone.from.is_empty() {
+        let message = "is for proxmo clone; what was cloned is begun from with --init";
+        return Err(Error::setting("--from", message));
+    }
     let seeds = read_seeds(&arguments.seeds, base.run.seed)?;
     let names = match (arguments.estimators.is_empty(), arguments.variant.is_empty()) {
         (true, true) => ["grpo", "gigpo", "proxmo"].map(String::from).to_vec(),

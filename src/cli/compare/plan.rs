@@ -1,6 +1,5 @@
 //! Which runs are to be, and how far each has come.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::variants::Variant;
@@ -27,9 +26,7 @@ pub struct Planned {
 pub enum Standing {
     /// Its folder is not there.
     New,
-    /// It was begun, but ended before its first checkpoint: nothing is there to go on from.
-    Abandoned,
-    /// It can go on; this share of it, in [0, 1], is done.
+    /// It goes on, or begins again where it ended before its first checkpoint; this share of it, in [0, 1], is done.
     Begun(f64),
     /// It has come to its end.
     Finished,
@@ -39,7 +36,7 @@ impl Planned {
     /// The share of the run that is done.
     pub fn done(&self) -> f64 {
         match self.standing {
-            Standing::New | Standing::Abandoned => 0.0,
+            Standing::New => 0.0,
             Standing::Begun(share) => share,
             Standing::Finished => 1.0,
         }
@@ -70,10 +67,10 @@ fn standing(folder: &Path, wanted: &Config) -> Result<Standing> {
         return Ok(Standing::New);
     }
     expect_same(&path, &read_config(&path)?, wanted)?;
-    if checkpoint::list(folder)?.is_empty() {
-        return Ok(Standing::Abandoned);
-    }
-    let state = checkpoint::read_state(&checkpoint::find(folder, checkpoint::Choice::Latest)?)?;
+    let Some(newest) = checkpoint::newest_whole(folder)?.whole else {
+        return Ok(Standing::Begun(0.0));
+    };
+    let state = checkpoint::read_state(&newest)?;
     let share = share_done(wanted, state.iteration, state.elapsed);
     Ok(if share < 1.0 { Standing::Begun(share) } else { Standing::Finished })
 }
@@ -100,21 +97,10 @@ fn expect_same(path: &Path, there: &Config, wanted: &Config) -> Result<()> {
     Err(Error::file(path, message))
 }
 
-/// Clears away what a run left that ended before its first checkpoint, so that it can begin anew.
-pub fn clear_abandoned(folder: &Path) -> Result<()> {
-    // The settings last: without them the folder would not be known for a run any more.
-    for name in ["metrics.jsonl", "config.toml"] {
-        let path = folder.join(name);
-        if path.exists() {
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn runs_come_seed_by_seed_and_each_has_its_folder() {
@@ -132,23 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_other_settings_is_refused_and_one_without_checkpoint_begins_anew() {
+    fn a_run_of_other_settings_is_refused_and_one_without_checkpoint_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::default();
         let path = folder.path().join("config.toml");
         fs::write(&path, config.to_toml().unwrap()).unwrap();
-        fs::write(folder.path().join("metrics.jsonl"), "").unwrap();
-        assert_eq!(standing(folder.path(), &config).unwrap(), Standing::Abandoned);
+        assert_eq!(standing(folder.path(), &config).unwrap(), Standing::Begun(0.0));
 
         let mut wanted = config.clone();
         wanted.update.epochs = 5;
         wanted.credit.gamma = 0.5;
         let message = standing(folder.path(), &wanted).unwrap_err().to_string();
         assert!(message.contains("credit.gamma is 0.95 there and 0.5 here, update.epochs is 2"));
-
-        clear_abandoned(folder.path()).unwrap();
-        assert_eq!(standing(folder.path(), &config).unwrap(), Standing::New);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

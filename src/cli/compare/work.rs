@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
 
-use super::plan::{Planned, Standing, clear_abandoned};
+use super::plan::{Planned, Standing};
 use super::screen::Screen;
 use crate::device::{Backend, Opened, open};
 use crate::env::{EnvConfig, Environment};
@@ -112,10 +112,6 @@ fn train(
     let opened = worlds.device(config).ok_or_else(absent)?;
     let begin = match run.standing {
         Standing::Begun(_) | Standing::Finished => Run::resume,
-        Standing::Abandoned => {
-            clear_abandoned(&run.folder)?;
-            Run::create
-        }
         Standing::New => Run::create,
     };
     let mut watch = screen.begin(run);
