@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::guard::EnvironmentError;
+use super::guard::{EnvironmentError, expect_some};
 use crate::env::Texts;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::policy::{Inputs, Responses};
 
 /// Rows of an iteration: one a step, sorted by group, then episode, then time.
@@ -58,12 +58,7 @@ impl<I: Inputs> RolloutBatch<I> {
     /// # Errors
     /// Names the last error of an environment that lost them all.
     pub fn expect_episodes(&self) -> Result<()> {
-        match self.errors.last() {
-            Some(last) if self.episodes() == 0 => {
-                Err(Error::Environment(format!("{last} (and every other episode was lost too)")))
-            }
-            _ => Ok(()),
-        }
+        expect_some(self.episodes(), &self.errors)
     }
 
     /// The rows of an episode.

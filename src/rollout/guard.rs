@@ -64,6 +64,16 @@ impl fmt::Display for EnvironmentError {
     }
 }
 
+/// Fails where all episodes were lost, however many that are: nothing can be said of none.
+pub fn expect_some(kept: usize, errors: &[EnvironmentError]) -> Result<()> {
+    match errors.last() {
+        Some(last) if kept == 0 => {
+            Err(Error::Environment(format!("{last} (and every other episode was lost too)")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Calls into an environment. An error or a panic comes back in words.
 pub fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T, String> {
     // What the call leaves half done is its own session, which is not called again.

@@ -14,7 +14,7 @@ mod watch;
 pub use batch::RolloutBatch;
 pub use collect::{Plan, collect, collect_with};
 pub use episodes::{EpisodeRecord, StepRecord, read_episode, read_episodes, write_episodes};
-pub(crate) use guard::guarded;
 pub use guard::{EnvironmentError, Limits};
+pub(crate) use guard::{expect_some, guarded};
 pub use replay::{Demonstration, replay};
 pub use rows::EpisodeRows;

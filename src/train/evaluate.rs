@@ -8,7 +8,9 @@ use super::metrics::EvaluationMetrics;
 use crate::env::{Environment, Session, Texts};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, Sampling};
-use crate::rollout::{EnvironmentError, EpisodeRecord, Limits, Plan, StepRecord, collect_with};
+use crate::rollout::{
+    EnvironmentError, EpisodeRecord, Limits, Plan, StepRecord, collect_with, expect_some,
+};
 use crate::stream::{Purpose, Stream};
 
 /// How one task went.
@@ -128,6 +130,7 @@ pub fn evaluate_with<P: Policy>(
         evaluation.errors.extend(batch.errors);
         (watch.progress)(evaluation.outcomes.len() + evaluation.errors.len());
     }
+    expect_some(evaluation.outcomes.len(), &evaluation.errors)?;
     Ok(evaluation)
 }
 

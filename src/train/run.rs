@@ -345,11 +345,11 @@ impl<'a> Run<'a> {
     /// before is kept.
     fn save_before(&mut self, error: Error, observe: &mut dyn FnMut(Event)) -> Error {
         let unsaved = self.saved != Some(self.trainer.iteration);
-        if matches!(error, Error::Environment(_)) && unsaved {
-            if let Err(second) = self.save(observe) {
-                let warning = format!("and no checkpoint could be written: {second}");
-                observe(Event::Warning(&warning));
-            }
+        if matches!(error, Error::Environment(_))
+            && unsaved
+            && let Err(second) = self.save(observe)
+        {
+            observe(Event::Warning(&format!("no checkpoint could be written: {second}")));
         }
         error
     }

@@ -80,8 +80,9 @@ pub(super) fn discard(checkpoint: &Path) -> Result<()> {
 
 pub(super) fn prune(run: &Path, keep: usize, spared: &[Option<u64>]) -> Result<()> {
     let all = list(run)?;
-    let old = all.iter().rev().skip(keep).filter(|&&iteration| !spared.contains(&Some(iteration)));
-    old.map(|&iteration| discard(&folder(run, iteration))).collect()
+    let mut old =
+        all.iter().rev().skip(keep).filter(|&&iteration| !spared.contains(&Some(iteration)));
+    old.try_for_each(|&iteration| discard(&folder(run, iteration)))
 }
 
 /// Why a checkpoint is not used.
