@@ -18,6 +18,8 @@ mod advantages;
 mod autodiff;
 mod backend;
 mod cpu;
+#[cfg(feature = "fusion")]
+mod fusion;
 mod layout;
 mod portable;
 mod proximity;

@@ -1,15 +1,19 @@
 //! The operations as WGSL kernels, on wgpu.
 //!
 //! Under another of cubecl's runtimes or compilers, for numbers that are not 32 bits wide, and where
-//! burn's fusion wraps the backend, the plain tensor operations answer instead.
+//! burn's fusion wraps the backend without this crate's `fusion`, the plain tensor operations answer
+//! instead.
 
 mod launch;
 mod sources;
 
 use std::any::Any;
 
+#[cfg(not(feature = "fusion"))]
 use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
+#[cfg(feature = "fusion")]
+use burn::backend::wgpu::CubeBackend as Cube;
 use burn::backend::wgpu::{CubeTensor, into_contiguous};
 use burn::tensor::DType;
 
@@ -30,8 +34,8 @@ type Float = FloatTensor<Cube>;
 
 /// The tensor with its numbers in order, where a kernel can run on it.
 ///
-/// burn's tensor type is another one under its `fusion` feature, which this crate cannot see: hence
-/// the look at run time.
+/// Where a project turns burn's `fusion` on without this crate's, `Cube` is a fused backend and its
+/// tensors are of another type, which cannot be told when this is compiled: hence the look at run time.
 fn ready(tensor: &Float) -> Option<CubeTensor> {
     let tensor = (tensor as &dyn Any).downcast_ref::<CubeTensor>()?.clone();
     let runs = tensor.dtype == DType::F32 && tensor.client.name() == WGSL;
