@@ -67,10 +67,10 @@ impl Span {
         (self.begin..self.end).contains(&row) && !(self.hole[0]..self.hole[1]).contains(&row)
     }
 
-    /// As kernels read it.
+    /// As kernels read it, counted from the row `first`.
     #[cfg(feature = "wgpu")]
-    pub(super) fn words(&self) -> [u32; 4] {
-        [self.begin, self.end, self.hole[0], self.hole[1]]
+    pub(super) fn words(&self, first: u32) -> [u32; 4] {
+        [self.begin, self.end, self.hole[0], self.hole[1]].map(|row| row - first)
     }
 
     /// Whether there is nobody to look at.

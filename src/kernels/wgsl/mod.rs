@@ -8,6 +8,7 @@ mod launch;
 mod sources;
 
 use std::any::Any;
+use std::ops::Range;
 
 #[cfg(not(feature = "fusion"))]
 use burn::backend::Cube;
@@ -23,7 +24,7 @@ use super::advantages::Episodes;
 use super::backend::KernelBackend;
 use super::layout::Layout;
 use super::portable;
-use super::proximity::{Span, Surroundings};
+use super::proximity::Surroundings;
 
 /// As cubecl calls a client that takes WGSL.
 const WGSL: &str = "wgpu<wgsl>";
@@ -63,26 +64,39 @@ fn proximity(
         (spans.len(), launch::columns(&embeddings), launch::columns(&values));
     launch::countable(&[rows * width, rows * columns])?;
 
-    let spans = launch.words(spans.iter().flat_map(Span::words).collect());
-    let scales = launch.scales(&embeddings, &values)?;
     let means = launch.empty([rows, columns]);
     let neighbours = launch.empty([rows]);
     let state = launch.empty([rows, 2]);
     let kernel = ProximityKernel::of(limits, columns);
     let chunks = columns.div_ceil(kernel.chunk);
-    launch.run(
-        kernel,
-        (rows.div_ceil(kernel.tile()), chunks),
-        &[&embeddings, &values, &scales, &spans, &means, &neighbours, &state],
-        &[
-            rows as u32,
-            width as u32,
-            columns as u32,
-            around.temperature.recip().to_bits(),
-            f32::NAN.to_bits(),
-        ],
-    )?;
+    for window in limits.windows(&around.layout)? {
+        let scales = launch.scales(&embeddings, &values, &window)?;
+        let spans = launch.spans(&spans, &window);
+        launch.run(
+            kernel,
+            (window.len().div_ceil(kernel.tile()), chunks),
+            &[&embeddings, &values, &scales, &spans, &means, &neighbours, &state],
+            &pair_parameters(&window, width, columns, around),
+        )?;
+    }
     Some((given(means)?, given(neighbours)?, given(state)?))
+}
+
+/// What the kernels that compare rows are told.
+fn pair_parameters(
+    window: &Range<usize>,
+    width: usize,
+    columns: usize,
+    around: &Surroundings,
+) -> [u32; 6] {
+    [
+        window.len() as u32,
+        width as u32,
+        columns as u32,
+        around.temperature.recip().to_bits(),
+        f32::NAN.to_bits(),
+        window.start as u32,
+    ]
 }
 
 fn gradients(
@@ -99,32 +113,28 @@ fn gradients(
     let spans = around.spans();
     let (rows, width, columns) =
         (spans.len(), launch::columns(&embeddings), launch::columns(&values));
-    launch::countable(&[rows * width, rows * columns, rows * 5])?;
+    launch::countable(&[rows * width, rows * columns])?;
 
-    let spans = launch.words(spans.iter().flat_map(Span::words).collect());
-    let scales = launch.scales(&embeddings, &values)?;
-    let facts = launch.empty([rows, 5]);
-    launch.run(
-        GradientRows,
-        (rows.div_ceil(64), 1),
-        &[&scales, &state, &means, &gradient, &facts],
-        &[rows as u32, columns as u32],
-    )?;
     let to_embeddings = launch.empty([rows, width]);
     let to_values = launch.empty([rows, columns]);
     let kernel = Gradient::of(limits);
-    launch.run(
-        kernel,
-        (rows.div_ceil(kernel.tile()), 1),
-        &[&embeddings, &values, &gradient, &facts, &spans, &to_embeddings, &to_values],
-        &[
-            rows as u32,
-            width as u32,
-            columns as u32,
-            around.temperature.recip().to_bits(),
-            f32::NAN.to_bits(),
-        ],
-    )?;
+    for window in limits.windows(&around.layout)? {
+        let scales = launch.scales(&embeddings, &values, &window)?;
+        let facts = launch.empty([window.len(), 5]);
+        launch.run(
+            GradientRows,
+            (window.len().div_ceil(64), 1),
+            &[&scales, &state, &means, &gradient, &facts],
+            &[window.len() as u32, columns as u32, window.start as u32],
+        )?;
+        let spans = launch.spans(&spans, &window);
+        launch.run(
+            kernel,
+            (window.len().div_ceil(kernel.tile()), 1),
+            &[&embeddings, &values, &gradient, &facts, &spans, &to_embeddings, &to_values],
+            &pair_parameters(&window, width, columns, around),
+        )?;
+    }
     Some((given(to_embeddings)?, given(to_values)?))
 }
 

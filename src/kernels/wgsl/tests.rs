@@ -47,7 +47,7 @@ fn assert_same(found: Float, expected: Float, what: &str) {
 const ROWS: usize = 330;
 
 #[test]
-fn small_workgroups_and_folded_grids_compute_the_same() {
+fn small_workgroups_folded_grids_and_small_buffers_compute_the_same() {
     let Some(device) = device() else { return };
     let around = Surroundings {
         layout: Layout::new(&[0, 3, 4, 5], &[0, 50, 110, 200, 201, ROWS]).unwrap(),
@@ -66,8 +66,12 @@ fn small_workgroups_and_folded_grids_compute_the_same() {
         gradient.clone(),
         &around,
     );
-    for (invocations, memory) in [(256, 32 << 10), (256, 16 << 10), (64, 16 << 10)] {
-        let limits = |_: &_| Limits { invocations, memory, grid: 5 };
+    // Room for all rows, and for the first two groups alone.
+    let (roomy, tight) = (20 * ROWS, 20 * 201);
+    for (invocations, memory, binding) in
+        [(256, 32 << 10, roomy), (256, 16 << 10, tight), (64, 16 << 10, tight)]
+    {
+        let limits = |_: &_| Limits { invocations, memory, grid: 5, binding };
         let found = proximity(&embeddings, &values, &around, limits).unwrap();
         assert_same(found.0, means.clone(), "means");
         assert_same(found.1, neighbours.clone(), "neighbours");
@@ -76,4 +80,6 @@ fn small_workgroups_and_folded_grids_compute_the_same() {
         assert_same(found.0, slopes.0.clone(), "the gradient of embeddings");
         assert_same(found.1, slopes.1.clone(), "the gradient of values");
     }
+    let none = |_: &_| Limits { invocations: 256, memory: 16 << 10, grid: 5, binding: 20 * 199 };
+    assert!(proximity(&embeddings, &values, &around, none).is_none());
 }
