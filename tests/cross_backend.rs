@@ -6,6 +6,9 @@ mod cases;
 mod devices;
 #[path = "cross_backend/episodes.rs"]
 mod episodes;
+#[cfg(feature = "wgpu")]
+#[path = "cross_backend/files.rs"]
+mod files;
 #[path = "cross_backend/proximity.rs"]
 mod proximity;
 #[path = "cross_backend/reference.rs"]
