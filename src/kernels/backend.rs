@@ -40,6 +40,16 @@ pub trait KernelBackend: Backend {
         portable::proximity::<Self>(embeddings, values, &around)
     }
 
+    /// [`KernelBackend::proximity`] in burn's own operations, whatever the backend has.
+    #[fusion(default)]
+    fn plain_proximity(
+        embeddings: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        around: Surroundings,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        portable::proximity::<Self>(embeddings, values, &around)
+    }
+
     /// The gradients of [`KernelBackend::proximity`] with respect to embeddings and values, from its
     /// arguments, its means and state, and the gradient of the means.
     #[fusion(meta = fusion::proximity_gradients)]

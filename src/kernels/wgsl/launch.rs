@@ -80,6 +80,8 @@ impl<'a> Launch<'a> {
     /// Memory for a result.
     pub fn empty<const D: usize>(&self, shape: [usize; D]) -> CubeTensor {
         let shape = Shape::from(shape);
+        #[cfg(test)]
+        super::tests::note_memory(shape.num_elements());
         let buffer = self.like.client.empty(shape.num_elements() * DType::F32.size());
         let (client, device) = (self.like.client.clone(), self.like.device.clone());
         CubeTensor::new_contiguous(client, device, shape, buffer, DType::F32)
@@ -87,6 +89,8 @@ impl<'a> Launch<'a> {
 
     /// Numbers from the host.
     pub fn words(&self, words: Vec<u32>) -> CubeTensor {
+        #[cfg(test)]
+        super::tests::note_memory(words.len());
         let buffer = self.like.client.create_from_slice(bytemuck::cast_slice(&words));
         let (client, device) = (self.like.client.clone(), self.like.device.clone());
         CubeTensor::new_contiguous(client, device, Shape::from([words.len()]), buffer, DType::U32)
