@@ -1,35 +1,48 @@
-//! The kernels against the same in plain tensor operations, on the same device.
+//! The kernels against the same in plain tensor operations, on the same device, and what a launch
+//! costs apart from its kernel.
 //!
-//! `cargo bench --bench kernels`. Ratios within one run are what counts; on a software GPU times
-//! mean nothing. `PROXMO_BENCH_BACKENDS` (such as `flex,vulkan`) picks the devices.
+//! `cargo bench --bench kernels -- FILTER`, where a filter is a part of a name such as
+//! `proximity/vulkan/forward` or `scan/` or `launch/flex`. Ratios within one run are what counts; on
+//! a software GPU times mean nothing. `PROXMO_BENCH_BACKENDS` (such as `flex,vulkan`) picks the
+//! devices. Without a filter, or with the filter `memory`, what devices set aside is printed too.
 
 #![allow(missing_docs, reason = "criterion's macros write functions without them")]
+
+use std::time::{Duration, Instant};
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
-use proxmo::device::{Backend, adapters, open, read};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main};
+use proxmo::device::{Adapter, Backend, Opened, adapters, open, read};
 use proxmo::kernels::{
-    EpisodeOptions, Layout, ProximityOptions, discounted_returns, episode_advantages, proximity,
+    EpisodeOptions, Layout, ProximityOptions, discounted_returns, episode_advantages,
+    plain_proximity, proximity,
 };
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 
+#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+#[path = "kernels/scan.rs"]
+mod scan;
+
+/// An iteration of the paper's size: 16 groups of 8 episodes of 50 steps.
+const ROWS: usize = 6_400;
+const GROUP: usize = 400;
 const WIDTH: usize = 256;
-const TEMPERATURE: f32 = 0.1;
+const OPTIONS: ProximityOptions =
+    ProximityOptions { temperature: 0.1, excluded: proxmo::kernels::Excluded::Nobody };
 
 /// Rows on a device.
 struct Rows {
     layout: Layout,
     embeddings: Tensor<2>,
     values: Tensor<2>,
-    /// Where two rows are of different groups, as plain operations need it.
-    apart: Tensor<2, Bool>,
+    group_of: Vec<i32>,
 }
 
 impl Rows {
-    fn of(rows: usize, groups: usize, device: &Device) -> Self {
+    fn of(rows: usize, group: usize, device: &Device) -> Self {
         let mut rng = Stream::new(1, Purpose::Generator).rng();
         let mut matrix = |columns: usize| {
             let numbers: Vec<f32> =
@@ -37,29 +50,45 @@ impl Rows {
             Tensor::from_data(TensorData::new(numbers, [rows, columns]), device)
         };
         let (embeddings, values) = (matrix(WIDTH), matrix(1));
-        let offsets: Vec<usize> = (0..=groups).map(|group| group * rows / groups).collect();
-        let group_of = offsets
-            .windows(2)
-            .enumerate()
-            .flat_map(|(group, ends)| std::iter::repeat_n(group as i32, ends[1] - ends[0]));
-        let group_of = TensorData::new(group_of.collect::<Vec<i32>>(), [rows]);
-        let group_of = Tensor::<1, Int>::from_data(group_of, device);
-        let down = group_of.clone().reshape([rows, 1]).expand([rows, rows]);
-        let apart = down.not_equal(group_of.reshape([1, rows]).expand([rows, rows]));
+        let offsets: Vec<usize> = (0..=rows / group).map(|at| at * group).collect();
+        let group_of = (0..rows).map(|row| (row / group) as i32).collect();
         let layout = Layout::of_groups(&offsets).expect("offsets rise from 0");
-        Self { layout, embeddings, values, apart }
+        Self { layout, embeddings, values, group_of }
     }
 
     fn fused(&self, embeddings: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
-        let options = ProximityOptions { temperature: TEMPERATURE, ..Default::default() };
-        proximity(embeddings, values, &self.layout, &options).expect("the rows fit").means
+        proximity(embeddings, values, &self.layout, &OPTIONS).expect("the rows fit").means
     }
 
-    fn plain(&self, embeddings: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
-        let length = embeddings.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-12);
-        let unit = embeddings / length;
-        let cosines = unit.clone().matmul(unit.transpose()) / TEMPERATURE;
-        softmax(cosines.mask_fill(self.apart.clone(), -1e30), 1).matmul(values)
+    /// In plain operations, group by group.
+    fn by_group(&self, embeddings: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
+        plain_proximity(embeddings, values, &self.layout, &OPTIONS).expect("the rows fit").means
+    }
+
+    /// In plain operations over the matrix of all pairs, which is how one would write it.
+    fn plain(
+        &self,
+        apart: &Tensor<2, Bool>,
+        embeddings: Tensor<2>,
+        values: Tensor<2>,
+    ) -> Tensor<2> {
+        let unit = unit(embeddings);
+        let cosines = unit.clone().matmul(unit.transpose()) / OPTIONS.temperature;
+        softmax(cosines.mask_fill(apart.clone(), -1e30), 1).matmul(values)
+    }
+
+    /// Where two rows are of different groups.
+    fn apart(&self) -> Tensor<2, Bool> {
+        let rows = self.group_of.len();
+        let group_of = TensorData::new(self.group_of.clone(), [rows]);
+        let group_of = Tensor::<1, Int>::from_data(group_of, &self.embeddings.device());
+        let down = group_of.clone().reshape([rows, 1]).expand([rows, rows]);
+        down.not_equal(group_of.reshape([1, rows]).expand([rows, rows]))
+    }
+
+    /// Forward.
+    fn asked(&self, forward: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Tensor<2> {
+        forward(self.embeddings.clone(), self.values.clone())
     }
 
     /// Forward and backward, to the gradient of the embeddings.
@@ -71,54 +100,106 @@ impl Rows {
     }
 }
 
+fn unit(embeddings: Tensor<2>) -> Tensor<2> {
+    let length = embeddings.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-12);
+    embeddings / length
+}
+
+/// Waits for a number of a result.
+fn wait(result: Tensor<2>) {
+    read(result.slice([0..1, 0..1])).expect("the device answers");
+}
+
 fn time(group: &mut BenchmarkGroup<WallTime>, name: &str, work: impl Fn() -> Tensor<2>) {
-    group.bench_function(name, |bencher| {
-        bencher.iter(|| read(work().slice([0..1, 0..1])).expect("the device answers"));
-    });
+    group.bench_function(name, |bencher| bencher.iter(|| wait(work())));
+}
+
+/// A group of benches that take seconds each.
+fn slow<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(2));
+    group
 }
 
 /// The devices asked for, or the CPU and the first adapter of Vulkan or Metal.
-fn devices() -> Vec<(String, Device)> {
+fn devices() -> Vec<Opened> {
     let asked =
         std::env::var("PROXMO_BENCH_BACKENDS").unwrap_or_else(|_| "flex,vulkan,metal".into());
     let here = adapters();
     let backends = asked.split(',').filter_map(|name| name.trim().parse::<Backend>().ok());
     let here = backends.filter(|&backend| here.iter().any(|one| one.backend == backend));
-    here.filter_map(|backend| Some((backend.to_string(), open(backend, 0).ok()?.device))).collect()
+    here.filter_map(|backend| open(backend, 0).ok()).collect()
+}
+
+/// As many whole groups as have a matrix of pairs that the device can hold: WebGPU grants 128 MiB to
+/// a buffer, which 6,400 rows are beyond.
+fn rows_in_pairs(adapter: &Adapter) -> usize {
+    let most = match adapter.max_binding {
+        0 => u64::MAX,
+        bytes => bytes,
+    };
+    let fits = |&rows: &usize| 4 * (rows * rows) as u64 <= most;
+    (GROUP..=ROWS).rev().step_by(GROUP).find(fits).unwrap_or(GROUP)
 }
 
 fn proximity_and_its_gradients(criterion: &mut Criterion) {
-    for (name, device) in devices() {
-        // With 6,400 rows the matrix of pairs that plain operations build is beyond the 128 MiB that
-        // WebGPU grants to a buffer.
-        for (rows, groups) in [(1_600, 4), (5_600, 14)] {
-            let mut group = criterion.benchmark_group(format!("proximity/{name}/{rows}x{groups}"));
-            group.sample_size(10);
-            let given = Rows::of(rows, groups, &device);
-            let (embeddings, values) = (&given.embeddings, &given.values);
-            time(&mut group, "forward/kernel", || given.fused(embeddings.clone(), values.clone()));
-            time(&mut group, "forward/plain", || given.plain(embeddings.clone(), values.clone()));
-            time(&mut group, "backward/kernel", || given.trained(|e, v| given.fused(e, v)));
-            time(&mut group, "backward/plain", || given.trained(|e, v| given.plain(e, v)));
+    for Opened { device, adapter } in devices() {
+        let backend = adapter.backend;
+        let mut group = slow(criterion, &format!("proximity/{backend}"));
+        for rows in [rows_in_pairs(&adapter), ROWS] {
+            let given = Rows::of(rows, GROUP, &device);
+            let name = |what: &str, how: &str| format!("{what}/{rows}/{how}");
+            let (fused, by_group) =
+                (|e, v| given.fused(e, v), |e: Tensor<2>, v: Tensor<2>| given.by_group(e, v));
+            time(&mut group, &name("forward", "fused"), || given.asked(fused));
+            time(&mut group, &name("backward", "fused"), || given.trained(fused));
+            time(&mut group, &name("forward", "by group"), || given.asked(by_group));
+            time(&mut group, &name("backward", "by group"), || given.trained(by_group));
+            if rows == rows_in_pairs(&adapter) {
+                let apart = given.apart();
+                let plain = |e: Tensor<2>, v: Tensor<2>| given.plain(&apart, e, v);
+                time(&mut group, &name("forward", "plain"), || given.asked(plain));
+                time(&mut group, &name("backward", "plain"), || given.trained(plain));
+            }
+            if rows == ROWS {
+                break;
+            }
         }
-        // What looking at the own group alone is worth: the same rows as one group.
-        let mut group = criterion.benchmark_group(format!("proximity/{name}/1600 as one group"));
-        group.sample_size(10);
-        let given = Rows::of(1_600, 1, &device);
-        time(&mut group, "forward/kernel", || {
-            given.fused(given.embeddings.clone(), given.values.clone())
+    }
+}
+
+#[cfg(any(not(feature = "wgpu"), feature = "fusion"))]
+fn against_a_scan(_: &mut Criterion) {}
+
+/// The kernel against one that looks at all rows.
+#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+fn against_a_scan(criterion: &mut Criterion) {
+    for Opened { device, adapter } in devices() {
+        if matches!(adapter.backend, Backend::Flex | Backend::Ndarray) {
+            continue;
+        }
+        let mut group = slow(criterion, &format!("scan/{}", adapter.backend));
+        let given = Rows::of(ROWS, GROUP, &device);
+        let unit = unit(given.embeddings.clone());
+        let group_of: Vec<f32> = given.group_of.iter().map(|&group| group as f32).collect();
+        let group_of = Tensor::from_data(TensorData::new(group_of, [ROWS]), &device);
+        let scan = || scan::scan(&unit, &given.values, &group_of, OPTIONS.temperature);
+        group.bench_function("all rows", |bencher| bencher.iter(scan));
+        group.bench_function("fused", |bencher| {
+            bencher.iter(|| read(given.asked(|e, v| given.fused(e, v))).expect("it answers"));
         });
     }
 }
 
 fn episodes(criterion: &mut Criterion) {
-    for (name, device) in devices() {
-        let mut group = criterion.benchmark_group(format!("episodes/{name}"));
+    for Opened { device, adapter } in devices() {
+        let mut group = criterion.benchmark_group(format!("episodes/{}", adapter.backend));
         group.sample_size(20);
         let episodes: Vec<usize> = (0..=128).map(|episode| episode * 50).collect();
         let groups: Vec<usize> = (0..=16).map(|group| group * 8).collect();
         let layout = Layout::new(&groups, &episodes).expect("offsets rise from 0");
-        let rewards = Tensor::<1>::ones([6_400], &device);
+        let rewards = Tensor::<1>::ones([ROWS], &device);
         let success = Tensor::<1>::ones([128], &device);
         time(&mut group, "returns", || {
             let returns = discounted_returns(rewards.clone(), &layout, 0.95);
@@ -129,10 +210,76 @@ fn episodes(criterion: &mut Criterion) {
             let found = episode_advantages(rewards.clone(), success.clone(), &layout, &options);
             found.expect("the rows fit").advantages.unsqueeze_dim(1)
         });
-        // Launching and reading alone, to be taken off the above.
-        time(&mut group, "nothing", || rewards.clone().unsqueeze_dim(1));
     }
 }
 
-criterion_group!(benches, proximity_and_its_gradients, episodes);
+/// What is paid beside a kernel's work: the model of when a GPU pays is made of these.
+fn launches(criterion: &mut Criterion) {
+    for Opened { device, adapter } in devices() {
+        let mut group = criterion.benchmark_group(format!("launch/{}", adapter.backend));
+        group.sample_size(20);
+        let layout = Layout::of_groups(&[0, 1]).expect("offsets rise from 0");
+        let one = Tensor::<1>::ones([1], &device);
+        let launch = || discounted_returns(one.clone(), &layout, 0.5).expect("the row fits");
+        time(&mut group, "reading a number", || one.clone().unsqueeze_dim(1));
+        time(&mut group, "a launch and reading", || launch().unsqueeze_dim(1));
+        time(&mut group, "100 launches and reading", || {
+            let last = (0..100).map(|_| launch()).last();
+            last.expect("there are 100").unsqueeze_dim(1)
+        });
+        let numbers = vec![1.0f32; ROWS * WIDTH];
+        let given = || {
+            let data = TensorData::new(numbers.clone(), [ROWS, WIDTH]);
+            Tensor::<2>::from_data(data, &device)
+        };
+        time(&mut group, "handing over 6400 x 256 and reading a number", given);
+        let there = given();
+        group.bench_function("reading 6400 x 256", |bencher| {
+            bencher.iter(|| read(there.clone()).expect("the device answers"));
+        });
+    }
+}
+
+/// Not statistics but facts, printed once: what a first launch takes, and what devices set aside.
+fn facts(_: &mut Criterion) {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if filter.is_some_and(|filter| !"memory".contains(&filter)) {
+        return;
+    }
+    for Opened { device, adapter } in devices() {
+        // Each number of columns is a variant of the kernel.
+        for columns in [2, 4, 8] {
+            let layout = Layout::of_groups(&[0, 4]).expect("offsets rise from 0");
+            let four = || Tensor::<2>::ones([4, columns], &device);
+            let launch = || {
+                let started = Instant::now();
+                wait(proximity(four(), four(), &layout, &OPTIONS).expect("the rows fit").means);
+                started.elapsed()
+            };
+            let (first, second) = (launch(), launch());
+            println!(
+                "{} variant {columns}: {first:.1?} first, {second:.1?} again",
+                adapter.backend
+            );
+        }
+        let reserved = || Some(device.memory_pool_usage()?.bytes_reserved >> 20);
+        for rows in [ROWS / 4, ROWS / 2, ROWS] {
+            device.memory_cleanup();
+            // One group: pairs are rows squared.
+            let given = Rows::of(rows, rows, &device);
+            let Some(before) = reserved() else { break };
+            wait(given.trained(|e, v| given.fused(e, v)));
+            let fused = reserved().unwrap_or_default() - before;
+            print!("{} {rows} rows, MiB set aside: fused {fused}", adapter.backend);
+            if rows <= rows_in_pairs(&adapter) {
+                let apart = given.apart();
+                wait(given.trained(|e, v| given.plain(&apart, e, v)));
+                print!(", plain {}", reserved().unwrap_or_default() - before);
+            }
+            println!();
+        }
+    }
+}
+
+criterion_group!(benches, facts, proximity_and_its_gradients, against_a_scan, episodes, launches);
 criterion_main!(benches);

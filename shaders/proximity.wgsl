@@ -9,7 +9,9 @@
 // Template   side: invocations along each side of a workgroup (8 or 16; a tile has 4 · side rows).
 //            chunk: columns of values a workgroup handles; more are spread over workgroups in z.
 // Shapes     spans: one a row, (begin, end, hole begin, hole end): the row looks at begin..end without
-//            the hole. Rows are sorted by group. scales: see proximity_rows.wgsl.
+//            the hole. Rows are sorted by group. scales: see proximity_rows.wgsl. A launch takes a
+//            window of whole groups: its rows count from 0, spans and scales hold the window alone,
+//            and in all other buffers it begins at row `first`.
 // Results    means [rows, columns]; neighbours [rows], (Σ w)² / Σ w²; state [rows, 2], the cosine of
 //            the nearest row and 1 / Σ w relative to it.
 //            A row that looks at nobody: its own values, 0 neighbours, state (0, 0). A row that is
@@ -25,6 +27,7 @@ struct Params {
     inverse_temperature: f32,
     // The bits of a NaN: WGSL has no way to write one.
     not_a_number: u32,
+    first: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> embeddings: array<f32>; // [rows, width]
@@ -69,7 +72,7 @@ fn rows_from(first: u32) -> Rows {
         scales[2u * at.w + 1u],
     );
     let inside = row < vec4(params.rows);
-    return Rows(at * params.width, power, select(vec4(0.0), factor, inside));
+    return Rows((at + params.first) * params.width, power, select(vec4(0.0), factor, inside));
 }
 
 // Column k of the unit embeddings of four rows.
@@ -85,7 +88,7 @@ fn unit(rows: Rows, k: u32) -> vec4<f32> {
 fn values_of(first: u32, column: u32) -> vec4<f32> {
     let row = vec4(first) + vec4(0u, 1u, 2u, 3u);
     let last = min(row, vec4(params.rows - 1u));
-    let at = last * params.columns + vec4(min(column, params.columns - 1u));
+    let at = (last + params.first) * params.columns + vec4(min(column, params.columns - 1u));
     let numbers = vec4(values[at.x], values[at.y], values[at.z], values[at.w]);
     let factor = vec4(
         scales[2u * last.x + 1u],
@@ -260,8 +263,9 @@ fn main(
         if (row >= params.rows) {
             break;
         }
+        let place = params.first + row;
         for (var c = 0u; c < CHUNK && first_column + c < params.columns; c++) {
-            let at = row * params.columns + first_column + c;
+            let at = place * params.columns + first_column + c;
             if (unsound[r] > 0.0) {
                 means[at] = not_a_number;
             } else if (total[r] > 0.0) {
@@ -272,17 +276,17 @@ fn main(
         }
         if (first_column == 0u) {
             if (unsound[r] > 0.0) {
-                neighbours[row] = not_a_number;
-                state[2u * row] = 0.0;
-                state[2u * row + 1u] = -1.0;
+                neighbours[place] = not_a_number;
+                state[2u * place] = 0.0;
+                state[2u * place + 1u] = -1.0;
             } else if (total[r] > 0.0) {
-                neighbours[row] = total[r] * total[r] / squares[r];
-                state[2u * row] = top[r];
-                state[2u * row + 1u] = 1.0 / total[r];
+                neighbours[place] = total[r] * total[r] / squares[r];
+                state[2u * place] = top[r];
+                state[2u * place + 1u] = 1.0 / total[r];
             } else {
-                neighbours[row] = 0.0;
-                state[2u * row] = 0.0;
-                state[2u * row + 1u] = 0.0;
+                neighbours[place] = 0.0;
+                state[2u * place] = 0.0;
+                state[2u * place + 1u] = 0.0;
             }
         }
     }

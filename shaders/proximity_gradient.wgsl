@@ -11,7 +11,7 @@
 //
 // Template   side: invocations along each side of a workgroup; a tile has 4 · side rows. 8 keeps
 //            within the workgroup memory of every WebGPU device (10 KiB), 16 takes 28 KiB.
-// Shapes     spans: see proximity.wgsl; facts: see proximity_gradient_rows.wgsl.
+// Shapes     spans, windows and `first`: see proximity.wgsl; facts: see proximity_gradient_rows.wgsl.
 // Results    to_embeddings [rows, width], to_values [rows, columns]. A row with nobody to look at
 //            passes its gradient to its own values. NaN for a row whose facts, or those of a row
 //            it exchanges with, are marked (factor −1).
@@ -25,6 +25,7 @@ struct Params {
     inverse_temperature: f32,
     // The bits of a NaN: WGSL has no way to write one.
     not_a_number: u32,
+    first: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> embeddings: array<f32>;    // [rows, width]
@@ -48,10 +49,10 @@ var<workgroup> pairs: array<vec4<f32>, {{ pairs }}>; // [TILE][STRIDE], a number
 var<workgroup> others: array<Facts, {{ side }}>;
 var<workgroup> range: vec2<u32>;
 
-// Four rows from `first` on: their numbers and facts. A row past the end counts as zeros and is read
+// Four rows from `first` on: their places and facts. A row past the end counts as zeros and is read
 // from the last one's place.
 struct Facts {
-    row: vec4<u32>,
+    place: vec4<u32>,
     power: vec4<f32>,
     factor: vec4<f32>,
     nearest: vec4<f32>,
@@ -71,7 +72,7 @@ fn facts_of(first: u32) -> Facts {
     let inside = row < vec4(params.rows);
     let none = vec4(0.0);
     return Facts(
-        at,
+        at + vec4(params.first),
         fact(at, 0u),
         select(none, fact(at, 1u), inside),
         fact(at, 2u),
@@ -117,14 +118,14 @@ fn scaled(numbers: vec4<f32>, power: vec4<f32>, factor: vec4<f32>) -> vec4<f32> 
 
 // Column k of the unit embeddings of four rows.
 fn unit(those: Facts, k: u32) -> vec4<f32> {
-    let at = those.row * params.width + vec4(min(k, params.width - 1u));
+    let at = those.place * params.width + vec4(min(k, params.width - 1u));
     let numbers = vec4(embeddings[at.x], embeddings[at.y], embeddings[at.z], embeddings[at.w]);
     return select(vec4(0.0), scaled(numbers, those.power, those.factor), vec4(k < params.width));
 }
 
 // Column c of the values of four rows; unsound ones count as zeros.
 fn value(those: Facts, c: u32) -> vec4<f32> {
-    let at = those.row * params.columns + vec4(min(c, params.columns - 1u));
+    let at = those.place * params.columns + vec4(min(c, params.columns - 1u));
     let numbers = vec4(values[at.x], values[at.y], values[at.z], values[at.w]);
     let sound = (those.factor >= vec4(0.0)) & vec4(c < params.columns);
     return select(vec4(0.0), numbers, sound);
@@ -132,7 +133,7 @@ fn value(those: Facts, c: u32) -> vec4<f32> {
 
 // Column c of the gradients of four rows; unsound ones count as zeros.
 fn slope(those: Facts, c: u32) -> vec4<f32> {
-    let at = those.row * params.columns + vec4(min(c, params.columns - 1u));
+    let at = those.place * params.columns + vec4(min(c, params.columns - 1u));
     let numbers = vec4(gradient[at.x], gradient[at.y], gradient[at.z], gradient[at.w]);
     let sound = (those.factor >= vec4(0.0)) & vec4(c < params.columns);
     return select(vec4(0.0), numbers, sound);
@@ -142,7 +143,7 @@ fn slope(those: Facts, c: u32) -> vec4<f32> {
 fn unit_columns(row: u32, k: u32) -> vec4<f32> {
     let at = min(row, params.rows - 1u);
     let column = vec4(k) + vec4(0u, 1u, 2u, 3u);
-    let place = vec4(at * params.width) + min(column, vec4(params.width - 1u));
+    let place = vec4((params.first + at) * params.width) + min(column, vec4(params.width - 1u));
     let numbers = vec4(
         embeddings[place.x],
         embeddings[place.y],
@@ -157,7 +158,7 @@ fn unit_columns(row: u32, k: u32) -> vec4<f32> {
 fn slope_columns(row: u32, c: u32) -> vec4<f32> {
     let at = min(row, params.rows - 1u);
     let column = vec4(c) + vec4(0u, 1u, 2u, 3u);
-    let place = vec4(at * params.columns) + min(column, vec4(params.columns - 1u));
+    let place = vec4((params.first + at) * params.columns) + min(column, vec4(params.columns - 1u));
     let numbers = vec4(
         gradient[place.x],
         gradient[place.y],
@@ -324,7 +325,7 @@ fn main(
             for (var q = 0u; q < 4u; q++) {
                 for (var r = 0u; r < 4u; r++) {
                     if (own + r < params.rows && k + q < params.width) {
-                        let at = (own + r) * params.width + k + q;
+                        let at = (params.first + own + r) * params.width + k + q;
                         let before = select(to_embeddings[at], 0.0, start == all.x);
                         to_embeddings[at] = before + sums[q][r];
                     }
@@ -348,7 +349,7 @@ fn main(
             for (var q = 0u; q < 4u; q++) {
                 for (var r = 0u; r < 4u; r++) {
                     if (own + r < params.rows && c + q < params.columns) {
-                        let at = (own + r) * params.columns + c + q;
+                        let at = (params.first + own + r) * params.columns + c + q;
                         let before = select(to_values[at], 0.0, start == all.x);
                         to_values[at] = before + sums[q][r];
                     }
@@ -366,19 +367,20 @@ fn main(
         if (row >= params.rows) {
             break;
         }
+        let place = params.first + row;
         let power = facts_own.power[r];
         let factor = facts_own.factor[r];
         for (var k0 = 4u * local.x; k0 < params.width; k0 += TILE) {
             let direction = unit_columns(row, k0);
             for (var q = 0u; q < min(4u, params.width - k0); q++) {
-                let at = row * params.width + k0 + q;
+                let at = place * params.width + k0 + q;
                 let across = (to_embeddings[at] - along[r] * direction[q]) * factor * power;
                 to_embeddings[at] = select(across, not_a_number, unsound[r] > 0.0);
             }
         }
         for (var c0 = 4u * local.x; c0 < params.columns; c0 += TILE) {
             for (var c = c0; c < min(c0 + 4u, params.columns); c++) {
-                let at = row * params.columns + c;
+                let at = place * params.columns + c;
                 if (unsound[r] > 0.0) {
                     to_values[at] = not_a_number;
                 }

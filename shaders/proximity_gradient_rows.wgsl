@@ -6,13 +6,15 @@
 //     expected         Σ_c g_c b_c, the gradient along the row's own means, 0 for such a row
 //
 // Shapes     the gradient [rows, columns] as bits, means [rows, columns],
-//            scales [rows, 2] of proximity_rows.wgsl, state [rows, 2] of proximity.wgsl.
+//            scales [rows, 2] of proximity_rows.wgsl, state [rows, 2] of proximity.wgsl. A launch
+//            takes a window of rows from `first` on; scales and facts hold the window alone.
 // Work       64 rows a workgroup, one invocation a row. Grids are folded into x and y.
 // Limits     core WebGPU: 64 invocations, no workgroup memory, 5 storage buffers.
 
 struct Params {
     rows: u32,
     columns: u32,
+    first: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> scales: array<f32>;   // [rows, 2]
@@ -35,14 +37,15 @@ fn main(
     if (row >= params.rows) {
         return;
     }
-    let inverse = state[2u * row + 1u];
+    let place = params.first + row;
+    let inverse = state[2u * place + 1u];
     var sound = inverse >= 0.0;
     var expected = 0.0;
     if (sound) {
         for (var c = 0u; c < params.columns; c++) {
-            let bits = gradient[row * params.columns + c];
+            let bits = gradient[place * params.columns + c];
             sound = sound && (bits & MAGNITUDE) < INFINITY;
-            expected += bitcast<f32>(bits) * means[row * params.columns + c];
+            expected += bitcast<f32>(bits) * means[place * params.columns + c];
         }
         sound = sound && (bitcast<u32>(expected) & MAGNITUDE) < INFINITY;
     }
@@ -50,7 +53,7 @@ fn main(
     facts[at] = scales[2u * row];
     if (sound) {
         facts[at + 1u] = scales[2u * row + 1u];
-        facts[at + 2u] = state[2u * row];
+        facts[at + 2u] = state[2u * place];
         facts[at + 3u] = inverse;
         facts[at + 4u] = expected;
     } else {

@@ -3,7 +3,8 @@
 // Works on bit patterns, so that NaN, infinities and denormal numbers are told apart on drivers that
 // assume there are none.
 //
-// Shapes     rows · width numbers of embeddings, rows · columns values.
+// Shapes     rows · width numbers of embeddings, rows · columns values, of which this launch takes a
+//            window of rows from `first` on; scales hold the window alone.
 // Result     two numbers a row: a power of two `a` and a factor `r`, with `unit = (e · a) · r`. The power
 //            brings the row's largest number to between 2 and 4, so no square overflows or vanishes.
 //            r is 0 for a row of zeros (denormal numbers count as zeros), and −1 for a row whose
@@ -16,6 +17,7 @@ struct Params {
     rows: u32,
     width: u32,
     columns: u32,
+    first: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> embeddings: array<u32>; // [rows, width], bits
@@ -40,16 +42,17 @@ fn main(
     let row = (group.y * groups.x + group.x) * LANES + local.y;
     let inside = row < params.rows;
     let slot = local.y * LANES + local.x;
+    let place = params.first + row;
 
     // As magnitudes, bit patterns of floats are in order, and all that is not finite comes last.
     var largest = 0u;
     var unsound = false;
     if (inside) {
         for (var k = local.x; k < params.width; k += LANES) {
-            largest = max(largest, embeddings[row * params.width + k] & MAGNITUDE);
+            largest = max(largest, embeddings[place * params.width + k] & MAGNITUDE);
         }
         for (var c = local.x; c < params.columns; c += LANES) {
-            unsound = unsound || (values[row * params.columns + c] & MAGNITUDE) >= INFINITY;
+            unsound = unsound || (values[place * params.columns + c] & MAGNITUDE) >= INFINITY;
         }
     }
     greatest[slot] = select(largest, INFINITY, unsound);
@@ -66,7 +69,7 @@ fn main(
     var sum = 0.0;
     if (inside && sound && !zero) {
         for (var k = local.x; k < params.width; k += LANES) {
-            let bits = embeddings[row * params.width + k];
+            let bits = embeddings[place * params.width + k];
             if ((bits & MAGNITUDE) >= LEAST_NORMAL) {
                 let scaled = bitcast<f32>(bits) * power;
                 sum += scaled * scaled;

@@ -4,6 +4,9 @@
 mod devices;
 #[path = "cross_backend/episodes.rs"]
 mod episodes;
+#[cfg(feature = "wgpu")]
+#[path = "cross_backend/files.rs"]
+mod files;
 #[path = "cross_backend/proximity.rs"]
 mod proximity;
 

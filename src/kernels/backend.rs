@@ -7,16 +7,22 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
 use super::advantages::Episodes;
+#[cfg(feature = "fusion")]
+use super::fusion;
 use super::layout::Layout;
 use super::proximity::Surroundings;
 use super::{cpu, portable};
 
 /// What a backend adds to burn's operations.
+///
+/// burn's fusion holds operations back until a result is asked for. To it ours are opaque: it is told
+/// what shapes will come out ([`fusion`](super::fusion)), and runs them when their turn comes.
 #[backend_extension(
     Cube: cfg(feature = "wgpu"),
     Flex,
     NdArray: cfg(feature = "ndarray"),
-    Autodiff
+    Autodiff,
+    Fusion: cfg(feature = "fusion")
 )]
 pub trait KernelBackend: Backend {
     /// Softmax-weighted means over each row's surroundings.
@@ -25,7 +31,18 @@ pub trait KernelBackend: Backend {
     /// effective number of neighbours `[rows]`, and what the gradient asks for, `[rows, 2]`: the
     /// cosine of the nearest row and 1 / the sum of the weights relative to it (0 where there is
     /// nobody to look at, −1 where the row is NaN).
+    #[fusion(meta = fusion::proximity)]
     fn proximity(
+        embeddings: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        around: Surroundings,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        portable::proximity::<Self>(embeddings, values, &around)
+    }
+
+    /// [`KernelBackend::proximity`] in burn's own operations, whatever the backend has.
+    #[fusion(default)]
+    fn plain_proximity(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
         around: Surroundings,
@@ -35,6 +52,7 @@ pub trait KernelBackend: Backend {
 
     /// The gradients of [`KernelBackend::proximity`] with respect to embeddings and values, from its
     /// arguments, its means and state, and the gradient of the means.
+    #[fusion(meta = fusion::proximity_gradients)]
     fn proximity_gradients(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
@@ -47,6 +65,7 @@ pub trait KernelBackend: Backend {
     }
 
     /// The discounted return of each row from its reward: `[rows]` both.
+    #[fusion(dtype = rewards, shape = rewards)]
     fn discounted_returns(
         rewards: FloatTensor<Self>,
         layout: Layout,
@@ -57,6 +76,7 @@ pub trait KernelBackend: Backend {
 
     /// The episode part of each row's advantage `[rows]` and each group's statistics `[groups, 3]`,
     /// from rewards `[rows]` and successes `[episodes]`.
+    #[fusion(meta = fusion::episode_advantages)]
     fn episode_advantages(
         rewards: FloatTensor<Self>,
         success: FloatTensor<Self>,

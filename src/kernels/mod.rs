@@ -18,6 +18,8 @@ mod advantages;
 mod autodiff;
 mod backend;
 mod cpu;
+#[cfg(feature = "fusion")]
+mod fusion;
 mod layout;
 mod portable;
 mod proximity;
@@ -28,7 +30,7 @@ mod wgsl;
 
 pub use advantages::{EpisodeAdvantages, EpisodeOptions, Modulation, episode_advantages};
 pub use layout::Layout;
-pub use proximity::{Excluded, Proximity, ProximityOptions, proximity};
+pub use proximity::{Excluded, Proximity, ProximityOptions, plain_proximity, proximity};
 pub use returns::discounted_returns;
 #[cfg(feature = "wgpu")]
 pub(crate) use wgsl::Prefilled;

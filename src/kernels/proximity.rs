@@ -1,6 +1,7 @@
 //! Proximity-based soft aggregation on tensors.
 
 use burn::backend::Dispatch;
+use burn::backend::tensor::FloatTensor;
 use burn::tensor::Tensor;
 
 use super::backend::KernelBackend;
@@ -67,10 +68,10 @@ impl Span {
         (self.begin..self.end).contains(&row) && !(self.hole[0]..self.hole[1]).contains(&row)
     }
 
-    /// As kernels read it.
+    /// As kernels read it, counted from the row `first`.
     #[cfg(feature = "wgpu")]
-    pub(super) fn words(&self) -> [u32; 4] {
-        [self.begin, self.end, self.hole[0], self.hole[1]]
+    pub(super) fn words(&self, first: u32) -> [u32; 4] {
+        [self.begin, self.end, self.hole[0], self.hole[1]].map(|row| row - first)
     }
 
     /// Whether there is nobody to look at.
@@ -134,6 +135,32 @@ pub fn proximity(
     layout: &Layout,
     options: &ProximityOptions,
 ) -> Result<Proximity> {
+    answered(embeddings, values, layout, options, Dispatch::proximity)
+}
+
+/// [`proximity`] in burn's own operations on any device, with burn's own gradients: what the kernels
+/// are held against. It makes a matrix of pairs for each group.
+///
+/// # Errors
+/// As [`proximity`].
+pub fn plain_proximity(
+    embeddings: Tensor<2>,
+    values: Tensor<2>,
+    layout: &Layout,
+    options: &ProximityOptions,
+) -> Result<Proximity> {
+    answered(embeddings, values, layout, options, Dispatch::plain_proximity)
+}
+
+type Primitive = FloatTensor<Dispatch>;
+
+fn answered(
+    embeddings: Tensor<2>,
+    values: Tensor<2>,
+    layout: &Layout,
+    options: &ProximityOptions,
+    answer: impl FnOnce(Primitive, Primitive, Surroundings) -> (Primitive, Primitive, Primitive),
+) -> Result<Proximity> {
     if !(1e-6..=1e6).contains(&options.temperature) {
         let message = format!("is {}, expected from 1e-6 to 1e6", options.temperature);
         return Err(Error::setting("temperature", message));
@@ -153,7 +180,7 @@ pub fn proximity(
         temperature: options.temperature,
     };
     let (means, neighbours, _) =
-        Dispatch::proximity(embeddings.into_dispatch(), values.into_dispatch(), surroundings);
+        answer(embeddings.into_dispatch(), values.into_dispatch(), surroundings);
     Ok(Proximity {
         means: Tensor::from_dispatch(means),
         neighbours: Tensor::from_dispatch(neighbours),

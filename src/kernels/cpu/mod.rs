@@ -1,6 +1,7 @@
 //! The operations on the CPU backends.
 
 mod episodes;
+mod lanes;
 mod proximity;
 mod units;
 

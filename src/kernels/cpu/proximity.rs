@@ -1,7 +1,7 @@
 //! Proximity and its gradients by blocks of rows.
 //!
 //! A block of rows is multiplied with the range of rows that its groups span, never with all rows:
-//! work is `O(rows · group)` and memory `O(block · group)`. Products are the backend's own, sums over
+//! work is `O(rows · group)` and memory `O(group)` a thread. Products are the backend's own, sums over
 //! surroundings run in 64 bits.
 
 use std::ops::Range;
@@ -10,11 +10,14 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Slice};
 
 use super::units::Units;
-use super::{numbers, tensor};
+use super::{lanes, numbers, tensor};
 use crate::kernels::proximity::{Span, Surroundings};
 
-/// Rows that are multiplied at once.
+/// Rows of small groups that are multiplied at once, each with those of the other groups too.
 const BLOCK: usize = 64;
+
+/// Pairs of a larger group that are made at once, unless it takes fewer than `BLOCK` rows.
+const PAIRS: usize = 1 << 18;
 
 /// What gradients are made of.
 pub(in crate::kernels) struct Given<'a, B: Backend> {
@@ -31,15 +34,29 @@ struct Block {
     others: Range<usize>,
 }
 
+/// Pieces of large groups, and small groups together.
 fn blocks(spans: &[Span]) -> Vec<Block> {
-    let blocks = (0..spans.len()).step_by(BLOCK).map(|first| {
-        let last = spans.len().min(first + BLOCK) - 1;
-        Block {
-            rows: first..last + 1,
-            others: spans[first].begin as usize..spans[last].end as usize,
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut first = 0;
+    while first < spans.len() {
+        let group = first..spans[first].end as usize;
+        match blocks.last_mut() {
+            Some(last) if group.end - last.others.start <= BLOCK => {
+                last.rows.end = group.end;
+                last.others.end = group.end;
+            }
+            _ => {
+                let most = (PAIRS / group.len().max(1)).max(BLOCK);
+                let piece = group.len().div_ceil(group.len().div_ceil(most));
+                blocks.extend(group.clone().step_by(piece).map(|row| Block {
+                    rows: row..group.end.min(row + piece),
+                    others: group.clone(),
+                }));
+            }
         }
-    });
-    blocks.collect()
+        first = group.end;
+    }
+    blocks
 }
 
 /// Works on blocks side by side, and hands back the answers in order.
@@ -99,15 +116,16 @@ fn weigh(
     let mut sums = Sums { nearest: f32::NEG_INFINITY, ..Sums::default() };
     for range in reach.clone() {
         sums.poisoned |= poisoned[range.clone()].contains(&true);
-        sums.nearest = cosines[range].iter().fold(sums.nearest, |most, &cosine| most.max(cosine));
+        sums.nearest = sums.nearest.max(lanes::greatest(&cosines[range]));
     }
+    let inverse = temperature.recip();
     for range in reach.clone() {
-        for cosine in &mut cosines[range] {
-            *cosine = ((*cosine - sums.nearest) / temperature).exp();
-            let weight = f64::from(*cosine);
-            sums.total += weight;
-            sums.squares += weight * weight;
+        let weights = &mut cosines[range];
+        for weight in &mut *weights {
+            *weight = lanes::exp((*weight - sums.nearest) * inverse);
         }
+        sums.total += lanes::sum(weights);
+        sums.squares += lanes::dot(weights, weights);
     }
     sums
 }
@@ -196,6 +214,10 @@ impl Answer {
 fn mean(weights: &[f32], reach: &[Range<usize>; 2], values: &[f32], sums: &mut [f64]) {
     let columns = sums.len();
     for range in reach.clone() {
+        if columns == 1 {
+            sums[0] += lanes::dot(&weights[range.clone()], &values[range]);
+            continue;
+        }
         let values = values[range.start * columns..range.end * columns].chunks_exact(columns);
         for (&weight, values) in weights[range].iter().zip(values) {
             for (sum, &value) in sums.iter_mut().zip(values) {
@@ -350,8 +372,11 @@ impl<B: Backend> Step<'_, B> {
         backward: &mut [f32],
     ) -> f64 {
         let Facts { nearest, inverse, expected, poisoned } = &self.facts;
-        let weight = |cosine: f32, of: usize| {
-            ((cosine - nearest[of]).min(0.0) / self.temperature).exp() * inverse[of]
+        let (own_nearest, own_inverse, own) = (nearest[row], inverse[row], expected[row]);
+        let hot = self.temperature.recip();
+        let weight = |cosine: f32, nearest: f32, inverse: f32| {
+            let behind = cosine - nearest;
+            lanes::exp(if behind < 0.0 { behind * hot } else { 0.0 }) * inverse
         };
         let (mut along, mut done) = (0.0, 0);
         let reach = reach(&self.spans[row], first);
@@ -359,15 +384,18 @@ impl<B: Backend> Step<'_, B> {
             slopes[done..range.start].fill(0.0);
             backward[done..range.start].fill(0.0);
             done = range.end;
-            for at in range {
-                let (cosine, other) = (cosines[at], first + at);
-                let (there, back) = (weight(cosine, row), weight(cosine, other));
-                let pull = there * (slopes[at] - expected[row]);
-                let pull = (pull + back * (backward[at] - expected[other])) / self.temperature;
-                along += f64::from(pull) * f64::from(cosine);
-                slopes[at] = pull;
-                backward[at] = back;
+            let others = first + range.start..first + range.end;
+            let facts = nearest[others.clone()].iter().zip(&inverse[others.clone()]);
+            let facts = facts.zip(&expected[others]).zip(&cosines[range.clone()]);
+            let answers = slopes[range.clone()].iter_mut().zip(&mut backward[range.clone()]);
+            for ((((&nearest, &inverse), &expected), &cosine), (slope, back)) in facts.zip(answers)
+            {
+                let there = weight(cosine, own_nearest, own_inverse);
+                let here = weight(cosine, nearest, inverse);
+                *slope = (there * (*slope - own) + here * (*back - expected)) * hot;
+                *back = here;
             }
+            along += lanes::dot(&slopes[range.clone()], &cosines[range]);
         }
         slopes[done..].fill(0.0);
         backward[done..].fill(0.0);

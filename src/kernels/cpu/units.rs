@@ -1,5 +1,7 @@
 //! Embeddings as cosines see them.
 
+use super::lanes;
+
 /// Rows of unit length, or all zero.
 pub(super) struct Units {
     /// The numbers: `[rows, width]`.
@@ -20,15 +22,19 @@ impl Units {
         };
         for (row, unit) in embeddings.chunks_exact(width).zip(units.values.chunks_exact_mut(width))
         {
-            let poisoned = row.iter().any(|value| !value.is_finite());
+            // As magnitudes, bits of numbers are in order, and all that is not finite comes last.
+            let magnitudes = row.iter().map(|value| value.to_bits() & 0x7fff_ffff);
+            let poisoned = magnitudes.fold(0, u32::max) >= f32::INFINITY.to_bits();
+            for (unit, &value) in unit.iter_mut().zip(row) {
+                *unit = sound(value);
+            }
             // A square of 32-bit numbers neither overflows nor vanishes in 64.
-            let square = |&value: &f32| f64::from(sound(value)) * f64::from(sound(value));
-            let length = row.iter().map(square).sum::<f64>().sqrt();
+            let length = lanes::dot(unit, unit).sqrt();
             let scale = if poisoned || length == 0.0 { 0.0 } else { 1.0 / length };
             if scale > 0.0 {
-                for (unit, &value) in unit.iter_mut().zip(row) {
-                    *unit = (f64::from(sound(value)) * scale) as f32;
-                }
+                unit.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+            } else {
+                unit.fill(0.0);
             }
             units.scales.push(scale);
             units.poisoned.push(poisoned);
@@ -39,5 +45,5 @@ impl Units {
 
 /// The number, or 0 where GPUs may not tell it from 0.
 fn sound(value: f32) -> f32 {
-    if value.is_subnormal() { 0.0 } else { value }
+    if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }

@@ -1,5 +1,6 @@
 //! Buffers, grids and parameters.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::backend::wgpu::{CubeTensor, SourceKernel};
@@ -8,6 +9,11 @@ use cubecl::CubeCount;
 use cubecl::server::{KernelArguments, MetadataBindingInfo};
 
 use super::sources::{Kernel, Rows};
+use crate::kernels::layout::Layout;
+use crate::kernels::proximity::Span;
+
+/// The most bytes a row that kernels keep to themselves in one buffer: five numbers.
+const NOTES: usize = 20;
 
 /// What kernels are cut to.
 #[derive(Debug, Clone, Copy)]
@@ -18,22 +24,41 @@ pub(super) struct Limits {
     pub memory: usize,
     /// Workgroups in a dimension of the grid.
     pub grid: usize,
+    /// Bytes of a buffer.
+    pub binding: usize,
 }
 
 impl Limits {
     /// Those of the device that a tensor is on; grids never beyond what WebGPU grants to all.
     pub fn of(tensor: &CubeTensor) -> Self {
-        let hardware = &tensor.client.properties().hardware;
+        let properties = tensor.client.properties();
+        let hardware = &properties.hardware;
         Self {
             invocations: hardware.max_units_per_cube as usize,
             memory: hardware.max_shared_memory_size,
             grid: 65_535,
+            binding: usize::try_from(properties.memory.max_page_size).unwrap_or(usize::MAX),
         }
     }
 
     /// Invocations along each side of a tile's workgroup.
     pub fn side(self) -> usize {
         if self.invocations >= 256 { 16 } else { 8 }
+    }
+
+    /// Runs of whole groups, as long as what a kernel notes of their rows fits into a buffer, whatever
+    /// the width of the rows themselves. Nothing where a single group is beyond that.
+    pub fn windows(self, layout: &Layout) -> Option<Vec<Range<usize>>> {
+        let most = self.binding / NOTES;
+        let mut windows: Vec<Range<usize>> = Vec::new();
+        for group in layout.group_rows().filter(|rows| !rows.is_empty()) {
+            match windows.last_mut() {
+                Some(window) if group.end - window.start <= most => window.end = group.end,
+                _ if group.len() <= most => windows.push(group),
+                _ => return None,
+            }
+        }
+        Some(windows)
     }
 
     /// The same where a tile of pairs must fit into workgroup memory.
@@ -78,6 +103,8 @@ impl<'a> Launch<'a> {
     /// Memory for a result.
     pub fn empty<const D: usize>(&self, shape: [usize; D]) -> CubeTensor {
         let shape = Shape::from(shape);
+        #[cfg(test)]
+        super::tests::note_memory(shape.num_elements());
         let bytes = shape.num_elements() * DType::F32.size();
         let buffer = if PREFILLED.load(Ordering::Relaxed) > 0 {
             self.like.client.create_from_slice(&vec![0xff; bytes])
@@ -90,17 +117,35 @@ impl<'a> Launch<'a> {
 
     /// Numbers from the host.
     pub fn words(&self, words: Vec<u32>) -> CubeTensor {
+        #[cfg(test)]
+        super::tests::note_memory(words.len());
         let buffer = self.like.client.create_from_slice(bytemuck::cast_slice(&words));
         let (client, device) = (self.like.client.clone(), self.like.device.clone());
         CubeTensor::new_contiguous(client, device, Shape::from([words.len()]), buffer, DType::U32)
     }
 
-    /// How each row is scaled to unit length.
-    pub fn scales(&self, embeddings: &CubeTensor, values: &CubeTensor) -> Option<CubeTensor> {
-        let rows = embeddings.meta.shape()[0];
-        let scales = self.empty([rows, 2]);
-        let sizes = [rows as u32, columns(embeddings) as u32, columns(values) as u32];
-        self.run(Rows, (rows.div_ceil(16), 1), &[embeddings, values, &scales], &sizes)?;
+    /// Where each row of a window looks, counted from the window's first.
+    pub fn spans(&self, spans: &[Span], window: &Range<usize>) -> CubeTensor {
+        let first = window.start as u32;
+        let words = spans[window.clone()].iter().flat_map(|span| span.words(first));
+        self.words(words.collect())
+    }
+
+    /// How each row of a window is scaled to unit length.
+    pub fn scales(
+        &self,
+        embeddings: &CubeTensor,
+        values: &CubeTensor,
+        window: &Range<usize>,
+    ) -> Option<CubeTensor> {
+        let scales = self.empty([window.len(), 2]);
+        let sizes = [window.len(), columns(embeddings), columns(values), window.start];
+        self.run(
+            Rows,
+            (window.len().div_ceil(16), 1),
+            &[embeddings, values, &scales],
+            &sizes.map(|size| size as u32),
+        )?;
         Some(scales)
     }
 
@@ -162,6 +207,21 @@ fn packed(parameters: &[u32]) -> MetadataBindingInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_are_whole_groups_that_fit() {
+        let layout = Layout::of_groups(&[0, 3, 3, 5, 9, 10]).unwrap();
+        let windows = |rows: usize| {
+            let binding = rows * NOTES + 19;
+            let limits = Limits { invocations: 256, memory: 16 << 10, grid: 65_535, binding };
+            limits.windows(&layout)
+        };
+        assert_eq!(windows(10), Some(vec![0..10]));
+        assert_eq!(windows(9), Some(vec![0..9, 9..10]));
+        assert_eq!(windows(5), Some(vec![0..5, 5..10]));
+        assert_eq!(windows(4), Some(vec![0..3, 3..5, 5..9, 9..10]));
+        assert_eq!(windows(3), None);
+    }
 
     #[test]
     fn grids_are_folded_and_cover_all_tiles() {

@@ -1,15 +1,20 @@
 //! The operations as WGSL kernels, on wgpu.
 //!
 //! Under another of cubecl's runtimes or compilers, for numbers that are not 32 bits wide, and where
-//! burn's fusion wraps the backend, the plain tensor operations answer instead.
+//! burn's fusion wraps the backend without this crate's `fusion`, the plain tensor operations answer
+//! instead.
 
 mod launch;
 mod sources;
 
 use std::any::Any;
+use std::ops::Range;
 
+#[cfg(not(feature = "fusion"))]
 use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
+#[cfg(feature = "fusion")]
+use burn::backend::wgpu::CubeBackend as Cube;
 use burn::backend::wgpu::{CubeTensor, into_contiguous};
 use burn::tensor::DType;
 
@@ -19,7 +24,7 @@ use super::advantages::Episodes;
 use super::backend::KernelBackend;
 use super::layout::Layout;
 use super::portable;
-use super::proximity::{Span, Surroundings};
+use super::proximity::Surroundings;
 
 /// As cubecl calls a client that takes WGSL.
 const WGSL: &str = "wgpu<wgsl>";
@@ -31,8 +36,8 @@ type Float = FloatTensor<Cube>;
 
 /// The tensor with its numbers in order, where a kernel can run on it.
 ///
-/// burn's tensor type is another one under its `fusion` feature, which this crate cannot see: hence
-/// the look at run time.
+/// Where a project turns burn's `fusion` on without this crate's, `Cube` is a fused backend and its
+/// tensors are of another type, which cannot be told when this is compiled: hence the look at run time.
 fn ready(tensor: &Float) -> Option<CubeTensor> {
     let tensor = (tensor as &dyn Any).downcast_ref::<CubeTensor>()?.clone();
     let runs = tensor.dtype == DType::F32 && tensor.client.name() == WGSL;
@@ -60,26 +65,39 @@ fn proximity(
         (spans.len(), launch::columns(&embeddings), launch::columns(&values));
     launch::countable(&[rows * width, rows * columns])?;
 
-    let spans = launch.words(spans.iter().flat_map(Span::words).collect());
-    let scales = launch.scales(&embeddings, &values)?;
     let means = launch.empty([rows, columns]);
     let neighbours = launch.empty([rows]);
     let state = launch.empty([rows, 2]);
     let kernel = ProximityKernel::of(limits, columns);
     let chunks = columns.div_ceil(kernel.chunk);
-    launch.run(
-        kernel,
-        (rows.div_ceil(kernel.tile()), chunks),
-        &[&embeddings, &values, &scales, &spans, &means, &neighbours, &state],
-        &[
-            rows as u32,
-            width as u32,
-            columns as u32,
-            around.temperature.recip().to_bits(),
-            f32::NAN.to_bits(),
-        ],
-    )?;
+    for window in limits.windows(&around.layout)? {
+        let scales = launch.scales(&embeddings, &values, &window)?;
+        let spans = launch.spans(&spans, &window);
+        launch.run(
+            kernel,
+            (window.len().div_ceil(kernel.tile()), chunks),
+            &[&embeddings, &values, &scales, &spans, &means, &neighbours, &state],
+            &pair_parameters(&window, width, columns, around),
+        )?;
+    }
     Some((given(means)?, given(neighbours)?, given(state)?))
+}
+
+/// What the kernels that compare rows are told.
+fn pair_parameters(
+    window: &Range<usize>,
+    width: usize,
+    columns: usize,
+    around: &Surroundings,
+) -> [u32; 6] {
+    [
+        window.len() as u32,
+        width as u32,
+        columns as u32,
+        around.temperature.recip().to_bits(),
+        f32::NAN.to_bits(),
+        window.start as u32,
+    ]
 }
 
 fn gradients(
@@ -96,32 +114,28 @@ fn gradients(
     let spans = around.spans();
     let (rows, width, columns) =
         (spans.len(), launch::columns(&embeddings), launch::columns(&values));
-    launch::countable(&[rows * width, rows * columns, rows * 5])?;
+    launch::countable(&[rows * width, rows * columns])?;
 
-    let spans = launch.words(spans.iter().flat_map(Span::words).collect());
-    let scales = launch.scales(&embeddings, &values)?;
-    let facts = launch.empty([rows, 5]);
-    launch.run(
-        GradientRows,
-        (rows.div_ceil(64), 1),
-        &[&scales, &state, &means, &gradient, &facts],
-        &[rows as u32, columns as u32],
-    )?;
     let to_embeddings = launch.empty([rows, width]);
     let to_values = launch.empty([rows, columns]);
     let kernel = Gradient::of(limits);
-    launch.run(
-        kernel,
-        (rows.div_ceil(kernel.tile()), 1),
-        &[&embeddings, &values, &gradient, &facts, &spans, &to_embeddings, &to_values],
-        &[
-            rows as u32,
-            width as u32,
-            columns as u32,
-            around.temperature.recip().to_bits(),
-            f32::NAN.to_bits(),
-        ],
-    )?;
+    for window in limits.windows(&around.layout)? {
+        let scales = launch.scales(&embeddings, &values, &window)?;
+        let facts = launch.empty([window.len(), 5]);
+        launch.run(
+            GradientRows,
+            (window.len().div_ceil(64), 1),
+            &[&scales, &state, &means, &gradient, &facts],
+            &[window.len() as u32, columns as u32, window.start as u32],
+        )?;
+        let spans = launch.spans(&spans, &window);
+        launch.run(
+            kernel,
+            (window.len().div_ceil(kernel.tile()), 1),
+            &[&embeddings, &values, &gradient, &facts, &spans, &to_embeddings, &to_values],
+            &pair_parameters(&window, width, columns, around),
+        )?;
+    }
     Some((given(to_embeddings)?, given(to_values)?))
 }
 

@@ -97,6 +97,8 @@ macro_rules! kernel {
     ($kernel:ty, $file:literal, $workgroup:expr, $key:expr, $fill:expr) => {
         impl KernelSource for $kernel {
             fn source(&self) -> SourceTemplate {
+                #[cfg(test)]
+                super::tests::note_source(stringify!($kernel), self.id());
                 let fill: fn(&Self, SourceTemplate) -> SourceTemplate = $fill;
                 fill(self, SourceTemplate::new(include_str!($file)))
             }

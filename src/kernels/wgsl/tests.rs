@@ -1,18 +1,29 @@
-//! Kernels cut to the limits of smaller devices than the one at hand.
+//! Kernels cut to the limits of smaller devices than the one at hand, and what a launch costs.
 
-use burn::backend::ops::FloatTensorOps;
-use burn::backend::{Cube, DispatchTensorKind, TensorMetadata};
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::Rng;
+use std::cell::Cell;
+use std::sync::Mutex;
 
-use super::launch::{Launch, Limits, Prefilled};
-use super::sources::ReturnsKernel;
-use super::{Float, gradients, proximity, ready};
-use crate::device::{Backend, adapters, open};
-use crate::kernels::layout::Layout;
-use crate::kernels::portable;
-use crate::kernels::proximity::{Excluded, Surroundings};
-use crate::stream::{Purpose, Stream};
+use burn::tensor::{Device, Tensor};
+use cubecl::prelude::KernelId;
+
+use crate::device::{Backend, adapters, open, read};
+use crate::kernels::{Layout, ProximityOptions, proximity};
+
+/// Each time that a kernel's source was asked for, which is when a pipeline is made of it.
+static SOURCES: Mutex<Vec<(&str, KernelId)>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// Numbers that launches of this thread took memory for.
+    static MEMORY: Cell<usize> = const { Cell::new(0) };
+}
+
+pub(super) fn note_source(kernel: &'static str, id: KernelId) {
+    SOURCES.lock().unwrap().push((kernel, id));
+}
+
+pub(super) fn note_memory(numbers: usize) {
+    MEMORY.set(MEMORY.get() + numbers);
+}
 
 /// The Vulkan device, if there is one; without one, and with `CI` set, the test fails.
 fn device() -> Option<Device> {
@@ -24,75 +35,51 @@ fn device() -> Option<Device> {
     None
 }
 
-fn random(columns: usize, seed: u64, device: &Device) -> Float {
-    let mut rng = Stream::new(seed, Purpose::Generator).rng();
-    let numbers: Vec<f32> = (0..ROWS * columns).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let tensor = Tensor::<2>::from_data(TensorData::new(numbers, [ROWS, columns]), device);
-    match tensor.into_dispatch().kind {
-        DispatchTensorKind::Cube(tensor) => tensor.float(),
-        _ => panic!("a tensor on a GPU has another backend"),
-    }
+/// Proximity with two columns of values, and back. The numbers are in order, the groups two.
+fn forth_and_back(rows: usize, width: usize, device: &Device) {
+    let device = device.clone().autodiff();
+    let embeddings = Tensor::<2>::ones([rows, width], &device).require_grad();
+    let values = Tensor::<2>::ones([rows, 2], &device).require_grad();
+    let layout = Layout::of_groups(&[0, rows / 2, rows]).unwrap();
+    let found =
+        proximity(embeddings.clone(), values.clone(), &layout, &ProximityOptions::default());
+    let means = found.unwrap().means;
+    let gradients = means.clone().sum().backward();
+    assert!(read(means).unwrap().iter().all(|mean| (mean - 1.0).abs() < 1e-5));
+    let slopes = read(embeddings.grad(&gradients).unwrap()).unwrap();
+    assert!(slopes.iter().all(|slope| slope.abs() < 1e-5));
 }
 
-fn assert_same(found: Float, expected: Float, what: &str) {
-    assert_eq!(found.shape(), expected.shape(), "{what}");
-    let numbers = |tensor: Float| -> Vec<f32> {
-        let data = pollster::block_on(<Cube as FloatTensorOps<Cube>>::float_into_data(tensor));
-        data.unwrap().try_into_vec().unwrap()
-    };
-    for (at, (a, b)) in numbers(found).into_iter().zip(numbers(expected)).enumerate() {
-        assert!((a - b).abs() <= 2e-5 * (1.0 + b.abs()), "{what}[{at}]: {a}, not {b}");
-    }
-}
-
-const ROWS: usize = 330;
-
-/// The guard that the suite of `verify` runs under does what it says.
+/// With burn's fusion on too: it shows that the kernels are what runs there.
 #[test]
-fn a_result_that_is_not_written_shows() {
+fn a_pipeline_is_made_once_whatever_the_shapes() {
     let Some(device) = device() else { return };
-    let _prefilled = Prefilled::new();
-    let rewards = ready(&random(1, 1, &device)).unwrap();
-    let launch = Launch::on(&rewards, Limits::of(&rewards));
-    let offsets = launch.words(vec![0, 30, ROWS as u32]);
-    let returns = launch.empty([ROWS, 1]);
-    // Two episodes, of which the kernel is told but one.
-    let parameters = [1, 1f32.to_bits(), f32::NAN.to_bits()];
-    launch.run(ReturnsKernel, (1, 1), &[&rewards, &offsets, &returns], &parameters).unwrap();
-    let data = pollster::block_on(<Cube as FloatTensorOps<Cube>>::float_into_data(returns));
-    let numbers: Vec<f32> = data.unwrap().try_into_vec().unwrap();
-    assert!(numbers[..30].iter().all(|value| value.is_finite()));
-    assert!(numbers[30..].iter().all(|value| value.is_nan()), "what was not written is not NaN");
-}
-
-#[test]
-fn small_workgroups_and_folded_grids_compute_the_same() {
-    let Some(device) = device() else { return };
-    let around = Surroundings {
-        layout: Layout::new(&[0, 3, 4, 5], &[0, 50, 110, 200, 201, ROWS]).unwrap(),
-        excluded: Excluded::Itself,
-        temperature: 0.2,
-    };
-    let (embeddings, values) = (random(37, 1, &device), random(11, 2, &device));
-    let gradient = random(11, 3, &device);
-    let (means, neighbours, state) =
-        portable::proximity::<Cube>(embeddings.clone(), values.clone(), &around);
-    let slopes = portable::proximity_gradients::<Cube>(
-        embeddings.clone(),
-        values.clone(),
-        means.clone(),
-        state.clone(),
-        gradient.clone(),
-        &around,
-    );
-    for (invocations, memory) in [(256, 32 << 10), (256, 16 << 10), (64, 16 << 10)] {
-        let limits = |_: &_| Limits { invocations, memory, grid: 5 };
-        let found = proximity(&embeddings, &values, &around, limits).unwrap();
-        assert_same(found.0, means.clone(), "means");
-        assert_same(found.1, neighbours.clone(), "neighbours");
-        let given = [&embeddings, &values, &means, &state, &gradient];
-        let found = gradients(given, &around, limits).unwrap();
-        assert_same(found.0, slopes.0.clone(), "the gradient of embeddings");
-        assert_same(found.1, slopes.1.clone(), "the gradient of values");
+    for (rows, width) in [(10, 3), (10, 3), (300, 40)] {
+        forth_and_back(rows, width, &device);
+    }
+    let made = SOURCES.lock().unwrap();
+    for kernel in ["Rows", "ProximityKernel", "GradientRows", "Gradient"] {
+        assert!(made.iter().any(|(name, _)| *name == kernel), "{kernel} did not run");
+    }
+    for (at, (kernel, id)) in made.iter().enumerate() {
+        assert!(made[..at].iter().all(|(_, other)| other != id), "{kernel} was made twice: {id:?}");
     }
 }
+
+/// Fusion launches from a thread of its own.
+#[cfg(not(feature = "fusion"))]
+#[test]
+fn memory_grows_with_rows_and_not_with_pairs() {
+    let Some(device) = device() else { return };
+    let taken = |rows: usize| {
+        MEMORY.set(0);
+        forth_and_back(rows, 8, &device);
+        MEMORY.get()
+    };
+    // Means, neighbours, state, facts, two gradients, and scales and spans on both ways.
+    assert_eq!(taken(2_000), 2_000 * (2 + 1 + 2 + 5 + (8 + 2) + 2 * (2 + 4)));
+    assert_eq!(taken(4_000), 2 * taken(2_000));
+}
+
+#[cfg(not(feature = "fusion"))]
+mod limits;

@@ -1,0 +1,43 @@
+//! What comes out of the operations, for burn's fusion: it says before it computes.
+
+use burn::backend::fusion::custom::TensorSpec;
+use burn::tensor::Shape;
+
+use super::advantages::Episodes;
+use super::proximity::Surroundings;
+
+/// A result of another shape.
+fn shaped<const D: usize>(like: &TensorSpec, shape: [usize; D]) -> TensorSpec {
+    TensorSpec::new(Shape::from(shape), like.dtype)
+}
+
+/// Means, neighbours and state.
+pub(super) fn proximity(
+    _embeddings: &TensorSpec,
+    values: &TensorSpec,
+    around: &Surroundings,
+) -> (TensorSpec, TensorSpec, TensorSpec) {
+    let rows = around.layout.rows();
+    (values.clone(), shaped(values, [rows]), shaped(values, [rows, 2]))
+}
+
+/// As the arguments that they are the gradients of.
+pub(super) fn proximity_gradients(
+    embeddings: &TensorSpec,
+    values: &TensorSpec,
+    _means: &TensorSpec,
+    _state: &TensorSpec,
+    _gradient: &TensorSpec,
+    _around: &Surroundings,
+) -> (TensorSpec, TensorSpec) {
+    (embeddings.clone(), values.clone())
+}
+
+/// Advantages and statistics.
+pub(super) fn episode_advantages(
+    rewards: &TensorSpec,
+    _success: &TensorSpec,
+    episodes: &Episodes,
+) -> (TensorSpec, TensorSpec) {
+    (rewards.clone(), shaped(rewards, [episodes.layout.groups(), 3]))
+}

@@ -1,0 +1,203 @@
+//! The shaders, and runs of them with the numbers they should answer, as files: for the checks
+//! outside Rust (`checks/run`), which translate them and run them on another WebGPU.
+//!
+//! A run is what the headers of the shaders say, with no help from the code that launches them here:
+//! buffers, then passes of a shader, its grid, its bindings in order and its uniform words.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proxmo::kernels::{Excluded, Shader, shaders};
+use proxmo::stream::{Purpose, Stream};
+use proxmo::verify::Expected;
+use proxmo::verify::cases::Case;
+use rand::Rng;
+use serde_json::{Value, json};
+
+/// A shader's file, without its extension.
+fn file_name(shader: &str) -> String {
+    let words = shader.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+fn floats(numbers: &[f32]) -> Value {
+    json!(numbers.iter().map(|number| number.to_bits()).collect::<Vec<u32>>())
+}
+
+fn pass(shader: &str, grid: [usize; 3], bind: &[&str], uniform: &[u32]) -> Value {
+    json!({ "shader": file_name(shader), "grid": grid, "bind": bind, "uniform": uniform })
+}
+
+/// Where each row looks: begin, end, hole begin, hole end.
+fn spans(case: &Case) -> Vec<u32> {
+    let mut spans = Vec::new();
+    for episodes in case.group_offsets.windows(2) {
+        let offset = |episode: usize| case.episode_offsets[episode] as u32;
+        for episode in episodes[0]..episodes[1] {
+            for row in offset(episode)..offset(episode + 1) {
+                let hole = match case.excluded {
+                    Excluded::Nobody => [row, row],
+                    Excluded::Itself => [row, row + 1],
+                    Excluded::Episode => [offset(episode), offset(episode + 1)],
+                };
+                spans.extend([offset(episodes[0]), offset(episodes[1]), hole[0], hole[1]]);
+            }
+        }
+    }
+    spans
+}
+
+/// Proximity and its gradients, with workgroups of the given side.
+fn proximity(case: &Case, side: usize, chunk: usize) -> Value {
+    let (rows, width, columns) = (case.rows(), case.width, case.columns);
+    let gradient = case.gradient();
+    let expected = Expected::of(case);
+    let (to_embeddings, to_values) = expected.gradients(case, &gradient);
+    let nan = f32::NAN.to_bits();
+    let words = |sizes: &[usize]| sizes.iter().map(|&size| size as u32).collect::<Vec<u32>>();
+    let mut pairs = words(&[rows, width, columns]);
+    pairs.extend([case.temperature.recip().to_bits(), nan, 0]);
+    let tiles = rows.div_ceil(4 * side);
+    // Rounding of cosines, magnified by the temperature.
+    let within = 2e-5 + 1e-6 / f64::from(case.temperature);
+    json!({
+        "name": format!("proximity, side {side}, chunk {chunk}: {}", case.name),
+        "buffers": {
+            "embeddings": floats(&case.embeddings), "values": floats(&case.values),
+            "gradient": floats(&gradient), "spans": spans(case),
+            "scales": 2 * rows, "means": rows * columns, "neighbours": rows, "state": 2 * rows,
+            "facts": 5 * rows, "to_embeddings": rows * width, "to_values": rows * columns,
+        },
+        "passes": [
+            pass("proximity_rows", [rows.div_ceil(16), 1, 1], &["embeddings", "values", "scales"],
+                &words(&[rows, width, columns, 0])),
+            pass(&format!("proximity (side {side}, chunk {chunk})"),
+                [tiles, 1, columns.div_ceil(chunk)],
+                &["embeddings", "values", "scales", "spans", "means", "neighbours", "state"],
+                &pairs),
+            pass("proximity_gradient_rows", [rows.div_ceil(64), 1, 1],
+                &["scales", "state", "means", "gradient", "facts"], &words(&[rows, columns, 0])),
+            pass(&format!("proximity_gradient (side {side})"), [tiles, 1, 1],
+                &["embeddings", "values", "gradient", "facts", "spans", "to_embeddings",
+                    "to_values"],
+                &pairs),
+        ],
+        "expected": {
+            "means": { "numbers": expected.means, "within": within },
+            "neighbours": { "numbers": expected.neighbours, "within": within },
+            "to_embeddings": { "numbers": to_embeddings, "within": 5.0 * within },
+            "to_values": { "numbers": to_values, "within": within },
+        },
+    })
+}
+
+fn returns(case: &Case, rewards: &[f32]) -> Value {
+    let mut expected = vec![0.0; rewards.len()];
+    for rows in case.episode_offsets.windows(2) {
+        let mut following = 0.0;
+        for row in (rows[0]..rows[1]).rev() {
+            following = f64::from(rewards[row]) + f64::from(0.95f32) * following;
+            expected[row] = following;
+        }
+    }
+    let episodes = case.episode_offsets.len() - 1;
+    json!({
+        "name": format!("returns: {}", case.name),
+        "buffers": {
+            "rewards": floats(rewards), "offsets": case.episode_offsets, "returns": rewards.len(),
+        },
+        "passes": [pass("returns", [episodes.div_ceil(64), 1, 1],
+            &["rewards", "offsets", "returns"],
+            &[episodes as u32, 0.95f32.to_bits(), f32::NAN.to_bits()])],
+        "expected": { "returns": { "numbers": expected, "within": 1e-6 } },
+    })
+}
+
+/// Centred, scaled and modulated advantages, counted by episode, with a prior of one success and
+/// three failures.
+fn advantages(case: &Case, rewards: &[f32], success: &[f32]) -> Value {
+    let (steepness, factor) = (4.0, 0.05 / (1.0 / (1.0 + (-1f64).exp()) - 0.5));
+    let (mut advantages, mut statistics) = (vec![0.0; rewards.len()], Vec::new());
+    for group in case.group_offsets.windows(2) {
+        let episodes = group[0]..group[1];
+        let count = episodes.len() as f64;
+        let rows =
+            |episode: usize| case.episode_offsets[episode]..case.episode_offsets[episode + 1];
+        let total = |episode| rewards[rows(episode)].iter().copied().map(f64::from).sum::<f64>();
+        let mean = episodes.clone().map(total).sum::<f64>() / count.max(1.0);
+        let spread: f64 = episodes.clone().map(|episode| (total(episode) - mean).powi(2)).sum();
+        let deviation = (spread / (count - 1.0).max(1.0)).sqrt();
+        let won: f64 = success[episodes.clone()].iter().copied().map(f64::from).sum();
+        let rate = (won + 1.0) / (count + 4.0);
+        statistics.extend([rate, mean, deviation]);
+        for episode in episodes {
+            let signal = match success[episode] > 0.5 {
+                true => (1.0 - rate).powf(steepness),
+                false => -rate.powf(steepness),
+            };
+            let weight = 1.0 + factor * (1.0 / (1.0 + (-signal).exp()) - 0.5);
+            advantages[rows(episode)].fill(weight * (total(episode) - mean) / (deviation + 1e-6));
+        }
+    }
+    let groups = case.group_offsets.len() - 1;
+    let numbers = [steepness as f32, factor as f32, 1.0, 3.0, f32::NAN].map(f32::to_bits);
+    json!({
+        "name": format!("advantages: {}", case.name),
+        "buffers": {
+            "rewards": floats(rewards), "success": floats(success),
+            "groups": case.group_offsets, "episodes": case.episode_offsets,
+            "totals": success.len(), "advantages": rewards.len(), "statistics": 3 * groups,
+        },
+        "passes": [pass("modulation", [groups, 1, 1],
+            &["rewards", "success", "groups", "episodes", "totals", "advantages", "statistics"],
+            &[&[groups as u32, 0, 1], &numbers[..]].concat())],
+        "expected": {
+            "advantages": { "numbers": advantages, "within": 1e-5 },
+            "statistics": { "numbers": statistics, "within": 1e-5 },
+        },
+    })
+}
+
+fn runs() -> Vec<Value> {
+    let sizes = [1, 90, 3, 1, 17, 64, 2];
+    let mut runs = Vec::new();
+    for side in [8, 16] {
+        for (columns, chunk, excluded) in [
+            (1, 1, Excluded::Nobody),
+            (2, 2, Excluded::Itself),
+            (3, 4, Excluded::Episode),
+            (9, 8, Excluded::Nobody),
+        ] {
+            let case = Case::of(&sizes, 24 + columns, columns).without(excluded);
+            runs.push(proximity(&case, side, chunk));
+        }
+    }
+    let case = Case::of(&sizes, 1, 1);
+    let mut rng = Stream::new(7, Purpose::Generator).rng();
+    let rewards: Vec<f32> = (0..case.rows()).map(|_| rng.random_range(-1.0..2.0)).collect();
+    let episodes = case.episode_offsets.len() - 1;
+    let success: Vec<f32> =
+        (0..episodes).map(|_| if rng.random_bool(0.4) { 1.0 } else { 0.0 }).collect();
+    runs.push(returns(&case, &rewards));
+    runs.push(advantages(&case, &rewards, &success));
+    runs
+}
+
+#[test]
+fn shaders_and_runs_of_all_of_them_are_written_for_the_checks_outside() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::create_dir_all(&folder).unwrap();
+    let runs = runs();
+    let mut used: BTreeMap<String, usize> = BTreeMap::new();
+    for pass in runs.iter().flat_map(|run| run["passes"].as_array().unwrap()) {
+        *used.entry(pass["shader"].as_str().unwrap().to_string()).or_default() += 1;
+    }
+    for Shader { name, source } in shaders() {
+        let name = file_name(&name);
+        assert!(used.remove(&name).is_some(), "no run uses {name}");
+        std::fs::write(folder.join(format!("{name}.wgsl")), source).unwrap();
+    }
+    assert!(used.is_empty(), "runs use shaders that are not there: {used:?}");
+    std::fs::write(folder.join("runs.json"), serde_json::to_vec(&runs).unwrap()).unwrap();
+}
