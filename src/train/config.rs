@@ -1,6 +1,6 @@
 //! Everything that decides a run, with defaults, checks and its form in `config.toml`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,12 +55,7 @@ pub struct RunConfig {
     pub save_episodes: bool,
     /// The folder of a run whose newest policy this one begins as; empty to begin untrained. The
     /// reference policy is that one too.
-    #[serde(default, skip_serializing_if = "is_empty")]
     pub init: PathBuf,
-}
-
-fn is_empty(path: &Path) -> bool {
-    path.as_os_str().is_empty()
 }
 
 impl Default for RunConfig {
