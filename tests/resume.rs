@@ -82,7 +82,11 @@ fn state(run: &Path, iteration: u64) -> Value {
 
 #[track_caller]
 fn assert_same(whole: &Path, parts: &Path, iteration: u64) {
-    assert_eq!(metrics(whole), metrics(parts));
+    let (expected, found) = (metrics(whole), metrics(parts));
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(expected, found);
+    }
+    assert_eq!(expected.len(), found.len());
     for ((name, whole), (_, parts)) in
         content(whole, iteration).iter().zip(content(parts, iteration))
     {
