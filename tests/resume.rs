@@ -346,6 +346,22 @@ fn an_interrupt_finishes_the_iteration_and_saves() {
     assert_same(&whole, &run, end);
 }
 
+/// Drivers are looked for by the environment on Linux alone.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_on_the_cpu_is_resumed_where_there_is_no_gpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, "--iterations 2 --checkpoint-every 1");
+    train(&parts, "--iterations 1 --checkpoint-every 1");
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+        command.env(drivers, "/nonexistent");
+    }
+    command.args(arguments(&parts, "--resume --iterations 2")).assert().success();
+    assert_eq!(content(&whole, 2)[0], content(&parts, 2)[0], "weights differ");
+}
+
 /// How far the weights of a run that was resumed on a GPU may be from those of one that was not. A GPU
 /// backend may choose its kernels by measuring them, and so sum in another order in another process:
 /// f32 sums then differ by about 1e-7 of the sum, and AdamW divides by the gradient's own size.

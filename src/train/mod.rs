@@ -10,6 +10,7 @@ mod evaluate;
 mod loss;
 mod metrics;
 mod metrics_file;
+mod optimizer;
 mod run;
 mod trainer;
 mod update;
