@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// How a temporary name begins.
+const UNFINISHED: &str = ".unfinished-";
+
 /// Writes a file under a temporary name beside it, waits until it is on the disk, and renames it: a
 /// reader sees the old content or the new one, whatever happens in between.
 ///
@@ -21,6 +24,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(Error::io("write", path))?;
     file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
     sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+/// Removes what processes that died left of [`write_whole`]. For whoever alone writes into the folder.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn clear_unfinished(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let path = entry.path();
+            std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file where nobody looks yet, and waits until it is on the disk.
@@ -67,6 +85,7 @@ impl FolderLock {
 /// Temporary files are for their owner alone; one that is there to stay is for whom the umask says.
 fn as_any_file<'a>() -> tempfile::Builder<'a, 'a> {
     let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder
@@ -99,6 +118,16 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         let message = write_whole(&folder.path().join("no/such/f"), b"x").unwrap_err().to_string();
         assert!(message.contains("cannot write"), "{message}");
+    }
+
+    #[test]
+    fn what_was_never_finished_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        write_whole(&folder.path().join("a.txt"), b"one").unwrap();
+        let half = as_any_file().tempfile_in(folder.path()).unwrap().into_temp_path();
+        let half = half.keep().unwrap();
+        clear_unfinished(folder.path()).unwrap();
+        assert!(!half.exists() && folder.path().join("a.txt").exists());
     }
 
     #[test]

@@ -82,7 +82,11 @@ fn state(run: &Path, iteration: u64) -> Value {
 
 #[track_caller]
 fn assert_same(whole: &Path, parts: &Path, iteration: u64) {
-    assert_eq!(metrics(whole), metrics(parts));
+    let (expected, found) = (metrics(whole), metrics(parts));
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(expected, found);
+    }
+    assert_eq!(expected.len(), found.len());
     for ((name, whole), (_, parts)) in
         content(whole, iteration).iter().zip(content(parts, iteration))
     {
@@ -340,6 +344,22 @@ fn an_interrupt_finishes_the_iteration_and_saves() {
     train(&run, &format!("--resume --iterations {end}"));
     train(&whole, &format!("--iterations {end} --checkpoint-every 100000"));
     assert_same(&whole, &run, end);
+}
+
+/// Drivers are looked for by the environment on Linux alone.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_on_the_cpu_is_resumed_where_there_is_no_gpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, "--iterations 2 --checkpoint-every 1");
+    train(&parts, "--iterations 1 --checkpoint-every 1");
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+        command.env(drivers, "/nonexistent");
+    }
+    command.args(arguments(&parts, "--resume --iterations 2")).assert().success();
+    assert_eq!(content(&whole, 2)[0], content(&parts, 2)[0], "weights differ");
 }
 
 /// How far the weights of a run that was resumed on a GPU may be from those of one that was not. A GPU

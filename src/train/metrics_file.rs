@@ -140,11 +140,12 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_damaged_is_named() {
-        let gap = folder(&[0, 2]);
+        let gap = folder(&[0, 2, 5]);
         let missing = cut(gap.path(), 3).unwrap();
         assert_eq!(missing.len(), 2);
         assert!(missing[0].ends_with("no line of iteration 1"), "{missing:?}");
         assert!(missing[1].ends_with("no line of iteration 3"), "{missing:?}");
+        assert_eq!(text(&gap), text(&folder(&[0, 2])));
         let damaged = folder(&[0, 1, 2]);
         let text = text(&damaged).replacen("\"iteration\":1", "\"iteration\":x", 1);
         fs::write(path(damaged.path()), text).unwrap();

@@ -13,6 +13,7 @@ mod gradient;
 mod loss;
 mod metrics;
 mod metrics_file;
+mod optimizer;
 mod preset;
 mod run;
 mod tally;

@@ -29,7 +29,7 @@ use super::trainer::Trainer;
 use crate::device::Opened;
 use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::files::{FolderLock, write_whole};
+use crate::files::{FolderLock, clear_unfinished, write_whole};
 use crate::policy::Sampling;
 use crate::policy::scorer::{Scorer, ScorerInputs, Vocabulary};
 use crate::report;
@@ -178,6 +178,7 @@ impl<'a> Run<'a> {
         // Nothing is changed before everything has been read.
         run.warnings.extend(metrics_file::cut(folder, state.iteration)?);
         checkpoint::clear_leftovers(folder)?;
+        clear_unfinished(folder)?;
         for (damaged, error) in &found.damaged {
             checkpoint::set_aside(damaged)?;
             run.warnings.push(format!("a damaged checkpoint is set aside: {error}"));
@@ -319,7 +320,7 @@ impl<'a> Run<'a> {
         }
         if line.skipped_updates > 0 {
             let skipped = line.skipped_updates;
-            let warning = format!("{skipped} updates were skipped: a number was not finite");
+            let warning = format!("updates skipped because a number was not finite: {skipped}");
             observe(Event::Warning(&warning));
         }
         let run = &self.trainer.config.run;

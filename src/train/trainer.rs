@@ -1,11 +1,11 @@
 //! The training loop's heart: one iteration, from tasks to a changed policy.
 
-use burn::optim::AdamWConfig;
 use rand::seq::index;
 use web_time::Instant;
 
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
+use super::optimizer::adamw;
 use super::tally::Tally;
 use super::update::{Learner, Lesson, UpdateStats};
 use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MOST_REWARD};
@@ -40,7 +40,7 @@ impl<P: Policy> Trainer<P> {
     /// A trainer at iteration 0. `policy` lives on a device with autodiff; it is also the reference
     /// that the KL term holds it to.
     pub fn new(config: Config, policy: P, encoder: P::Encoder) -> Self {
-        let optimizer = AdamWConfig::new().with_weight_decay(config.update.weight_decay).init();
+        let optimizer = adamw(config.update.weight_decay);
         let reference = (config.update.kl_weight > 0.0).then(|| policy.valid());
         let learner = Learner { policy, reference, optimizer, bad_updates: 0 };
         let credit_state = credit::CreditState::default();

@@ -266,6 +266,7 @@ pub fn restore<P: Policy>(trainer: &mut Trainer<P>, checkpoint: &Path) -> Result
     let state = read_state(checkpoint)?;
     let learner = &mut trainer.learner;
     learner.policy = load_weights(learner.policy.clone(), checkpoint)?;
+    let device = learner.policy.valid().devices().into_iter().next().unwrap_or_default();
     if let Some(reference) = learner.reference.take() {
         if !Manifest::open(checkpoint)?.has(REFERENCE) {
             let message =
@@ -274,7 +275,7 @@ pub fn restore<P: Policy>(trainer: &mut Trainer<P>, checkpoint: &Path) -> Result
         }
         learner.reference = Some(load_into(reference, checkpoint, REFERENCE)?);
     }
-    learner.optimizer = load_optimizer(&learner.optimizer, checkpoint)?;
+    learner.optimizer = load_optimizer(&learner.optimizer, &device, checkpoint)?;
     learner.bad_updates = state.bad_updates;
     trainer.iteration = state.iteration;
     trainer.steps = state.steps;

@@ -5,12 +5,13 @@ use std::path::Path;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::{Bytes, Tensor};
+use burn::tensor::{Bytes, Device, Tensor};
 
 use super::OPTIMIZER;
 use super::manifest::Manifest;
 use crate::device::read;
 use crate::error::{Error, Result};
+use crate::train::optimizer;
 
 pub(super) fn weights_bytes<P: Module>(policy: &P, folder: &Path) -> Result<Vec<u8>> {
     let refuse = |error: &dyn std::fmt::Display| Error::file(folder, one_line(error));
@@ -65,6 +66,7 @@ pub(super) fn optimizer_bytes(optimizer: &ModuleOptimizer, folder: &Path) -> Res
 
 pub(super) fn load_optimizer(
     optimizer: &ModuleOptimizer,
+    device: &Device,
     checkpoint: &Path,
 ) -> Result<ModuleOptimizer> {
     let path = checkpoint.join(OPTIMIZER);
@@ -72,7 +74,7 @@ pub(super) fn load_optimizer(
     let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes))
         .map_err(|error| Error::file(&path, one_line(&error)))?;
     let expected = record.len();
-    let optimizer = optimizer.clone().load_record(record);
+    let optimizer = optimizer::load(optimizer.clone(), record, device);
     // What does not fit is passed over without a word.
     let found = optimizer.to_record().len();
     if found != expected {
