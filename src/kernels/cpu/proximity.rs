@@ -10,7 +10,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Slice};
 
 use super::units::Units;
-use super::{lanes, numbers, tensor};
+use super::{lanes, numbers, taken, tensor};
 use crate::kernels::proximity::{Span, Surroundings};
 
 /// Rows of small groups that are multiplied at once, each with those of the other groups too.
@@ -75,13 +75,13 @@ fn per_block<T: Send>(blocks: &[Block], work: impl Fn(&Block) -> T + Send + Sync
 /// `a[rows] · b[others]ᵀ`, row after row.
 fn products<B: Backend>(a: &FloatTensor<B>, b: &FloatTensor<B>, block: &Block) -> Option<Vec<f32>> {
     let b = B::float_transpose(rows::<B>(b, &block.others));
-    numbers::<B>(&B::float_matmul(rows::<B>(a, &block.rows), b))?.try_into_vec().ok()
+    taken::<B>(B::float_matmul(rows::<B>(a, &block.rows), b))
 }
 
 /// `tile · b[others]`, row after row.
 fn mixed<B: Backend>(tile: Vec<f32>, b: &FloatTensor<B>, block: &Block) -> Option<Vec<f32>> {
     let tile = tensor::<B, 2>(tile, [block.rows.len(), block.others.len()], b);
-    numbers::<B>(&B::float_matmul(tile, rows::<B>(b, &block.others)))?.try_into_vec().ok()
+    taken::<B>(B::float_matmul(tile, rows::<B>(b, &block.others)))
 }
 
 fn rows<B: Backend>(tensor: &FloatTensor<B>, rows: &Range<usize>) -> FloatTensor<B> {
