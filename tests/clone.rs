@@ -116,6 +116,11 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     proxmo(&train).arg(run("whole")).arg("--run").arg(run("trained")).assert().success();
     let trained = metrics(&run("trained"));
     assert_eq!(success(&trained[0]), success(last), "it did not begin as the cloned policy");
+    // Another seed reads other words off the tasks, and still has those of the policy it began as.
+    let again = train.replace("--iterations 1", "--iterations 2 --seed 5 --paraphrase 0.5");
+    proxmo(&again).arg(run("whole")).arg("--run").arg(run("again")).assert().success();
+    proxmo("train --resume --iterations 3 --quiet --run").arg(run("again")).assert().success();
+    assert_eq!(metrics(&run("again")).len(), 4);
     assert!(trained[1].kl < 0.01, "the reference is not the cloned policy: {}", trained[1].kl);
 }
 

@@ -128,8 +128,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         config.validate()?;
         Self::expect_free(folder)?;
-        let description = describe(training, &config)?;
-        let init = find_init(&config, &description)?;
+        let (description, init) = first_policy(training, &config)?;
         let text = config.to_toml()?;
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let lock = FolderLock::take(folder)?;
@@ -160,10 +159,9 @@ impl<'a> Run<'a> {
         }
         let lock = FolderLock::take(folder)?;
         let found = checkpoint::newest_whole(folder)?;
-        let described = describe(training, &config)?;
         let Some(whole) = found.whole else {
             metrics_file::begin_again(folder)?;
-            let init = find_init(&config, &described)?;
+            let (described, init) = first_policy(training, &config)?;
             let mut run =
                 Self::assemble(folder, lock, config, opened, described, training, held_out)?
                     .begin_as(init.as_deref())?;
@@ -171,7 +169,12 @@ impl<'a> Run<'a> {
             return Ok(run);
         };
         let description = checkpoint::read_description(&whole)?;
-        description.expect_same(&described).map_err(|message| Error::file(&whole, message))?;
+        // A run that began as another's policy has the words of that one.
+        let fits = match config.run.init.as_os_str().is_empty() {
+            true => description.expect_same(&describe(training, &config)?),
+            false => description.expect_size(&config.policy),
+        };
+        fits.map_err(|message| Error::file(&whole, message))?;
         let mut run =
             Self::assemble(folder, lock, config, opened, description, training, held_out)?;
         let state = checkpoint::restore(&mut run.trainer, &whole)?;
@@ -425,16 +428,20 @@ fn warn_of(errors: &[EnvironmentError], what: &str, observe: &mut dyn FnMut(Even
     observe(Event::Warning(&warning));
 }
 
-/// The checkpoint that a run begins as, if it names one. It must be a policy of the same kind.
-fn find_init(config: &Config, description: &PolicyDescription) -> Result<Option<PathBuf>> {
+/// What the policy of a new run is, and the checkpoint that it begins as, if the settings name one:
+/// then it knows the words that it knew there.
+fn first_policy(
+    training: &dyn Environment,
+    config: &Config,
+) -> Result<(PolicyDescription, Option<PathBuf>)> {
     let init = &config.run.init;
     if init.as_os_str().is_empty() {
-        return Ok(None);
+        return Ok((describe(training, config)?, None));
     }
     let checkpoint = checkpoint::find(init, checkpoint::Choice::Latest)?;
     let there = checkpoint::read_description(&checkpoint)?;
-    there.expect_same(description).map_err(|message| Error::file(&checkpoint, message))?;
-    Ok(Some(checkpoint))
+    there.expect_size(&config.policy).map_err(|message| Error::file(&checkpoint, message))?;
+    Ok((there, Some(checkpoint)))
 }
 
 /// What a new policy for these tasks is.

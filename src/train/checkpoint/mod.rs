@@ -182,20 +182,25 @@ pub fn read_description(checkpoint: &Path) -> Result<PolicyDescription> {
 impl PolicyDescription {
     /// Checks that two policies are the same apart from their weights, and says what differs.
     pub(super) fn expect_same(&self, asked: &Self) -> Result<(), String> {
-        let (there, here) = (&self.size, &asked.size);
+        self.expect_size(&asked.size)?;
+        let same = self.vocabulary.expect_same(&asked.vocabulary);
+        same.map_err(|error| format!("another vocabulary: {error}"))
+    }
+
+    /// Checks that the policy has the size that is asked for, and says what differs.
+    pub(super) fn expect_size(&self, here: &PolicyConfig) -> Result<(), String> {
+        let there = &self.size;
         let sizes = [
             ("embedding", there.embedding, here.embedding),
             ("hidden", there.hidden, here.hidden),
             ("max_words", there.max_words, here.max_words),
         ];
-        if let Some((name, there, here)) = sizes.into_iter().find(|(_, there, here)| there != here)
-        {
-            return Err(format!(
+        match sizes.into_iter().find(|(_, there, here)| there != here) {
+            None => Ok(()),
+            Some((name, there, here)) => Err(format!(
                 "the policy there has policy.{name} {there}, the settings ask for {here}"
-            ));
+            )),
         }
-        let same = self.vocabulary.expect_same(&asked.vocabulary);
-        same.map_err(|error| format!("another vocabulary: {error}"))
     }
 
     /// Checks, before anything of that size is made, that a file can hold the weights.
