@@ -7,7 +7,9 @@ use clap::Args;
 use super::table::{outcomes, speeds};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
-use crate::report::{bootstrap_for, find_runs, group, page, read_run, summarise};
+use crate::report::{
+    Variant, bootstrap_for, figure_svg, find_runs, group, page, read_run, summarise,
+};
 
 /// Report on runs, finished or under way: curves, tables, settings, as one HTML file.
 ///
@@ -22,13 +24,17 @@ pub struct Arguments {
     /// Where the report goes [default: report.html in RUN if there is one, else right here].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the learning curves on held-out tasks as a picture (SVG) too.
+    #[arg(long, value_name = "FILE")]
+    figure: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   proxmo report runs/household-1
   proxmo report runs/compare-1
-  proxmo report runs/first runs/second --output both.html";
+  proxmo report runs/first runs/second --output both.html
+  proxmo report runs/compare-1 --figure curves.svg";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let output = match (&arguments.output, arguments.runs.as_slice()) {
@@ -36,11 +42,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, [only]) => only.join("report.html"),
         (None, _) => PathBuf::from("report.html"),
     };
-    report(&arguments.runs, &output)
+    let variants = report(&arguments.runs, &output)?;
+    if let Some(path) = &arguments.figure {
+        let figure = figure_svg(&variants, &bootstrap_for(&variants))?;
+        write_whole(path, figure.as_bytes())?;
+    }
+    Ok(())
 }
 
-/// Writes the report on runs and prints its tables.
-pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<()> {
+/// Writes the report on runs, prints its tables, and says what was reported on.
+pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<Vec<Variant>> {
     let runs: Vec<_> = find_runs(paths)?.iter().map(|run| read_run(run)).collect::<Result<_>>()?;
     if runs.iter().all(|run| run.metrics.is_empty()) {
         let folder = paths.first().map_or(Path::new("."), PathBuf::as_path);
@@ -54,5 +65,5 @@ pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<()> {
     println!("\nEnvironment steps and minutes until held-out success reached a level:");
     println!("{}", speeds(&summaries));
     println!("\nReport: {}", output.display());
-    Ok(())
+    Ok(variants)
 }

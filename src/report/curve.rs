@@ -67,7 +67,8 @@ fn draw(svg: &mut String, metrics: &[IterationMetrics]) -> Result<(), Box<dyn st
     Ok(())
 }
 
-fn thousands(steps: f64) -> String {
+/// A number of steps, short.
+pub(super) fn thousands(steps: f64) -> String {
     match steps {
         steps if steps >= 1e6 => format!("{:.1}M", steps / 1e6),
         steps if steps >= 1e3 => format!("{:.0}k", steps / 1e3),
