@@ -16,7 +16,7 @@ use super::{cpu, portable};
 /// What a backend adds to burn's operations.
 ///
 /// burn's fusion holds operations back until a result is asked for. To it ours are opaque: it is told
-/// what shapes will come out ([`fusion`](super::fusion)), and runs them when their turn comes.
+/// what shapes will come out, and runs them when their turn comes.
 #[backend_extension(
     Cube: cfg(feature = "wgpu"),
     Flex,
