@@ -66,30 +66,6 @@ fn a_pipeline_is_made_once_whatever_the_shapes() {
     }
 }
 
-/// One row beyond the limit that every WebGPU grants.
-#[test]
-#[ignore = "takes minutes on a software GPU"]
-fn what_kernels_note_may_be_more_than_a_buffer_holds() {
-    let Some(device) = device() else { return };
-    let most = adapters().into_iter().find(|adapter| adapter.backend == Backend::Vulkan);
-    if most.is_some_and(|adapter| adapter.max_binding > 128 << 20) {
-        eprintln!("this device holds larger buffers than every WebGPU does: not tested");
-        return;
-    }
-    // Gradients note 20 bytes of a row.
-    let rows = (128 << 20) / 20 + 1;
-    let device = device.autodiff();
-    let offsets: Vec<usize> = (0..=rows).collect();
-    let layout = Layout::of_groups(&offsets).unwrap();
-    let column = || Tensor::<2>::ones([rows, 1], &device).require_grad();
-    let (embeddings, values) = (column(), column());
-    let found = proximity(embeddings, values.clone(), &layout, &ProximityOptions::default());
-    let means = found.unwrap().means;
-    let gradients = means.clone().sum().backward();
-    assert!(read(means).unwrap().iter().all(|&mean| mean == 1.0));
-    assert!(read(values.grad(&gradients).unwrap()).unwrap().iter().all(|&slope| slope == 1.0));
-}
-
 /// Fusion launches from a thread of its own.
 #[cfg(not(feature = "fusion"))]
 #[test]
