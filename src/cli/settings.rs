@@ -1,173 +1,18 @@
 //! Settings as flags: every key of `config.toml` has one.
-//!
-//! The lists below are the only place where flags and keys meet; a test holds them against the
-//! configuration, so that a new setting cannot be forgotten here.
+
+mod list;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Id};
 use toml::{Table, Value};
 
+use self::list::{OFF, SETTINGS, SHORTHANDS};
 use crate::credit::CreditConfig;
 use crate::error::{Error, Result};
 use crate::train::{Config, Preset};
 
-/// A setting: its key in `config.toml`, its flag, the name of its value, what it is.
-pub(super) type Setting = (&'static str, &'static str, &'static str, &'static str);
-
-/// All settings, by section.
-const SETTINGS: &[Setting] = &[
-    ("run.seed", "seed", "N", "Seed that every random draw derives from"),
-    ("run.backend", "backend", "NAME", "auto, vulkan, metal, dx12, gl, flex or ndarray"),
-    ("run.device", "device", "N", "Which of the backend's devices"),
-    ("run.iterations", "iterations", "N", "Iterations to train for; 0: no limit but --minutes"),
-    ("run.minutes", "minutes", "N", "Stop after this many minutes if that is sooner; 0: no limit"),
-    ("run.checkpoint_every", "checkpoint-every", "N", "Iterations from one checkpoint to the next"),
-    ("run.keep", "keep", "N", "How many checkpoints are kept"),
-    ("run.save_episodes", "save-episodes", "BOOL", "Write every iteration's episodes as JSONL"),
-    ("run.init", "init", "DIR", "Begin as the policy of another run, say of proxmo clone"),
-    ("env.name", "env", "NAME", "household (generated tasks) or alfworld (the benchmark's games)"),
-    ("env.games", "games", "PATH", "ALFWorld: the folder json_2.1.1, or the archive that holds it"),
-    ("env.split", "split", "NAME", "The split to train on"),
-    ("env.max_steps", "max-steps", "N", "Steps after which an episode is cut off"),
-    ("env.success_reward", "success-reward", "X", "Reward of the step that reaches the goal"),
-    ("env.step_reward", "step-reward", "X", "Reward of every other step"),
-    ("env.paraphrase", "paraphrase", "X", "Share of observations told in other words"),
-    ("env.like", "like", "PATH", "Household: games, as --games, that lend tasks their wording"),
-    ("env.tasks", "tasks", "N", "Household: tasks to train on"),
-    ("env.held_out", "held-out", "N", "Household: tasks held out"),
-    ("env.task_seed", "task-seed", "N", "Household: seed that tasks are generated from"),
-    (
-        "env.household",
-        "household",
-        "TABLE",
-        "Household: what tasks are like, as a TOML inline table",
-    ),
-    ("rollout.groups", "groups", "N", "Groups an iteration, each of one task"),
-    ("rollout.episodes", "episodes", "N", "Episodes a group"),
-    ("rollout.temperature", "rollout-temperature", "X", "Temperature that actions are sampled at"),
-    ("rollout.resample", "resample", "N", "Rounds in which groups of equal returns are replaced"),
-    ("rollout.skip_even", "skip-even", "BOOL", "Leave groups of equal returns out of the update"),
-    (
-        "rollout.max_env_errors",
-        "max-env-errors",
-        "N",
-        "Episodes at once that environments may lose",
-    ),
-    (
-        "rollout.step_timeout",
-        "step-timeout",
-        "X",
-        "Seconds until a step counts as hanging; 0: never",
-    ),
-    ("policy.embedding", "policy-embedding", "N", "Length of a text's encoding"),
-    ("policy.hidden", "hidden", "N", "Width of the hidden layers"),
-    ("policy.max_words", "max-words", "N", "The most words that the vocabulary keeps"),
-    (
-        "credit.estimator",
-        "estimator",
-        "NAME",
-        "Who says what a step was worth: proxmo, gigpo, hgpo, g2po, graphgpo, grpo, dr-grpo, rloo, reinforce-pp or reinforce-pp-baseline",
-    ),
-    ("credit.gamma", "gamma", "X", "Discount of a step"),
-    ("credit.step_weight", "step-weight", "X", "Weight of the step part"),
-    ("credit.episode_weight", "episode-weight", "X", "Weight of the episode part"),
-    ("credit.normalize", "normalize", "NAME", "auto, mean or mean-std"),
-    ("credit.statistics", "statistics", "NAME", "episode, or step as in the published codes"),
-    ("credit.modulation", "modulation", "VALUE", "auto, off or { steepness = X, range = X }"),
-    (
-        "credit.success_prior",
-        "success-prior",
-        "VALUE",
-        "none, fitted or { successes = X, failures = X }",
-    ),
-    (
-        "credit.embedding",
-        "embedding",
-        "NAME",
-        "How observations become vectors: tfidf, hashed or given (training: the policy's own)",
-    ),
-    ("credit.max_features", "max-features", "N", "Terms that tf-idf keeps"),
-    ("credit.hash_features", "hash-features", "N", "Length of hashed embeddings"),
-    ("credit.temperature", "temperature", "X", "Temperature of the proximity kernel, or auto"),
-    ("credit.self_weight", "self-weight", "NAME", "include or exclude a row's own return"),
-    ("credit.same_episode", "same-episode", "NAME", "include or exclude a row's own episode"),
-    ("credit.similarity", "similarity", "X", "GiGPO: observations this alike count as one"),
-    ("credit.history", "history", "N", "HGPO: observations of history that are compared"),
-    ("credit.length_weight", "length-weight", "X", "HGPO: how much a longer history weighs"),
-    ("credit.base_group", "base-group", "BOOL", "HGPO: the whole group counts as a cluster"),
-    ("credit.success_value", "success-value", "X", "G2PO, GraphGPO: what a success is worth"),
-    (
-        "credit.invalid_action_penalty",
-        "credit-invalid-action-penalty",
-        "X",
-        "G2PO: taken off the value of a step that was not admissible",
-    ),
-    ("credit.distance", "distance", "NAME", "GraphGPO: absolute or delta"),
-    ("update.epochs", "epochs", "N", "Passes over an iteration's rows"),
-    ("update.minibatch", "minibatch", "N", "Rows a minibatch"),
-    ("update.shards", "shards", "N", "Parts of a minibatch that a CPU works on side by side"),
-    ("update.aggregation", "aggregation", "NAME", "Mean over each token, response or episode"),
-    ("update.learning_rate", "learning-rate", "X", "AdamW's learning rate at the start"),
-    ("update.schedule", "schedule", "NAME", "constant, linear or cosine"),
-    ("update.warmup", "warmup", "N", "Iterations over which the learning rate first rises"),
-    ("update.weight_decay", "weight-decay", "X", "AdamW's decoupled weight decay"),
-    ("update.clip_low", "clip-low", "X", "Probability ratios are clipped from below at 1 - X"),
-    ("update.clip_high", "clip-high", "X", "Probability ratios are clipped from above at 1 + X"),
-    ("update.kl_weight", "kl-weight", "X", "Weight of the divergence from the reference policy"),
-    ("update.entropy_weight", "entropy-weight", "X", "Weight of the entropy bonus at the start"),
-    ("update.entropy_schedule", "entropy-schedule", "NAME", "constant, linear or cosine"),
-    (
-        "update.invalid_action_penalty",
-        "invalid-action-penalty",
-        "X",
-        "Taken off the reward of a step that was not admissible",
-    ),
-    ("update.max_gradient_norm", "max-gradient-norm", "X", "Largest norm of the gradient"),
-    (
-        "update.max_bad_updates",
-        "max-bad-updates",
-        "N",
-        "Updates in a row that may be not finite before the run ends",
-    ),
-    ("clone.from", "from", "WHO", "Imitate: expert, walkthroughs or an episode file"),
-    ("clone.tasks", "clone-tasks", "N", "How many tasks are imitated; 0: all"),
-    (
-        "eval.split",
-        "eval-split",
-        "NAME",
-        "Held-out split; empty: valid (household), valid_seen (alfworld)",
-    ),
-    ("eval.tasks", "eval-tasks", "N", "How many held-out tasks; 0: all"),
-    (
-        "eval.every",
-        "eval-every",
-        "N",
-        "Iterations from one evaluation to the next; 0: start and end alone",
-    ),
-    ("eval.temperature", "eval-temperature", "X", "0 plays greedily, more samples"),
-];
-
-/// Shorter ways to say a setting: a key of its table, or a word that it stands for.
-const SHORTHANDS: &[Setting] = &[
-    ("env.household.difficulty", "difficulty", "NAME", "Household: easy, medium or hard"),
-    (
-        "credit.modulation.steepness",
-        "modulation-steepness",
-        "X",
-        "Modulation on: how sharply weights rise towards the rare outcome",
-    ),
-    (
-        "credit.modulation.range",
-        "modulation-range",
-        "X",
-        "Modulation on: the largest change of an episode's weight",
-    ),
-    ("credit.modulation", "no-modulation", OFF, "Modulation off"),
-];
-
-/// In place of a value's name: the flag takes none and says this.
-const OFF: &str = "off";
+pub(super) use self::list::Setting;
 
 /// The section that `proxmo credit` has the flags of.
 const CREDIT: &str = "credit";

@@ -5,7 +5,6 @@
 
 mod curve;
 mod diagnostics;
-mod figure;
 mod html;
 mod read;
 mod series;
@@ -19,8 +18,7 @@ mod variants;
 
 use std::path::Path;
 
-pub use curve::curve_svg;
-pub use figure::figure_svg;
+pub use curve::{curve_svg, figure_svg};
 pub use html::page;
 pub use read::{RecordedRun, find_runs, read_run};
 pub use settings::differences;

@@ -7,8 +7,8 @@ use proxmo::credit::{
 };
 use proxmo::device::Backend;
 use proxmo::kernels::{
-    EpisodeOptions, Excluded, Layout, Modulation, ProximityOptions, discounted_returns,
-    episode_advantages, proximity,
+    EpisodeOptions, Excluded, Layout, Modulation, ProximityOptions, ProxmoOptions,
+    discounted_returns, episode_advantages, proximity, proxmo_advantages,
 };
 use proxmo::verify::cases::Case;
 use proxmo::verify::{Played, episode_options};
@@ -80,6 +80,36 @@ fn returns_and_baselines_are_those_of_credit_assignment() {
             assert!((mean / expected - 1.0).abs() < 1e-5, "{mean}, not {expected} neighbours");
         });
     }
+}
+
+/// Embeddings in, advantages out: nothing else need leave a device.
+#[test]
+fn proxmo_on_a_device_is_credit_assignment() {
+    let case = case();
+    let (played, layout) = (Played::of(&case), case.layout().unwrap());
+    let config = CreditConfig {
+        embedding: Embedding::Given,
+        temperature: Temperature::Fixed(0.2),
+        step_weight: 0.7,
+        episode_weight: 1.3,
+        ..CreditConfig::default()
+    };
+    let credit = credit(&case, &played, &config);
+    let options = ProxmoOptions {
+        step_weight: 0.7,
+        episode_weight: 1.3,
+        proximity: ProximityOptions { temperature: 0.2, excluded: Excluded::Nobody },
+        ..ProxmoOptions::default()
+    };
+    on_every_device(|device, adapter| {
+        let embeddings = matrix(&case.embeddings, case.width, device);
+        let (rewards, success) = (vector(&played.rewards, device), vector(&played.flags(), device));
+        let found = proxmo_advantages(embeddings, rewards, success, &layout, &options).unwrap();
+        let off = error(&numbers(found.advantages), &wide(&credit.advantages), "advantages");
+        assert!(off < 2e-5, "advantages are off by {off} on {}", adapter.name);
+        let off = error(&numbers(found.baselines), &wide(&credit.baselines), "baselines");
+        assert!(off < 2e-5, "baselines are off by {off} on {}", adapter.name);
+    });
 }
 
 /// The same question to credit assignment.
