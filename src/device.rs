@@ -269,6 +269,7 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 pub(crate) fn computes_here(device: &Device) -> bool {
     let device = device.clone().without_autodiff();
     #[cfg(feature = "ndarray")]
+    #[allow(deprecated)] // As above.
     if device == Device::ndarray() {
         return true;
     }
