@@ -1,8 +1,8 @@
 //! A run: a trainer with a folder.
 //!
 //! The folder holds `config.toml` (everything resolved), `metrics.jsonl` (one line an iteration),
-//! `checkpoints/`, `episodes/` when asked for, and `curve.svg` at the end. One process at a time trains
-//! into it.
+//! `checkpoints/`, `episodes/` when asked for, and `report.html` and `curve.svg` at the end. One process
+//! at a time trains into it.
 //!
 //! # Stopping and going on
 //!
