@@ -87,6 +87,8 @@ impl Trial {
         }
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2);
-        median.map(|seconds| 1e3 * seconds).ok_or_else(|| Error::Run("nothing was learnt".into()))
+        // Whole microseconds: the cache is to give back the very number.
+        let milliseconds = median.map(|seconds| (1e6 * seconds).round().max(1.0) / 1e3);
+        milliseconds.ok_or_else(|| Error::Run("nothing was learnt".into()))
     }
 }
