@@ -475,23 +475,47 @@ fn the_largest_rewards_and_actions_that_were_not_admissible_have_finite_credit()
     let mut poor = episode(&[("hall", -most), ("cellar", -most)], false);
     let steps = rich.steps.iter_mut().chain(&mut poor.steps);
     steps.for_each(|step| step.valid = false);
+    let mut silent = poor.clone();
+    silent.steps.iter_mut().for_each(|step| step.observation.clear());
     let cases = [
         vec![vec![rich.clone(); 3]],
         vec![vec![poor.clone(); 3]],
         vec![vec![rich.clone()]],
+        vec![vec![silent.clone()]],
+        vec![vec![silent.clone(), rich.clone(), silent.clone()]],
         vec![vec![rich.clone(), poor.clone(), poor]],
     ];
+    // The heaviest weights that there may be, too.
+    let heavy =
+        |config: CreditConfig| CreditConfig { step_weight: 1e6, episode_weight: 1e6, ..config };
     for groups in &cases {
-        for config in all_ways() {
+        for config in all_ways().into_iter().flat_map(|config| [heavy(config.clone()), config]) {
             let credit = credit(groups, &config);
-            for numbers in [&credit.returns, &credit.advantages, &credit.step_advantages] {
+            for numbers in [
+                &credit.returns,
+                &credit.advantages,
+                &credit.step_advantages,
+                &credit.episode_advantages,
+                &credit.baselines,
+            ] {
                 assert!(numbers.iter().all(|x| x.is_finite()), "{config:?}: {credit:?}");
             }
+            let told = serde_json::to_value(&credit.diagnostics).unwrap();
+            let absent = |value: &serde_json::Value| value.is_null();
+            let sound = |credit: &Credit| {
+                [
+                    (credit.diagnostics.explained_variance, "explained_variance"),
+                    (credit.diagnostics.leave_one_out_error, "leave_one_out_error"),
+                ]
+                .into_iter()
+                .all(|(number, key)| number.is_none() == absent(&told[key]))
+            };
+            assert!(sound(&credit), "{config:?}: {told}");
         }
     }
     // Beyond that they are refused, not reckoned with.
-    rich.steps[0].reward = 1e30;
+    rich.steps[0].reward = 2e30;
     let groups = [vec![rich]];
     let error = assign(&Owned::of(&groups).batch(&mut Vec::new()), &CreditConfig::default());
-    assert!(error.unwrap_err().to_string().contains("rewards[0]: is 1"));
+    assert!(error.unwrap_err().to_string().contains("rewards[0]: is 2"));
 }

@@ -4,7 +4,7 @@ use super::batch::{CreditBatch, check};
 use super::config::{CreditConfig, Estimator};
 use super::diagnostics::CreditDiagnostics;
 use super::episode::GroupModulation;
-use super::part::StepPart;
+use super::part::{StepPart, narrowed};
 use super::temperature::CreditState;
 use super::{dr_grpo, g2po, gigpo, graphgpo, grpo, hgpo, proxmo, reinforce_pp, rloo};
 use crate::error::Result;
@@ -88,12 +88,12 @@ impl Parts {
             for row in batch.episode_rows(episode) {
                 let step = self.step.advantages[row];
                 let sum = config.episode_weight * advantage + config.step_weight * step;
-                credit.episode_advantages.push(advantage as f32);
-                credit.step_advantages.push(step as f32);
-                credit.advantages.push(sum as f32);
+                credit.episode_advantages.push(narrowed(advantage));
+                credit.step_advantages.push(narrowed(step));
+                credit.advantages.push(narrowed(sum));
             }
         }
-        credit.baselines = self.step.baselines.iter().map(|&value| value as f32).collect();
+        credit.baselines = self.step.baselines.iter().map(|&value| narrowed(value)).collect();
         credit.diagnostics =
             CreditDiagnostics::of(batch, &self.returns, &self.step, self.modulation);
         credit.returns = self.returns;

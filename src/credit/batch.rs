@@ -12,7 +12,7 @@ pub struct CreditBatch<'a> {
     pub group_offsets: &'a [usize],
     /// Where each episode begins among the rows, and the end: `[episodes + 1]`.
     pub episode_offsets: &'a [usize],
-    /// The reward of each step, up to 1e9 in size: `[rows]`.
+    /// The reward of each step, up to 1e30 in size: `[rows]`.
     pub rewards: &'a [f32],
     /// Whether each episode reached its goal: `[episodes]`.
     pub success: &'a [bool],
@@ -88,11 +88,11 @@ impl CreditBatch<'_> {
     }
 }
 
-/// The largest reward in size: beyond use, and safe from overflow in any sum.
-pub const MOST_REWARD: f32 = 1e9;
+/// The largest reward in size: beyond use, and its sums and squares are safe from overflow in 64 bits.
+pub const MOST_REWARD: f32 = 1e30;
 
 /// Checks that the arrays of a batch fit each other and hold only finite numbers, rewards of up to
-/// 1e9 in size.
+/// 1e30 in size.
 ///
 /// # Errors
 /// Names the first array that does not fit, and what was expected of it.
@@ -202,7 +202,7 @@ mod tests {
             (CreditBatch { final_observations: Some(&[0]), ..GOOD }, "final_observations: has 1"),
             (
                 CreditBatch { rewards, ..GOOD },
-                "rewards[1]: is NaN, expected a number from -1e9 to 1e9",
+                "rewards[1]: is NaN, expected a number from -1e30 to 1e30",
             ),
             (CreditBatch { embeddings: short, ..GOOD }, "embeddings: has 3 numbers"),
         ] {

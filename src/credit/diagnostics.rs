@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::batch::CreditBatch;
 use super::episode::GroupModulation;
 use super::nodes::Nodes;
-use super::part::StepPart;
+use super::part::{StepPart, narrowed};
 use super::temperature::variance;
 
 /// How credit came about in one batch. What an estimator has no notion of is left out.
@@ -61,7 +61,7 @@ fn explained(returns: &[f32], baselines: &[f64]) -> Option<f64> {
     let rest: Vec<f32> = returns
         .iter()
         .zip(baselines)
-        .map(|(&value, baseline)| (f64::from(value) - baseline) as f32)
+        .map(|(&value, baseline)| narrowed(f64::from(value) - baseline))
         .collect();
     let all = variance(returns);
     (all > 0.0 && rest.len() == returns.len()).then(|| 1.0 - variance(&rest) / all)

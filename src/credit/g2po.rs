@@ -16,7 +16,7 @@ use super::clusters::{Moments, centred};
 use super::config::CreditConfig;
 use super::episode;
 use super::nodes::Nodes;
-use super::part::StepPart;
+use super::part::{StepPart, narrowed};
 use crate::error::Result;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
@@ -54,7 +54,7 @@ fn returns(batch: &CreditBatch, gamma: f64) -> Vec<f32> {
         let mut discounted = batch.total_reward(episode);
         for row in batch.episode_rows(episode).rev() {
             discounted *= gamma;
-            returns[row] = discounted as f32;
+            returns[row] = narrowed(discounted);
         }
     }
     returns

@@ -18,6 +18,7 @@ use super::assign::{Parts, Task};
 use super::batch::CreditBatch;
 use super::config::{CreditConfig, Distance};
 use super::nodes::Nodes;
+use super::part::narrowed;
 use super::{clusters, episode};
 use crate::error::{Error, Result};
 
@@ -44,7 +45,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
             let (here, there) = (distances[from as usize], distances[to as usize]);
             value * config.gamma.powi(exponent(config, here, there))
         };
-        returns.extend(graph.edges.iter().map(|edge| edge_return(edge) as f32));
+        returns.extend(graph.edges.iter().map(|edge| narrowed(edge_return(edge))));
     }
 
     let nodes = Nodes::of_observations(batch);

@@ -21,3 +21,8 @@ impl StepPart {
         Self { advantages: vec![0.0; rows], ..Self::default() }
     }
 }
+
+/// A number in 32 bits; the largest one that there is where it would be infinite.
+pub fn narrowed(value: f64) -> f32 {
+    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}

@@ -1,6 +1,7 @@
 //! Returns: what followed each step.
 
 use super::batch::CreditBatch;
+use super::part::narrowed;
 
 /// The discounted return of every row, `G_t = r_t + γ · G_{t+1}`, from each episode's end.
 ///
@@ -12,7 +13,7 @@ pub fn discounted(batch: &CreditBatch, gamma: f64) -> Vec<f32> {
         let mut following = 0.0;
         for row in batch.episode_rows(episode).rev() {
             following = f64::from(batch.rewards[row]) + gamma * following;
-            returns[row] = following as f32;
+            returns[row] = narrowed(following);
         }
     }
     returns

@@ -139,8 +139,8 @@ pub fn read_episode(line: &str, place: &str) -> Result<EpisodeRecord> {
     let episode: EpisodeRecord =
         serde_json::from_str(line).map_err(|error| refuse(explain(line, &error)))?;
     for (number, step) in episode.steps.iter().enumerate() {
-        let most = f64::from(MOST_REWARD);
-        if !(-most..=most).contains(&step.reward) {
+        let most = MOST_REWARD;
+        if !(f64::from(-most)..=f64::from(most)).contains(&step.reward) {
             return Err(refuse(format!(
                 "steps[{number}].reward: expected a number from {:e} to {most:e}, found {:e}",
                 -most, step.reward
@@ -210,8 +210,8 @@ mod tests {
             ),
             (message(r#"{"group":"g","group":"h"}"#), "trajectory: expected a text, found nothing"),
             (
-                with_step(r#"{"observation":"o","action":"a","reward":-2e9}"#),
-                "steps[0].reward: expected a number from -1e9 to 1e9, found -2e9",
+                with_step(r#"{"observation":"o","action":"a","reward":-2e30}"#),
+                "steps[0].reward: expected a number from -1e30 to 1e30, found -2e30",
             ),
             (
                 with_step(r#"{"observation":"o","action":"a","reward":0,"embedding":[0,1e39]}"#),
