@@ -74,6 +74,15 @@ impl Default for RunConfig {
     }
 }
 
+impl RunConfig {
+    /// The share of the run, in [0, 1], that is done after so many iterations and seconds.
+    pub fn share_done(&self, iteration: u64, seconds: f64) -> f64 {
+        let share = |done: f64, limit: f64| if limit > 0.0 { done / limit } else { 0.0 };
+        let by_iterations = share(iteration as f64, self.iterations as f64);
+        by_iterations.max(share(seconds, 60.0 * self.minutes)).min(1.0)
+    }
+}
+
 /// How experience is gathered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -404,6 +413,17 @@ mod tests {
         assert!(endless.validate().unwrap_err().to_string().contains("both 0"));
         endless.run.minutes = 1.0;
         endless.validate().unwrap();
+    }
+
+    #[test]
+    fn a_run_ends_by_iterations_or_by_minutes() {
+        let mut config = Config::default();
+        (config.run.iterations, config.run.minutes) = (100, 10.0);
+        assert_eq!(config.run.share_done(25, 60.0), 0.25);
+        assert_eq!(config.run.share_done(25, 300.0), 0.5);
+        assert_eq!(config.run.share_done(101, 0.0), 1.0);
+        (config.run.iterations, config.run.minutes) = (0, 10.0);
+        assert_eq!(config.run.share_done(1000, 60.0), 0.1);
     }
 
     #[test]

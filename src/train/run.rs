@@ -250,11 +250,7 @@ impl<'a> Run<'a> {
 
     /// How much of the run is done, in [0, 1].
     fn progress(&self) -> f64 {
-        let run = &self.trainer.config.run;
-        let share = |done: f64, limit: f64| if limit > 0.0 { done / limit } else { 0.0 };
-        let by_iterations = share(self.trainer.iteration as f64, run.iterations as f64);
-        let by_time = share(self.elapsed(), 60.0 * run.minutes);
-        by_iterations.max(by_time)
+        self.trainer.config.run.share_done(self.trainer.iteration, self.elapsed())
     }
 
     /// Trains to the end, or until `stop` says so after an iteration. `observe` is told what happens.

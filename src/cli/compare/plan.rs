@@ -71,15 +71,8 @@ fn standing(folder: &Path, wanted: &Config) -> Result<Standing> {
         return Ok(Standing::Begun(0.0));
     };
     let state = checkpoint::read_state(&newest)?;
-    let share = share_done(wanted, state.iteration, state.elapsed);
+    let share = wanted.run.share_done(state.iteration, state.elapsed);
     Ok(if share < 1.0 { Standing::Begun(share) } else { Standing::Finished })
-}
-
-/// The share of a run, in [0, 1], that is done after so many iterations and seconds.
-pub fn share_done(config: &Config, iteration: u64, seconds: f64) -> f64 {
-    let share = |done: f64, limit: f64| if limit > 0.0 { done / limit } else { 0.0 };
-    let by_iterations = share(iteration as f64, config.run.iterations as f64);
-    by_iterations.max(share(seconds, 60.0 * config.run.minutes)).min(1.0)
 }
 
 fn expect_same(path: &Path, there: &Config, wanted: &Config) -> Result<()> {
@@ -130,16 +123,5 @@ mod tests {
         wanted.credit.gamma = 0.5;
         let message = standing(folder.path(), &wanted).unwrap_err().to_string();
         assert!(message.contains("credit.gamma is 0.95 there and 0.5 here, update.epochs is 2"));
-    }
-
-    #[test]
-    fn a_run_ends_by_iterations_or_by_minutes() {
-        let mut config = Config::default();
-        (config.run.iterations, config.run.minutes) = (100, 10.0);
-        assert_eq!(share_done(&config, 25, 60.0), 0.25);
-        assert_eq!(share_done(&config, 25, 300.0), 0.5);
-        assert_eq!(share_done(&config, 101, 0.0), 1.0);
-        (config.run.iterations, config.run.minutes) = (0, 10.0);
-        assert_eq!(share_done(&config, 1000, 60.0), 0.1);
     }
 }

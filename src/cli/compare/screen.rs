@@ -8,7 +8,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use web_time::Instant;
 
-use super::plan::{Planned, Standing, share_done};
+use super::plan::{Planned, Standing};
+use crate::cli::printable::printable;
 use crate::cli::table::percent;
 use crate::error::Result;
 use crate::train::{Event, Summary};
@@ -81,7 +82,7 @@ impl Screen {
 
     fn say(&self, line: &str) {
         if !self.quiet {
-            self.bars.suspend(|| eprintln!("{line}"));
+            self.bars.suspend(|| eprintln!("{}", printable(line)));
         }
     }
 
@@ -92,7 +93,7 @@ impl Screen {
             false => ProgressBar::hidden(),
         };
         bar.set_style(style("  {prefix} {wide_bar} {msg}"));
-        bar.set_prefix(run.name.clone());
+        bar.set_prefix(printable(&run.name).into_owned());
         let done = run.done();
         let judged = String::new();
         Watch {
@@ -193,7 +194,7 @@ impl Watch<'_> {
         if let Some(evaluation) = &line.evaluation {
             self.judged = format!(", held out {}", percent(evaluation.success));
         }
-        let done = share_done(&self.config, line.iteration, line.seconds.elapsed);
+        let done = self.config.run.share_done(line.iteration, line.seconds.elapsed);
         let share = done - std::mem::replace(&mut self.done, done);
         self.bar.set_position((PARTS as f64 * done) as u64);
         let limit = match self.config.run.iterations {
