@@ -243,7 +243,7 @@ fn a_bad_line_is_named_and_nothing_is_written() {
         ),
         (
             step(r#"{"observation":"o","action":"a","reward":1e39}"#),
-            "in.jsonl:3: steps[1].reward: expected a number from -1e9 to 1e9, found 1e39",
+            "in.jsonl:3: steps[1].reward: expected a number from -1e30 to 1e30, found 1e39",
         ),
         (
             step(r#"{"observation":"o","action":"a","reward":1e999}"#),
@@ -361,7 +361,7 @@ fn an_episode_is_explained_step_by_step() {
         "t0: success after 2 steps, total reward 1",
         "group      a: 1 of 2 episodes succeeded",
         "step 1   go",
-        "sees     cellar [31m   (no other row of the group)",
+        "sees     cellar \\u{1b}[31m   (no other row of the group)",
         "sees     hall   (2 rows of the group)",
         "return 0.9500",
         "(this state)",

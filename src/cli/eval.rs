@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::env_flags::EnvFlags;
+use super::printable::printable;
 use super::progress::progress;
 use super::settings::read_config;
 use super::table::results;
@@ -114,15 +115,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if let Some(first) = judged.evaluation.errors.first() {
         let count = judged.evaluation.errors.len();
+        let first = first.to_string();
+        let first = printable(&first);
         eprintln!("proxmo: warning: tasks lost to environment errors: {count}, the first: {first}");
     }
     if arguments.json {
         println!("{:#}", as_json(arguments, &judged));
         return Ok(());
     }
+    let split = printable(&judged.split);
     match judged.iteration {
-        Some(iteration) => println!("{} after iteration {iteration}:", judged.split),
-        None => println!("{}, {} policy:", judged.split, judged.policy),
+        Some(iteration) => println!("{split} after iteration {iteration}:"),
+        None => println!("{split}, {} policy:", judged.policy),
     }
     let Judged { environment, evaluation, .. } = &judged;
     println!("{}", results(&evaluation.by_kind(environment), &evaluation.overall(), None));

@@ -1,5 +1,6 @@
 //! `proxmo credit --explain`: an episode step by step, for a person to see where credit comes from.
 
+use super::printable::printable;
 use crate::credit::{
     Credit, CreditConfig, CreditDiagnostics, GroupModulation, Neighbour, neighbours,
 };
@@ -196,10 +197,10 @@ fn modulation(groups: &[GroupModulation]) -> Vec<String> {
     alike.map(line).collect()
 }
 
-/// A text as one line without control characters, cut where it is long.
+/// A text as one line, printable, cut where it is long.
 fn shortened(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let line: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
+    let line = printable(&words.join(" ")).into_owned();
     if line.chars().count() <= SHOWN {
         return line;
     }
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn texts_are_one_short_line_that_moves_no_cursor() {
-        assert_eq!(shortened("a\n\n b\t\u{1b}[2Jc\u{9b}1m\u{7}"), "a b [2Jc1m");
+        assert_eq!(shortened("a\n\n b\t\u{1b}[2Jc\u{7}"), "a b \\u{1b}[2Jc\\u{7}");
         let long = shortened(&"ä".repeat(500));
         assert_eq!((long.chars().count(), long.ends_with("ä…")), (SHOWN, true));
         assert_eq!(shortened(&"b".repeat(SHOWN)).len(), SHOWN);

@@ -12,6 +12,7 @@ mod eval;
 mod explain;
 mod json_line;
 mod play;
+mod printable;
 mod progress;
 mod report;
 mod settings;
@@ -22,6 +23,8 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use printable::printable;
 
 use crate::error::Result;
 
@@ -81,7 +84,7 @@ fn finish(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("proxmo: error: {error}");
+            eprintln!("proxmo: error: {}", printable(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

@@ -12,6 +12,7 @@ use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
 use super::env_flags::EnvFlags;
+use super::printable::printable;
 use crate::env::{Environment, Session, Texts, Transition, pick_task};
 use crate::error::{Error, Result};
 
@@ -46,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let split = arguments.split.as_ref().unwrap_or(&config.eval.split);
     let world = config.env.open_alfworld(Some(split))?;
     let task = find_task(&world, arguments)?;
-    println!("Task {}\n", world.task_name(task));
+    println!("Task {}\n", printable(world.task_name(task)));
     let session = world.session(task, arguments.seed)?;
     match arguments.walkthrough {
         true => watch(session, world.task_name(task), world.walkthrough(task)),
@@ -155,11 +156,6 @@ fn read_command(
     }
 }
 
-/// A text without control characters but line breaks, which are all that a game may move the cursor by.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
-}
-
 /// Completes the admissible actions.
 struct Commands(Vec<String>);
 
@@ -184,13 +180,3 @@ impl Hinter for Commands {
 impl Highlighter for Commands {}
 impl Validator for Commands {}
 impl Helper for Commands {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_game_cannot_move_the_cursor() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc\r\t"), "a[2Jb\nc");
-    }
-}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::printable::printable;
 use super::table::{outcomes, speeds};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -64,6 +65,6 @@ pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<Vec<Variant>> {
     println!("{}", outcomes(&summaries));
     println!("\nEnvironment steps and minutes until held-out success reached a level:");
     println!("{}", speeds(&summaries));
-    println!("\nReport: {}", output.display());
+    println!("\nReport: {}", printable(&output.display().to_string()));
     Ok(variants)
 }

@@ -2,11 +2,15 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::printable::printable;
 use crate::report::{Estimate, LEVELS, Summaries, Summary, count};
 use crate::train::KindResult;
 
-/// A table; the columns in `numbers` stand to the right.
+/// A table; the columns in `numbers` stand to the right. Texts are made printable.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Table {
+    let safe = |row: Vec<String>| row.iter().map(|cell| printable(cell).into_owned()).collect();
+    let rows = rows.into_iter().map(safe).collect::<Vec<Vec<String>>>();
+    let header = header.iter().map(|head| printable(head).into_owned());
     let mut table = Table::new();
     table
         .load_preset(presets::ASCII_MARKDOWN)

@@ -8,6 +8,7 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
 
+use super::printable::printable;
 use super::progress::{bar, progress};
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::table::{percent, results};
@@ -160,15 +161,18 @@ impl Screen {
             config.env.name.name(),
             training.tasks(),
             held_out.tasks(),
-            config.eval.split
+            printable(&config.eval.split)
         );
         eprintln!("  device  {} on {}{reason}", adapter.backend, adapter.name);
-        eprintln!("  run     {}", folder.display());
+        eprintln!("  run     {}", printable(&folder.display().to_string()));
     }
 
     fn imitate(&self, config: &Config, demonstrations: usize) {
         if !self.quiet {
-            eprintln!("  clone   {demonstrations} demonstrations, from {}", config.clone.from);
+            eprintln!(
+                "  clone   {demonstrations} demonstrations, from {}",
+                printable(&config.clone.from)
+            );
         }
     }
 
@@ -202,7 +206,7 @@ impl Screen {
 
     /// Said even where nothing else is.
     fn warn(&mut self, warning: &str) {
-        let line = format!("proxmo: warning: {warning}");
+        let line = format!("proxmo: warning: {}", printable(warning));
         match &self.evaluating {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
             None => eprintln!("{line}"),
@@ -271,7 +275,8 @@ impl Screen {
     }
 
     fn finish(&self, summary: &Summary, held_out: &dyn Environment, folder: &Path) {
-        let folder = folder.display();
+        let folder = folder.display().to_string();
+        let folder = printable(&folder);
         if let Some(evaluation) = &summary.evaluation {
             let kinds = evaluation.by_kind(held_out);
             let before = (!self.untrained.is_empty()).then_some(self.untrained.as_slice());

@@ -4,6 +4,7 @@ use clap::Args;
 use comfy_table::Table;
 
 use super::devices::limits;
+use super::printable::printable;
 use super::progress::bar;
 use super::table::table;
 use crate::device::Backend;
@@ -59,7 +60,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut shown = None;
     let found = verify(&adapters, &TESTS, &mut |adapter, test| {
         if shown.as_ref() != Some(adapter) {
-            bar.suspend(|| eprintln!("verifying {} on {}", adapter.backend, adapter.name));
+            bar.suspend(|| {
+                eprintln!("verifying {} on {}", adapter.backend, printable(&adapter.name))
+            });
             shown = Some(adapter.clone());
         }
         bar.set_message(test.name);
@@ -96,7 +99,8 @@ fn print(report: &Report) {
         for (test, failure) in
             one.tests.iter().flat_map(|test| test.failures.iter().map(move |told| (test, told)))
         {
-            println!("{} on {}: {}: {failure}", one.adapter.backend, one.adapter.name, test.test);
+            let name = printable(&one.adapter.name);
+            println!("{} on {name}: {}: {failure}", one.adapter.backend, test.test);
         }
     }
     let absent = report.absent.iter().map(|one| format!("{} ({})", one.backend, one.reason));

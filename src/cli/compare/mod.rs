@@ -14,6 +14,7 @@ use self::plan::{Planned, Standing, plan};
 use self::screen::Screen;
 use self::variants::{describe_ablations, variants};
 use self::work::{Worlds, work};
+use super::printable::printable;
 use super::report::report;
 use super::settings::{SettingFlags, make_paths_absolute};
 use super::train::{free_folder, stop_on_interrupt};
@@ -93,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     reported?;
     if finished < plan.len() {
         println!("Stopped with {finished} of {} runs finished. Go on with:", plan.len());
-        println!("  {}", same_command(arguments.run_folder.is_none(), &folder));
+        println!("  {}", printable(&same_command(arguments.run_folder.is_none(), &folder)));
     }
     Ok(())
 }
