@@ -12,6 +12,8 @@ mod texts;
 pub use config::{EnvConfig, EnvName};
 pub use texts::Texts;
 
+use std::sync::Arc;
+
 use rand::Rng;
 
 use crate::error::Result;
@@ -64,6 +66,15 @@ pub trait Environment: Send + Sync {
     /// # Errors
     /// Fails where the task cannot be played (a process that died, a file that went away).
     fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>>;
+
+    /// The same environment as something that outlives this borrow.
+    ///
+    /// An environment whose [`Environment::start`] may hang gives one: `rollout.step_timeout` then holds
+    /// for the start too, which runs on a thread that is left behind where it gives no answer. Without
+    /// it the start is waited for.
+    fn shared(&self) -> Option<Arc<dyn Environment>> {
+        None
+    }
 }
 
 /// The task that a seed picks among `tasks`.

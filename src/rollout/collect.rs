@@ -216,7 +216,7 @@ fn start<E: Encoder>(
             let seed = stream(Purpose::Environment).rng().next_u64();
             let (mut observation, mut admissible) = (String::new(), Texts::new());
             let begun = guarded(|| {
-                let session = watched(environment.start(task, seed)?, limits)?;
+                let session = begin(environment, task, seed, limits)?;
                 look(&*session, &mut observation, &mut admissible);
                 let goal = session.goal().to_string();
                 Ok((session, goal))
@@ -252,22 +252,26 @@ fn start<E: Encoder>(
     Ok(episodes)
 }
 
-/// A session as the limits ask for it: by itself, or on a thread that may be given up.
-#[cfg(feature = "parallel")]
-fn watched(session: Box<dyn Session>, limits: &Limits) -> Result<Box<dyn Session>> {
-    if limits.step_timeout > 0.0 {
-        return Ok(Box::new(super::watch::Watched::new(session, limits.step_timeout)?));
+/// Begins a session as the limits ask for it: by itself, or on a thread that may be given up.
+fn begin(
+    environment: &dyn Environment,
+    task: usize,
+    seed: u64,
+    limits: &Limits,
+) -> Result<Box<dyn Session>> {
+    if limits.step_timeout <= 0.0 {
+        return environment.start(task, seed);
     }
-    Ok(session)
-}
-
-#[cfg(not(feature = "parallel"))]
-fn watched(session: Box<dyn Session>, limits: &Limits) -> Result<Box<dyn Session>> {
-    if limits.step_timeout > 0.0 {
+    #[cfg(feature = "parallel")]
+    {
+        let watched = super::watch::Watched::begin(environment, task, seed, limits.step_timeout)?;
+        Ok(Box::new(watched))
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
         let message = "needs threads, which this build has not (feature `parallel`)";
-        return Err(Error::setting("rollout.step_timeout", message));
+        Err(Error::setting("rollout.step_timeout", message))
     }
-    Ok(session)
 }
 
 /// The chosen elements; `chosen` is ascending.

@@ -19,8 +19,9 @@ pub struct Limits {
     /// How many episodes of one collection may be lost to environment errors.
     pub max_errors: usize,
     /// After how many seconds a step counts as hanging; 0 for never. The session then gets a thread
-    /// of its own, which is left behind where it hangs, as nothing can end it. What begins a session
-    /// ([`Environment::start`](crate::env::Environment::start)) is waited for without a limit.
+    /// of its own, which is left behind where it hangs, as nothing can end it. The same holds for what
+    /// begins a session, if the environment can be
+    /// [shared](crate::env::Environment::shared) with that thread; else that is waited for.
     pub step_timeout: f64,
 }
 
@@ -98,6 +99,10 @@ pub(super) fn look(session: &dyn Session, observation: &mut String, admissible: 
     session.admissible(admissible);
 }
 
+/// The largest reward that an environment pays at once, in size. Credit could take more, but updates
+/// could not.
+const MOST_REWARD: f32 = 1e9;
+
 /// The largest text that an environment shows at once, in bytes.
 const MOST_TEXT: usize = 1 << 20;
 
@@ -109,8 +114,7 @@ pub(super) fn check_answer(
     steps: usize,
     max_steps: usize,
 ) -> Result<(), String> {
-    let most = crate::credit::MOST_REWARD;
-    if !(-most..=most).contains(&last.reward) {
+    if !(-MOST_REWARD..=MOST_REWARD).contains(&last.reward) {
         let reward = last.reward;
         return Err(format!("paid a reward of {reward:e}, expected a number from -1e9 to 1e9"));
     }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::guard::{guarded, look};
-use crate::env::{Session, Texts, Transition};
+use crate::env::{Environment, Session, Texts, Transition};
 use crate::error::{Error, Result};
 
 /// How many threads may hang before no session is begun any more.
@@ -37,11 +37,29 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Watches a session, `limit` seconds an answer.
+    /// Begins a session and watches it, `limit` seconds an answer.
     ///
     /// # Errors
-    /// Where the first look at it fails, or too many threads hang already.
-    pub(super) fn new(session: Box<dyn Session>, limit: f64) -> Result<Self> {
+    /// Where the environment or the first look at the session fails, or too many threads hang already.
+    pub(super) fn begin(
+        environment: &dyn Environment,
+        task: usize,
+        seed: u64,
+        limit: f64,
+    ) -> Result<Self> {
+        match environment.shared() {
+            Some(shared) => Self::new(move || shared.start(task, seed), limit),
+            None => {
+                let session = environment.start(task, seed)?;
+                Self::new(move || Ok(session), limit)
+            }
+        }
+    }
+
+    fn new(
+        begin: impl FnOnce() -> Result<Box<dyn Session>> + Send + 'static,
+        limit: f64,
+    ) -> Result<Self> {
         let hanging = HANGING.load(Ordering::Relaxed);
         if hanging >= MOST_HANGING {
             let message = format!("{hanging} sessions hang, each in a thread that cannot be ended");
@@ -52,7 +70,7 @@ impl Watched {
         let given_up = Arc::new(AtomicBool::new(false));
         let flag = given_up.clone();
         let begun = thread::Builder::new().name("session".into()).spawn(move || {
-            serve(session, &requests, &replies);
+            serve(begin, &requests, &replies);
             if flag.load(Ordering::Acquire) {
                 HANGING.fetch_sub(1, Ordering::Relaxed);
             }
@@ -91,12 +109,20 @@ impl Watched {
     }
 }
 
-/// Shows a session, then takes actions until nobody asks any more.
+/// Begins a session and shows it, then takes actions until nobody asks any more.
 fn serve(
-    mut session: Box<dyn Session>,
+    begin: impl FnOnce() -> Result<Box<dyn Session>>,
     requests: &Receiver<String>,
     replies: &Sender<Result<Shown, String>>,
 ) {
+    let mut session = match guarded(begin) {
+        Ok(session) => session,
+        Err(message) => {
+            // Whether anybody still waits for it or not.
+            let _ = replies.send(Err(message));
+            return;
+        }
+    };
     let mut answer = guarded(|| Ok(show(&*session, Transition::default())));
     while replies.send(answer).is_ok() {
         let Ok(action) = requests.recv() else { break };
