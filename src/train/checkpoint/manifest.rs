@@ -2,6 +2,8 @@
 //!
 //! The manifest is written last. A file is read only after its size was compared, and used only after
 //! its checksum was: what a checkpoint's reader takes in memory is bounded by what its writer wrote.
+//! It may list the files that a checkpoint has and no others, so that nothing outside of the folder is
+//! ever opened.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::{NEEDED, REFERENCE};
 use crate::error::{Error, Result};
 use crate::files::write_new;
 
@@ -65,8 +68,25 @@ impl Manifest {
             let message = format!("expected a manifest of at most {MOST_BYTES} bytes");
             return Err(Error::file(&path, message));
         }
-        serde_json::from_slice(&text)
-            .map_err(|error| Error::file(&path, format!("not a manifest: {error}")))
+        let manifest: Self = serde_json::from_slice(&text)
+            .map_err(|error| Error::file(&path, format!("not a manifest: {error}")))?;
+        match manifest.stranger() {
+            None => Ok(manifest),
+            Some(name) => {
+                let message = format!("lists {name:?}, which is no file of a checkpoint or twice");
+                Err(Error::file(&path, message))
+            }
+        }
+    }
+
+    /// The first name that no checkpoint has, or that stands here for the second time.
+    fn stranger(&self) -> Option<&str> {
+        let is_known = |name: &str| NEEDED.contains(&name) || name == REFERENCE;
+        let names = || self.files.iter().map(|entry| entry.name.as_str());
+        names().enumerate().find_map(|(at, name)| {
+            let fine = is_known(name) && !names().take(at).any(|before| before == name);
+            (!fine).then_some(name)
+        })
     }
 
     /// Whether the checkpoint has a file.
@@ -135,12 +155,13 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::STATE;
     use super::*;
 
     fn written() -> (tempfile::TempDir, Manifest) {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = Manifest::default();
-        manifest.write(folder.path(), "a", b"alpha").unwrap();
+        manifest.write(folder.path(), STATE, b"alpha").unwrap();
         manifest.close(folder.path()).unwrap();
         (folder, manifest)
     }
@@ -149,9 +170,9 @@ mod tests {
     fn what_was_written_is_read_back() {
         let (folder, manifest) = written();
         assert_eq!(Manifest::open(folder.path()).unwrap(), manifest);
-        assert_eq!(manifest.read(folder.path(), "a").unwrap(), b"alpha");
-        manifest.verify(folder.path(), &["a"]).unwrap();
-        assert!(manifest.has("a") && !manifest.has("b"));
+        assert_eq!(manifest.read(folder.path(), STATE).unwrap(), b"alpha");
+        manifest.verify(folder.path(), &[STATE]).unwrap();
+        assert!(manifest.has(STATE) && !manifest.has(REFERENCE));
         // The digest that FIPS 180-2 gives for its first example.
         assert_eq!(
             hexadecimal(&Sha256::digest(b"abc")),
@@ -165,14 +186,31 @@ mod tests {
         for (changed, expected) in
             [("alphA", "SHA-256"), ("alph", "has 4 bytes, expected 5"), ("alphaa", "has 6 bytes")]
         {
-            fs::write(folder.path().join("a"), changed).unwrap();
-            let read = manifest.read(folder.path(), "a").unwrap_err().to_string();
-            let verified = manifest.verify(folder.path(), &["a"]).unwrap_err().to_string();
+            fs::write(folder.path().join(STATE), changed).unwrap();
+            let read = manifest.read(folder.path(), STATE).unwrap_err().to_string();
+            let verified = manifest.verify(folder.path(), &[STATE]).unwrap_err().to_string();
             assert!(read.contains(expected) && read == verified, "{read}");
         }
-        let error = manifest.verify(folder.path(), &["b"]).unwrap_err().to_string();
-        assert!(error.contains("does not list b"), "{error}");
-        fs::remove_file(folder.path().join("a")).unwrap();
-        assert!(manifest.verify(folder.path(), &["a"]).is_err());
+        let error = manifest.verify(folder.path(), &[REFERENCE]).unwrap_err().to_string();
+        assert!(error.contains("does not list reference.safetensors"), "{error}");
+        fs::remove_file(folder.path().join(STATE)).unwrap();
+        assert!(manifest.verify(folder.path(), &[STATE]).is_err());
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_refused() {
+        let (folder, mut manifest) = written();
+        let outside = folder.path().join("outside");
+        fs::write(&outside, b"alpha").unwrap();
+        let sound = manifest.clone();
+        for name in ["../x", "/etc/passwd", "outside", outside.to_str().unwrap(), STATE, "a\u{1b}"]
+        {
+            manifest.files.push(Entry { name: name.into(), ..manifest.files[0].clone() });
+            manifest.close(folder.path()).unwrap();
+            let error = Manifest::open(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("no file of a checkpoint or twice"), "{error}");
+            assert!(!error.contains('\u{1b}'), "{error}");
+            manifest = sound.clone();
+        }
     }
 }

@@ -257,7 +257,7 @@ fn expect_version(state: &[u8], checkpoint: &Path) -> Result<()> {
 /// Puts a checkpoint's weights into a policy of the same architecture.
 ///
 /// # Errors
-/// Names the file, and the weight that is missing, superfluous or of another shape.
+/// Names the file, and the weight that is missing, superfluous, of another shape or type, or not finite.
 pub fn load_weights<P: Policy>(policy: P, checkpoint: &Path) -> Result<P> {
     load_into(policy, checkpoint, WEIGHTS)
 }
@@ -280,7 +280,7 @@ pub fn restore<P: Policy>(trainer: &mut Trainer<P>, checkpoint: &Path) -> Result
         }
         learner.reference = Some(load_into(reference, checkpoint, REFERENCE)?);
     }
-    learner.optimizer = load_optimizer(&learner.optimizer, &device, checkpoint)?;
+    learner.optimizer = load_optimizer(&learner.optimizer, &learner.policy, &device, checkpoint)?;
     learner.bad_updates = state.bad_updates;
     trainer.iteration = state.iteration;
     trainer.steps = state.steps;

@@ -1,11 +1,16 @@
 //! Tensors as the bytes of a checkpoint's files, and back.
+//!
+//! A file that bears the right checksum may still have been made by somebody else. What burn takes on
+//! trust (that tensors are of the right type, that an optimizer's state has the shapes of its
+//! parameters) is checked before burn reads it, as it panics where that does not hold.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
-use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::{Bytes, Device, Tensor};
+use burn::store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
+use burn::tensor::{Bytes, DType, Device, Tensor};
 
 use super::OPTIMIZER;
 use super::manifest::Manifest;
@@ -27,6 +32,12 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
     let path = &checkpoint.join(name);
     let bytes = Manifest::open(checkpoint)?.read(checkpoint, name)?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).validate(false).allow_partial(true);
+    let tensors = store.get_all_tensors().map_err(|error| Error::file(path, one_line(&error)))?;
+    for tensor in tensors.values() {
+        let bytes = tensor.to_bytes().map_err(|error| Error::file(path, one_line(&error)))?;
+        expect_numbers(tensor.dtype, &bytes)
+            .map_err(|message| Error::file(path, format!("weight '{}' {message}", tensor.name)))?;
+    }
     let result =
         policy.load_from(&mut store).map_err(|error| Error::file(path, one_line(&error)))?;
     if let Some(error) = result.errors.first() {
@@ -39,6 +50,18 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
         return Err(Error::file(path, format!("weight '{unused}' has no place in this policy")));
     }
     Ok(policy)
+}
+
+/// Checks that a tensor holds finite numbers of 32 bits, or says what it holds.
+fn expect_numbers(dtype: DType, bytes: &[u8]) -> Result<(), String> {
+    if dtype != DType::F32 {
+        return Err(format!("is of type {dtype:?}, expected F32"));
+    }
+    let mut numbers = bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number));
+    match numbers.find(|number| !number.is_finite()) {
+        None => Ok(()),
+        Some(number) => Err(format!("holds {number}, expected finite numbers")),
+    }
 }
 
 fn one_line(error: &dyn std::fmt::Display) -> String {
@@ -64,24 +87,73 @@ pub(super) fn optimizer_bytes(optimizer: &ModuleOptimizer, folder: &Path) -> Res
     Ok(writer.into_bytes().map_err(|error| refuse(&error))?.to_vec())
 }
 
-pub(super) fn load_optimizer(
+/// An optimizer with the state that a checkpoint has of the parameters of `policy`.
+pub(super) fn load_optimizer<P: Module>(
     optimizer: &ModuleOptimizer,
+    policy: &P,
     device: &Device,
     checkpoint: &Path,
 ) -> Result<ModuleOptimizer> {
     let path = checkpoint.join(OPTIMIZER);
+    let refuse = |message: String| Error::file(&path, message);
     let bytes = Manifest::open(checkpoint)?.read(checkpoint, OPTIMIZER)?;
-    let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes))
-        .map_err(|error| Error::file(&path, one_line(&error)))?;
+    let bytes = Bytes::from_bytes_vec(bytes).shared();
+    expect_state_of(policy, bytes.clone()).map_err(refuse)?;
+    let record = OptimizerRecord::from_bytes(bytes).map_err(|error| refuse(one_line(&error)))?;
     let expected = record.len();
     let optimizer = optimizer::load(optimizer.clone(), record, device);
     // What does not fit is passed over without a word.
     let found = optimizer.to_record().len();
     if found != expected {
-        let message = format!("{found} of its {expected} tensors fit this optimizer");
-        return Err(Error::file(&path, message));
+        return Err(refuse(format!("{found} of its {expected} tensors fit this optimizer")));
     }
     Ok(optimizer)
+}
+
+/// Checks that an optimizer's state is one of a policy's parameters, or says what is wrong with it.
+fn expect_state_of<P: Module>(policy: &P, bytes: Bytes) -> Result<(), String> {
+    let mut shapes = Shapes::default();
+    policy.visit(&mut shapes);
+    let shape_of = |name: &str| -> Result<&[usize], String> {
+        let parameter = name.split_once('.').and_then(|(number, _)| number.parse().ok());
+        let shape = parameter.and_then(|parameter: u64| shapes.0.get(&parameter));
+        shape.map(Vec::as_slice).ok_or_else(|| format!("{name:?} is of no parameter of the policy"))
+    };
+    let reader = burn_pack::Reader::from_bytes(bytes).map_err(|error| one_line(&error))?;
+    for (name, &value) in reader.scalars() {
+        let shape = shape_of(name)?;
+        let fits = match usize::try_from(value) {
+            Ok(rank) if name.ends_with(".__rank") => rank == shape.len(),
+            Ok(time) if name.ends_with(".time") => i32::try_from(time).is_ok(),
+            _ => false,
+        };
+        if !fits {
+            return Err(format!("{name:?} is {value:?}, which is out of range"));
+        }
+    }
+    for tensor in reader.into_tensors().map_err(|error| one_line(&error))? {
+        let (name, dtype, shape, parameter, bytes) =
+            tensor.into_parts().map_err(|error| one_line(&error))?;
+        let expected = shape_of(&name)?;
+        if !parameter.is_some_and(|number| name.starts_with(&format!("{number}."))) {
+            return Err(format!("{name:?} is said to be of parameter {parameter:?}"));
+        }
+        if *shape != *expected {
+            return Err(format!("{name:?} has the shape {shape:?}, expected {expected:?}"));
+        }
+        expect_numbers(dtype, &bytes).map_err(|message| format!("{name:?} {message}"))?;
+    }
+    Ok(())
+}
+
+/// The shape of each parameter, by its number.
+#[derive(Default)]
+struct Shapes(HashMap<u64, Vec<usize>>);
+
+impl ModuleVisitor for Shapes {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.insert(param.id.val(), param.val().dims().to_vec());
+    }
 }
 
 /// Refuses weights that are not finite: a checkpoint is to be a state that training can go on from.
