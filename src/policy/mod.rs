@@ -170,10 +170,11 @@ pub trait Policy: Module + Sync {
     /// The host half.
     type Encoder: Encoder;
 
-    /// Answers `rows` of `inputs`, drawing from one stream a row.
+    /// Answers `rows` of `inputs`, drawing from one stream a row. A response whose distribution is
+    /// not finite has a log-probability that is not finite either.
     ///
     /// # Errors
-    /// Fails where the device does, or where the distribution is not finite.
+    /// Fails where the device does.
     fn respond(
         &self,
         inputs: &<Self::Encoder as Encoder>::Inputs,

@@ -37,7 +37,7 @@ pub(super) fn blame<P: Policy>(
 }
 
 /// A row's group, episode and step in words.
-fn place<I>(batch: &RolloutBatch<I>, row: usize) -> String {
+pub(super) fn place<I>(batch: &RolloutBatch<I>, row: usize) -> String {
     let within = |offsets: &[usize], item: usize| {
         let part = offsets.partition_point(|&start| start <= item).saturating_sub(1);
         (part, item - offsets[part])

@@ -3,6 +3,7 @@
 use rand::seq::index;
 use web_time::Instant;
 
+use super::blame::place;
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
@@ -204,7 +205,15 @@ impl<P: Policy> Trainer<P> {
             width = embedded.dims()[1];
             values.extend(read(embedded)?);
         }
-        Ok((values, width))
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok((values, width)),
+            Some(at) => Err(Error::Run(format!(
+                "{}: the policy's embedding of it holds {}; its weights have gone wrong, go on from an \
+                 earlier checkpoint with a lower update.learning_rate",
+                place(batch, at / width.max(1)),
+                values[at]
+            ))),
+        }
     }
 
     /// What each step was worth.

