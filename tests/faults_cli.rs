@@ -1,4 +1,5 @@
-//! What goes wrong around a process that trains: the disk is full, the games are gone.
+//! What goes wrong around a process that trains: the disk is full or read-only, the clock jumps, the
+//! games are gone.
 
 #![cfg(all(feature = "cli", unix))]
 
@@ -70,6 +71,146 @@ fn a_full_disk_is_said_and_harms_nothing() {
     let resumed = train(&third, 0, "train --resume");
     assert!(resumed.status.success(), "{}", said(&resumed));
     assert_eq!(fs::read_dir(third.join("episodes")).unwrap().count(), 4);
+}
+
+/// Runs a script as root of a namespace of its own, where it may mount. What it mounts is gone with it.
+#[cfg(target_os = "linux")]
+fn with_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c"]).env("HOUSEHOLD", HOUSEHOLD);
+    match command.arg(script).args(arguments).output() {
+        Ok(output) if output.status.code() != Some(99) && !said(&output).contains("unshare") => {
+            Some(output)
+        }
+        failed => {
+            assert!(std::env::var_os("CI").is_none(), "cannot mount: {failed:?}");
+            println!("skipped: this user may not mount ({failed:?})");
+            None
+        }
+    }
+}
+
+/// Whichever write it is that finds no room: the run ends with a clear message, what is there stays
+/// sound, and with room again it ends as it would have.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_disk_of_any_size_fills_up_without_harm() {
+    const SCRIPT: &str = r#"
+        disk=$1 size=$2 out=$3
+        mount -t tmpfs -o "size=${size}k" disk "$disk" || exit 99
+        "$0" $HOUSEHOLD --quiet --run "$disk/run"; first=$?
+        mount -o remount,size=64m disk "$disk" || exit 99
+        # Where not even the settings found room there is nothing to go on with.
+        again="train --resume"
+        test -e "$disk/run/config.toml" || again="$HOUSEHOLD"
+        "$0" $again --quiet --run "$disk/run"; echo "$first $?"
+        cp "$disk/run/checkpoints/000004/weights.safetensors" "$out"
+        ls -A "$disk/run" "$disk/run/checkpoints"
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, disk, out) =
+        (folder.path().join("whole"), folder.path().join("disk"), folder.path().join("out"));
+    fs::create_dir(&disk).unwrap();
+    assert!(train(&whole, 0, HOUSEHOLD).status.success());
+    let (mut full, mut ended_well) = (0, false);
+    for size in (4..).step_by(24) {
+        let program = proxmo();
+        let size = PathBuf::from(format!("{size}"));
+        let Some(output) = with_mounts(SCRIPT, &[&program, &disk, &size, &out]) else { return };
+        let (text, listed) = (said(&output), String::from_utf8_lossy(&output.stdout).into_owned());
+        let codes = listed.lines().find(|line| line.split(' ').count() == 2).unwrap_or_default();
+        assert!(matches!(codes, "0 0" | "1 0"), "{} KiB: {codes}: {text}", size.display());
+        assert!(weights(&whole) == fs::read(&out).unwrap(), "the weights differ");
+        for left in [".unfinished-", ".filling", ".removed", ".damaged"] {
+            assert!(!listed.contains(left), "{} KiB: {listed}", size.display());
+        }
+        if codes == "0 0" {
+            ended_well = true;
+            break;
+        }
+        assert!(text.contains("No space left on device"), "{} KiB: {text}", size.display());
+        full += 1;
+    }
+    println!("{full} sizes too small");
+    assert!(full > 5 && ended_well);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_read_only_disk_is_said() {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs disk "$1" || exit 99
+        "$0" $HOUSEHOLD --quiet --run "$1/run" || exit 3
+        mount -o remount,ro disk "$1" || exit 99
+        "$0" train --resume --iterations 6 --quiet --run "$1/run"; echo "resume $?"
+        "$0" $HOUSEHOLD --quiet --run "$1/other"; echo "other $?"
+        "$0" eval --run "$1/run" --tasks 2 --json >/dev/null; echo "eval $?"
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    let Some(output) = with_mounts(SCRIPT, &[&proxmo(), folder.path()]) else { return };
+    let codes = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = said(&output);
+    assert!(
+        ["resume 2", "other 2", "eval 0"].iter().all(|code| codes.contains(code)),
+        "{codes}{text}"
+    );
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("Read-only")).collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("cannot ")), "{text}");
+}
+
+/// The library that pretends another time to a program, if it is here (Debian: faketime).
+#[cfg(target_os = "linux")]
+fn faketime() -> Option<PathBuf> {
+    let folders =
+        ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let files = folders.map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1"));
+    let found = files.into_iter().find(|file| file.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "faketime is not here");
+        println!("skipped: faketime is not here (Debian: apt-get install faketime)");
+    }
+    found
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_clock_that_jumps_changes_nothing() {
+    let Some(library) = faketime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, jumped, clock) =
+        (folder.path().join("whole"), folder.path().join("jumped"), folder.path().join("clock"));
+    let many = HOUSEHOLD.replace("--iterations 4", "--iterations 40 --minutes 5");
+    assert!(train(&whole, 0, &many).status.success());
+    fs::write(&clock, "+0").unwrap();
+    let mut child = Command::new(proxmo())
+        .args(many.split_whitespace())
+        .args(["--quiet", "--run"])
+        .arg(&jumped)
+        .env("LD_PRELOAD", &library)
+        .env("FAKETIME_TIMESTAMP_FILE", &clock)
+        .envs([("FAKETIME_NO_CACHE", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut jumps = ["-30y", "+20y", "-1h", "+1d"].iter().cycle();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        // Whole at any moment, as it is read all the time.
+        let next = clock.with_extension("next");
+        fs::write(&next, jumps.next().unwrap()).unwrap();
+        fs::rename(&next, &clock).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(status.success());
+    let last = |run: &Path| fs::read(run.join("checkpoints/000040/weights.safetensors")).unwrap();
+    assert!(last(&whole) == last(&jumped), "the weights differ");
+    let text = fs::read(jumped.join("metrics.jsonl")).unwrap();
+    let lines = proxmo::train::read_metrics(&mut &*text, "metrics.jsonl").unwrap();
+    let elapsed: Vec<f64> = lines.iter().map(|line| line.seconds.elapsed).collect();
+    assert!(elapsed.windows(2).all(|pair| pair[0] <= pair[1]), "{elapsed:?}");
+    assert!(elapsed.iter().all(|&seconds| (0.0..300.0).contains(&seconds)), "{elapsed:?}");
 }
 
 #[test]

@@ -1,8 +1,14 @@
 //! The devices to test on, and how far an answer may be off.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::tensor::{Device, Tensor, TensorData};
 use proxmo::device::{Adapter, Backend, adapters, open, read};
 use proxmo::verify::distance;
+
+/// A software GPU takes seconds for some kernels, and with OpenGL whoever waits that long for another
+/// thread's is told that it is a deadlock.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs a check on every adapter of this machine.
 ///
@@ -22,6 +28,7 @@ pub fn on_every_device(check: impl Fn(&Device, &Adapter)) {
                 continue;
             }
         };
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         check(&opened.device, &opened.adapter);
     }
 }

@@ -1,5 +1,6 @@
 //! An environment that goes wrong in a way of one's choice.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub enum Fault {
     RefusesToStart,
     /// Gives no answer for a minute.
     Hang,
+    /// Gives no answer for a minute when it is to begin.
+    HangsAtStart,
     /// Takes a while, and answers well.
     Slow,
 }
@@ -49,6 +52,7 @@ impl Fault {
         (Self::NeverEnds, "step 16: has not ended the episode after 16 steps of 8"),
         (Self::RefusesToStart, "step 0: panicked: not today"),
         (Self::Hang, "step 2: gave no answer within 2 seconds"),
+        (Self::HangsAtStart, "step 0: gave no answer within 2 seconds"),
     ];
 }
 
@@ -113,7 +117,47 @@ impl Environment for Faulty {
             return Ok(session);
         }
         assert!(self.fault != Fault::RefusesToStart, "not today");
+        if self.fault == Fault::HangsAtStart {
+            std::thread::sleep(Duration::from_secs(60));
+        }
         Ok(Box::new(Struck { session, fault: self.fault, steps: 0 }))
+    }
+}
+
+/// One that a thread may keep.
+pub struct Shared(pub Arc<Faulty>);
+
+impl Environment for Shared {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn tasks(&self) -> usize {
+        self.0.tasks()
+    }
+
+    fn task_name(&self, task: usize) -> &str {
+        self.0.task_name(task)
+    }
+
+    fn task_kind(&self, task: usize) -> usize {
+        self.0.task_kind(task)
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        self.0.kinds()
+    }
+
+    fn max_steps(&self) -> usize {
+        self.0.max_steps()
+    }
+
+    fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>> {
+        self.0.start(task, seed)
+    }
+
+    fn shared(&self) -> Option<Arc<dyn Environment>> {
+        Some(self.0.clone())
     }
 }
 

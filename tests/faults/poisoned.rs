@@ -1,0 +1,86 @@
+//! A policy that gives a number that is none, in a place of one's choice.
+
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use proxmo::Result;
+use proxmo::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs};
+use proxmo::policy::{Answer, Policy, Responses, Sampling, TokenScores};
+use rand_chacha::ChaCha8Rng;
+
+/// The row whose numbers are poisoned.
+pub const ROW: usize = 7;
+
+/// What is poisoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// The log-probability of an answer while playing.
+    Answer,
+    /// The log-probability of a response while learning.
+    Response,
+    /// The gradient, though every number before it is finite.
+    Gradient,
+    /// The embedding of a state.
+    Embedding,
+}
+
+/// A scorer, poisoned.
+#[derive(Module, Debug)]
+pub struct Poisoned {
+    pub scorer: Scorer,
+    #[module(skip)]
+    pub poison: Poison,
+}
+
+impl Poisoned {
+    /// `[rows, 1]`: a value at the poisoned row's place, 0 elsewhere.
+    fn at_row(&self, rows: &[usize], value: f32, like: &Tensor<2>) -> Tensor<2> {
+        let values = rows.iter().map(|&row| if row == ROW { value } else { 0.0 }).collect();
+        Tensor::from_data(TensorData::new::<f32, _>(values, [rows.len(), 1]), &like.device())
+    }
+}
+
+impl Policy for Poisoned {
+    type Encoder = ScorerEncoder;
+
+    fn respond(
+        &self,
+        inputs: &ScorerInputs,
+        rows: &[usize],
+        sampling: Sampling,
+        draws: &mut [&mut ChaCha8Rng],
+    ) -> Result<(Vec<Answer>, Responses)> {
+        let (answers, mut responses) = self.scorer.respond(inputs, rows, sampling, draws)?;
+        if let (Poison::Answer, Some(place)) = (self.poison, rows.iter().position(|&r| r == ROW)) {
+            responses.log_probs[place] = f32::NEG_INFINITY;
+        }
+        Ok((answers, responses))
+    }
+
+    fn evaluate(
+        &self,
+        inputs: &ScorerInputs,
+        rows: &[usize],
+        responses: &Responses,
+        temperature: f32,
+    ) -> TokenScores {
+        let mut scores = self.scorer.evaluate(inputs, rows, responses, temperature);
+        let log_probs = scores.log_probs;
+        scores.log_probs = match self.poison {
+            Poison::Response => log_probs.clone() + self.at_row(rows, f32::NAN, &log_probs),
+            Poison::Gradient => {
+                let nothing = log_probs.clone() - log_probs.clone().detach();
+                log_probs + nothing.mul_scalar(f32::MAX)
+            }
+            _ => log_probs,
+        };
+        scores
+    }
+
+    fn embed(&self, inputs: &ScorerInputs, rows: &[usize]) -> Tensor<2> {
+        let embedded = self.scorer.embed(inputs, rows);
+        match self.poison {
+            Poison::Embedding => embedded.clone() + self.at_row(rows, f32::INFINITY, &embedded),
+            _ => embedded,
+        }
+    }
+}
