@@ -103,6 +103,46 @@ fn bad_input_is_one_clear_line_and_writes_nothing() {
     assert!(!run.exists(), "a refused run writes nothing");
 }
 
+/// Names of files and of what is in them reach the terminal as text, whatever they hold.
+#[test]
+#[cfg(unix)]
+fn nothing_that_is_read_commands_the_terminal() {
+    const HOSTILE: &str = "a\u{1b}[2J\u{9b}1m\u{7}\u{202e}b";
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join(HOSTILE);
+    let plain = |command: &mut Command, code: i32| {
+        let done = command.assert().code(code);
+        let output = done.get_output();
+        let said = [&output.stdout[..], &output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        let unsafe_ones: Vec<char> = said
+            .chars()
+            .filter(|&letter| letter != '\n' && letter.is_control() || letter == '\u{202e}')
+            .collect();
+        assert!(unsafe_ones.is_empty(), "{unsafe_ones:?} in {said:?}");
+        said
+    };
+    let said = plain(proxmo().args(["eval", "--run"]).arg(&run), 2);
+    assert!(said.contains("a\\u{1b}[2J\\u{9b}1m\\u{7}\\u{202e}b"), "{said}");
+    plain(&mut small(&run), 0);
+    plain(proxmo().arg("report").arg(folder.path()), 0);
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("[2J"), "the report tells of the run");
+    plain(proxmo().args(["eval", "--split", HOSTILE, "--run"]).arg(&run), 2);
+    let episodes = folder.path().join("episodes.jsonl");
+    let step = serde_json::json!({"observation": HOSTILE, "action": HOSTILE, "reward": HOSTILE});
+    let mut line = serde_json::json!({
+        "group": HOSTILE, "trajectory": HOSTILE, "task": HOSTILE, "success": true, "steps": [step],
+    });
+    fs::write(&episodes, line.to_string()).unwrap();
+    plain(proxmo().args(["credit", "--input"]).arg(&episodes), 2);
+    line["steps"][0]["reward"] = 1.into();
+    fs::write(&episodes, line.to_string()).unwrap();
+    plain(proxmo().args(["credit", "--explain", HOSTILE, "--input"]).arg(&episodes), 0);
+    fs::write(run.join("config.toml"), format!("[run]\nseed = \"{HOSTILE}\"")).unwrap();
+    plain(proxmo().args(["train", "--resume", "--run"]).arg(&run), 2);
+}
+
 #[test]
 fn a_truncated_game_is_named() {
     let folder = tempfile::tempdir().unwrap();
