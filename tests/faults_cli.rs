@@ -73,6 +73,32 @@ fn a_full_disk_is_said_and_harms_nothing() {
     assert_eq!(fs::read_dir(third.join("episodes")).unwrap().count(), 4);
 }
 
+/// A log that finds no room, or a reader who has left, must not end a training of hours.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_said_ends_no_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+    assert!(train(&whole, 0, HOUSEHOLD).status.success());
+    let sh = |script: &str| {
+        let script = script.replace("$HOUSEHOLD", HOUSEHOLD);
+        Command::new("bash").args(["-c", &script]).arg(proxmo()).arg(&run).output().unwrap()
+    };
+    let silent = sh("\"$0\" $HOUSEHOLD --run \"$1\" 2>/dev/full");
+    assert!(silent.status.success(), "{silent:?}");
+    assert!(weights(&whole) == weights(&run), "the weights differ");
+    // What a command was run for is another matter.
+    let eval = "\"$0\" eval --run \"$1\" --tasks 2";
+    let full = sh(&format!("{eval} >/dev/full"));
+    assert_eq!(full.status.code(), Some(1), "{full:?}");
+    assert!(said(&full).contains("cannot write standard output: No space left"), "{full:?}");
+    for command in [eval, "\"$0\" verify --backend flex --json", "\"$0\" env list"] {
+        let left = sh(&format!("{command} | true; exit ${{PIPESTATUS[0]}}"));
+        assert!(left.status.success(), "{command}: {left:?}");
+        assert!(!said(&left).contains("panicked"), "{left:?}");
+    }
+}
+
 /// Runs a script as root of a namespace of its own, where it may mount. What it mounts is gone with it.
 #[cfg(target_os = "linux")]
 fn with_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {

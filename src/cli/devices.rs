@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::table::table;
+use super::terminal::{hand_over, say};
 use crate::device::{Adapter, Backend, adapters, choose};
 use crate::error::{Error, Result};
 
@@ -21,13 +22,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let value = serde_json::json!({ "adapters": adapters, "auto": auto });
         let text = serde_json::to_string_pretty(&value)
             .map_err(|error| Error::Run(format!("cannot write JSON: {error}")))?;
-        println!("{text}");
+        hand_over!("{text}");
         return Ok(());
     }
     let header = ["", "--backend", "--device", "name", "type", "driver", "limits"];
     let rows = adapters.iter().map(|adapter| row(adapter, adapter == auto)).collect();
-    println!("{}", table(&header, rows, &[2]));
-    println!(
+    say!("{}", table(&header, rows, &[2]));
+    say!(
         "* is what --backend auto takes: a real GPU where there is one, else flex. Training measures: \
          where\nthere is a real GPU, it times a few updates of its own on it and on flex, and takes \
          the faster."

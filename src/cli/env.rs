@@ -10,6 +10,7 @@ use toml::Table;
 use super::env_flags::{EnvFlags, env_settings};
 use super::settings::show_default;
 use super::table::table;
+use super::terminal::say;
 use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
 use crate::env::protocol::serve;
 use crate::env::{EnvConfig, EnvName};
@@ -123,7 +124,7 @@ fn list() -> Result<()> {
             if name == EnvName::AlfWorld { "the games' own folders".into() } else { splits };
         vec![name.name().to_string(), splits, about(name).to_string()]
     });
-    println!("{}\n", table(&["--env", "--split", "what is played"], rows.into(), &[]));
+    say!("{}\n", table(&["--env", "--split", "what is played"], rows.into(), &[]));
 
     let defaults = Table::try_from(Config::default()).unwrap_or_default();
     let rows =
@@ -137,8 +138,8 @@ fn list() -> Result<()> {
             let texts = [&format!("--{flag} {value}"), default, &whose.to_lowercase(), help];
             texts.map(str::to_string).to_vec()
         });
-    println!("{}", table(&["option", "default", "environment", "what it is"], rows.collect(), &[]));
-    println!("Each option is a key of [env] in config.toml. For train, --train-tasks is --tasks.");
+    say!("{}", table(&["option", "default", "environment", "what it is"], rows.collect(), &[]));
+    say!("Each option is a key of [env] in config.toml. For train, --train-tasks is --tasks.");
     Ok(())
 }
 
@@ -156,8 +157,8 @@ fn write_tasks(arguments: &Generate) -> Result<()> {
     };
     let config = GeneratorConfig { difficulty, ..GeneratorConfig::default() };
     let written = write_games(&generate(&config, *seed, *count)?, like, out)?;
-    println!("{written} games written; play one with:");
-    println!("  proxmo play --env alfworld --games {} --split household-{seed}", out.display());
+    say!("{written} games written; play one with:");
+    say!("  proxmo play --env alfworld --games {} --split household-{seed}", out.display());
     Ok(())
 }
 

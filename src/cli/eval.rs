@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::env_flags::EnvFlags;
-use super::printable::printable;
 use super::progress::progress;
 use super::settings::read_config;
 use super::table::results;
+use super::terminal::{hand_over, say, tell};
 use crate::device::{Backend, open};
 use crate::env::Environment;
 use crate::env::alfworld::{AlfWorld, Expert};
@@ -115,21 +115,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if let Some(first) = judged.evaluation.errors.first() {
         let count = judged.evaluation.errors.len();
-        let first = first.to_string();
-        let first = printable(&first);
-        eprintln!("proxmo: warning: tasks lost to environment errors: {count}, the first: {first}");
+        tell!("proxmo: warning: tasks lost to environment errors: {count}, the first: {first}");
     }
     if arguments.json {
-        println!("{:#}", as_json(arguments, &judged));
+        hand_over!("{:#}", as_json(arguments, &judged));
         return Ok(());
     }
-    let split = printable(&judged.split);
+    let split = &judged.split;
     match judged.iteration {
-        Some(iteration) => println!("{split} after iteration {iteration}:"),
-        None => println!("{split}, {} policy:", judged.policy),
+        Some(iteration) => say!("{split} after iteration {iteration}:"),
+        None => say!("{split}, {} policy:", judged.policy),
     }
     let Judged { environment, evaluation, .. } = &judged;
-    println!("{}", results(&evaluation.by_kind(environment), &evaluation.overall(), None));
+    say!("{}", results(&evaluation.by_kind(environment), &evaluation.overall(), None));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `proxmo credit --explain`: an episode step by step, for a person to see where credit comes from.
 
-use super::printable::printable;
+use super::terminal::printable;
 use crate::credit::{
     Credit, CreditConfig, CreditDiagnostics, GroupModulation, Neighbour, neighbours,
 };

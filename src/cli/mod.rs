@@ -12,11 +12,11 @@ mod eval;
 mod explain;
 mod json_line;
 mod play;
-mod printable;
 mod progress;
 mod report;
 mod settings;
 mod table;
+mod terminal;
 mod train;
 mod verify;
 
@@ -24,8 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use printable::printable;
-
+use self::terminal::tell;
 use crate::error::Result;
 
 /// Train multi-turn agents with ProxMO on any GPU that WebGPU reaches, or on the CPU.
@@ -81,10 +80,10 @@ pub fn main() -> ExitCode {
 }
 
 fn finish(result: Result<()>) -> ExitCode {
-    match result {
+    match result.and_then(|()| terminal::check()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("proxmo: error: {}", printable(&error.to_string()));
+            tell!("proxmo: error: {error}");
             ExitCode::from(error.exit_code())
         }
     }

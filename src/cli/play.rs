@@ -1,6 +1,6 @@
 //! `proxmo play`: a person types the commands.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use clap::Args;
 use rustyline::completion::Completer;
@@ -12,7 +12,7 @@ use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
 use super::env_flags::EnvFlags;
-use super::printable::printable;
+use super::terminal::{say, to_out};
 use crate::env::{Environment, Session, Texts, Transition, pick_task};
 use crate::error::{Error, Result};
 
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let split = arguments.split.as_ref().unwrap_or(&config.eval.split);
     let world = config.env.open_alfworld(Some(split))?;
     let task = find_task(&world, arguments)?;
-    println!("Task {}\n", printable(world.task_name(task)));
+    say!("Task {}\n", world.task_name(task));
     let session = world.session(task, arguments.seed)?;
     match arguments.walkthrough {
         true => watch(session, world.task_name(task), world.walkthrough(task)),
@@ -64,22 +64,21 @@ fn watch(mut session: impl Session, name: &str, commands: &[String]) -> Result<(
     let waits = io::stdin().is_terminal();
     let (mut observation, mut last) = (String::new(), Transition::default());
     session.observe(&mut observation);
-    println!("{}\n", printable(&observation));
+    say!("{observation}\n");
     for command in commands {
-        print!("> {}", printable(command));
+        to_out(format_args!("> {command}"));
         if waits {
-            io::stdout().flush().map_err(read)?;
             if io::stdin().read_line(&mut String::new()).map_err(read)? == 0 {
-                println!();
+                say!();
                 return Ok(());
             }
         } else {
-            println!();
+            say!();
         }
         last = session.step(command)?;
         observation.clear();
         session.observe(&mut observation);
-        println!("{}\n", printable(&observation));
+        say!("{observation}\n");
     }
     say_end(last, commands.len());
     Ok(())
@@ -87,7 +86,7 @@ fn watch(mut session: impl Session, name: &str, commands: &[String]) -> Result<(
 
 fn say_end(last: Transition, steps: usize) {
     let end = if last.success { "Won" } else { "Not won" };
-    println!("{end} after {steps} steps, reward {}.", last.reward);
+    say!("{end} after {steps} steps, reward {}.", last.reward);
 }
 
 fn find_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usize> {
@@ -114,7 +113,7 @@ fn play(mut session: impl Session) -> Result<()> {
         let (mut observation, mut admissible) = (String::new(), Texts::new());
         session.observe(&mut observation);
         session.admissible(&mut admissible);
-        println!("{}\n", printable(&observation));
+        say!("{observation}\n");
         if let Some(helper) = editor.helper_mut() {
             helper.0 = admissible.iter().map(str::to_string).collect();
         }
@@ -128,7 +127,7 @@ fn play(mut session: impl Session) -> Result<()> {
         if transition.ended() {
             let mut last = String::new();
             session.observe(&mut last);
-            println!("{}\n", printable(&last));
+            say!("{last}\n");
             say_end(transition, steps);
             return Ok(());
         }
@@ -144,7 +143,7 @@ fn read_command(
         match editor.readline("> ") {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) if line.trim() == "?" => {
-                admissible.iter().for_each(|action| println!("  {}", printable(action)));
+                admissible.iter().for_each(|action| say!("  {}", action));
             }
             Ok(line) => {
                 editor.add_history_entry(&line)?;

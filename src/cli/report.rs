@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::printable::printable;
 use super::table::{outcomes, speeds};
+use super::terminal::say;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::report::{
@@ -61,10 +61,10 @@ pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<Vec<Variant>> {
     let variants = group(runs);
     let summaries = summarise(&variants, &bootstrap_for(&variants));
     write_whole(output, page(&variants).as_bytes())?;
-    println!("Success on held-out tasks at the end, its 95 % interval over seeds, and by kind:");
-    println!("{}", outcomes(&summaries));
-    println!("\nEnvironment steps and minutes until held-out success reached a level:");
-    println!("{}", speeds(&summaries));
-    println!("\nReport: {}", printable(&output.display().to_string()));
+    say!("Success on held-out tasks at the end, its 95 % interval over seeds, and by kind:");
+    say!("{}", outcomes(&summaries));
+    say!("\nEnvironment steps and minutes until held-out success reached a level:");
+    say!("{}", speeds(&summaries));
+    say!("\nReport: {}", output.display());
     Ok(variants)
 }

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::printable::printable;
+use super::terminal::printable;
 use crate::report::{Estimate, LEVELS, Summaries, Summary, count};
 use crate::train::KindResult;
 

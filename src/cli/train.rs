@@ -8,10 +8,10 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
 
-use super::printable::printable;
 use super::progress::{bar, progress};
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::table::{percent, results};
+use super::terminal::{say, tell};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::train::auto::{Auto, Choice, open_for_training};
@@ -79,7 +79,7 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     };
     let choice = open_for_training(&config, &training, &auto(), &mut |adapter| {
         if !arguments.quiet {
-            eprintln!("measuring updates with {} on {}", adapter.backend, adapter.name);
+            tell!("measuring updates with {} on {}", adapter.backend, adapter.name);
         }
     })?;
     let begin = if arguments.resume { Run::resume } else { Run::create };
@@ -119,7 +119,7 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after this iteration; once more ends at once and loses it");
+        tell!("\nstopping after this iteration; once more ends at once and loses it");
     })
     .map_err(|error| Error::Run(format!("cannot watch for Ctrl-C: {error}")))?;
     Ok(stop)
@@ -155,24 +155,21 @@ impl Screen {
         }
         let (adapter, reason) = (&choice.opened.adapter, &choice.reason);
         let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        eprintln!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
-        eprintln!(
+        tell!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
+        tell!(
             "  tasks   {}: {} to train on, {} held out ({})",
             config.env.name.name(),
             training.tasks(),
             held_out.tasks(),
-            printable(&config.eval.split)
+            config.eval.split
         );
-        eprintln!("  device  {} on {}{reason}", adapter.backend, adapter.name);
-        eprintln!("  run     {}", printable(&folder.display().to_string()));
+        tell!("  device  {} on {}{reason}", adapter.backend, adapter.name);
+        tell!("  run     {}", folder.display());
     }
 
     fn imitate(&self, config: &Config, demonstrations: usize) {
         if !self.quiet {
-            eprintln!(
-                "  clone   {demonstrations} demonstrations, from {}",
-                printable(&config.clone.from)
-            );
+            tell!("  clone   {demonstrations} demonstrations, from {}", config.clone.from);
         }
     }
 
@@ -189,9 +186,9 @@ impl Screen {
         }
         match event {
             Event::Started { iteration, words, parameters } => {
-                eprintln!("  policy  scorer, {parameters} weights, {words} words");
+                tell!("  policy  scorer, {parameters} weights, {words} words");
                 if *iteration > 0 {
-                    eprintln!("  resumed after iteration {iteration}");
+                    tell!("  resumed after iteration {iteration}");
                 }
             }
             Event::Evaluating { done, total } => self.evaluating(*done, *total),
@@ -206,10 +203,10 @@ impl Screen {
 
     /// Said even where nothing else is.
     fn warn(&mut self, warning: &str) {
-        let line = format!("proxmo: warning: {}", printable(warning));
+        let line = format!("proxmo: warning: {warning}");
         match &self.evaluating {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| tell!("{line}")),
+            None => tell!("{line}"),
         }
     }
 
@@ -230,7 +227,7 @@ impl Screen {
             bar.finish_and_clear();
         }
         if self.lines.is_multiple_of(LINES_A_PAGE) {
-            eprintln!(
+            tell!(
                 "\n{:>5} {:>8} {:>7} {:>6} {:>8} {:>7} {:>7} {:>6} {:>6}  {:>17}  {:>7}  held out",
                 "iter",
                 "success",
@@ -250,7 +247,7 @@ impl Screen {
         let elapsed = line.seconds.elapsed;
         let clock = format!("{}:{:02}", elapsed as u64 / 60, elapsed as u64 % 60);
         if line.iteration == 0 {
-            eprintln!("{:>5} {:<75}  {clock:>7}  {held_out}", 0, "untrained");
+            tell!("{:>5} {:<75}  {clock:>7}  {held_out}", 0, "untrained");
             return;
         }
         let seconds = line.seconds;
@@ -260,7 +257,7 @@ impl Screen {
                 format!("{:>8} {:>7.3} {length:>6.1}", percent(line.success), line.mean_return)
             }
         };
-        eprintln!(
+        tell!(
             "{:>5} {played} {:>8.4} {:>7.4} {:>7.3} {:>6.3} {:>6.3}  {:>5.2}s{:>5.2}s{:>5.2}s   {clock:>7}  {held_out}",
             line.iteration,
             line.loss,
@@ -275,27 +272,23 @@ impl Screen {
     }
 
     fn finish(&self, summary: &Summary, held_out: &dyn Environment, folder: &Path) {
-        let folder = folder.display().to_string();
-        let folder = printable(&folder);
+        let folder = folder.display();
         if let Some(evaluation) = &summary.evaluation {
             let kinds = evaluation.by_kind(held_out);
             let before = (!self.untrained.is_empty()).then_some(self.untrained.as_slice());
-            println!("\nHeld-out tasks after iteration {}:", summary.iterations);
-            println!("{}", results(&kinds, &evaluation.overall(), before));
+            say!("\nHeld-out tasks after iteration {}:", summary.iterations);
+            say!("{}", results(&kinds, &evaluation.overall(), before));
         }
         let minutes = summary.elapsed / 60.0;
         if summary.stopped {
-            println!(
-                "Stopped after iteration {} ({minutes:.1} min). Go on with:",
-                summary.iterations
-            );
-            println!("  proxmo train --run {folder} --resume");
+            say!("Stopped after iteration {} ({minutes:.1} min). Go on with:", summary.iterations);
+            say!("  proxmo train --run {folder} --resume");
         } else {
-            println!(
+            say!(
                 "Trained {} iterations in {minutes:.1} min. Look further with:",
                 summary.iterations
             );
-            println!("  proxmo eval --run {folder}        (report: {folder}/report.html)");
+            say!("  proxmo eval --run {folder}        (report: {folder}/report.html)");
         }
     }
 }

@@ -4,9 +4,9 @@ use clap::Args;
 use comfy_table::Table;
 
 use super::devices::limits;
-use super::printable::printable;
 use super::progress::bar;
 use super::table::table;
+use super::terminal::{hand_over, say, tell};
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::verify::{Finding, Report, TESTS, Verified, run as verify, select};
@@ -60,9 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut shown = None;
     let found = verify(&adapters, &TESTS, &mut |adapter, test| {
         if shown.as_ref() != Some(adapter) {
-            bar.suspend(|| {
-                eprintln!("verifying {} on {}", adapter.backend, printable(&adapter.name))
-            });
+            bar.suspend(|| tell!("verifying {} on {}", adapter.backend, adapter.name));
             shown = Some(adapter.clone());
         }
         bar.set_message(test.name);
@@ -73,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         let text = serde_json::to_string_pretty(&report)
             .map_err(|error| Error::Run(format!("cannot write JSON: {error}")))?;
-        println!("{text}");
+        hand_over!("{text}");
     } else {
         print(&report);
     }
@@ -92,21 +90,21 @@ fn conclude(report: &Report) -> Result<()> {
 
 fn print(report: &Report) {
     let Report { version, os, architecture, threads, .. } = report;
-    println!("proxmo {version} on {os} {architecture}, {threads} threads\n");
-    println!("{}\n", adapters(&report.adapters));
-    println!("{}", tests(&report.adapters));
+    say!("proxmo {version} on {os} {architecture}, {threads} threads\n");
+    say!("{}\n", adapters(&report.adapters));
+    say!("{}", tests(&report.adapters));
     for one in &report.adapters {
         for (test, failure) in
             one.tests.iter().flat_map(|test| test.failures.iter().map(move |told| (test, told)))
         {
-            let name = printable(&one.adapter.name);
-            println!("{} on {name}: {}: {failure}", one.adapter.backend, test.test);
+            let name = &one.adapter.name;
+            say!("{} on {name}: {}: {failure}", one.adapter.backend, test.test);
         }
     }
     let absent = report.absent.iter().map(|one| format!("{} ({})", one.backend, one.reason));
     let absent = absent.collect::<Vec<_>>().join(", ");
     if !absent.is_empty() {
-        println!("Not tested: {absent}.");
+        say!("Not tested: {absent}.");
     }
 }
 

@@ -14,9 +14,9 @@ use self::plan::{Planned, Standing, plan};
 use self::screen::Screen;
 use self::variants::{describe_ablations, variants};
 use self::work::{Worlds, work};
-use super::printable::printable;
 use super::report::report;
 use super::settings::{SettingFlags, make_paths_absolute};
+use super::terminal::say;
 use super::train::{free_folder, stop_on_interrupt};
 use crate::error::{Error, Result};
 
@@ -93,8 +93,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     reported?;
     if finished < plan.len() {
-        println!("Stopped with {finished} of {} runs finished. Go on with:", plan.len());
-        println!("  {}", printable(&same_command(arguments.run_folder.is_none(), &folder)));
+        say!("Stopped with {finished} of {} runs finished. Go on with:", plan.len());
+        say!("  {}", same_command(arguments.run_folder.is_none(), &folder));
     }
     Ok(())
 }

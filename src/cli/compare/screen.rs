@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use web_time::Instant;
 
 use super::plan::{Planned, Standing};
-use crate::cli::printable::printable;
 use crate::cli::table::percent;
+use crate::cli::terminal::{printable, tell};
 use crate::error::Result;
 use crate::train::{Event, Summary};
 
@@ -82,7 +82,7 @@ impl Screen {
 
     fn say(&self, line: &str) {
         if !self.quiet {
-            self.bars.suspend(|| eprintln!("{}", printable(line)));
+            self.bars.suspend(|| tell!("{line}"));
         }
     }
 
