@@ -21,11 +21,11 @@ use crate::train::Config;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    pub(super) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     Serve(Serve),
     /// List the environments and their options.
     List,
@@ -45,12 +45,12 @@ Examples:
 /// session is any number; 65,536 can be under way. What cannot be done is answered by {"error":"…"}.
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
-struct Serve {
+pub(super) struct Serve {
     /// Split whose tasks are served [default: all of them].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
-    env: EnvFlags,
+    pub(super) env: EnvFlags,
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -62,7 +62,7 @@ Examples:
 /// Write generated tasks as game files that the original ALFWorld engine plays.
 #[derive(Debug, Args)]
 #[command(after_help = GENERATE_EXAMPLES)]
-struct Generate {
+pub(super) struct Generate {
     /// How many tasks, 1 to 1000000.
     #[arg(long, value_name = "N")]
     count: usize,

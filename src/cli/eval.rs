@@ -61,7 +61,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    env: EnvFlags,
+    pub(super) env: EnvFlags,
 }
 
 /// Policies that need no training.

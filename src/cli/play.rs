@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long)]
     walkthrough: bool,
     #[command(flatten)]
-    env: EnvFlags,
+    pub(super) env: EnvFlags,
 }
 
 const EXAMPLES: &str = "\

@@ -35,7 +35,7 @@ pub struct Arguments {
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
-    settings: SettingFlags,
+    pub(super) settings: SettingFlags,
 }
 
 const EXAMPLES: &str = "\
