@@ -18,6 +18,7 @@ mod settings;
 mod table;
 mod train;
 mod verify;
+mod world;
 
 use std::process::ExitCode;
 
