@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use process_support::{Fake, python, runs};
 use proxmo::Error;
 use proxmo::env::process::{Process, ProcessConfig};
-use proxmo::env::{Environment, Session, Texts};
+use proxmo::env::{Environment, Texts};
 use proxmo::policy::Sampling;
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, Vocabulary};
 use proxmo::rollout::{EpisodeRecord, Limits, Plan, RolloutBatch, collect_with};
