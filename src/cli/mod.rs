@@ -20,6 +20,7 @@ mod settings;
 mod table;
 mod train;
 mod verify;
+mod world;
 
 use std::process::ExitCode;
 
