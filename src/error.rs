@@ -46,10 +46,34 @@ pub enum Error {
     Run(String),
 }
 
+/// The most characters of a place or a message: both may quote what somebody else wrote.
+const MOST_CHARACTERS: usize = 2_000;
+
+/// A text in one line of bounded length, without anything that would command a terminal.
+fn readable(text: String) -> String {
+    let is_short = text.len() <= MOST_CHARACTERS || text.chars().nth(MOST_CHARACTERS).is_none();
+    if is_short && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut shown = String::new();
+    for character in text.chars().take(MOST_CHARACTERS) {
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    let end = shown.char_indices().nth(MOST_CHARACTERS).map(|(end, _)| end);
+    if end.is_some() || !is_short {
+        shown.truncate(end.unwrap_or(shown.len()));
+        shown.push('…');
+    }
+    shown
+}
+
 impl Error {
     /// A malformed input, named by its place.
     pub fn input(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Input { place: place.into(), message: message.into() }
+        Self::Input { place: readable(place.into()), message: readable(message.into()) }
     }
 
     /// A malformed file.
@@ -59,7 +83,7 @@ impl Error {
 
     /// A setting with a value that is not allowed.
     pub fn setting(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Setting { key: key.into(), message: message.into() }
+        Self::Setting { key: readable(key.into()), message: readable(message.into()) }
     }
 
     /// A closure for `map_err` on file operations.
@@ -90,6 +114,16 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wrote_is_quoted_in_one_bounded_line_that_commands_no_terminal() {
+        let error = Error::input("a\nb", "found '\u{1b}[2J\u{9b}é'").to_string();
+        assert_eq!(error, r"a\nb: found '\u{1b}[2J\u{9b}é'");
+        let long = Error::setting("x", "é".repeat(1 << 20)).to_string();
+        assert_eq!(long.chars().count(), "setting 'x': ".len() + MOST_CHARACTERS + 1);
+        let fits = "é".repeat(MOST_CHARACTERS);
+        assert_eq!(Error::input("x", &fits).to_string(), format!("x: {fits}"));
+    }
 
     #[test]
     fn a_wrong_path_is_the_users_fault_and_a_full_disk_is_not() {

@@ -59,6 +59,9 @@ pub mod embed;
 pub mod env;
 pub mod error;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod kernels;
 mod parallel;
 pub mod policy;

@@ -66,17 +66,21 @@ fn the_protocol_is_spoken_to_the_letter() {
     let text = |session: &dyn Session| serde_json::to_string(&observation(session)).unwrap();
     let list = |session: &dyn Session| serde_json::to_string(&admissible(session)).unwrap();
     let mut session = world.session(3, 0).unwrap();
-    let mut expected =
-        String::from("{\"protocol\":1,\"name\":\"household\",\"tasks\":200,\"max_steps\":7}\n");
+    let kinds = ["Pick", "Look", "Clean", "Heat", "Cool", "Pick2"];
+    let kind = kinds[world.task_kind(3)];
+    let mut expected = String::from("{\"protocol\":1,\"name\":\"household\",\"tasks\":200,");
+    expected += "\"max_steps\":7,\"splits\":[{\"name\":\"valid\",\"tasks\":200}],\"kinds\":";
+    expected += &format!("{}}}\n", json!(kinds));
     expected += &format!(
-        "{{\"session\":0,\"task\":\"{name}\",\"goal\":\"{goal}\",\"observation\":{},\"admissible\":{}}}\n",
+        "{{\"session\":0,\"task\":\"{name}\",\"goal\":\"{goal}\",\"observation\":{},\"admissible\":{},\
+         \"kind\":\"{kind}\"}}\n",
         text(&session),
         list(&session)
     );
     session.step("look").unwrap();
     expected += &format!(
         "{{\"session\":0,\"observation\":{},\"admissible\":{},\"reward\":0.0,\"terminated\":false,\
-         \"truncated\":false,\"success\":false}}\n",
+         \"truncated\":false,\"success\":false,\"valid\":true}}\n",
         text(&session),
         list(&session)
     );
@@ -109,6 +113,10 @@ fn a_seed_picks_the_same_task_every_time() {
 
     // With a name, the seed is left to decide what the environment leaves to chance.
     let told = |seed: u64| json!({ "op": "reset", "session": 0, "task": task, "seed": seed });
+    let world = EnvConfig::default().open_alfworld(None).unwrap();
+    let number = (0..world.tasks()).find(|&number| world.task_name(number) == task);
+    let numbered = json!({ "op": "reset", "session": 0, "number": number, "seed": 99 });
+    assert_eq!(serve(&[], numbered.to_string())[0], answers[0], "or its number");
     let seeds: Vec<Value> = (0..20).map(told).collect();
     let answers = serve(&["--paraphrase", "1"], lines(&seeds));
     assert!(answers.iter().all(|answer| answer["task"] == task));
@@ -176,6 +184,7 @@ fn sessions_do_not_touch_each_other_and_go_on_after_their_end() {
                 "terminated": done.terminated,
                 "truncated": done.truncated,
                 "success": done.success,
+                "valid": done.valid,
             }));
         }
     }
@@ -195,10 +204,15 @@ fn transcripts_of_the_original_come_out_byte_for_byte() {
         requests.extend(transcript.steps[1..].iter().map(|entry| step(session, &entry.cmd)));
     }
     let answers = serve(&["--env", "alfworld", "--games", &games], lines(&requests));
-    assert_eq!(
-        answers[0],
-        json!({ "protocol": 1, "name": "alfworld", "tasks": 4027, "max_steps": 50 })
-    );
+    let about = json!({ "protocol": 1, "name": "alfworld", "tasks": 4027, "max_steps": 50 });
+    for (key, value) in about.as_object().unwrap() {
+        assert_eq!(answers[0][key], *value);
+    }
+    let splits = answers[0]["splits"].as_array().unwrap();
+    let held_out = json!({ "name": "valid_seen", "tasks": 140 });
+    assert!(splits.contains(&held_out), "{splits:?}");
+    let tasks: u64 = splits.iter().map(|split| split["tasks"].as_u64().unwrap()).sum();
+    assert_eq!(tasks, 4027);
     let mut rest = answers[1..].iter();
     for transcript in &transcripts {
         for (number, entry) in transcript.steps.iter().enumerate() {

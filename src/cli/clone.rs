@@ -13,9 +13,11 @@ use crate::train::Config;
 /// is; a file is one of `proxmo eval --episodes`. An iteration is one pass over all demonstrations.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+// Its one part has a group of the same name, which clap refuses where debug assertions are on.
+#[group(skip)]
 pub struct Arguments {
     #[command(flatten)]
-    train: train::Arguments,
+    pub(super) train: train::Arguments,
 }
 
 const EXAMPLES: &str = "\
@@ -30,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// What differs from the defaults of a training.
-fn defaults() -> Config {
+pub(super) fn defaults() -> Config {
     let mut config = Config::default();
     config.clone.from = "expert".into();
     config.run.iterations = 20;

@@ -35,7 +35,7 @@ pub struct Arguments {
     #[arg(long, value_name = "EPISODE", conflicts_with = "output")]
     explain: Option<String>,
     #[command(flatten)]
-    settings: CreditFlags,
+    pub(super) settings: CreditFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -69,6 +69,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         credit: &credit,
     };
     write(Path::new(STANDARD), &explanation.of(record)?)
+}
+
+/// What the command writes for an episode file's text.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn with_credit(mut text: &[u8], config: &crate::credit::CreditConfig) -> Result<String> {
+    let input = Input::of(&mut text, "episodes.jsonl")?;
+    let rows = EpisodeRows::of(&input.episodes, config, &|record| input.place(record))?;
+    input.with_credit(&rows, &assign(&rows.batch(), config)?)
 }
 
 /// An episode file, line by line.

@@ -12,7 +12,7 @@ use super::settings::show_default;
 use super::table::table;
 use super::terminal::say;
 use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
-use crate::env::protocol::serve;
+use crate::env::protocol::serve_splits;
 use crate::env::{EnvConfig, EnvName};
 use crate::error::{Error, Result};
 use crate::train::Config;
@@ -22,11 +22,11 @@ use crate::train::Config;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    pub(super) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     Serve(Serve),
     /// List the environments and their options.
     List,
@@ -42,16 +42,17 @@ Examples:
 /// Play an environment by JSON lines: requests on standard input, answers on standard output.
 ///
 /// A line asks for one thing, and one line answers it: {"op":"describe"}, {"op":"reset","session":0,
-/// "seed":7} (or "task":"<its name>"), {"op":"step","session":0,"action":"look"}, {"op":"close"}. A
-/// session is any number; 65,536 can be under way. What cannot be done is answered by {"error":"…"}.
+/// "seed":7} (or "task":"<its name>", or "number":17), {"op":"step","session":0,"action":"look"},
+/// {"op":"close"}. A session is any number; 65,536 can be under way. What cannot be done is answered by
+/// {"error":"…"}. A program of your own that answers like this is played by --env process.
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
-struct Serve {
+pub(super) struct Serve {
     /// Split whose tasks are served [default: all of them].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
-    env: EnvFlags,
+    pub(super) env: EnvFlags,
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -63,7 +64,7 @@ Examples:
 /// Write generated tasks as game files that the original ALFWorld engine plays.
 #[derive(Debug, Args)]
 #[command(after_help = GENERATE_EXAMPLES)]
-struct Generate {
+pub(super) struct Generate {
     /// How many tasks, 1 to 1000000.
     #[arg(long, value_name = "N")]
     count: usize,
@@ -104,8 +105,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn serve_sessions(arguments: &Serve) -> Result<()> {
     let config = arguments.env.resolve(None)?.env;
-    let world = config.open_alfworld(arguments.split.as_deref())?;
-    match serve(&world, io::stdin().lock(), io::stdout().lock()) {
+    let split = arguments.split.as_deref();
+    let world = config.open_alfworld(split)?;
+    let splits = config.splits(&world, split);
+    match serve_splits(&world, &splits, io::stdin().lock(), io::stdout().lock()) {
         // A client that went away needs no answers.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|error| Error::Run(format!("cannot go on serving: {error}"))),
@@ -116,12 +119,15 @@ fn list() -> Result<()> {
     let about = |name| match name {
         EnvName::Household => "household tasks that proxmo generates, in words of its own",
         EnvName::AlfWorld => "the ALFWorld benchmark's games; alfworld-download gets them",
+        EnvName::Process => "what the program of --command plays, by the protocol of env serve",
     };
     let held_out = |name| EnvConfig { name, ..EnvConfig::default() }.held_out_split();
     let rows = EnvName::ALL.map(|name| {
-        let splits = format!("train, {}", held_out(name));
-        let splits =
-            if name == EnvName::AlfWorld { "the games' own folders".into() } else { splits };
+        let splits = match name {
+            EnvName::Household => format!("train, {}", held_out(name)),
+            EnvName::AlfWorld => "the games' own folders".into(),
+            EnvName::Process => format!("the program's own, or train, {}", held_out(name)),
+        };
         vec![name.name().to_string(), splits, about(name).to_string()]
     });
     say!("{}\n", table(&["--env", "--split", "what is played"], rows.into(), &[]));
@@ -129,7 +135,7 @@ fn list() -> Result<()> {
     let defaults = Table::try_from(Config::default()).unwrap_or_default();
     let rows =
         env_settings().filter(|(key, ..)| *key != "env.name").map(|(key, flag, value, help)| {
-            let (whose, help) = ["Household: ", "ALFWorld: "]
+            let (whose, help) = ["Household: ", "ALFWorld: ", "Process: "]
                 .iter()
                 .find_map(|whose| Some((whose.trim_end_matches(": "), help.strip_prefix(whose)?)))
                 .unwrap_or(("all", help));

@@ -10,9 +10,9 @@ use super::progress::progress;
 use super::settings::read_config;
 use super::table::results;
 use super::terminal::{hand_over, say, tell};
+use super::world::World;
 use crate::device::{Backend, open};
-use crate::env::Environment;
-use crate::env::alfworld::{AlfWorld, Expert};
+use crate::env::alfworld::Expert;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::policy::Sampling;
@@ -62,7 +62,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    env: EnvFlags,
+    pub(super) env: EnvFlags,
 }
 
 /// Policies that need no training.
@@ -89,7 +89,7 @@ struct Judged {
     policy: &'static str,
     iteration: Option<u64>,
     split: String,
-    environment: AlfWorld,
+    world: World,
     evaluation: Evaluation,
     episodes: Vec<EpisodeRecord>,
 }
@@ -126,8 +126,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(iteration) => say!("{split} after iteration {iteration}:"),
         None => say!("{split}, {} policy:", judged.policy),
     }
-    let Judged { environment, evaluation, .. } = &judged;
-    say!("{}", results(&evaluation.by_kind(environment), &evaluation.overall(), None));
+    let Judged { world, evaluation, .. } = &judged;
+    let kinds = evaluation.by_kind(world.environment());
+    say!("{}", results(&kinds, &evaluation.overall(), None));
     Ok(())
 }
 
@@ -142,14 +143,14 @@ fn as_json(arguments: &Arguments, judged: &Judged) -> Value {
         "environment_errors": judged.evaluation.errors.len(),
         "success": overall.success,
         "overall": overall,
-        "kinds": judged.evaluation.by_kind(&judged.environment),
+        "kinds": judged.evaluation.by_kind(judged.world.environment()),
     })
 }
 
 /// The split that is played.
-fn open_split(arguments: &Arguments, config: Config) -> Result<(AlfWorld, String)> {
+fn open_split(arguments: &Arguments, config: Config) -> Result<(World, String)> {
     let split = arguments.split.clone().unwrap_or(config.eval.split);
-    Ok((config.env.open_alfworld(Some(&split))?, split))
+    Ok((World::open(&config.env, &split)?, split))
 }
 
 fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
@@ -160,7 +161,8 @@ fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
     config.validate()?;
     let (backend, run_seed) = (arguments.backend.unwrap_or(config.run.backend), config.run.seed);
     let limits = config.rollout.limits();
-    let (environment, split) = open_split(arguments, config)?;
+    let (world, split) = open_split(arguments, config)?;
+    let environment = world.environment();
     let opened = open(backend, arguments.device)?;
     let (policy, encoder) = description.scorer(run_seed, &opened.device);
     let policy = checkpoint::load_weights(policy, &checkpoint)?;
@@ -171,31 +173,33 @@ fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
     let kept = arguments.episodes.is_some().then_some(&mut episodes);
     let mut watch = Watch { progress: &mut progress, episodes: kept };
     let exam = Exam { tasks: &tasks, sampling, seed, limits };
-    let evaluation = evaluate_with(&environment, &policy, &encoder, &exam, &mut watch)?;
+    let evaluation = evaluate_with(environment, &policy, &encoder, &exam, &mut watch)?;
     let iteration = Some(state.iteration);
-    Ok(Judged { policy: "scorer", iteration, split, environment, evaluation, episodes })
+    Ok(Judged { policy: "scorer", iteration, split, world, evaluation, episodes })
 }
 
 fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>) -> Result<Judged> {
     let base = run.map(|run| read_config(&run.join("config.toml"))).transpose()?;
-    let (environment, split) = open_split(arguments, arguments.env.resolve(base)?)?;
+    let (world, split) = open_split(arguments, arguments.env.resolve(base)?)?;
+    let environment = world.environment();
     let tasks = spread(environment.tasks(), arguments.tasks);
     let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
     let begin = |task: usize| -> Result<FixedPolicy> {
         match policy {
             Untrained::Random => Ok(random_policy(seed, task)),
             Untrained::Expert => {
-                let mut expert = Expert::new(&environment, task)?;
+                let known = world.built_in("--policy expert", "--policy random plays anything")?;
+                let mut expert = Expert::new(known, task)?;
                 Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
             }
         }
     };
     let kept = arguments.episodes.is_some().then_some(&mut episodes);
     let mut watch = Watch { progress: &mut progress, episodes: kept };
-    let evaluation = evaluate_fixed(&environment, &tasks, seed, &begin, &mut watch)?;
+    let evaluation = evaluate_fixed(environment, &tasks, seed, &begin, &mut watch)?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",
     };
-    Ok(Judged { policy, iteration: None, split, environment, evaluation, episodes })
+    Ok(Judged { policy, iteration: None, split, world, evaluation, episodes })
 }

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 where all went well, 1 where a run failed, 2 where the input was at fault.
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod check;
 mod clone;
 mod compare;
 mod credit;
@@ -19,8 +21,12 @@ mod table;
 mod terminal;
 mod train;
 mod verify;
+mod world;
 
 use std::process::ExitCode;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{check::check, credit::with_credit};
 
 use clap::{Parser, Subcommand};
 
@@ -85,6 +91,23 @@ fn finish(result: Result<()>) -> ExitCode {
         Err(error) => {
             tell!("proxmo: error: {error}");
             ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_command_has_two_groups_of_one_name() {
+        let whole = Arguments::command();
+        for command in whole.get_subcommands() {
+            let names: Vec<_> = command.get_groups().map(|group| group.get_id()).collect();
+            let different: BTreeSet<_> = names.iter().collect();
+            assert_eq!(different.len(), names.len(), "{}: {names:?}", command.get_name());
         }
     }
 }

@@ -13,6 +13,7 @@ use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
 use super::env_flags::EnvFlags;
 use super::terminal::{say, to_out};
+use super::world::World;
 use crate::env::{Environment, Session, Texts, Transition, pick_task};
 use crate::error::{Error, Result};
 
@@ -33,30 +34,37 @@ pub struct Arguments {
     #[arg(long)]
     walkthrough: bool,
     #[command(flatten)]
-    env: EnvFlags,
+    pub(super) env: EnvFlags,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   proxmo play
   proxmo play --env alfworld --games json_2.1.1 --seed 3
-  proxmo play --env alfworld --games json_2.1.1 --task 17 --walkthrough";
+  proxmo play --env alfworld --games json_2.1.1 --task 17 --walkthrough
+  proxmo play --env process --command 'python3 my_env.py'";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = arguments.env.resolve(None)?;
     let split = arguments.split.as_ref().unwrap_or(&config.eval.split);
-    let world = config.env.open_alfworld(Some(split))?;
-    let task = find_task(&world, arguments)?;
-    say!("Task {}\n", world.task_name(task));
-    let session = world.session(task, arguments.seed)?;
-    match arguments.walkthrough {
-        true => watch(session, world.task_name(task), world.walkthrough(task)),
-        false => play(session),
+    let world = World::open(&config.env, split)?;
+    let environment = world.environment();
+    let task = find_task(environment, arguments)?;
+    let name = environment.task_name(task);
+    let walkthrough = match arguments.walkthrough {
+        true => Some(world.built_in("--walkthrough", "play it yourself")?.walkthrough(task)),
+        false => None,
+    };
+    say!("Task {name}\n");
+    let session = environment.start(task, arguments.seed)?;
+    match walkthrough {
+        Some(commands) => watch(session, name, commands),
+        None => play(session),
     }
 }
 
 /// Plays the solution.
-fn watch(mut session: impl Session, name: &str, commands: &[String]) -> Result<()> {
+fn watch(mut session: Box<dyn Session>, name: &str, commands: &[String]) -> Result<()> {
     if commands.is_empty() {
         return Err(Error::input(name, "its file has no walkthrough"));
     }
@@ -102,12 +110,13 @@ fn find_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usi
     })
 }
 
-fn play(mut session: impl Session) -> Result<()> {
+fn play(mut session: Box<dyn Session>) -> Result<()> {
     let failed = |error: ReadlineError| Error::Run(format!("cannot read commands: {error}"));
     let config = LineConfig::builder().completion_type(CompletionType::List).build();
     let mut editor: Editor<Commands, MemHistory> =
         Editor::with_history(config, MemHistory::new()).map_err(failed)?;
     editor.set_helper(Some(Commands(Vec::new())));
+    say_goal(&*session);
     let mut steps = 0;
     loop {
         let (mut observation, mut admissible) = (String::new(), Texts::new());
@@ -134,6 +143,15 @@ fn play(mut session: impl Session) -> Result<()> {
     }
 }
 
+/// Says the goal where the first observation does not.
+fn say_goal(session: &dyn Session) {
+    let mut observation = String::new();
+    session.observe(&mut observation);
+    if !observation.contains(session.goal()) {
+        say!("Goal: {}\n", session.goal());
+    }
+}
+
 /// The next command, or `None` at the end of the input.
 fn read_command(
     editor: &mut Editor<Commands, MemHistory>,
@@ -143,7 +161,7 @@ fn read_command(
         match editor.readline("> ") {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) if line.trim() == "?" => {
-                admissible.iter().for_each(|action| say!("  {}", action));
+                admissible.iter().for_each(|action| say!("  {action}"));
             }
             Ok(line) => {
                 editor.add_history_entry(&line)?;

@@ -12,11 +12,14 @@ use super::progress::{bar, progress};
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::table::{percent, results};
 use super::terminal::{say, tell};
+use super::world::World;
 use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::rollout::Demonstration;
 use crate::train::auto::{Auto, Choice, open_for_training};
 use crate::train::{
-    Config, Event, IterationMetrics, KindResult, Run, Summary, demonstrations, spread,
+    Config, Event, IterationMetrics, KindResult, Run, Summary, demonstrations, demonstrations_of,
+    spread,
 };
 
 /// Train a policy with ProxMO.
@@ -36,7 +39,7 @@ pub struct Arguments {
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
-    settings: SettingFlags,
+    pub(super) settings: SettingFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -44,6 +47,7 @@ Examples:
   proxmo train
   proxmo train --estimator grpo --seed 1 --run runs/grpo
   proxmo train --preset alfworld --games json_2.1.1 --run runs/first
+  proxmo train --env process --command 'python3 my_env.py'
   proxmo train --run runs/first --resume --iterations 2000
   proxmo train --backend vulkan --device 0 --iterations 5";
 
@@ -67,25 +71,22 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     if !arguments.resume {
         Run::expect_free(&folder)?;
     }
-    let training = config.env.open_alfworld(Some(&config.env.split))?;
+    let world = World::open(&config.env, &config.env.split)?;
+    let training = world.environment();
     let held_out = config.env.open(&config.eval.split)?;
     let demonstrations = match config.clone.from.is_empty() {
         true => None,
-        false => {
-            let mut progress = progress(spread(training.tasks(), config.clone.tasks).len());
-            let seed = config.run.seed;
-            Some(demonstrations(&training, &config.clone, seed, &mut progress)?)
-        }
+        false => Some(demonstrate(&world, &config)?),
     };
-    let choice = open_for_training(&config, &training, &auto(), &mut |adapter| {
+    let choice = open_for_training(&config, training, &auto(), &mut |adapter| {
         if !arguments.quiet {
             tell!("measuring updates with {} on {}", adapter.backend, adapter.name);
         }
     })?;
     let begin = if arguments.resume { Run::resume } else { Run::create };
-    let mut run = begin(&folder, config.clone(), &choice.opened, &training, &*held_out)?;
+    let mut run = begin(&folder, config.clone(), &choice.opened, training, &*held_out)?;
     let mut screen = Screen::new(arguments.quiet);
-    screen.introduce(&config, &choice, &training, &*held_out, &folder);
+    screen.introduce(&config, &choice, training, &*held_out, &folder);
     if let Some(demonstrations) = demonstrations {
         screen.imitate(&config, demonstrations.len());
         run = run.imitating(&demonstrations)?;
@@ -94,6 +95,17 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let summary = run.train(&|| stop.load(Ordering::Relaxed), &mut |event| screen.show(&event))?;
     screen.finish(&summary, &*held_out, &folder);
     Ok(())
+}
+
+/// What is to be imitated. An episode file may be of any environment's tasks.
+fn demonstrate(world: &World, config: &Config) -> Result<Vec<Demonstration>> {
+    if !["expert", "walkthroughs"].contains(&config.clone.from.as_str()) {
+        return demonstrations_of(world.environment(), &config.clone);
+    }
+    let setting = format!("--from {}", config.clone.from);
+    let known = world.built_in(&setting, "name an episode file, as of proxmo eval --episodes")?;
+    let mut progress = progress(spread(known.tasks(), config.clone.tasks).len());
+    demonstrations(known, &config.clone, config.run.seed, &mut progress)
 }
 
 /// Measurements are kept in the user's cache folder. Software GPUs are candidates for those alone who

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Environment;
 use super::alfworld::{AlfWorld, AlfWorldConfig, GeneratorConfig, generate};
+#[cfg(not(target_family = "wasm"))]
+use super::process::{Process, ProcessConfig, split_command};
+use super::protocol::Split;
 use crate::error::{Error, Result};
 
 /// The environments that can be opened by name.
@@ -17,17 +20,20 @@ pub enum EnvName {
     Household,
     /// The ALFWorld benchmark's own games.
     AlfWorld,
+    /// A program that speaks the environment protocol.
+    Process,
 }
 
 impl EnvName {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Household, Self::AlfWorld];
+    pub const ALL: [Self; 3] = [Self::Household, Self::AlfWorld, Self::Process];
 
     /// The name used on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Household => "household",
             Self::AlfWorld => "alfworld",
+            Self::Process => "process",
         }
     }
 }
@@ -40,15 +46,23 @@ pub struct EnvConfig {
     pub name: EnvName,
     /// ALFWorld: the folder of the games, or the archive that holds it.
     pub games: PathBuf,
+    /// Process: the program's command line, split into words as a shell would; no shell is run.
+    /// Relative paths are those of the folder in which `proxmo` is run.
+    pub command: String,
+    /// Process: seconds that an answer may take, 0 for any time. It is counted from the last answer
+    /// that the program gave to anybody.
+    pub answer_timeout: f64,
+    /// Process: how many copies of the program run side by side.
+    pub processes: usize,
     /// The split to train on: `train`.
     pub split: String,
-    /// After how many steps an episode is cut off.
+    /// After how many steps an episode is cut off. A program says that itself.
     pub max_steps: usize,
-    /// Reward of the step that reaches the goal.
+    /// Reward of the step that reaches the goal. A program pays its own.
     pub success_reward: f32,
-    /// Reward of every other step.
+    /// Reward of every other step. A program pays its own.
     pub step_reward: f32,
-    /// The share of observations that are told in other words, 0 for none.
+    /// The share of observations that are told in other words, 0 for none. Not for a program's.
     pub paraphrase: f64,
     /// Household: games that lend the tasks their wording, as `games`; empty for the crate's own.
     pub like: PathBuf,
@@ -67,6 +81,9 @@ impl Default for EnvConfig {
         Self {
             name: EnvName::Household,
             games: PathBuf::new(),
+            command: String::new(),
+            answer_timeout: 30.0,
+            processes: 1,
             split: "train".into(),
             max_steps: 50,
             success_reward: 1.0,
@@ -112,29 +129,102 @@ impl EnvConfig {
                            (--games DIR)";
             return Err(Error::setting("env.games", message));
         }
+        self.validate_process()?;
         self.household.validate()
+    }
+
+    fn validate_process(&self) -> Result<()> {
+        let refuse = |key: &str, message: String| Err(Error::setting(key, message));
+        if !(0.0..=86_400.0).contains(&self.answer_timeout) {
+            let message = format!("{} is out of range, expected 0 to 86400", self.answer_timeout);
+            return refuse("env.answer_timeout", message);
+        }
+        if !(1..=256).contains(&self.processes) {
+            let message = format!("{} is out of range, expected 1 to 256", self.processes);
+            return refuse("env.processes", message);
+        }
+        if self.name != EnvName::Process {
+            let message = "is for a program alone; add --env process".to_string();
+            return if self.command.is_empty() { Ok(()) } else { refuse("env.command", message) };
+        }
+        // What would have no effect is not to pass in silence.
+        let usual = Self::default();
+        for (key, is_usual) in [
+            ("env.max_steps", self.max_steps == usual.max_steps),
+            ("env.success_reward", self.success_reward == usual.success_reward),
+            ("env.step_reward", self.step_reward == usual.step_reward),
+            ("env.paraphrase", self.paraphrase == usual.paraphrase),
+        ] {
+            if !is_usual {
+                return refuse(key, "is the program's own affair with --env process".into());
+            }
+        }
+        #[cfg(not(target_family = "wasm"))]
+        split_command(&self.command)?;
+        Ok(())
     }
 
     /// The split that is held out unless another is named.
     pub fn held_out_split(&self) -> &'static str {
         match self.name {
-            EnvName::Household => HOUSEHOLD_SPLITS[1],
+            EnvName::Household | EnvName::Process => HOUSEHOLD_SPLITS[1],
             EnvName::AlfWorld => "valid_seen",
         }
     }
 
-    /// Opens a split of the environment.
+    /// Opens a split of the environment. A program is run, and described.
     ///
     /// # Errors
-    /// Where games are absent or malformed, or there is no such split.
+    /// Where games are absent or malformed, a program cannot be run or makes no sense, or there is no
+    /// such split.
     pub fn open(&self, split: &str) -> Result<Box<dyn Environment>> {
-        Ok(Box::new(self.open_alfworld(Some(split))?))
+        match self.name {
+            EnvName::Household | EnvName::AlfWorld => {
+                Ok(Box::new(self.open_alfworld(Some(split))?))
+            }
+            #[cfg(not(target_family = "wasm"))]
+            EnvName::Process => {
+                let config = ProcessConfig {
+                    command: self.command.clone(),
+                    answer_timeout: self.answer_timeout,
+                    processes: self.processes,
+                };
+                Ok(Box::new(Process::open(&config, split)?))
+            }
+            #[cfg(target_family = "wasm")]
+            EnvName::Process => Err(Error::setting(
+                "env.name",
+                "'process' needs processes, which there are none of",
+            )),
+        }
+    }
+
+    /// The splits that an opened world consists of: the one that was asked for, or all in order.
+    pub fn splits(&self, world: &AlfWorld, split: Option<&str>) -> Vec<Split> {
+        let named = |name: &str, tasks: usize| Split { name: name.into(), tasks: tasks as u64 };
+        if let Some(split) = split {
+            return vec![named(split, world.tasks())];
+        }
+        if self.name == EnvName::Household {
+            let [train, held_out] = HOUSEHOLD_SPLITS;
+            return vec![named(train, self.tasks), named(held_out, world.tasks() - self.tasks)];
+        }
+        // Games are sorted by name, which begins with the split's.
+        let mut splits: Vec<Split> = Vec::new();
+        for task in 0..world.tasks() {
+            let name = world.task_name(task).split('/').next().unwrap_or_default();
+            match splits.last_mut().filter(|last| last.name == name) {
+                Some(last) => last.tasks += 1,
+                None => splits.push(named(name, 1)),
+            }
+        }
+        splits
     }
 
     /// Opens a split, or all of them, as the concrete type, which knows walkthroughs.
     ///
     /// # Errors
-    /// As [`EnvConfig::open`].
+    /// As [`EnvConfig::open`], and where the environment is a program.
     pub fn open_alfworld(&self, split: Option<&str>) -> Result<AlfWorld> {
         let config = AlfWorldConfig {
             max_steps: self.max_steps,
@@ -149,6 +239,11 @@ impl EnvConfig {
                     true => world,
                     false => world.worded_like(&AlfWorld::load(&self.like, None, config)?)?,
                 }
+            }
+            EnvName::Process => {
+                let message =
+                    "'process' has no worlds of its own, expected 'household' or 'alfworld'";
+                return Err(Error::setting("env.name", message));
             }
         };
         world.with_paraphrase(self.paraphrase)

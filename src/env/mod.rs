@@ -6,6 +6,8 @@
 
 pub mod alfworld;
 mod config;
+#[cfg(not(target_family = "wasm"))]
+pub mod process;
 pub mod protocol;
 mod texts;
 
@@ -94,6 +96,11 @@ pub trait Session: Send {
 
     /// Appends the actions that are possible now, in the environment's own order.
     fn admissible(&self, out: &mut Texts);
+
+    /// Tells beforehand which action [`Session::step`] is called with next. What plays elsewhere, as in
+    /// another process, may begin on it, so that many sessions go on at once whose steps are then waited
+    /// for one by one.
+    fn announce(&mut self, _action: &str) {}
 
     /// Takes an action. An action that is not admissible is answered, not refused: it comes back
     /// with `valid: false`, and whether it costs a step is the environment's business.

@@ -17,6 +17,16 @@
 //! itself does; a `reset` begins it anew. Lines hold at most [`MAX_LINE`] bytes, and at most
 //! [`MAX_SESSIONS`] sessions are under way at a time.
 //!
+//! A program may tell more, and a client may do without:
+//!
+//! - `describe`: `"splits":[{"name":"train","tasks":100},{"name":"valid","tasks":40}]`, which tasks are
+//!   for what. Tasks are then numbered from 0 through all splits in this order, and
+//!   `{"op":"reset","session":0,"number":17,"seed":7}` begins task 17 and leaves to the seed what the
+//!   environment leaves to chance.
+//! - `describe`: `"kinds":["Pick","Look"]`, the kinds of task that results are broken down by; the
+//!   answer to `reset` then tells the task's `"kind":"Pick"`.
+//! - `step`: `"valid":false`, that the action was not one of the admissible ones.
+//!
 //! ```
 //! use proxmo::env::alfworld::{GeneratorConfig, generate};
 //! use proxmo::env::protocol::serve;
@@ -25,7 +35,8 @@
 //! let requests = b"{\"op\":\"describe\"}\n{\"op\":\"close\"}\n";
 //! let mut answers = Vec::new();
 //! serve(&world, &requests[..], &mut answers)?;
-//! assert_eq!(answers, b"{\"protocol\":1,\"name\":\"household\",\"tasks\":10,\"max_steps\":50}\n");
+//! let about = br#"{"protocol":1,"name":"household","tasks":10,"max_steps":50,"#;
+//! assert!(answers.starts_with(about));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -52,12 +63,22 @@ const BUFFER: usize = 1 << 16;
 /// The most characters of an error's text: it may quote a line.
 const MAX_ERROR: usize = 400;
 
+/// Some of the tasks, and what they are for: such as `train` or `valid`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Its name.
+    pub name: String,
+    /// How many tasks it has.
+    pub tasks: u64,
+}
+
 /// What a line asks for.
 #[derive(Debug, Deserialize)]
 struct Request {
     op: Op,
     session: Option<u64>,
     task: Option<String>,
+    number: Option<u64>,
     seed: Option<u64>,
     action: Option<String>,
 }
@@ -86,6 +107,8 @@ enum Answer<'a> {
         name: &'a str,
         tasks: usize,
         max_steps: usize,
+        splits: &'a [Split],
+        kinds: &'a [&'static str],
     },
     Beginning {
         session: u64,
@@ -93,6 +116,7 @@ enum Answer<'a> {
         goal: &'a str,
         observation: &'a str,
         admissible: &'a Texts,
+        kind: &'static str,
     },
     Step {
         session: u64,
@@ -102,6 +126,7 @@ enum Answer<'a> {
         terminated: bool,
         truncated: bool,
         success: bool,
+        valid: bool,
     },
     Refusal {
         error: String,
@@ -123,7 +148,7 @@ impl Answer<'_> {
 /// Why something cannot be done.
 type Reason = String;
 
-/// Serves an environment until `input` asks to close or ends.
+/// Serves an environment, all of whose tasks are one split `all`, until `input` asks to close or ends.
 ///
 /// Answers are sent whenever no whole line is waiting, so that a client may send one request at a
 /// time or as many as it likes.
@@ -135,9 +160,23 @@ pub fn serve(
     input: impl Read,
     output: impl Write,
 ) -> io::Result<()> {
+    let all = Split { name: "all".into(), tasks: environment.tasks() as u64 };
+    serve_splits(environment, &[all], input, output)
+}
+
+/// [`serve`], telling which of the tasks are for what: the splits have all tasks, in their order.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_splits(
+    environment: &dyn Environment,
+    splits: &[Split],
+    input: impl Read,
+    output: impl Write,
+) -> io::Result<()> {
     let mut input = BufReader::with_capacity(BUFFER, input);
     let mut output = output;
-    let mut server = Server::new(environment);
+    let mut server = Server::new(environment, splits);
     let (mut line, mut answers) = (Vec::new(), Vec::with_capacity(2 * BUFFER));
     loop {
         if answers.len() >= BUFFER || !input.buffer().contains(&b'\n') {
@@ -191,6 +230,7 @@ fn read(line: &[u8]) -> Result<Request, (Reason, Option<u64>)> {
 /// The sessions of a client, and room for what they say.
 struct Server<'a> {
     environment: &'a dyn Environment,
+    splits: &'a [Split],
     /// The tasks by their names.
     numbers: HashMap<&'a str, usize>,
     sessions: HashMap<u64, Box<dyn Session>>,
@@ -199,10 +239,11 @@ struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    fn new(environment: &'a dyn Environment) -> Self {
+    fn new(environment: &'a dyn Environment, splits: &'a [Split]) -> Self {
         let tasks = 0..environment.tasks();
         Self {
             environment,
+            splits,
             numbers: tasks.map(|task| (environment.task_name(task), task)).collect(),
             sessions: HashMap::new(),
             observation: String::new(),
@@ -233,6 +274,8 @@ impl<'a> Server<'a> {
                 name: self.environment.name(),
                 tasks: self.environment.tasks(),
                 max_steps: self.environment.max_steps(),
+                splits: self.splits,
+                kinds: self.environment.kinds(),
             })),
             Op::Reset => self.reset(session()?, request).map(Some),
             Op::Step => self.step(session()?, request).map(Some),
@@ -242,14 +285,7 @@ impl<'a> Server<'a> {
 
     fn reset(&mut self, session: u64, request: &Request) -> Result<Answer<'_>, Reason> {
         let environment = self.environment;
-        let task = match (&request.task, request.seed) {
-            (Some(name), _) => {
-                let number = self.numbers.get(name.as_str()).copied();
-                number.ok_or_else(|| format!("there is no task '{name}'"))?
-            }
-            (None, Some(seed)) => pick_task(environment.tasks(), seed),
-            (None, None) => return Err("there is neither a 'task' nor a 'seed'".into()),
-        };
+        let task = self.task(request)?;
         if self.sessions.len() >= MAX_SESSIONS && !self.sessions.contains_key(&session) {
             return Err(format!("there are {MAX_SESSIONS} sessions already; reset one of them"));
         }
@@ -263,7 +299,25 @@ impl<'a> Server<'a> {
             goal: begun.goal(),
             observation: &self.observation,
             admissible: &self.admissible,
+            kind: environment.kinds().get(environment.task_kind(task)).copied().unwrap_or_default(),
         })
+    }
+
+    /// The task that a request names, numbers, or leaves to its seed.
+    fn task(&self, request: &Request) -> Result<usize, Reason> {
+        let total = self.environment.tasks();
+        match (&request.task, request.number, request.seed) {
+            (Some(name), ..) => {
+                let number = self.numbers.get(name.as_str()).copied();
+                number.ok_or_else(|| format!("there is no task '{name}'"))
+            }
+            (None, Some(number), _) => {
+                let number = usize::try_from(number).ok().filter(|&number| number < total);
+                number.ok_or_else(|| format!("there are {total} tasks, numbered from 0"))
+            }
+            (None, None, Some(seed)) => Ok(pick_task(total, seed)),
+            (None, None, None) => Err("there is no 'task', no 'number' and no 'seed'".into()),
+        }
     }
 
     fn step(&mut self, session: u64, request: &Request) -> Result<Answer<'_>, Reason> {
@@ -280,6 +334,7 @@ impl<'a> Server<'a> {
             terminated: done.terminated,
             truncated: done.truncated,
             success: done.success,
+            valid: done.valid,
         })
     }
 }
@@ -319,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_line_is_said_and_to_whom() {
-        let cases: [(&[u8], &str, Option<u64>); 15] = [
+        let cases: [(&[u8], &str, Option<u64>); 17] = [
             (b"", "expected a JSON object", None),
             (b"hello", "expected a JSON object", None),
             (b"[\"step\", 0, null, null, \"look\"]", "expected a JSON object", None),
@@ -332,8 +387,10 @@ mod tests {
             (b"{\"op\":\"step\",\"action\":\"look\"}", "no 'session'", None),
             (b"{\"op\":\"step\",\"session\":4,\"action\":\"look\"}", "not begun", Some(4)),
             (b"{\"op\":\"step\",\"session\":4}", "no 'action'", Some(4)),
-            (b"{\"op\":\"reset\",\"session\":4}", "neither a 'task' nor a 'seed'", Some(4)),
+            (b"{\"op\":\"reset\",\"session\":4}", "no 'task', no 'number'", Some(4)),
             (b"{\"op\":\"reset\",\"session\":4,\"task\":\"x\"}", "no task 'x'", Some(4)),
+            (b"{\"op\":\"reset\",\"session\":4,\"number\":10}", "there are 10 tasks", Some(4)),
+            (b"{\"op\":\"reset\",\"session\":4,\"number\":\"1\"}", "expected u64", Some(4)),
             (b"{\"op\":\"reset\",\"session\":4,\"seed\":0.5}", "expected u64", Some(4)),
         ];
         for (line, says, whom) in cases {

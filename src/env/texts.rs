@@ -1,6 +1,9 @@
 //! A list of short texts in one allocation.
 
-use serde::{Serialize, Serializer};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Texts laid end to end in one buffer: made for lists that are rebuilt every step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,6 +79,52 @@ impl Serialize for Texts {
     }
 }
 
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ReadTexts)
+    }
+}
+
+struct ReadTexts;
+
+impl<'de> Visitor<'de> for ReadTexts {
+    type Value = Texts;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("a list of texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+        let mut texts = Texts::new();
+        while list.next_element_seed(ReadText(&mut texts))?.is_some() {}
+        Ok(texts)
+    }
+}
+
+/// Appends a text that is read.
+struct ReadText<'a>(&'a mut Texts);
+
+impl<'de> DeserializeSeed<'de> for ReadText<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for ReadText<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("a text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.0.push(text);
+        Ok(())
+    }
+}
+
 impl<'a> FromIterator<&'a str> for Texts {
     fn from_iter<I: IntoIterator<Item = &'a str>>(texts: I) -> Self {
         let mut list = Self::new();
@@ -97,6 +146,9 @@ mod tests {
         assert_eq!(list.iter().collect::<Vec<_>>(), ["look", "", "go to shelf 1", "open"]);
         assert_eq!(list.position("go to shelf 1"), Some(2));
         assert_eq!(list.get(4), None);
+        let json = serde_json::to_string(&list).unwrap();
+        assert_eq!(serde_json::from_str::<Texts>(&json).unwrap(), list);
+        serde_json::from_str::<Texts>("[\"look\",null]").unwrap_err();
         list.clear();
         assert!(list.is_empty() && list.position("look").is_none());
     }

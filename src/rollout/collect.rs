@@ -52,6 +52,15 @@ struct Episode<M> {
 }
 
 impl<M> Episode<M> {
+    /// Tells the environment the chosen action beforehand.
+    fn announce(&mut self) {
+        // What goes wrong here will go wrong in the step, too.
+        let _ = guarded(|| {
+            self.session.announce(&self.action);
+            Ok(())
+        });
+    }
+
     /// Takes the chosen action. Where the environment goes wrong the episode is lost, which is noted.
     fn step(&mut self, max_steps: usize) {
         let taken = guarded(|| {
@@ -160,6 +169,7 @@ pub fn collect_with<P: Policy>(
             episode.action = action(answer, &episode.admissible)?;
         }
         played.responses.append(&responses);
+        pick(&mut episodes, &active).for_each(Episode::announce);
         step_all(&mut episodes, &active, max_steps);
         for episode in pick(&mut episodes, &active) {
             encoder.acted(&mut episode.memory, &episode.action, &mut played.inputs);

@@ -28,8 +28,25 @@ pub fn demonstrations(
     let found = match config.from.as_str() {
         "walkthroughs" => tasks.iter().map(|&task| walkthrough(world, task)).collect(),
         "expert" => expert(world, &tasks, seed, progress)?,
-        file => from_file(world, Path::new(file), config.tasks)?,
+        _ => return demonstrations_of(world, config),
     };
+    expect_some(found, config)
+}
+
+/// The demonstrations of the file that the settings name: its episodes that succeeded, on the tasks of
+/// any environment.
+///
+/// # Errors
+/// Where the file cannot be read or plays a task that there is not, or where there is nothing to
+/// imitate.
+pub fn demonstrations_of(
+    environment: &dyn Environment,
+    config: &CloneConfig,
+) -> Result<Vec<Demonstration>> {
+    expect_some(from_file(environment, Path::new(&config.from), config.tasks)?, config)
+}
+
+fn expect_some(found: Vec<Demonstration>, config: &CloneConfig) -> Result<Vec<Demonstration>> {
     if found.is_empty() {
         let message = format!("'{}' has no episode that succeeded", config.from);
         return Err(Error::setting("clone.from", message));
@@ -62,7 +79,7 @@ fn expert(
 }
 
 /// Episodes of a file, which name their tasks as `proxmo eval --episodes` does.
-fn from_file(world: &AlfWorld, path: &Path, most: usize) -> Result<Vec<Demonstration>> {
+fn from_file(world: &dyn Environment, path: &Path, most: usize) -> Result<Vec<Demonstration>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let name = path.display().to_string();
     let episodes = read_episodes(&mut BufReader::new(file), &name)?;

@@ -153,7 +153,8 @@ pub fn evaluate_fixed(
     for &task in tasks {
         let chance = Stream::new(seed, Purpose::Environment).of(task, 0).rng().next_u64();
         let session = environment.start(task, chance)?;
-        let record = play_fixed(session, begin(task)?, environment.task_name(task))?;
+        let (name, most) = (environment.task_name(task), 2 * environment.max_steps());
+        let record = play_fixed(session, begin(task)?, name, most)?;
         outcomes.push(Outcome { task, success: record.success, steps: record.steps.len() });
         if let Some(episodes) = &mut watch.episodes {
             episodes.push(record);
@@ -165,11 +166,12 @@ pub fn evaluate_fixed(
     Ok(Evaluation { outcomes, errors: Vec::new() })
 }
 
-/// Plays one episode to its end.
+/// Plays one episode to its end, which is to come within so many steps.
 fn play_fixed(
     mut session: Box<dyn Session>,
     mut policy: FixedPolicy,
     name: &str,
+    most: usize,
 ) -> Result<EpisodeRecord> {
     let mut record = EpisodeRecord {
         group: name.to_string(),
@@ -206,6 +208,10 @@ fn play_fixed(
             record.success = done.success;
             record.final_observation = Some(last);
             return Ok(record);
+        }
+        if record.steps.len() >= most {
+            let message = format!("task '{name}' has not ended after {most} steps");
+            return Err(Error::Environment(message));
         }
     }
 }

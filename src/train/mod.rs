@@ -24,7 +24,7 @@ pub use config::{
     Aggregation, CloneConfig, Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule,
     UpdateConfig,
 };
-pub use demonstrations::demonstrations;
+pub use demonstrations::{demonstrations, demonstrations_of};
 pub use evaluate::{
     Evaluation, Exam, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed,
     evaluate_with, random_policy, spread,

@@ -27,7 +27,7 @@ use super::metrics::IterationMetrics;
 use super::metrics_file::{self, MetricsFile};
 use super::trainer::Trainer;
 use crate::device::Opened;
-use crate::env::Environment;
+use crate::env::{EnvName, Environment};
 use crate::error::{Error, Result};
 use crate::files::{FolderLock, clear_unfinished, write_whole};
 use crate::policy::Sampling;
@@ -37,8 +37,10 @@ use crate::rollout::{
     Demonstration, EnvironmentError, RolloutBatch, guarded, replay, write_episodes,
 };
 
-/// How many tasks a vocabulary is read off at most.
+/// How many tasks a vocabulary is read off at most: of worlds in this process, and of a program, which
+/// may take its time.
 const VOCABULARY_TASKS: usize = 4000;
+const VOCABULARY_TASKS_OF_PROGRAM: usize = 500;
 
 /// What a run says of itself while it goes on.
 #[derive(Debug)]
@@ -453,6 +455,10 @@ fn describe(training: &dyn Environment, config: &Config) -> Result<PolicyDescrip
 /// The words of the tasks to train on.
 pub(super) fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
     let (words, seed) = (config.policy.max_words, config.run.seed);
-    let read = || Vocabulary::from_environment(training, VOCABULARY_TASKS, words, seed);
+    let tasks = match config.env.name {
+        EnvName::Process => VOCABULARY_TASKS_OF_PROGRAM,
+        EnvName::Household | EnvName::AlfWorld => VOCABULARY_TASKS,
+    };
+    let read = || Vocabulary::from_environment(training, tasks, words, seed);
     guarded(read).map_err(|message| Error::Environment(format!("reading its words: {message}")))
 }

@@ -12,7 +12,7 @@ use clap::Args;
 
 use self::plan::{Planned, Standing, plan};
 use self::screen::Screen;
-use self::variants::{describe_ablations, variants};
+use self::variants::{Variant, describe_ablations, variants};
 use self::work::{Worlds, work};
 use super::report::report;
 use super::settings::{SettingFlags, make_paths_absolute};
@@ -101,6 +101,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Every run that is to be, seed by seed, so that variants stay level if it is stopped.
 fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<Planned>> {
+    let (variants, seeds) = wanted(arguments)?;
+    plan(folder, &variants, &seeds)
+}
+
+/// What is to be compared, and with which seeds.
+pub(super) fn wanted(arguments: &Arguments) -> Result<(Vec<Variant>, Vec<u64>)> {
     let mut base = arguments.settings.merge(None)?;
     make_paths_absolute(&mut base)?;
     if !base.clone.from.is_empty() {
@@ -112,8 +118,7 @@ fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<Planned>> {
         (true, true) => ["grpo", "gigpo", "proxmo"].map(String::from).to_vec(),
         _ => arguments.estimators.clone(),
     };
-    let variants = variants(&names, &arguments.variant, &base)?;
-    plan(folder, &variants, &seeds)
+    Ok((variants(&names, &arguments.variant, &base)?, seeds))
 }
 
 /// `5` is as many seeds from `first` on, `3,7,9` are these.

@@ -12,6 +12,12 @@ const VARIABLES: usize = 16;
 /// How deep formulas may be nested.
 const DEEPEST: usize = 64;
 
+/// How many formulas a goal may have in all. The published games' have at most 17.
+const MOST_FORMULAS: usize = 1_000;
+
+/// How many tests may be needed to check a goal once. The published games need at most 15,000.
+const MOST_CHECKS: u64 = 2_000_000;
+
 /// A goal: there are things for which all of its tests hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Goal {
@@ -81,12 +87,25 @@ impl TaskKind {
 impl Goal {
     /// Reads a goal from just after the word `:goal` to the bracket that ends its section.
     pub(crate) fn parse(tokens: &mut Tokens, world: &World) -> Result<Self> {
-        let mut parser = Parser { world, variables: Vec::new(), count: 0, depth: 0 };
+        let mut parser = Parser { world, variables: Vec::new(), count: 0, formulas: 0, depth: 0 };
         let mut found = Found::default();
         tokens.expect("(")?;
         parser.formula(tokens, &mut found)?;
         tokens.expect(")")?;
-        Ok(Self { search: found.search(&[]) })
+        let goal = Self { search: found.search(&[]) };
+        if goal.checks(world) > MOST_CHECKS {
+            let message = format!(
+                "the goal can take more than {MOST_CHECKS} tests to check in this world: expected \
+                 fewer variables, or kinds for them"
+            );
+            return Err(tokens.error(message));
+        }
+        Ok(goal)
+    }
+
+    /// How many tests it can take at most to find out whether the goal is reached.
+    fn checks(&self, world: &World) -> u64 {
+        self.search.checks(world)
     }
 
     /// Whether the goal is reached.
@@ -172,12 +191,51 @@ impl Search {
         format!("(exists ({}) {tests})", variables.join(" "))
     }
 
+    /// How many tests are made at most. Of the tests, only those for a kind are known to fail
+    /// whatever is done: an object stays what it is.
+    fn checks(&self, world: &World) -> u64 {
+        let sum = |tests: &[Test]| {
+            tests.iter().map(|test| test.checks(world)).fold(1u64, u64::saturating_add)
+        };
+        let (mut checks, mut tried) = (sum(&self.before), 1u64);
+        for step in &self.steps {
+            let values = tried.saturating_mul(step.sort.count(world) as u64);
+            checks = checks.saturating_add(values.saturating_mul(sum(&step.tests)));
+            tried = tried.saturating_mul(step.of_kind(world));
+        }
+        checks
+    }
+
     fn succeeds(&self, world: &World, state: &State, values: &mut Values) -> bool {
         all(&self.before, world, state, values) && try_steps(&self.steps, world, state, values)
     }
 }
 
+impl Step {
+    /// How many things of the sort are of the kinds that the tests ask for.
+    fn of_kind(&self, world: &World) -> u64 {
+        let fits = |value: usize| {
+            self.tests.iter().all(|test| match test {
+                Test::Kind { variable, sort, kind } if *variable == self.variable => {
+                    is_of_kind(world, *sort, value, *kind)
+                }
+                _ => true,
+            })
+        };
+        (0..self.sort.count(world)).filter(|&value| fits(value)).count() as u64
+    }
+}
+
 impl Test {
+    fn checks(&self, world: &World) -> u64 {
+        match self {
+            Test::Any(searches) => {
+                searches.iter().map(|search| search.checks(world)).fold(1, u64::saturating_add)
+            }
+            _ => 1,
+        }
+    }
+
     fn formula(&self, world: &World) -> String {
         match self {
             // A kind of which there is nothing has no name here; an empty "or" is never true.
@@ -215,12 +273,7 @@ fn try_steps(steps: &[Step], world: &World, state: &State, values: &mut Values) 
 fn all(tests: &[Test], world: &World, state: &State, values: &mut Values) -> bool {
     tests.iter().all(|test| match test {
         Test::Kind { variable, sort, kind } => {
-            let value = values[*variable as usize] as usize;
-            let found = match sort {
-                Sort::Receptacle => world.receptacles[value].kind,
-                _ => world.objects[value].kind,
-            };
-            found == *kind && found != NONE
+            is_of_kind(world, *sort, values[*variable as usize] as usize, *kind)
         }
         Test::Fact(predicate, first, second) => {
             predicate.holds(world, state, values[*first as usize], values[*second as usize])
@@ -230,6 +283,14 @@ fn all(tests: &[Test], world: &World, state: &State, values: &mut Values) -> boo
         }
         Test::Any(searches) => searches.iter().any(|search| search.succeeds(world, state, values)),
     })
+}
+
+fn is_of_kind(world: &World, sort: Sort, value: usize, kind: u8) -> bool {
+    let found = match sort {
+        Sort::Receptacle => world.receptacles[value].kind,
+        _ => world.objects[value].kind,
+    };
+    found == kind && found != NONE
 }
 
 /// The variables and tests of a formula that is being read.
@@ -266,6 +327,8 @@ struct Parser<'a, 'w> {
     variables: Vec<(&'a str, u8, Sort)>,
     /// How many variables there have been in all.
     count: u8,
+    /// How many formulas there have been in all.
+    formulas: usize,
     /// How many formulas surround the one that is being read.
     depth: usize,
 }
@@ -276,6 +339,10 @@ impl<'a> Parser<'a, '_> {
         if self.depth == DEEPEST {
             return Err(tokens.error(format!("more than {DEEPEST} formulas inside each other")));
         }
+        if self.formulas == MOST_FORMULAS {
+            return Err(tokens.error(format!("more than {MOST_FORMULAS} formulas in a goal")));
+        }
+        self.formulas += 1;
         self.depth += 1;
         self.inner_formula(tokens, found)?;
         self.depth -= 1;
@@ -354,6 +421,9 @@ impl<'a> Parser<'a, '_> {
                         found.variables.push((self.count, sort));
                         self.count += 1;
                     }
+                }
+                _ if names.len() == VARIABLES => {
+                    return Err(tokens.error(format!("more than {VARIABLES} variables")));
                 }
                 name => names.push(name),
             }

@@ -24,6 +24,7 @@
 //! ```
 
 mod action;
+mod archive;
 mod expert;
 mod fact;
 mod game;
@@ -47,6 +48,7 @@ pub use session::AlfWorldSession;
 pub use write::write_games;
 
 use std::collections::BTreeSet;
+use std::iter::{repeat, zip};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,8 +62,24 @@ use paraphrase::Paraphrase;
 use reword::reword;
 use source::Source;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use generator::WORDING as OWN_GRAMMAR;
+
+/// Reads a game of any domain.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_of_any_domain(
+    name: &str,
+    bytes: &[u8],
+    config: AlfWorldConfig,
+) -> Result<AlfWorld> {
+    AlfWorld::read_by(&Reader::of_any_domain(), name, bytes, config)
+}
+
 /// How many games are read between two reports of progress.
 const BATCH: usize = 64;
+
+/// After how many bytes of them there is one anyway.
+const BATCH_BYTES: usize = 48 << 20;
 
 /// Settings of the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -121,8 +139,15 @@ impl AlfWorld {
     /// archive `json_2.1.1.tar.xz` or a folder that holds that. With a `split`, only its games are
     /// loaded. A task's name is `<split>/<task>/<trial>`.
     ///
+    /// Files need not be trusted. Nothing in them is run, nothing is written, and paths in an archive
+    /// are names and nothing else. Reading a game's file takes at most 32 times its size in memory,
+    /// and 16 MiB besides; as many files are read at once as there are cores. A file may have 16 MiB,
+    /// an archive 16 GiB unpacked, of which 64 MiB are held at a time. Goals and grammars that could
+    /// take long to work out in a game's world, or whose texts could get long there, are refused.
+    ///
     /// # Errors
-    /// Fails where there are no such games, or where a file is not a game of the known domain.
+    /// Fails where there are no such games, or where a file is not a game of the known domain or goes
+    /// beyond these bounds.
     pub fn load(path: &Path, split: Option<&str>, config: AlfWorldConfig) -> Result<Self> {
         Self::load_with(path, split, config, &mut |_, _| {})
     }
@@ -170,6 +195,30 @@ impl AlfWorld {
         Ok(Self { name: "alfworld", games, config, paraphrase: None, domain: reader.domain() })
     }
 
+    /// Reads one game from the bytes of its file, which need be no more trusted than those of
+    /// [`AlfWorld::load`]. `name` names the task, and the file in errors.
+    ///
+    /// # Errors
+    /// Fails where the bytes are no game of the known domain, where the game cannot be solved, and
+    /// where it goes beyond the bounds of [`AlfWorld::load`].
+    pub fn read(name: &str, bytes: &[u8], config: AlfWorldConfig) -> Result<Self> {
+        Self::read_by(&Reader::default(), name, bytes, config)
+    }
+
+    pub(crate) fn read_by(
+        reader: &Reader,
+        name: &str,
+        bytes: &[u8],
+        config: AlfWorldConfig,
+    ) -> Result<Self> {
+        config.validate()?;
+        source::check_size(bytes.len() as u64).map_err(|message| Error::input(name, message))?;
+        let game = reader.read(name.to_string(), name, bytes)?;
+        let game = game.ok_or_else(|| Error::input(name, "the game cannot be solved"))?;
+        let games = vec![Arc::new(game)];
+        Ok(Self { name: "alfworld", games, config, paraphrase: None, domain: reader.domain() })
+    }
+
     /// The same tasks with other settings.
     #[must_use]
     pub fn with_config(self, config: AlfWorldConfig) -> Self {
@@ -181,12 +230,16 @@ impl AlfWorld {
     /// seed decides. Goals and commands stay as they are.
     ///
     /// # Errors
-    /// Fails with [`Error::Setting`] where `probability` is not in 0 to 1.
+    /// Fails with [`Error::Setting`] where `probability` is not in 0 to 1, and where a game's world is
+    /// so large that its observations would take too long to tell in other words.
     pub fn with_paraphrase(self, probability: f64) -> Result<Self> {
         let paraphrase = match probability {
             0.0 => None,
             _ => Some(Arc::new(Paraphrase::new(probability)?)),
         };
+        for (words, game) in paraphrase.iter().flat_map(|words| zip(repeat(words), &self.games)) {
+            words.check_costs(game)?;
+        }
         Ok(Self { paraphrase, ..self })
     }
 
@@ -265,6 +318,7 @@ fn read_archive(
 ) -> Result<Vec<Game>> {
     let mut games = Vec::new();
     let mut batch: Vec<(String, Vec<u8>)> = Vec::with_capacity(BATCH);
+    let mut held = 0;
     let mut read_batch = |batch: &mut Vec<(String, Vec<u8>)>| -> Result<()> {
         let read = map(batch, |(name, bytes)| {
             reader.read(name.clone(), &format!("{}: {name}", archive.display()), bytes)
@@ -276,11 +330,16 @@ fn read_archive(
         batch.clear();
         Ok(())
     };
-    source::unpack(archive, &mut |name, bytes| {
+    archive::unpack(archive, &mut |name, bytes| {
         if is_wanted(&name) {
+            held += bytes.len();
             batch.push((name, bytes));
         }
-        if batch.len() == BATCH { read_batch(&mut batch) } else { Ok(()) }
+        if batch.len() == BATCH || held > BATCH_BYTES {
+            held = 0;
+            return read_batch(&mut batch);
+        }
+        Ok(())
     })?;
     read_batch(&mut batch)?;
     Ok(games)

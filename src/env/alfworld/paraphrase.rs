@@ -6,6 +6,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::game::Game;
 use super::generator::WORDING;
 use super::grammar::{Grammar, Scene, texts_of};
 use crate::error::{Error, Result};
@@ -39,6 +40,13 @@ impl Paraphrase {
             .collect::<Result<_>>()?;
         let asides = texts_of(WORDING, "aside")?.into_iter().flat_map(|(_, texts)| texts);
         Ok(Self { probability, grammars, asides: asides.collect() })
+    }
+
+    /// Refuses a game in whose world a wording would take too long or get too long.
+    pub(crate) fn check_costs(&self, game: &Game) -> Result<()> {
+        let at_game = |error| Error::input(&game.name, format!("in other words: {error}"));
+        let mut checked = self.grammars.iter().map(|one| one.check_costs(&game.world, &game.task));
+        checked.try_for_each(|checked| checked.map_err(at_game))
     }
 
     /// Writes an observation in other words, or does nothing and returns false: `rng` decides.

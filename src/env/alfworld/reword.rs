@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 pub(super) fn reword(tasks: &AlfWorld, task: usize, models: &AlfWorld) -> Result<Game> {
     let game = tasks.game(task)?;
     let (line, model) = task_line(game, models)?;
+    let at_task = |error| Error::input(&game.name, format!("in other words: {error}"));
+    model.grammar.check_costs(&game.world, &line).map_err(at_task)?;
     Ok(Game {
         name: game.name.clone(),
         world: game.world.clone(),

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::env::{Environment, Texts};
+use crate::env::{Environment, Session, Texts};
 use crate::error::{Error, Result};
 use crate::stream::{Purpose, Stream};
 
@@ -93,7 +94,7 @@ impl Vocabulary {
     /// frequent words are kept, ties in alphabetical order.
     ///
     /// # Errors
-    /// Fails where the environment does.
+    /// Fails where the environment fails a task again and again.
     pub fn from_environment(
         environment: &dyn Environment,
         max_tasks: usize,
@@ -102,10 +103,14 @@ impl Vocabulary {
     ) -> Result<Self> {
         let mut counts = WordCounts::default();
         let count = environment.tasks().min(max_tasks);
-        for place in 0..count {
+        let begin = |&place: &usize| {
             // Spread over all tasks, since neighbours in the list tend to be alike.
             let task = place * environment.tasks() / count;
-            counts.play(environment, task, Stream::new(seed, Purpose::Weights).of(place, 0))?;
+            Walk::begin(environment, task, Stream::new(seed, Purpose::Weights).of(place, 0))
+        };
+        let places: Vec<usize> = (0..count).collect();
+        for places in places.chunks(TASKS_AT_ONCE) {
+            counts.add_walks(places, &begin)?;
         }
         Ok(counts.finish(max_words))
     }
@@ -165,6 +170,13 @@ fn bucket(word: &str) -> u32 {
     (hash % UNKNOWN_BUCKETS as u64) as u32
 }
 
+/// How many tasks are played side by side, for environments that gain by that.
+const TASKS_AT_ONCE: usize = 128;
+
+/// How often a task is played in which the environment fails: what a vocabulary is depends on all of
+/// its tasks, so none can be left out.
+const TRIES: usize = 3;
+
 /// In how many texts each word was met.
 #[derive(Default)]
 struct WordCounts {
@@ -190,27 +202,39 @@ impl WordCounts {
         }
     }
 
-    fn play(&mut self, environment: &dyn Environment, task: usize, stream: Stream) -> Result<()> {
-        let mut rng = stream.rng();
-        let mut session = environment.start(task, rng.random())?;
-        let (mut observation, mut admissible) = (String::new(), Texts::new());
-        self.add(session.goal());
-        for _ in 0..STEPS_A_TASK {
-            observation.clear();
-            admissible.clear();
-            session.observe(&mut observation);
-            session.admissible(&mut admissible);
-            self.add(&observation);
-            admissible.iter().for_each(|action| self.add(action));
-            if admissible.is_empty() {
-                break;
+    /// Counts the words of the walks that `begin` begins, one for each place.
+    fn add_walks(
+        &mut self,
+        places: &[usize],
+        begin: &dyn Fn(&usize) -> Result<Walk>,
+    ) -> Result<()> {
+        let mut places = places.to_vec();
+        for attempt in 1.. {
+            let walks = places.iter().map(begin).collect();
+            let (mut failed, mut last) = (Vec::new(), None);
+            for (&place, walked) in places.iter().zip(walk_all(walks)) {
+                match walked {
+                    Ok(walk) => self.merge(walk.counts),
+                    Err(error) => {
+                        failed.push(place);
+                        last = Some(error);
+                    }
+                }
             }
-            let action = admissible.get(rng.random_range(0..admissible.len())).unwrap_or_default();
-            if session.step(action)?.ended() {
-                break;
+            match last {
+                None => break,
+                Some(error) if attempt == TRIES => return Err(error),
+                Some(_) => places = failed,
             }
         }
         Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.texts += other.texts;
+        for (word, count) in other.counts {
+            *self.counts.entry(word).or_default() += count;
+        }
     }
 
     fn finish(self, max_words: usize) -> Vocabulary {
@@ -223,6 +247,65 @@ impl WordCounts {
         };
         let weights = counted.iter().map(weigh).collect();
         Vocabulary::new(counted.into_iter().map(|(word, _)| word).collect(), weights)
+    }
+}
+
+/// A task that is played at random.
+struct Walk {
+    session: Box<dyn Session>,
+    rng: ChaCha8Rng,
+    counts: WordCounts,
+    /// What is done next; `None` at the end.
+    action: Option<String>,
+}
+
+/// Plays all walks to their ends, step by step side by side. One that fails gives its error.
+fn walk_all(mut walks: Vec<Result<Walk>>) -> Vec<Result<Walk>> {
+    for _ in 0..STEPS_A_TASK {
+        walks.iter_mut().flatten().for_each(Walk::choose);
+        for walk in &mut walks {
+            if let Ok(Err(error)) = walk.as_mut().map(Walk::step) {
+                *walk = Err(error);
+            }
+        }
+    }
+    walks
+}
+
+impl Walk {
+    fn begin(environment: &dyn Environment, task: usize, stream: Stream) -> Result<Self> {
+        let mut rng = stream.rng();
+        let session = environment.start(task, rng.random())?;
+        let mut counts = WordCounts::default();
+        counts.add(session.goal());
+        Ok(Self { session, rng, counts, action: Some(String::new()) })
+    }
+
+    /// Counts what is seen and chooses what is done next.
+    fn choose(&mut self) {
+        if self.action.take().is_none() {
+            return;
+        }
+        let (mut observation, mut admissible) = (String::new(), Texts::new());
+        self.session.observe(&mut observation);
+        self.session.admissible(&mut admissible);
+        self.counts.add(&observation);
+        admissible.iter().for_each(|action| self.counts.add(action));
+        if !admissible.is_empty() {
+            let action = admissible.get(self.rng.random_range(0..admissible.len()));
+            let action = action.unwrap_or_default().to_string();
+            self.session.announce(&action);
+            self.action = Some(action);
+        }
+    }
+
+    fn step(&mut self) -> Result<()> {
+        if let Some(action) = &self.action
+            && self.session.step(action)?.ended()
+        {
+            self.action = None;
+        }
+        Ok(())
     }
 }
 

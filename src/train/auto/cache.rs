@@ -23,6 +23,9 @@ pub(super) struct Key {
     threads: usize,
     adapters: Vec<Candidate>,
     env: EnvName,
+    /// Whose tasks these are, where a program plays them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    command: String,
     max_steps: usize,
     policy: PolicyConfig,
     minibatch: usize,
@@ -47,6 +50,7 @@ impl Key {
             threads: threads(),
             adapters: candidates.iter().map(candidate).collect(),
             env: config.env.name,
+            command: config.env.command.clone(),
             max_steps: config.env.max_steps,
             policy: config.policy.clone(),
             minibatch: config.update.minibatch,
@@ -129,7 +133,7 @@ mod tests {
         cache.keep(key(), &[1.0]);
         cache.keep(key(), &[2.0]);
         assert_eq!((cache.find(&key()), cache.entries().len()), (Some(vec![2.0]), 1));
-        let mut others = vec![key(); 7];
+        let mut others = vec![key(); 8];
         others[0].version = "0.0.0".into();
         others[1].threads += 1;
         others[2].adapters[0].name = "another".into();
@@ -137,6 +141,7 @@ mod tests {
         others[4].policy.hidden += 1;
         others[5].minibatch += 1;
         others[6].env = EnvName::AlfWorld;
+        others[7].command = "python3 my_env.py".into();
         for other in &others {
             assert_eq!(cache.find(other), None, "{other:?}");
         }

@@ -23,7 +23,7 @@ use build::Draft;
 pub(super) use rooms::{has_door, likely_place};
 
 /// The wording of generated tasks.
-pub(super) const WORDING: &str = include_str!("household.twl");
+pub(crate) const WORDING: &str = include_str!("household.twl");
 
 /// How hard generated tasks are: it sets all ranges that are not set otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

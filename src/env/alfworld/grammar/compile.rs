@@ -15,6 +15,10 @@ const DEEPEST: usize = 32;
 /// How many references a grammar's texts may have once they are written out.
 const BUDGET: usize = 10_000;
 
+/// How many bytes a grammar may take once its texts are written out. The published games take
+/// 16,000.
+const MOST_BYTES: usize = 2 << 20;
+
 /// The articles that the engine gives to everything.
 const INDEFINITE: &str = "a";
 const DEFINITE: &str = "the";
@@ -26,6 +30,8 @@ pub(crate) struct Compiler<'a> {
     variant: usize,
     /// How many more texts may be written out.
     budget: usize,
+    /// How many more bytes they may take.
+    bytes: usize,
     /// The variables met so far; a slot is an index into this list.
     variables: Vec<(String, Sort)>,
 }
@@ -56,7 +62,7 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        Ok(Self { document, variant, budget: BUDGET, variables: Vec::new() })
+        Ok(Self { document, variant, budget: BUDGET, bytes: MOST_BYTES, variables: Vec::new() })
     }
 
     /// The text of a rule that may hold no more than plain text, or `None` where there is no rule.
@@ -143,7 +149,16 @@ impl<'a> Compiler<'a> {
         Ok(self.variables.len() as u8 - 1)
     }
 
+    /// Counts what a text takes.
+    fn charge(&mut self, bytes: usize, place: Place) -> Result<()> {
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
+            place.error(format!("the grammar takes more than {MOST_BYTES} bytes written out"))
+        })?;
+        Ok(())
+    }
+
     fn template(&mut self, text: &str, place: Place) -> Result<Template> {
+        self.charge(text.len(), place)?;
         let mut nodes = Vec::new();
         for symbol in text::parse(text).map_err(|fault| place.error(fault))? {
             self.symbol(&symbol, place, &mut nodes)?;
@@ -165,6 +180,7 @@ impl<'a> Compiler<'a> {
             return Err(place.error(format!("more than {BUDGET} references in all")));
         }
         self.budget -= 1;
+        self.charge(alternatives.len() * size_of::<Branch>(), place)?;
         let inner = Place { rule: name, depth: place.depth + 1, ..place };
         let mut branches = Vec::new();
         // Neighbours with one condition say the same in other words.
@@ -178,6 +194,7 @@ impl<'a> Compiler<'a> {
                 branches.push(Branch { query: None, template });
                 return Ok(Template([Node::Choice(branches.into())].into()));
             };
+            self.charge(condition.len(), inner)?;
             let atoms = text::query(condition).map_err(|fault| inner.error(fault))?;
             let (query, _) = self.query(&atoms, inner)?;
             branches.push(Branch { query: Some(query), template: self.template(rhs, inner)? });
@@ -186,6 +203,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn symbol(&mut self, symbol: &Symbol, place: Place, nodes: &mut Vec<Node>) -> Result<()> {
+        self.charge(size_of::<Node>(), place)?;
         match symbol {
             Symbol::Text(text) => nodes.push(Node::Text(text.as_str().into())),
             Symbol::Rule(name) if name == "task" => nodes.push(Node::Task),
@@ -235,6 +253,7 @@ impl<'a> Compiler<'a> {
     fn query(&mut self, atoms: &[Atom], place: Place) -> Result<(Box<[Condition]>, u16)> {
         let mut bound = place.bound;
         let mut conditions = Vec::new();
+        self.charge(atoms.len() * size_of::<Condition>(), place)?;
         for atom in atoms {
             let (predicate, sorts) = Predicate::parse(&atom.predicate).ok_or_else(|| {
                 place.error(format!("the condition '{}' is not known", atom.predicate))

@@ -1,0 +1,56 @@
+//! A command line, one word a line, as far as it can be taken without doing anything. The first byte
+//! chooses the command.
+#![no_main]
+
+use std::ffi::OsString;
+
+use libfuzzer_sys::fuzz_target;
+use proxmo::fuzzing::expect_readable;
+use proxmo_fuzz::within;
+
+/// What every input may take in memory.
+const MEMORY: usize = 256 << 20;
+
+const COMMANDS: [&[&str]; 13] = [
+    &["train"],
+    &["clone"],
+    &["eval"],
+    &["compare"],
+    &["report"],
+    &["play"],
+    &["credit"],
+    &["env", "serve"],
+    &["env", "list"],
+    &["env", "generate"],
+    &["devices"],
+    &["verify"],
+    &[],
+];
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((chosen, rest)) = bytes.split_first() else { return };
+    let command = COMMANDS[usize::from(*chosen) % COMMANDS.len()].iter().map(OsString::from);
+    let words: Vec<OsString> = [OsString::from("proxmo")]
+        .into_iter()
+        .chain(command)
+        .chain(rest.split(|&byte| byte == b'\n').map(word))
+        .collect();
+    // A file that is named may be one that never ends.
+    if words.iter().any(|word| word.as_encoded_bytes().starts_with(b"--config")) {
+        return;
+    }
+    if let Err(error) = within(MEMORY, || proxmo::fuzzing::arguments(&words)) {
+        expect_readable(&error, &["setting "]);
+    }
+});
+
+#[cfg(unix)]
+fn word(bytes: &[u8]) -> OsString {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes).to_os_string()
+}
+
+#[cfg(not(unix))]
+fn word(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}

@@ -1,0 +1,39 @@
+//! A command line up to the point where it would do something: what the fuzzer tries.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use super::{Arguments, Command, Result, clone, compare, env};
+use crate::error::Error;
+use crate::train::Config;
+
+/// Reads the words of a command line and resolves its settings. No file is looked at but that of
+/// `--config`.
+///
+/// # Errors
+/// As the command itself.
+pub fn check(words: &[OsString]) -> Result<()> {
+    let arguments = Arguments::try_parse_from(words)
+        .map_err(|error| Error::setting("arguments", error.to_string()))?;
+    match arguments.command {
+        Command::Train(arguments) => resolved(arguments.settings.resolve(None)),
+        Command::Clone(arguments) => {
+            resolved(arguments.train.settings.resolve(Some(clone::defaults())))
+        }
+        Command::Eval(arguments) => resolved(arguments.env.resolve(None)),
+        Command::Play(arguments) => resolved(arguments.env.resolve(None)),
+        Command::Credit(arguments) => arguments.settings.resolve().map(drop),
+        Command::Compare(arguments) => compare::wanted(&arguments).map(drop),
+        Command::Env(arguments) => match arguments.command {
+            env::Command::Serve(arguments) => resolved(arguments.env.resolve(None)),
+            env::Command::List | env::Command::Generate(_) => Ok(()),
+        },
+        Command::Report(_) | Command::Devices(_) | Command::Verify(_) => Ok(()),
+    }
+}
+
+fn resolved(config: Result<Config>) -> Result<()> {
+    // What has been resolved is written into a run's folder.
+    config?.to_toml().map(drop)
+}

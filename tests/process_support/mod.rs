@@ -1,0 +1,72 @@
+//! A program in Python that speaks the environment protocol, and goes wrong in a way of one's choice.
+
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use proxmo::env::process::{Process, ProcessConfig};
+use tempfile::TempDir;
+
+const PROGRAM: &str = include_str!("program.py");
+
+/// Whether there is Python. In CI there must be.
+pub fn python() -> bool {
+    let mut asked = Command::new("python3");
+    let found = asked.arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success());
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "there is no python3");
+        println!("SKIPPED: there is no python3");
+    }
+    found
+}
+
+/// The program, and a folder in which its copies note that they were run and that they went wrong.
+pub struct Fake {
+    folder: TempDir,
+    fault: String,
+}
+
+impl Fake {
+    pub fn new(fault: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("program.py"), PROGRAM).unwrap();
+        Self { folder, fault: fault.into() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn command(&self) -> String {
+        let words = ["python3", &self.path("program.py").display().to_string(), &self.fault];
+        let folder = self.folder.path().display().to_string();
+        shlex::try_join(words.into_iter().chain([folder.as_str()])).unwrap()
+    }
+
+    pub fn config(&self, processes: usize, answer_timeout: f64) -> ProcessConfig {
+        ProcessConfig { command: self.command(), answer_timeout, processes }
+    }
+
+    pub fn open(&self, processes: usize, answer_timeout: f64) -> proxmo::Result<Process> {
+        Process::open(&self.config(processes, answer_timeout), "train")
+    }
+
+    /// Lets the program go wrong once more.
+    pub fn strike_again(&self) {
+        let _ = fs::remove_file(self.path("struck"));
+    }
+
+    /// The process numbers of all copies that were run.
+    pub fn pids(&self) -> BTreeSet<u32> {
+        let text = fs::read_to_string(self.path("pids")).unwrap_or_default();
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    }
+}
+
+/// Whether a process of this number runs. One that has ended and was not waited for counts.
+pub fn runs(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}

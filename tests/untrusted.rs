@@ -1,0 +1,177 @@
+//! Bad input of every kind that a file or a line can bring, but for games: it is refused in one line
+//! that names its place, and never makes anything panic, hang or fill memory.
+
+use proptest::prelude::*;
+use proxmo::Error;
+use proxmo::credit::{CreditConfig, Embedding, Estimator, assign};
+use proxmo::env::alfworld::{GeneratorConfig, generate};
+use proxmo::env::protocol::serve;
+use proxmo::rollout::{EpisodeRows, read_episodes, write_episodes};
+use proxmo::train::Config;
+use serde_json::Value;
+
+fn expect_readable(error: &Error, places: &[&str]) {
+    let text = error.to_string();
+    assert!(text.chars().count() < 5_000 && !text.contains(char::is_control), "{text:?}");
+    assert!(places.iter().any(|place| text.starts_with(place)), "{text} names no place");
+    assert_eq!(error.exit_code(), 2, "{text}");
+}
+
+/// A text with parts of it cut out, doubled or replaced.
+fn altered(text: &str, changes: &[(u16, u8, String)]) -> String {
+    let mut text: Vec<char> = text.chars().collect();
+    for (at, removed, inserted) in changes {
+        let from = *at as usize % (text.len() + 1);
+        let to = (from + *removed as usize).min(text.len());
+        text.splice(from..to, inserted.chars());
+    }
+    text.into_iter().collect()
+}
+
+/// Changes that mostly insert what means something.
+fn changes(words: &'static [&'static str]) -> impl Strategy<Value = Vec<(u16, u8, String)>> {
+    let word = prop_oneof![
+        4 => proptest::sample::select(words).prop_map(str::to_string),
+        1 => "\\PC{0,8}",
+        1 => Just(String::new()),
+    ];
+    proptest::collection::vec((any::<u16>(), 0u8..24, word), 0..5)
+}
+
+const JSON: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "null",
+    "true",
+    "1e400",
+    "-0",
+    "1e-320",
+    "0.1",
+    "18446744073709551616",
+    "\"steps\":[",
+    "\"reward\":",
+    "\"embedding\":[1,2],",
+    "\"valid\":false,",
+    "\\u0000",
+    "\\ud800",
+    "\n",
+    "\u{1b}",
+    "\"advantages\":[1],",
+    "\"op\":\"step\",",
+    "\"op\":\"reset\",",
+    "\"session\":1,",
+    "\"op\":\"close\"",
+];
+
+const EPISODES: &str = r#"{"group":"g","trajectory":"a","success":true,"steps":[{"observation":"a room","action":"go","reward":0,"embedding":[1,0.5]},{"observation":"a lamp","action":"press","reward":1.5,"embedding":[0,1],"note":[1]}],"final_observation":"light"}
+{"group":"g","trajectory":"b","success":false,"steps":[{"observation":"a room","action":"wait","reward":-1,"valid":false,"embedding":[1,0.25]}],"final_observation":"dark","x":{"y":null}}
+
+{"group":"h","trajectory":"a","success":false,"steps":[]}
+"#;
+
+const REQUESTS: &str = r#"{"op":"describe"}
+{"op":"reset","session":0,"seed":7}
+{"op":"step","session":0,"action":"look"}
+{"op":"reset","session":1,"task":"none"}
+{"op":"step","session":9,"action":"x"}
+{"op":"close"}
+{"op":"describe"}
+"#;
+
+const TOML: &[&str] = &[
+    "[",
+    "]",
+    "=",
+    "\"",
+    "\n",
+    "{",
+    "}",
+    "nan",
+    "inf",
+    "-1",
+    "1e308",
+    "9223372036854775807",
+    "true",
+    "'",
+    "[[run]]",
+    "\"auto\"",
+    "\"off\"",
+    "{ steepness = 2.0, range = 0.1 }",
+    "\"gigpo\"",
+    "seed",
+    ".",
+    "0x",
+    "1979-05-27",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn episode_files_are_refused_or_credited(
+        changes in changes(JSON), estimator in 0..Estimator::ALL.len(), embedding in 0usize..3,
+    ) {
+        let text = altered(EPISODES, &changes);
+        match read_episodes(&mut text.as_bytes(), "episodes.jsonl") {
+            Err(error) => expect_readable(&error, &["episodes.jsonl:"]),
+            Ok(episodes) => {
+                let mut written = Vec::new();
+                write_episodes(&mut written, &episodes).unwrap();
+                let again = read_episodes(&mut &*written, "written.jsonl").unwrap();
+                assert_eq!(again.len(), episodes.len());
+                let embedding = [Embedding::Tfidf, Embedding::Hashed, Embedding::Given][embedding];
+                let config = CreditConfig { embedding, ..CreditConfig::of(Estimator::ALL[estimator]) };
+                let place = |record: usize| format!("episodes.jsonl:{record}");
+                let credited = EpisodeRows::of(&episodes, &config, &place).and_then(|rows| {
+                    assign(&rows.batch(), &config)
+                });
+                match credited {
+                    Err(error) => expect_readable(&error, &["episodes.jsonl:", "setting "]),
+                    Ok(credit) => {
+                        let steps: usize = episodes.iter().map(|episode| episode.steps.len()).sum();
+                        assert_eq!(credit.advantages.len(), steps);
+                        assert!(credit.advantages.iter().all(|value| value.is_finite()));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn settings_are_refused_or_written_back_as_the_same(changes in changes(TOML)) {
+        let text = altered(&Config::default().to_toml().unwrap(), &changes);
+        match Config::from_toml(&text, "config.toml") {
+            Err(error) => expect_readable(&error, &["config.toml"]),
+            Ok(config) => match config.validate() {
+                Err(error) => expect_readable(&error, &["setting "]),
+                Ok(()) => {
+                    let again = Config::from_toml(&config.to_toml().unwrap(), "again.toml").unwrap();
+                    assert_eq!(again, config);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_protocol_is_answered_until_one_closes(changes in changes(JSON)) {
+        let requests = altered(REQUESTS, &changes);
+        let world = generate(&GeneratorConfig::default(), 7, 2).unwrap();
+        let mut answers = Vec::new();
+        serve(&world, requests.as_bytes(), &mut answers).unwrap();
+        let answers = String::from_utf8(answers).unwrap();
+        let answers: Vec<Value> =
+            answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(answers.iter().all(Value::is_object));
+        let requests: Vec<&str> = requests.split_terminator('\n').collect();
+        assert!(answers.len() <= requests.len());
+        if let Some(unanswered) = requests.get(answers.len()) {
+            let request: Value = serde_json::from_str(unanswered).unwrap();
+            assert_eq!(request["op"], "close");
+        }
+    }
+}
