@@ -1,18 +1,24 @@
-//! What reading games takes in memory: no more than a stated multiple of a file's size. A test binary
-//! of its own, for everything that it allocates is counted.
+//! What reading games and checkpoints takes in memory: no more than a stated multiple of a file's size.
+//! A test binary of its own, for everything that it allocates is counted.
 
 #[allow(dead_code)] // The published games are not played here.
 mod alfworld_support;
 mod untrusted_support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use alfworld_support::game_file;
+use burn::tensor::{Bytes, DType, Device};
 use peak_alloc::PeakAlloc;
+use proxmo::device::{Backend, open};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
+use proxmo::train::{Config, Run, Trainer, checkpoint};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use untrusted_support::{header, refusal, xz, zeros};
 
 #[global_allocator]
@@ -20,7 +26,11 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1 << 20;
 
-/// What `AlfWorld::load` promises of a game's file: so many times its size, and so much besides.
+/// One test at a time, as all of them count the same memory.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// What `AlfWorld::load` promises of a game's file, and `checkpoint` of a checkpoint: so many times its
+/// size, and so much besides.
 const TIMES: usize = 32;
 const BESIDES: usize = 16 * MIB;
 
@@ -97,6 +107,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn reading_takes_no_more_than_a_stated_multiple_of_a_file() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("games.tar.xz");
 
@@ -128,4 +139,93 @@ fn reading_takes_no_more_than_a_stated_multiple_of_a_file() {
         refused += usize::from(read.is_err());
     }
     assert!((6..files.len()).contains(&refused), "{refused} of {} were refused", files.len());
+}
+
+/// A run after one iteration, with weights of some mebibytes.
+fn trained(folder: &Path) -> (Config, PathBuf) {
+    let mut config = Config::default();
+    (config.env.tasks, config.env.held_out) = (10, 2);
+    (config.rollout.groups, config.rollout.episodes) = (1, 2);
+    (config.policy.embedding, config.policy.hidden) = (128, 512);
+    (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());
+    let opened = open(Backend::Flex, 0).unwrap();
+    let (training, held_out) =
+        (config.env.open("train").unwrap(), config.env.open("valid").unwrap());
+    let run = Run::create(folder, config.clone(), &opened, &*training, &*held_out).unwrap();
+    run.train(&|| false, &mut |_| ()).unwrap();
+    (config, checkpoint::folder(folder, 1))
+}
+
+/// Reads all that a checkpoint has to give: the policy by itself, and all that goes on with a run.
+fn load(config: &Config, from: &Path) -> proxmo::Result<()> {
+    checkpoint::read_state(from)?;
+    let (scorer, _) = checkpoint::read_description(from)?.scorer(1, &Device::flex());
+    drop(checkpoint::load_weights(scorer, from)?);
+    let (scorer, encoder) =
+        checkpoint::read_description(from)?.scorer(1, &Device::flex().autodiff());
+    checkpoint::restore(&mut Trainer::new(config.clone(), scorer, encoder), from).map(drop)
+}
+
+/// Puts a file into a checkpoint as if it had been written there.
+fn replace(folder: &Path, name: &str, bytes: &[u8]) {
+    fs::write(folder.join(name), bytes).unwrap();
+    let path = folder.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let files = manifest["files"].as_array_mut().unwrap();
+    let entry = files.iter_mut().find(|entry| entry["name"] == name).unwrap();
+    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    (entry["bytes"], entry["sha256"]) = (json!(bytes.len()), json!(sum));
+    fs::write(&path, manifest.to_string()).unwrap();
+}
+
+/// Files of some mebibytes that take as much as their makers could think of.
+fn hungry_parts(policy: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut policy: Value = serde_json::from_slice(policy).unwrap();
+    policy["vocabulary"] = json!({ "words": vec!["a"; MIB / 2], "weights": vec![0; MIB / 2] });
+    let weight = json!({ "dtype": "F32", "shape": [0], "data_offsets": [0, 0] });
+    let weights: BTreeMap<String, &Value> =
+        (0..MIB / 32).map(|number| (number.to_string(), &weight)).collect();
+    let mut header = serde_json::to_vec(&weights).unwrap();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let safetensors = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
+    let mut scalars = burn_pack::Writer::new(Vec::new());
+    for number in 0..MIB / 8 {
+        scalars = scalars.with_scalar(&number.to_string(), burn_pack::Scalar::UInt(1));
+    }
+    let tensor = |number: usize| {
+        let nothing = Bytes::from_bytes_vec(Vec::new());
+        burn_pack::Tensor::new(number.to_string(), DType::F32, [0], None, nothing)
+    };
+    let tensors = burn_pack::Writer::new((0..MIB / 16).map(tensor).collect());
+    vec![
+        ("policy.json", policy.to_string().into_bytes()),
+        ("state.json", format!("{{\"credit\":{}", "[".repeat(8 * MIB)).into_bytes()),
+        ("weights.safetensors", safetensors),
+        ("optimizer.bpk", scalars.into_bytes().unwrap().to_vec()),
+        ("optimizer.bpk", tensors.into_bytes().unwrap().to_vec()),
+    ]
+}
+
+#[test]
+fn a_checkpoint_takes_no_more_than_a_stated_multiple_of_its_files() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let (config, newest) = trained(folder.path());
+    let size = || -> usize {
+        let files = fs::read_dir(&newest).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len() as usize).sum()
+    };
+    let (read, taken) = peak(|| load(&config, &newest));
+    read.unwrap();
+    println!("sound: {} bytes took {taken}", size());
+    assert!(size() > 4 * MIB && taken < 4 * size(), "{} took {taken}", size());
+    for (name, bytes) in hungry_parts(&fs::read(newest.join("policy.json")).unwrap()) {
+        let whole = fs::read(newest.join(name)).unwrap();
+        replace(&newest, name, &bytes);
+        let (read, taken) = peak(|| load(&config, &newest));
+        println!("{name}: {} bytes took {taken}, {read:?}", size());
+        assert!(read.is_err() && taken <= TIMES * size() + BESIDES, "{} took {taken}", size());
+        replace(&newest, name, &whole);
+    }
+    load(&config, &newest).unwrap();
 }

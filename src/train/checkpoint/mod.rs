@@ -5,6 +5,10 @@
 //! and, written last, `manifest.json` with the sizes and checksums of the others. The folder is filled
 //! under another name, synced and renamed, so that one that bears its name was whole when it got it;
 //! the manifest tells whether it still is. The same state gives the same bytes.
+//!
+//! A checkpoint may come from somebody else: reading one runs nothing, opens no file but its own, and
+//! takes at most 32 times the size of its files in memory and 16 MiB besides (a sound one less than
+//! four times).
 
 mod find;
 mod manifest;

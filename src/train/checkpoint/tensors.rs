@@ -4,7 +4,6 @@
 //! trust (that tensors are of the right type, that an optimizer's state has the shapes of its
 //! parameters) is checked before burn reads it, as it panics where that does not hold.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -33,6 +32,14 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
     let bytes = Manifest::open(checkpoint)?.read(checkpoint, name)?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).validate(false).allow_partial(true);
     let tensors = store.get_all_tensors().map_err(|error| Error::file(path, one_line(&error)))?;
+    let parameters = Parameters::of(&policy);
+    for tensor in tensors.values() {
+        // Before any of them is read, as the store goes through the whole header for each.
+        if !parameters.all.iter().any(|parameter| parameter.name == tensor.name) {
+            let message = format!("weight '{}' has no place in this policy", tensor.name);
+            return Err(Error::file(path, message));
+        }
+    }
     for tensor in tensors.values() {
         let bytes = tensor.to_bytes().map_err(|error| Error::file(path, one_line(&error)))?;
         expect_numbers(tensor.dtype, &bytes)
@@ -45,9 +52,6 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
     }
     if let Some((missing, _)) = result.missing.first() {
         return Err(Error::file(path, format!("weight '{missing}' is missing")));
-    }
-    if let Some(unused) = result.unused.first() {
-        return Err(Error::file(path, format!("weight '{unused}' has no place in this policy")));
     }
     Ok(policy)
 }
@@ -112,12 +116,12 @@ pub(super) fn load_optimizer<P: Module>(
 
 /// Checks that an optimizer's state is one of a policy's parameters, or says what is wrong with it.
 fn expect_state_of<P: Module>(policy: &P, bytes: Bytes) -> Result<(), String> {
-    let mut shapes = Shapes::default();
-    policy.visit(&mut shapes);
+    let parameters = Parameters::of(policy).all;
     let shape_of = |name: &str| -> Result<&[usize], String> {
-        let parameter = name.split_once('.').and_then(|(number, _)| number.parse().ok());
-        let shape = parameter.and_then(|parameter: u64| shapes.0.get(&parameter));
-        shape.map(Vec::as_slice).ok_or_else(|| format!("{name:?} is of no parameter of the policy"))
+        let number: Option<u64> = name.split_once('.').and_then(|(number, _)| number.parse().ok());
+        let parameter = parameters.iter().find(|parameter| Some(parameter.number) == number);
+        let shape = parameter.map(|parameter| parameter.shape.as_slice());
+        shape.ok_or_else(|| format!("{name:?} is of no parameter of the policy"))
     };
     let reader = burn_pack::Reader::from_bytes(bytes).map_err(|error| one_line(&error))?;
     for (name, &value) in reader.scalars() {
@@ -146,42 +150,29 @@ fn expect_state_of<P: Module>(policy: &P, bytes: Bytes) -> Result<(), String> {
     Ok(())
 }
 
-/// The shape of each parameter, by its number.
-#[derive(Default)]
-struct Shapes(HashMap<u64, Vec<usize>>);
-
-impl ModuleVisitor for Shapes {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.insert(param.id.val(), param.val().dims().to_vec());
-    }
+/// What a policy calls one of its weights, and what shape it has.
+struct Parameter {
+    name: String,
+    number: u64,
+    shape: Vec<usize>,
 }
 
-/// Refuses weights that are not finite: a checkpoint is to be a state that training can go on from.
-pub(super) fn expect_finite<P: Module>(policy: &P) -> Result<()> {
-    let mut zeros = Zeros::default();
-    policy.visit(&mut zeros);
-    if zeros.values.is_empty() {
-        return Ok(());
-    }
-    let values = read(Tensor::cat(zeros.values, 0))?;
-    match values.iter().zip(&zeros.names).find(|(value, _)| !value.is_finite()) {
-        None => Ok(()),
-        Some((_, name)) => Err(Error::Run(format!(
-            "weight '{name}' holds a number that is not finite, so no checkpoint is written; go on \
-             from the last one with a lower update.learning_rate"
-        ))),
-    }
-}
-
-/// Of each parameter, 0 if all its numbers are finite, else NaN.
+/// All of a policy's parameters.
 #[derive(Default)]
-struct Zeros {
+struct Parameters {
     path: Vec<String>,
-    names: Vec<String>,
-    values: Vec<Tensor<1>>,
+    all: Vec<Parameter>,
 }
 
-impl ModuleVisitor for Zeros {
+impl Parameters {
+    fn of<P: Module>(policy: &P) -> Self {
+        let mut parameters = Self::default();
+        policy.visit(&mut parameters);
+        parameters
+    }
+}
+
+impl ModuleVisitor for Parameters {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.push(name.to_string());
     }
@@ -191,8 +182,35 @@ impl ModuleVisitor for Zeros {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.names.push(self.path.join("."));
-        self.values.push(param.val().mul_scalar(0.0).sum());
+        let (name, number) = (self.path.join("."), param.id.val());
+        self.all.push(Parameter { name, number, shape: param.val().dims().to_vec() });
+    }
+}
+
+/// Refuses weights that are not finite: a checkpoint is to be a state that training can go on from.
+pub(super) fn expect_finite<P: Module>(policy: &P) -> Result<()> {
+    let mut zeros = Zeros(Vec::new());
+    policy.visit(&mut zeros);
+    if zeros.0.is_empty() {
+        return Ok(());
+    }
+    let values = read(Tensor::cat(zeros.0, 0))?;
+    let parameters = Parameters::of(policy).all;
+    match values.iter().zip(&parameters).find(|(value, _)| !value.is_finite()) {
+        None => Ok(()),
+        Some((_, Parameter { name, .. })) => Err(Error::Run(format!(
+            "weight '{name}' holds a number that is not finite, so no checkpoint is written; go on \
+             from the last one with a lower update.learning_rate"
+        ))),
+    }
+}
+
+/// Of each parameter, 0 if all its numbers are finite, else NaN.
+struct Zeros(Vec<Tensor<1>>);
+
+impl ModuleVisitor for Zeros {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().mul_scalar(0.0).sum());
     }
 }
 
