@@ -2,12 +2,13 @@
 //!
 //! A [`Process`] runs one or several copies of a program and plays many sessions in each. No shell is
 //! run: the command line is split into words as a shell would split it, and the first word names the
-//! program, which is run in the folder where this process runs.
+//! program, which is run in the folder where this process runs. Each opened split runs copies of its
+//! own. A program is to end when its input does.
 //!
 //! A program that dies, answers nonsense or gives no answer in time loses the episodes that it was
 //! playing, each with an [environment error](Error::Environment) that says what happened and how its
-//! standard error ended. It is killed with all that it started, and a new one is run when the next
-//! episode begins. An answer that is wrong but tells its session (a missing field, a reward that is no
+//! standard error ended. It is killed with all that it started (on Windows: alone), and a new one is
+//! run when the next episode begins. An answer that is wrong but tells its session (a missing field, a reward that is no
 //! number), and an answer `{"error":…}`, cost that session alone.
 //!
 //! # Tasks and splits

@@ -121,8 +121,7 @@ impl ProcessSession {
     /// The answer to the request that was posted last.
     fn wait(&self) -> Result<State> {
         self.seat.program.flush();
-        // The program's end is told, too, so this does not wait for ever. An error is in the words of
-        // the program's end alone if that is what it was.
+        // Whatever happens to the program, this is told, so it does not wait for ever.
         match self.answers.recv() {
             Ok(Ok(Answer::State(state))) => Ok(state),
             Ok(Ok(Answer::Misfit { message, .. })) => Err(self.nonsense(&message)),
