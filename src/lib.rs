@@ -36,7 +36,8 @@
 //!
 //! - [`credit`]: what each step was worth. Estimators without any device, one file each.
 //! - [`embed`]: observations as vectors.
-//! - [`env`](mod@env): environments; the ALFWorld engine and its task generator.
+//! - [`env`](mod@env): environments; the ALFWorld engine and its task generator; any program as one
+//!   ([`env::process`]).
 //! - [`policy`]: policies; the small text scorer.
 //! - [`rollout`]: groups of episodes, played in lock-step into flat rows.
 //! - [`train`]: the loop, the loss, checkpoints, evaluation.

@@ -146,7 +146,7 @@ fn has_ended(pid: u32) -> bool {
 }
 
 #[test]
-fn a_program_that_fails_to_begin_an_episode_loses_that_one() {
+fn an_episode_that_a_program_failed_to_begin_is_begun_by_the_next() {
     if !python() {
         return;
     }
@@ -155,12 +155,26 @@ fn a_program_that_fails_to_begin_an_episode_loses_that_one() {
     {
         let fake = Fake::new(fault);
         let environment = fake.open(1, IMPATIENT).unwrap();
+        // Announced beforehand, all episodes are begun again: none has played anything.
         let batch = play(&environment);
-        assert_eq!((batch.errors.len(), batch.errors[0].step), (1, 0), "{:?}", batch.errors);
-        assert!(batch.errors[0].message.contains(says), "{}", batch.errors[0]);
+        assert_eq!(batch.errors, [], "{fault}");
         assert_rest_is_sound(&batch, fault);
-        assert_eq!(fake.pids().len(), 2, "the next episode runs it again");
+        assert_eq!(fake.pids().len(), 2);
+        // One that was not is lost.
+        fake.strike_again();
+        let error = environment.start(0, 0).err().unwrap();
+        assert!(matches!(error, Error::Environment(_)) && error.to_string().contains(says));
+        environment.start(0, 0).unwrap();
+        assert_eq!(fake.pids().len(), 3, "the next episode runs it again");
     }
+    // Where it dies of a task each time, that task is lost, and at most what else is under way.
+    let fake = Fake::new("die of task 3");
+    let batch = play(&fake.open(4, PATIENT).unwrap());
+    let lost = |task: usize| batch.errors.iter().filter(|it| TASKS[it.group] == task).count();
+    assert_eq!(lost(3), 4, "{:?}", batch.errors);
+    assert!(lost(4) + lost(5) == 0 && lost(0) <= 4, "{:?}", batch.errors);
+    assert!(batch.errors.iter().all(|it| it.message.contains("signal: 9")));
+    assert_rest_is_sound(&batch, "die of task 3");
 }
 
 #[test]
@@ -247,6 +261,8 @@ fn sessions_share_a_program_and_their_numbers() {
     for round in 0..3 {
         let mut sessions: Vec<_> =
             (0..6).map(|task| environment.start(task, round).unwrap()).collect();
+        // Those of tasks 0 and 1 are asked for beforehand, one of them in vain.
+        environment.announce(&[(0, round + 1), (1, round + 1), (1, round + 2), (7, 0)]);
         for session in &mut sessions {
             // Announced or not, each gets its own answer.
             session.announce("say beta");

@@ -135,7 +135,7 @@ fn list() -> Result<()> {
     let defaults = Table::try_from(Config::default()).unwrap_or_default();
     let rows =
         env_settings().filter(|(key, ..)| *key != "env.name").map(|(key, flag, value, help)| {
-            let (whose, help) = ["Household: ", "ALFWorld: ", "Process: "]
+            let (whose, help) = ["Household, ALFWorld: ", "Household: ", "ALFWorld: ", "Process: "]
                 .iter()
                 .find_map(|whose| Some((whose.trim_end_matches(": "), help.strip_prefix(whose)?)))
                 .unwrap_or(("all", help));

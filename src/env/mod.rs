@@ -63,6 +63,10 @@ pub trait Environment: Send + Sync {
     /// After how many steps an episode is cut off.
     fn max_steps(&self) -> usize;
 
+    /// Tells beforehand which episodes are started next, each by its task and seed, as
+    /// [`Environment::start`] is called with. What plays elsewhere may begin on all of them at once.
+    fn announce(&self, _episodes: &[(usize, u64)]) {}
+
     /// Starts an episode of `task`. `seed` decides whatever the environment leaves to chance.
     ///
     /// # Errors

@@ -33,6 +33,31 @@ pub struct Plan<'a> {
     pub iteration: u64,
 }
 
+impl Plan<'_> {
+    /// The stream of one episode.
+    fn stream(&self, purpose: Purpose, group: usize, number: usize) -> Stream {
+        Stream::new(self.seed, purpose).at(self.iteration).of(self.first_group + group, number)
+    }
+
+    /// What decides whatever the environment leaves to chance in an episode.
+    fn chance(&self, group: usize, number: usize) -> u64 {
+        self.stream(Purpose::Environment, group, number).rng().next_u64()
+    }
+
+    /// Tells the environment which episodes are started.
+    fn announce(&self, environment: &dyn Environment) {
+        let group = |(group, &task): (usize, &usize)| {
+            (0..self.episodes).map(move |number| (task, self.chance(group, number)))
+        };
+        let episodes: Vec<(usize, u64)> = self.tasks.iter().enumerate().flat_map(group).collect();
+        // What goes wrong here will go wrong in the start, too.
+        let _ = guarded(|| {
+            environment.announce(&episodes);
+            Ok(())
+        });
+    }
+}
+
 /// One episode under way.
 struct Episode<M> {
     group: usize,
@@ -215,15 +240,11 @@ fn start<E: Encoder>(
     played: &mut Played<E::Inputs>,
 ) -> Result<Vec<Episode<E::Memory>>> {
     let mut episodes = Vec::with_capacity(plan.tasks.len() * plan.episodes);
+    plan.announce(environment);
     for (group, &task) in plan.tasks.iter().enumerate() {
         played.goals.push(String::new());
         for number in 0..plan.episodes {
-            let stream = |purpose| {
-                Stream::new(plan.seed, purpose)
-                    .at(plan.iteration)
-                    .of(plan.first_group + group, number)
-            };
-            let seed = stream(Purpose::Environment).rng().next_u64();
+            let seed = plan.chance(group, number);
             let (mut observation, mut admissible) = (String::new(), Texts::new());
             let begun = guarded(|| {
                 let session = begin(environment, task, seed, limits)?;
@@ -244,7 +265,7 @@ fn start<E: Encoder>(
                 number,
                 memory: encoder.begin(&goal, &mut played.inputs),
                 session,
-                draws: stream(Purpose::Actions).rng(),
+                draws: plan.stream(Purpose::Actions, group, number).rng(),
                 observation,
                 admissible,
                 action: String::new(),

@@ -111,6 +111,8 @@ def main():
             if strikes("hang at reset"):
                 time.sleep(600)
             task = request.get("number", request["seed"] % 9)
+            if fault == "die of task 3" and task == 3:
+                os.kill(os.getpid(), 9)
             told = request["seed"] if fault == "moody" else task
             sessions[number] = session = {"task": task, "steps": 0}
             answer = {"session": number, "task": f"word {told}", "goal": f"say {WORDS[task % 6]}"}

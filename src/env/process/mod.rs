@@ -2,12 +2,13 @@
 //!
 //! A [`Process`] runs one or several copies of a program and plays many sessions in each. No shell is
 //! run: the command line is split into words as a shell would split it, and the first word names the
-//! program, which is run in the folder where this process runs.
+//! program, which is run in the folder where this process runs. Each opened split runs copies of its
+//! own. A program is to end when its input does.
 //!
 //! A program that dies, answers nonsense or gives no answer in time loses the episodes that it was
 //! playing, each with an [environment error](Error::Environment) that says what happened and how its
-//! standard error ended. It is killed with all that it started, and a new one is run when the next
-//! episode begins. An answer that is wrong but tells its session (a missing field, a reward that is no
+//! standard error ended. It is killed with all that it started (on Windows: alone), and a new one is
+//! run when the next episode begins. An answer that is wrong but tells its session (a missing field, a reward that is no
 //! number), and an answer `{"error":…}`, cost that session alone.
 //!
 //! # Tasks and splits
@@ -44,6 +45,9 @@ use self::session::{Beginning, ProcessSession, Seat, Told};
 use super::{Environment, Session, Texts};
 use crate::error::{Error, Result};
 
+/// How many episodes may have been announced and not begun before they are forgotten.
+const MOST_ANNOUNCED: usize = 1 << 14;
+
 /// What tasks are called that have no kind.
 const ONLY_KIND: &str = "Task";
 
@@ -77,6 +81,8 @@ pub struct Process {
     slots: Vec<Slot>,
     /// What is known of tasks that were played.
     met: Mutex<HashMap<usize, Met>>,
+    /// Episodes that programs were asked for and nobody has started yet, by task and seed.
+    announced: Mutex<HashMap<(usize, u64), Vec<ProcessSession>>>,
 }
 
 /// A place for one copy of the program.
@@ -121,8 +127,8 @@ impl Process {
             kinds => kinds.iter().map(|kind| keep_for_good(kind)).collect(),
         };
         let name = quote(&described.name);
-        let met = Mutex::default();
-        Ok(Self { launch, described, name, kinds, first, names, slots, met })
+        let (met, announced) = (Mutex::default(), Mutex::default());
+        Ok(Self { launch, described, name, kinds, first, names, slots, met, announced })
     }
 
     /// A place in the program that plays the fewest sessions, which is run if it does not.
@@ -136,6 +142,38 @@ impl Process {
         };
         *program = Some(running.clone());
         Seat::take(running, slot.load.clone())
+    }
+
+    /// Asks a program for an episode, and does not wait for it.
+    fn ask(&self, task: usize, seed: u64) -> Result<ProcessSession> {
+        if task >= self.tasks() {
+            let message = format!("there is no task {task}: there are {}", self.tasks());
+            return Err(Error::Environment(message));
+        }
+        let number = self.first + task;
+        let begin = match self.described.splits.is_empty() {
+            true => Beginning { number: None, seed: number as u64 },
+            false => Beginning { number: Some(number), seed: seed >> (u64::BITS - SEED_BITS) },
+        };
+        ProcessSession::ask(self.seat().map_err(Error::Environment)?, begin)
+    }
+
+    /// The episode that was asked for beforehand, once it has begun.
+    fn announced(&self, task: usize, seed: u64) -> Option<Result<(ProcessSession, Told)>> {
+        let mut session = self.take_announced(task, seed)?;
+        let begun = session.begun();
+        // A program that has died may have died of something else, and nothing was played yet.
+        session.is_alive().then(|| begun.map(|told| (session, told)))
+    }
+
+    fn take_announced(&self, task: usize, seed: u64) -> Option<ProcessSession> {
+        let mut announced = lock(&self.announced);
+        let alike = announced.get_mut(&(task, seed))?;
+        let session = alike.pop();
+        if alike.is_empty() {
+            announced.remove(&(task, seed));
+        }
+        session
     }
 
     /// Another copy of the program, which must say of itself what the first one said.
@@ -205,6 +243,7 @@ fn begin(launch: &Launch) -> Result<(Program, Description), String> {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        lock(&self.announced).clear();
         // All copies that nobody plays with are asked to end before the first is waited for.
         for slot in &self.slots {
             if let Some(program) = &*lock(&slot.program)
@@ -242,20 +281,32 @@ impl Environment for Process {
         self.described.max_steps as usize
     }
 
-    fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>> {
-        if task >= self.tasks() {
-            let message = format!("there is no task {task}: there are {}", self.tasks());
-            return Err(Error::Environment(message));
-        }
-        let number = self.first + task;
-        let begin = match self.described.splits.is_empty() {
-            true => Beginning { number: None, seed: number as u64 },
-            false => Beginning { number: Some(number), seed: seed >> (u64::BITS - SEED_BITS) },
+    fn announce(&self, episodes: &[(usize, u64)]) {
+        // Those that were announced and never started are of a collection that was given up. Several
+        // collections may go on at once, and keep their own.
+        let forgotten = match lock(&self.announced) {
+            announced if announced.len() < MOST_ANNOUNCED => HashMap::new(),
+            mut announced => std::mem::take(&mut *announced),
         };
-        let seat = self.seat().map_err(Error::Environment)?;
-        let (session, told) = ProcessSession::begin(seat, begin)?;
+        drop(forgotten);
+        for &(task, seed) in episodes {
+            // What goes wrong is said when the episode is started.
+            let Ok(session) = self.ask(task, seed) else { return };
+            lock(&self.announced).entry((task, seed)).or_default().push(session);
+        }
+    }
+
+    fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>> {
+        let (session, told) = match self.announced(task, seed) {
+            Some(begun) => begun?,
+            None => {
+                let mut session = self.ask(task, seed)?;
+                let told = session.begun()?;
+                (session, told)
+            }
+        };
         self.note(task, told).map_err(|what| {
-            let shown = self.launch.shown();
+            let (shown, number) = (self.launch.shown(), self.first + task);
             Error::Environment(format!("{shown} says that task number {number} {what}"))
         })?;
         Ok(Box::new(session))

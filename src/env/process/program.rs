@@ -20,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long the end of a program that was killed is waited for.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
+/// How many bytes of requests a busy program is sent at once.
+const BATCH: usize = 1 << 14;
+
 /// An answer, or why there will be none.
 pub(super) type Reply = Result<Answer, String>;
 
@@ -183,7 +186,7 @@ impl Program {
         lock(&self.numbers).free.push(Reverse(number));
     }
 
-    /// Puts a request with those that are sent next. `reply` is told the answer, or why there is none.
+    /// Puts a request with those that are sent next, by [`Program::flush`] at the latest. `reply` is told the answer, or why there is none.
     pub(super) fn post(&self, session: Option<u64>, request: &[u8], reply: &Sender<Reply>) {
         if request.len() > MAX_LINE {
             let message = format!("a request of {} bytes, of {MAX_LINE} allowed", request.len());
@@ -194,8 +197,9 @@ impl Program {
         outbox.lines.extend_from_slice(request);
         outbox.lines.push(b'\n');
         outbox.waiting.push(Waiting { session, reply: reply.clone() });
-        // Enough that the program should begin on it.
-        if outbox.lines.len() >= 1 << 14 {
+        // A program that has nothing to do begins at once, one that is busy gets many at a time.
+        let is_idle = lock(&self.shared.queue).waiting.is_empty();
+        if is_idle || outbox.lines.len() >= BATCH {
             self.send(&mut outbox);
         }
     }

@@ -77,10 +77,10 @@ pub(super) struct ProcessSession {
 }
 
 impl ProcessSession {
-    /// Begins an episode and waits for how it looks.
-    pub(super) fn begin(seat: Seat, begin: Beginning) -> Result<(Self, Told)> {
+    /// Asks for an episode, which begins by [`ProcessSession::begun`].
+    pub(super) fn ask(seat: Seat, begin: Beginning) -> Result<Self> {
         let (reply, answers) = channel();
-        let mut session = Self {
+        let session = Self {
             seat,
             reply,
             answers,
@@ -90,12 +90,22 @@ impl ProcessSession {
             admissible: Texts::new(),
         };
         session.post(&Request::Reset { session: session.seat.number, begin })?;
-        let state = session.wait()?;
-        let task = state.task.ok_or_else(|| session.misses("task"))?;
-        session.goal = state.goal.ok_or_else(|| session.misses("goal"))?;
-        session.observation = state.observation;
-        session.admissible = state.admissible;
-        Ok((session, Told { task, kind: state.kind }))
+        Ok(session)
+    }
+
+    /// Waits for how the episode looks that was asked for.
+    pub(super) fn begun(&mut self) -> Result<Told> {
+        let state = self.wait()?;
+        let task = state.task.ok_or_else(|| self.misses("task"))?;
+        self.goal = state.goal.ok_or_else(|| self.misses("goal"))?;
+        self.observation = state.observation;
+        self.admissible = state.admissible;
+        Ok(Told { task, kind: state.kind })
+    }
+
+    /// Whether its program still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        self.seat.program.is_alive()
     }
 
     fn post(&self, request: &Request) -> Result<()> {
@@ -111,8 +121,7 @@ impl ProcessSession {
     /// The answer to the request that was posted last.
     fn wait(&self) -> Result<State> {
         self.seat.program.flush();
-        // The program's end is told, too, so this does not wait for ever. An error is in the words of
-        // the program's end alone if that is what it was.
+        // Whatever happens to the program, this is told, so it does not wait for ever.
         match self.answers.recv() {
             Ok(Ok(Answer::State(state))) => Ok(state),
             Ok(Ok(Answer::Misfit { message, .. })) => Err(self.nonsense(&message)),

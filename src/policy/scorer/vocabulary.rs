@@ -103,14 +103,14 @@ impl Vocabulary {
     ) -> Result<Self> {
         let mut counts = WordCounts::default();
         let count = environment.tasks().min(max_tasks);
-        let begin = |&place: &usize| {
+        let plan = |place: usize| {
+            let mut rng = Stream::new(seed, Purpose::Weights).of(place, 0).rng();
             // Spread over all tasks, since neighbours in the list tend to be alike.
-            let task = place * environment.tasks() / count;
-            Walk::begin(environment, task, Stream::new(seed, Purpose::Weights).of(place, 0))
+            Planned { task: place * environment.tasks() / count, seed: rng.random(), rng }
         };
-        let places: Vec<usize> = (0..count).collect();
-        for places in places.chunks(TASKS_AT_ONCE) {
-            counts.add_walks(places, &begin)?;
+        let plans: Vec<Planned> = (0..count).map(plan).collect();
+        for plans in plans.chunks(TASKS_AT_ONCE) {
+            counts.add_walks(environment, plans.to_vec())?;
         }
         Ok(counts.finish(max_words))
     }
@@ -202,21 +202,18 @@ impl WordCounts {
         }
     }
 
-    /// Counts the words of the walks that `begin` begins, one for each place.
-    fn add_walks(
-        &mut self,
-        places: &[usize],
-        begin: &dyn Fn(&usize) -> Result<Walk>,
-    ) -> Result<()> {
-        let mut places = places.to_vec();
+    /// Counts the words of walks, side by side.
+    fn add_walks(&mut self, environment: &dyn Environment, mut plans: Vec<Planned>) -> Result<()> {
         for attempt in 1.. {
-            let walks = places.iter().map(begin).collect();
+            let episodes: Vec<_> = plans.iter().map(|plan| (plan.task, plan.seed)).collect();
+            environment.announce(&episodes);
+            let walks = plans.iter().map(|plan| Walk::begin(environment, plan)).collect();
             let (mut failed, mut last) = (Vec::new(), None);
-            for (&place, walked) in places.iter().zip(walk_all(walks)) {
+            for (plan, walked) in plans.into_iter().zip(walk_all(walks)) {
                 match walked {
                     Ok(walk) => self.merge(walk.counts),
                     Err(error) => {
-                        failed.push(place);
+                        failed.push(plan);
                         last = Some(error);
                     }
                 }
@@ -224,7 +221,7 @@ impl WordCounts {
             match last {
                 None => break,
                 Some(error) if attempt == TRIES => return Err(error),
-                Some(_) => places = failed,
+                Some(_) => plans = failed,
             }
         }
         Ok(())
@@ -250,6 +247,16 @@ impl WordCounts {
     }
 }
 
+/// A task that is to be played at random.
+#[derive(Clone)]
+struct Planned {
+    task: usize,
+    /// What the environment leaves to chance.
+    seed: u64,
+    /// What decides the actions.
+    rng: ChaCha8Rng,
+}
+
 /// A task that is played at random.
 struct Walk {
     session: Box<dyn Session>,
@@ -273,12 +280,11 @@ fn walk_all(mut walks: Vec<Result<Walk>>) -> Vec<Result<Walk>> {
 }
 
 impl Walk {
-    fn begin(environment: &dyn Environment, task: usize, stream: Stream) -> Result<Self> {
-        let mut rng = stream.rng();
-        let session = environment.start(task, rng.random())?;
+    fn begin(environment: &dyn Environment, plan: &Planned) -> Result<Self> {
+        let session = environment.start(plan.task, plan.seed)?;
         let mut counts = WordCounts::default();
         counts.add(session.goal());
-        Ok(Self { session, rng, counts, action: Some(String::new()) })
+        Ok(Self { session, rng: plan.rng.clone(), counts, action: Some(String::new()) })
     }
 
     /// Counts what is seen and chooses what is done next.
