@@ -1,7 +1,9 @@
 //! Doors to what reads untrusted text, and what is asked of it, for the fuzzer in `fuzz/` and for the
 //! tests beside it.
 
-use crate::env::alfworld::{AlfWorld, AlfWorldConfig, Expert, read_of_any_domain};
+use std::sync::OnceLock;
+
+use crate::env::alfworld::{AlfWorld, AlfWorldConfig, Expert, GameReader};
 use crate::env::process::{Answer, read_answer, tasks_of};
 use crate::env::{Session, Texts};
 use crate::error::{Error, Result};
@@ -24,7 +26,17 @@ const STEPS: usize = 12;
 /// # Errors
 /// As [`AlfWorld::read`], but for the domain.
 pub fn game(bytes: &[u8]) -> Result<AlfWorld> {
-    read_of_any_domain(GAME, bytes, AlfWorldConfig::default())
+    AlfWorld::read_by(&GameReader::of_any_domain(), GAME, bytes, AlfWorldConfig::default())
+}
+
+/// Reads the game of a problem in the crate's own [`GRAMMAR`], which is compiled once.
+///
+/// # Errors
+/// As [`AlfWorld::read`].
+pub fn game_of(problem: &str) -> Result<AlfWorld> {
+    static READER: OnceLock<GameReader> = OnceLock::new();
+    let reader = READER.get_or_init(GameReader::of_any_domain);
+    AlfWorld::read_by(reader, GAME, &game_file(problem, GRAMMAR), AlfWorldConfig::default())
 }
 
 /// The file of a game with a problem and a grammar.
