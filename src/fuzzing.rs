@@ -1,7 +1,10 @@
 //! Doors to what reads untrusted text, and what is asked of it, for the fuzzer in `fuzz/` and for the
 //! tests beside it.
 
-use crate::env::alfworld::{AlfWorld, AlfWorldConfig, Expert, read_of_any_domain};
+use std::sync::OnceLock;
+
+use crate::env::alfworld::{AlfWorld, AlfWorldConfig, Expert, GameReader};
+use crate::env::process::{Answer, read_answer, tasks_of};
 use crate::env::{Session, Texts};
 use crate::error::{Error, Result};
 
@@ -23,7 +26,17 @@ const STEPS: usize = 12;
 /// # Errors
 /// As [`AlfWorld::read`], but for the domain.
 pub fn game(bytes: &[u8]) -> Result<AlfWorld> {
-    read_of_any_domain(GAME, bytes, AlfWorldConfig::default())
+    AlfWorld::read_by(&GameReader::of_any_domain(), GAME, bytes, AlfWorldConfig::default())
+}
+
+/// Reads the game of a problem in the crate's own [`GRAMMAR`], which is compiled once.
+///
+/// # Errors
+/// As [`AlfWorld::read`].
+pub fn game_of(problem: &str) -> Result<AlfWorld> {
+    static READER: OnceLock<GameReader> = OnceLock::new();
+    let reader = READER.get_or_init(GameReader::of_any_domain);
+    AlfWorld::read_by(reader, GAME, &game_file(problem, GRAMMAR), AlfWorldConfig::default())
 }
 
 /// The file of a game with a problem and a grammar.
@@ -77,6 +90,40 @@ pub fn expect_readable(error: &Error, places: &[&str]) {
     assert!(!text.contains(char::is_control), "{text:?}");
     assert!(places.iter().any(|place| text.starts_with(place)), "{text} names no place");
     assert_eq!(error.exit_code(), 2, "{text}");
+}
+
+/// Takes in a line that another program answered, as far as it goes without that program. The split
+/// is one that the user asked for.
+///
+/// # Errors
+/// Says why the line is no answer, or its description makes no sense.
+///
+/// # Panics
+/// Where something does not hold that should.
+pub fn answer(line: &[u8], split: &str) -> std::result::Result<(), String> {
+    let is_plain = |text: &str| text.chars().count() <= 1_000 && !text.contains(char::is_control);
+    let answer = read_answer(line).inspect_err(|error| assert!(is_plain(error), "{error:?}"))?;
+    match answer {
+        Answer::Description(described) => match tasks_of(&described, split) {
+            Ok((first, count)) => {
+                assert!(count > 0 && (first + count) as u64 <= described.tasks);
+                assert!(described.tasks <= 1_000_000);
+                Ok(())
+            }
+            Err(error) => {
+                expect_readable(&error, &["setting "]);
+                Err(error.to_string())
+            }
+        },
+        Answer::State(state) => {
+            assert!(state.reward.is_none_or(f32::is_finite));
+            Ok(())
+        }
+        Answer::Refusal { error: said, .. } | Answer::Misfit { message: said, .. } => {
+            assert!(is_plain(&said), "{said:?}");
+            Ok(())
+        }
+    }
 }
 
 /// Does to the lines of an episode file what `proxmo credit` does. The file is `episodes.jsonl` in

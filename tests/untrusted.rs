@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proxmo::Error;
 use proxmo::credit::{CreditConfig, Embedding, Estimator, assign};
 use proxmo::env::alfworld::{GeneratorConfig, generate};
+use proxmo::env::process::{Answer, read_answer};
 use proxmo::env::protocol::serve;
 use proxmo::rollout::{EpisodeRows, read_episodes, write_episodes};
 use proxmo::train::Config;
@@ -83,6 +84,12 @@ const REQUESTS: &str = r#"{"op":"describe"}
 {"op":"describe"}
 "#;
 
+const ANSWERS: &str = r#"{"protocol":1,"name":"balls","tasks":3,"max_steps":8,"splits":[{"name":"train","tasks":2},{"name":"valid","tasks":1}]}
+{"session":0,"task":"t","goal":"find it","observation":"a room","admissible":["look","go"]}
+{"session":0,"observation":"dark","admissible":[],"reward":0.5,"terminated":false,"truncated":true,"success":false}
+{"error":"no such task","session":7}
+"#;
+
 const TOML: &[&str] = &[
     "[",
     "]",
@@ -154,6 +161,23 @@ proptest! {
                     assert_eq!(again, config);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn answers_of_other_programs_are_understood_or_refused(changes in changes(JSON)) {
+        for line in altered(ANSWERS, &changes).lines() {
+            let said = match read_answer(line.as_bytes()) {
+                Err(said) => said,
+                Ok(Answer::Refusal { error, .. }) => error,
+                Ok(Answer::Misfit { message, .. }) => message,
+                Ok(Answer::State(state)) => {
+                    assert!(state.reward.is_none_or(f32::is_finite));
+                    continue;
+                }
+                Ok(Answer::Description(_)) => continue,
+            };
+            assert!(said.chars().count() < 1_000 && !said.contains(char::is_control), "{said:?}");
         }
     }
 

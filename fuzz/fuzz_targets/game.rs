@@ -2,5 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use proxmo::fuzzing::game;
+use proxmo_fuzz::read_and_play;
 
-fuzz_target!(|bytes: &[u8]| proxmo_fuzz::read_and_play(bytes));
+fuzz_target!(|bytes: &[u8]| read_and_play(bytes.len(), || game(bytes)));

@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use proxmo::fuzzing::{GRAMMAR, game_file};
+use proxmo::fuzzing::{GRAMMAR, game, game_file};
+use proxmo_fuzz::read_and_play;
 
 const PROBLEM: &str = include_str!("../seeds/pddl/kitchen");
 
@@ -13,5 +14,5 @@ fuzz_target!(|bytes: &[u8]| {
         Some(own) => game_file(PROBLEM, &format!("{GRAMMAR}{own}")),
         None => game_file(PROBLEM, text),
     };
-    proxmo_fuzz::read_and_play(&file);
+    read_and_play(file.len(), || game(&file));
 });

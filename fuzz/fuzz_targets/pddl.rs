@@ -2,10 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use proxmo::fuzzing::{GRAMMAR, game_file};
+use proxmo::fuzzing::game_of;
+use proxmo_fuzz::read_and_play;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(problem) = proxmo_fuzz::text(bytes) {
-        proxmo_fuzz::read_and_play(&game_file(problem, GRAMMAR));
+        read_and_play(bytes.len(), || game_of(problem));
     }
 });

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use proxmo::env::alfworld::{AlfWorld, GeneratorConfig, generate};
+use proxmo::env::process::{Answer, read_answer};
 use proxmo::env::protocol::serve;
 use proxmo_fuzz::within;
 use serde_json::Value;
@@ -31,6 +32,11 @@ fn answer(world: &AlfWorld, requests: &[u8]) {
     for answer in &answers {
         let answer: Value = serde_json::from_str(answer).expect("an answer is JSON");
         assert!(answer.is_object());
+    }
+    for answer in &answers {
+        // What the server says, whoever plays another's environment understands.
+        let read = read_answer(answer.as_bytes()).expect("an answer is one");
+        assert!(!matches!(read, Answer::Misfit { .. }), "{answer}");
     }
     let mut requests: Vec<&[u8]> = requests.split(|&byte| byte == b'\n').collect();
     // What follows the last line's end is a line only where something stands there.

@@ -3,6 +3,8 @@
 use std::alloc::System;
 
 use cap::Cap;
+use proxmo::Result;
+use proxmo::env::alfworld::AlfWorld;
 use proxmo::fuzzing;
 
 /// A game's file is held to these: so many times its size in memory, and so many bytes besides.
@@ -28,10 +30,9 @@ pub fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// Reads a game's file and plays what comes out.
-pub fn read_and_play(file: &[u8]) {
-    let read = within(TIMES * file.len() + BESIDES, || fuzzing::game(file));
-    match read {
+/// Reads a game, from so many bytes, and plays what comes out.
+pub fn read_and_play(bytes: usize, read: impl FnOnce() -> Result<AlfWorld>) {
+    match within(TIMES * bytes + BESIDES, read) {
         Ok(world) => within(8 * fuzzing::LONGEST, || fuzzing::play(&world)),
         Err(error) => fuzzing::expect_readable(&error, &[fuzzing::GAME]),
     }

@@ -12,7 +12,7 @@ use super::settings::CreditFlags;
 use crate::credit::{Credit, assign};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
-use crate::rollout::{EpisodeRecord, EpisodeRows, read_episode};
+use crate::rollout::{EpisodeRecord, EpisodeRows, episode_lines, read_episode};
 
 /// Say what each step of an episode file was worth.
 ///
@@ -99,13 +99,10 @@ impl Input {
 
     fn of(source: &mut dyn BufRead, name: &str) -> Result<Self> {
         let (mut lines, mut episodes) = (Vec::new(), Vec::new());
-        for (line, number) in source.lines().zip(1..) {
-            let place = format!("{name}:{number}");
-            let line = line.map_err(|error| Error::input(&place, error.to_string()))?;
-            if !line.trim().is_empty() {
-                episodes.push(read_episode(&line, &place)?);
-                lines.push((number, line));
-            }
+        for line in episode_lines(source, name) {
+            let (number, line) = line?;
+            episodes.push(read_episode(&line, &format!("{name}:{number}"))?);
+            lines.push((number, line));
         }
         Ok(Self { name: name.to_string(), lines, episodes })
     }

@@ -2,6 +2,8 @@
 
 mod list;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Id};
@@ -80,9 +82,19 @@ impl CreditFlags {
     }
 }
 
+/// The most bytes of a `config.toml`. One with every setting has some 3,000.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// Reads a `config.toml`.
 pub fn read_config(path: &Path) -> Result<Config> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let mut text = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(Error::io("read", path))?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(Error::file(path, format!("expected at most {MOST_BYTES} bytes of settings")));
+    }
+    let text = String::from_utf8(text)
+        .map_err(|_| Error::file(path, "expected UTF-8 text, found other bytes"))?;
     Config::from_toml(&text, &path.display().to_string())
 }
 
@@ -301,6 +313,20 @@ mod tests {
         assert_eq!(flags.len(), all_settings().count(), "two settings share a flag");
         let flags: BTreeSet<&str> = credit_settings().map(|one| one.1).collect();
         assert_eq!(flags.len(), credit_settings().count(), "two settings of credit share a flag");
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_or_no_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for (content, expected) in [
+            (vec![b'#'; 1 << 21], "config.toml: expected at most 1048576 bytes"),
+            (b"[run]\nseed = \"\xff\"".to_vec(), "config.toml: expected UTF-8"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let message = read_config(&path).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 
     fn flags(given: &[(&str, &str)]) -> SettingFlags {

@@ -2,7 +2,7 @@
 //!
 //! Fields that this crate does not know are kept and written back.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,6 +12,9 @@ use super::misfit::misfit;
 use crate::credit::MOST_REWARD;
 use crate::error::{Error, Result};
 use crate::policy::Inputs;
+
+/// The most bytes of an episode's line.
+const MOST_LINE: u64 = 64 << 20;
 
 /// One episode of an episode file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,15 +122,65 @@ pub fn write_episodes(out: &mut dyn Write, episodes: &[EpisodeRecord]) -> std::i
 /// Names the file and line, and what was expected there.
 pub fn read_episodes(input: &mut dyn BufRead, name: &str) -> Result<Vec<EpisodeRecord>> {
     let mut episodes = Vec::new();
-    for (number, line) in input.lines().enumerate() {
-        let place = || format!("{name}:{}", number + 1);
-        let line = line.map_err(|error| Error::input(place(), error.to_string()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        episodes.push(read_episode(&line, &place())?);
+    for line in episode_lines(input, name) {
+        let (number, line) = line?;
+        episodes.push(read_episode(&line, &format!("{name}:{number}"))?);
     }
     Ok(episodes)
+}
+
+/// The lines of an episode file that are not blank, with their numbers. Whatever is read, no more than
+/// a line of [`MOST_LINE`] bytes is held.
+pub(crate) fn episode_lines<'a>(input: &'a mut dyn BufRead, name: &'a str) -> EpisodeLines<'a> {
+    EpisodeLines { input, name, number: 0 }
+}
+
+/// See [`episode_lines`]. What comes after an error means nothing.
+pub(crate) struct EpisodeLines<'a> {
+    input: &'a mut dyn BufRead,
+    name: &'a str,
+    number: usize,
+}
+
+impl EpisodeLines<'_> {
+    /// The next line, blank or not, without its end.
+    fn read(&mut self) -> Result<Option<String>, String> {
+        let mut line = Vec::new();
+        let mut input = (&mut *self.input).take(MOST_LINE + 1);
+        let read = input.read_until(b'\n', &mut line).map_err(|error| error.to_string())?;
+        if read == 0 {
+            return Ok(None);
+        }
+        if line.pop_if(|last| *last == b'\n').is_none() && read as u64 > MOST_LINE {
+            return Err(format!("the line is longer than {MOST_LINE} bytes"));
+        }
+        let line = String::from_utf8(line).map_err(|error| {
+            format!(
+                "expected UTF-8, found another byte at column {}",
+                error.utf8_error().valid_up_to() + 1
+            )
+        })?;
+        Ok(Some(line))
+    }
+}
+
+impl Iterator for EpisodeLines<'_> {
+    type Item = Result<(usize, String)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.number += 1;
+            match self.read() {
+                Ok(None) => return None,
+                Ok(Some(line)) if line.trim().is_empty() => {}
+                Ok(Some(line)) => return Some(Ok((self.number, line))),
+                Err(message) => {
+                    let place = format!("{}:{}", self.name, self.number);
+                    return Some(Err(Error::input(place, message)));
+                }
+            }
+        }
+    }
 }
 
 /// Reads one line of an episode file. `place` stands for it in errors.
@@ -191,6 +244,17 @@ mod tests {
         let (a, b): (Value, Value) =
             (serde_json::from_str(line).unwrap(), serde_json::from_slice(&out).unwrap());
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn lines_that_never_end_and_bytes_that_are_no_text_are_refused() {
+        let refusal =
+            |input: &mut dyn BufRead| read_episodes(input, "e.jsonl").unwrap_err().to_string();
+        let endless = std::io::repeat(b'x').take(1 << 40);
+        let message = refusal(&mut std::io::BufReader::new(endless));
+        assert_eq!(message, "e.jsonl:1: the line is longer than 67108864 bytes");
+        let message = refusal(&mut &b"\r\n \n{\"x\xff\"}\n"[..]);
+        assert_eq!(message, "e.jsonl:3: expected UTF-8, found another byte at column 4");
     }
 
     #[test]

@@ -65,15 +65,8 @@ use source::Source;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use generator::WORDING as OWN_GRAMMAR;
 
-/// Reads a game of any domain.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn read_of_any_domain(
-    name: &str,
-    bytes: &[u8],
-    config: AlfWorldConfig,
-) -> Result<AlfWorld> {
-    AlfWorld::read_by(&Reader::of_any_domain(), name, bytes, config)
-}
+pub(crate) use game::Reader as GameReader;
 
 /// How many games are read between two reports of progress.
 const BATCH: usize = 64;
@@ -142,7 +135,7 @@ impl AlfWorld {
     /// Files need not be trusted. Nothing in them is run, nothing is written, and paths in an archive
     /// are names and nothing else. Reading a game's file takes at most 32 times its size in memory,
     /// and 16 MiB besides; as many files are read at once as there are cores. A file may have 16 MiB,
-    /// an archive 16 GiB unpacked, of which 64 MiB are held at a time. Goals and grammars that could
+    /// an archive 16 GiB unpacked, of which 64 MiB are held at a time, and 256 MiB to unpack it with. Goals and grammars that could
     /// take long to work out in a game's world, or whose texts could get long there, are refused.
     ///
     /// # Errors
@@ -205,6 +198,7 @@ impl AlfWorld {
         Self::read_by(&Reader::default(), name, bytes, config)
     }
 
+    /// [`AlfWorld::read`], with what has been read of other games.
     pub(crate) fn read_by(
         reader: &Reader,
         name: &str,

@@ -208,6 +208,13 @@ impl Process {
     }
 }
 
+/// The number of a split's first task, and how many it has, where a description makes sense.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn tasks_of(described: &Description, split: &str) -> Result<(usize, usize)> {
+    check(described).map_err(|what| Error::setting(COMMAND, what))?;
+    find_split(described, split)
+}
+
 /// The words of a command line.
 ///
 /// # Errors
