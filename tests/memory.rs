@@ -3,6 +3,7 @@
 
 #[allow(dead_code)] // The published games are not played here.
 mod alfworld_support;
+mod checkpoint_support;
 mod untrusted_support;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,12 @@ use std::sync::{Mutex, PoisonError};
 
 use alfworld_support::game_file;
 use burn::tensor::{Bytes, DType, Device};
+use checkpoint_support::replace;
 use peak_alloc::PeakAlloc;
 use proxmo::device::{Backend, open};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
 use proxmo::train::{Config, Run, Trainer, checkpoint};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use untrusted_support::{header, refusal, xz, zeros};
 
 #[global_allocator]
@@ -164,18 +165,6 @@ fn load(config: &Config, from: &Path) -> proxmo::Result<()> {
     let (scorer, encoder) =
         checkpoint::read_description(from)?.scorer(1, &Device::flex().autodiff());
     checkpoint::restore(&mut Trainer::new(config.clone(), scorer, encoder), from).map(drop)
-}
-
-/// Puts a file into a checkpoint as if it had been written there.
-fn replace(folder: &Path, name: &str, bytes: &[u8]) {
-    fs::write(folder.join(name), bytes).unwrap();
-    let path = folder.join("manifest.json");
-    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let files = manifest["files"].as_array_mut().unwrap();
-    let entry = files.iter_mut().find(|entry| entry["name"] == name).unwrap();
-    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    (entry["bytes"], entry["sha256"]) = (json!(bytes.len()), json!(sum));
-    fs::write(&path, manifest.to_string()).unwrap();
 }
 
 /// Files of some mebibytes that take as much as their makers could think of.

@@ -1,18 +1,19 @@
 //! Checkpoints that somebody altered and made whole again: sizes and checksums are right, and what
 //! they vouch for is not. Such a checkpoint is refused in one line, or holds numbers that fit.
 
+mod checkpoint_support;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::tensor::Device;
+use checkpoint_support::replace;
 use proptest::prelude::*;
 use proxmo::env::alfworld::{AlfWorldConfig, GeneratorConfig, generate};
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
 use proxmo::train::checkpoint::{self, PolicyDescription};
 use proxmo::train::{Config, Trainer};
-use serde_json::json;
-use sha2::{Digest, Sha256};
 
 const FILES: [&str; 5] =
     ["state.json", "policy.json", "weights.safetensors", "optimizer.bpk", "reference.safetensors"];
@@ -64,14 +65,9 @@ fn written() -> MutexGuard<'static, Written> {
 fn read_with(altered: usize, content: &[u8]) -> Result<(), proxmo::Error> {
     let written = written();
     let Written { folder, files, vocabulary, .. } = &*written;
-    let mut entries = Vec::new();
     for (at, (name, whole)) in FILES.iter().zip(files).enumerate() {
-        let bytes = if at == altered { content } else { whole };
-        let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        entries.push(json!({ "name": name, "bytes": bytes.len(), "sha256": sum }));
-        fs::write(folder.join(name), bytes).unwrap();
+        replace(folder, name, if at == altered { content } else { whole });
     }
-    fs::write(folder.join("manifest.json"), json!({ "files": entries }).to_string()).unwrap();
     checkpoint::read_state(folder)?;
     let (scorer, _) = checkpoint::read_description(folder)?.scorer(1, &Device::flex());
     checkpoint::load_weights(scorer, folder)?;

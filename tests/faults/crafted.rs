@@ -8,21 +8,9 @@ use burn::tensor::{Bytes, DType, Shape};
 use burn_pack::{Reader, Scalar, Tensor, Writer};
 use proxmo::train::checkpoint;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::checkpoint_support::replace;
 use crate::checkpoints::{load, three_checkpoints};
-
-/// Puts a file into a checkpoint as if it had been written there.
-pub fn replace(folder: &Path, name: &str, bytes: &[u8]) {
-    fs::write(folder.join(name), bytes).unwrap();
-    let path = folder.join("manifest.json");
-    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let files = manifest["files"].as_array_mut().unwrap();
-    let entry = files.iter_mut().find(|entry| entry["name"] == name).unwrap();
-    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    (entry["bytes"], entry["sha256"]) = (json!(bytes.len()), json!(sum));
-    fs::write(&path, manifest.to_string()).unwrap();
-}
 
 /// What is said of a checkpoint with a file changed, which is put right again.
 fn refused(folder: &Path, name: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> String {

@@ -1,6 +1,8 @@
 //! What goes wrong around a run: environments, numbers, files. Nothing is lost, nothing is silently
 //! wrong, and what went wrong is said plainly.
 
+#[path = "../checkpoint_support/mod.rs"]
+mod checkpoint_support;
 mod checkpoints;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,0 +1,19 @@
+//! Checkpoints that somebody else might have made.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Puts a file into a checkpoint as if it had been written there: its size and checksum are right.
+pub fn replace(folder: &Path, name: &str, bytes: &[u8]) {
+    fs::write(folder.join(name), bytes).unwrap();
+    let path = folder.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let files = manifest["files"].as_array_mut().unwrap();
+    let entry = files.iter_mut().find(|entry| entry["name"] == name).unwrap();
+    let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    (entry["bytes"], entry["sha256"]) = (json!(bytes.len()), json!(sum));
+    fs::write(&path, manifest.to_string()).unwrap();
+}
