@@ -116,6 +116,48 @@ const TOML: &[&str] = &[
     "1979-05-27",
 ];
 
+/// Texts that open a bracket, or a table within a table, a hundred thousand times.
+fn deep(piece: &str) -> String {
+    piece.repeat(100_000)
+}
+
+#[test]
+fn settings_that_are_nested_deeply_are_refused() {
+    for text in [
+        format!("x = {}", deep("[")),
+        format!("x = {}", deep("{a=")),
+        format!("{}a = 1", deep("a.")),
+        format!("[{}a]", deep("a.")),
+        format!("[[{}a]]", deep("a.")),
+        format!("[run]\n{}seed = 1", deep("seed.")),
+        format!("credit.modulation = {{ {}a = 1 }}", deep("a.")),
+        deep("[["),
+    ] {
+        let error = Config::from_toml(&text, "config.toml").unwrap_err();
+        expect_readable(&error, &["config.toml"]);
+    }
+}
+
+#[test]
+fn lines_that_are_nested_deeply_are_refused() {
+    let steps = r#"{"group":"g","trajectory":"t","success":true,"steps":"#;
+    for text in [
+        deep("["),
+        deep(r#"{"a":"#),
+        format!("{steps}{}", deep("[")),
+        format!(r#"{steps}[],"x":{}{}}}"#, deep("["), deep("]")),
+        format!(r#"{steps}[],"x":{}0{}}}"#, deep(r#"{"a":"#), deep("}")),
+    ] {
+        let error = read_episodes(&mut text.as_bytes(), "episodes.jsonl").unwrap_err();
+        expect_readable(&error, &["episodes.jsonl:1: "]);
+        assert!(read_answer(text.as_bytes()).is_err());
+        let world = generate(&GeneratorConfig::default(), 7, 1).unwrap();
+        let mut answers = Vec::new();
+        serve(&world, text.as_bytes(), &mut answers).unwrap();
+        assert!(answers.starts_with(b"{\"error\":"));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 

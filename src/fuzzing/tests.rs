@@ -62,6 +62,21 @@ fn texts_that_multiply_are_refused_before_they_are_written_out() {
 }
 
 #[test]
+fn texts_of_many_pieces_are_put_together_in_time() {
+    let begun = std::time::Instant::now();
+    let terms = vec!["''"; 200_000].join("+");
+    refused(with_rules(&format!(r#""intro": [{{"rhs": "{{{terms}}}"}}]"#)), "takes more than");
+    // Each piece must not copy those before it.
+    let pieces = "#x#".repeat(9_500);
+    let rules =
+        format!(r#""intro": [{{"rhs": "{pieces}"}}], "x": [{{"rhs": "{}"}}]"#, "x".repeat(100));
+    play(&with_rules(&rules).unwrap());
+    let terms = vec!["'abcdefgh'"; 40_000].join("+");
+    play(&with_rules(&format!(r#""intro": [{{"rhs": "{{{terms}}}"}}]"#)).unwrap());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn lists_that_take_too_long_or_get_too_long_are_refused() {
     let boxes = with_boxes(100);
     let with_rules =

@@ -1,5 +1,7 @@
 //! Goals: formulas of a problem, checked on the typed world.
 
+mod checks;
+
 use super::fact::{Predicate, Sort};
 use super::pddl::tokens::Tokens;
 use super::state::{State, mark};
@@ -14,9 +16,6 @@ const DEEPEST: usize = 64;
 
 /// How many formulas a goal may have in all. The published games' have at most 17.
 const MOST_FORMULAS: usize = 1_000;
-
-/// How many tests may be needed to check a goal once. The published games need at most 15,000.
-const MOST_CHECKS: u64 = 2_000_000;
 
 /// A goal: there are things for which all of its tests hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,19 +92,8 @@ impl Goal {
         parser.formula(tokens, &mut found)?;
         tokens.expect(")")?;
         let goal = Self { search: found.search(&[]) };
-        if goal.checks(world) > MOST_CHECKS {
-            let message = format!(
-                "the goal can take more than {MOST_CHECKS} tests to check in this world: expected \
-                 fewer variables, or kinds for them"
-            );
-            return Err(tokens.error(message));
-        }
+        goal.expect_few_checks(world).map_err(|message| tokens.error(message))?;
         Ok(goal)
-    }
-
-    /// How many tests it can take at most to find out whether the goal is reached.
-    fn checks(&self, world: &World) -> u64 {
-        self.search.checks(world)
     }
 
     /// Whether the goal is reached.
@@ -191,51 +179,12 @@ impl Search {
         format!("(exists ({}) {tests})", variables.join(" "))
     }
 
-    /// How many tests are made at most. Of the tests, only those for a kind are known to fail
-    /// whatever is done: an object stays what it is.
-    fn checks(&self, world: &World) -> u64 {
-        let sum = |tests: &[Test]| {
-            tests.iter().map(|test| test.checks(world)).fold(1u64, u64::saturating_add)
-        };
-        let (mut checks, mut tried) = (sum(&self.before), 1u64);
-        for step in &self.steps {
-            let values = tried.saturating_mul(step.sort.count(world) as u64);
-            checks = checks.saturating_add(values.saturating_mul(sum(&step.tests)));
-            tried = tried.saturating_mul(step.of_kind(world));
-        }
-        checks
-    }
-
     fn succeeds(&self, world: &World, state: &State, values: &mut Values) -> bool {
         all(&self.before, world, state, values) && try_steps(&self.steps, world, state, values)
     }
 }
 
-impl Step {
-    /// How many things of the sort are of the kinds that the tests ask for.
-    fn of_kind(&self, world: &World) -> u64 {
-        let fits = |value: usize| {
-            self.tests.iter().all(|test| match test {
-                Test::Kind { variable, sort, kind } if *variable == self.variable => {
-                    is_of_kind(world, *sort, value, *kind)
-                }
-                _ => true,
-            })
-        };
-        (0..self.sort.count(world)).filter(|&value| fits(value)).count() as u64
-    }
-}
-
 impl Test {
-    fn checks(&self, world: &World) -> u64 {
-        match self {
-            Test::Any(searches) => {
-                searches.iter().map(|search| search.checks(world)).fold(1, u64::saturating_add)
-            }
-            _ => 1,
-        }
-    }
-
     fn formula(&self, world: &World) -> String {
         match self {
             // A kind of which there is nothing has no name here; an empty "or" is never true.

@@ -209,6 +209,7 @@ impl<'a> Compiler<'a> {
             Symbol::Rule(name) if name == "task" => nodes.push(Node::Task),
             Symbol::Rule(name) => nodes.extend(self.rule(name, place)?.0),
             Symbol::Value(values) => {
+                self.charge(values.len() * size_of::<Node>(), place)?;
                 for value in values {
                     nodes.push(self.value(value, place)?);
                 }
@@ -324,13 +325,20 @@ fn is_required(verb: Verb, query: &[Atom]) -> bool {
 /// Joins neighbouring literal texts.
 fn joined(nodes: Vec<Node>) -> Vec<Node> {
     let mut joined: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut text = String::new();
+    let finish = |text: &mut String, joined: &mut Vec<Node>| {
+        if !text.is_empty() {
+            joined.push(Node::Text(std::mem::take(text).into()));
+        }
+    };
     for node in nodes {
-        match (joined.last_mut(), node) {
-            (Some(Node::Text(before)), Node::Text(text)) => {
-                *before = format!("{before}{text}").into();
-            }
-            (_, node) => joined.push(node),
+        if let Node::Text(more) = node {
+            text.push_str(&more);
+        } else {
+            finish(&mut text, &mut joined);
+            joined.push(node);
         }
     }
+    finish(&mut text, &mut joined);
     joined
 }
