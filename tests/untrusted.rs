@@ -90,6 +90,12 @@ const ANSWERS: &str = r#"{"protocol":1,"name":"balls","tasks":3,"max_steps":8,"s
 {"error":"no such task","session":7}
 "#;
 
+/// What counts of a request. Its other fields may hold anything, numbers out of range included.
+#[derive(serde::Deserialize)]
+struct Request {
+    op: String,
+}
+
 const TOML: &[&str] = &[
     "[",
     "]",
@@ -236,8 +242,8 @@ proptest! {
         let requests: Vec<&str> = requests.split_terminator('\n').collect();
         assert!(answers.len() <= requests.len());
         if let Some(unanswered) = requests.get(answers.len()) {
-            let request: Value = serde_json::from_str(unanswered).unwrap();
-            assert_eq!(request["op"], "close");
+            let request: Request = serde_json::from_str(unanswered).unwrap();
+            assert_eq!(request.op, "close");
         }
     }
 }
