@@ -4,9 +4,9 @@
     checks/soak.py --minutes 60 --out docs/soak/flex -- \\
         target/release/proxmo train --backend flex --iterations 0 --quiet --run /tmp/soak-flex
 
-Writes OUT.csv (a line a sample) and OUT.svg (the curve of resident memory). Ends with 0 where, after the
-warm-up, resident memory grew by less than --most-growth per cent an hour on its straight line and as many
-file handles and threads were there at the end as before.
+Writes OUT.csv (a line a sample) and OUT.svg (the curve of resident memory). Memory goes up and down within
+every iteration, so medians are compared: ends with 0 where, after the warm-up, the last third's is at most
+--most-growth per cent above the first third's, and file handles and threads are no more.
 """
 
 import argparse
@@ -50,13 +50,8 @@ def watch(command, run, seconds, every):
     return samples
 
 
-def slope(points):
-    """Of the least-squares line, a second."""
-    n = len(points)
-    mean_x = sum(x for x, _ in points) / n
-    mean_y = sum(y for _, y in points) / n
-    over = sum((x - mean_x) * (y - mean_y) for x, y in points)
-    return over / sum((x - mean_x) ** 2 for x, _ in points)
+def median(samples, column):
+    return sorted(sample[column] for sample in samples)[len(samples) // 2]
 
 
 def draw(samples, title):
@@ -87,10 +82,15 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--warm-up", type=float, default=10, help="minutes that do not count")
     parser.add_argument("--every", type=float, default=10, help="seconds between samples")
-    parser.add_argument("--most-growth", type=float, default=2, help="per cent an hour")
+    parser.add_argument("--most-growth", type=float, default=10, help="per cent")
     parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--again", action="store_true", help="judge and draw what OUT.csv holds")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- proxmo train … --run FOLDER")
     arguments = parser.parse_args()
+    table = arguments.out.with_suffix(".csv")
+    if arguments.again:
+        lines = table.read_text(encoding="utf-8").splitlines()[1:]
+        judge([tuple(map(float, line.split(","))) for line in lines], arguments)
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if "--run" not in command[:-1]:
         parser.error("the command has no --run FOLDER")
@@ -98,27 +98,29 @@ def main():
 
     samples = watch(command, run, 60 * arguments.minutes, arguments.every)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with open(arguments.out.with_suffix(".csv"), "w", encoding="utf-8") as table:
-        print("seconds,resident_kib,files,threads,iterations", file=table)
+    with open(table, "w", encoding="utf-8") as lines:
+        print("seconds,resident_kib,files,threads,iterations", file=lines)
         for elapsed, *numbers in samples:
-            print(f"{elapsed:.0f}", *numbers, sep=",", file=table)
+            print(f"{elapsed:.0f}", *numbers, sep=",", file=lines)
+    judge(samples, arguments)
 
+
+def judge(samples, arguments):
+    """Says what the samples come to, and ends with it."""
     after = [s for s in samples if s[0] >= 60 * arguments.warm_up]
     if len(after) < 10:
         sys.exit("too few samples after the warm-up")
-    mean = sum(s[1] for s in after) / len(after)
-    growth = 3600 * slope([(s[0], s[1]) for s in after]) / mean * 100
-    spans = {name: (min(s[at] for s in after), max(s[at] for s in after)) for at, name in ((2, "files"), (3, "threads"))}
+    third = len(after) // 3
+    first, last = after[:third], after[-third:]
+    growth = 100 * (median(last, 1) / median(first, 1) - 1)
     title = (
-        f"resident memory, MiB: {mean / 1024:.0f} on average after {arguments.warm_up:.0f} min, "
-        f"{growth:+.2f} % an hour; {samples[-1][4]} iterations"
+        f"resident MiB after {arguments.warm_up:.0f} min: {median(first, 1) / 1024:.0f} in the first third, "
+        f"{median(last, 1) / 1024:.0f} in the last (medians), {max(s[1] for s in after) / 1024:.0f} at most; "
+        f"{samples[-1][4]:.0f} iterations"
     )
     arguments.out.with_suffix(".svg").write_text(draw(samples, title), encoding="utf-8")
-    print(f"{title}; files {spans['files']}, threads {spans['threads']}")
-    # Medians, as a file is open for a moment now and then.
-    half = len(after) // 2
-    middle = lambda part, at: sorted(s[at] for s in part)[len(part) // 2]
-    steady = all(middle(after[half:], at) <= middle(after[:half], at) for at in (2, 3))
+    print(f"{title}; files {median(last, 2):.0f}, threads {median(last, 3):.0f}")
+    steady = all(median(last, column) <= median(first, column) for column in (2, 3))
     sys.exit(0 if growth < arguments.most_growth and steady else "not flat")
 
 
