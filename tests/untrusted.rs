@@ -1,6 +1,10 @@
 //! Bad input of every kind that a file or a line can bring, but for games: it is refused in one line
 //! that names its place, and never makes anything panic, hang or fill memory.
 
+#[path = "untrusted_support/alter.rs"]
+mod alter;
+
+use alter::{altered, changes};
 use proptest::prelude::*;
 use proxmo::Error;
 use proxmo::credit::{CreditConfig, Embedding, Estimator, assign};
@@ -16,27 +20,6 @@ fn expect_readable(error: &Error, places: &[&str]) {
     assert!(text.chars().count() < 5_000 && !text.contains(char::is_control), "{text:?}");
     assert!(places.iter().any(|place| text.starts_with(place)), "{text} names no place");
     assert_eq!(error.exit_code(), 2, "{text}");
-}
-
-/// A text with parts of it cut out, doubled or replaced.
-fn altered(text: &str, changes: &[(u16, u8, String)]) -> String {
-    let mut text: Vec<char> = text.chars().collect();
-    for (at, removed, inserted) in changes {
-        let from = *at as usize % (text.len() + 1);
-        let to = (from + *removed as usize).min(text.len());
-        text.splice(from..to, inserted.chars());
-    }
-    text.into_iter().collect()
-}
-
-/// Changes that mostly insert what means something.
-fn changes(words: &'static [&'static str]) -> impl Strategy<Value = Vec<(u16, u8, String)>> {
-    let word = prop_oneof![
-        4 => proptest::sample::select(words).prop_map(str::to_string),
-        1 => "\\PC{0,8}",
-        1 => Just(String::new()),
-    ];
-    proptest::collection::vec((any::<u16>(), 0u8..24, word), 0..5)
 }
 
 const JSON: &[&str] = &[
@@ -169,7 +152,7 @@ proptest! {
 
     #[test]
     fn episode_files_are_refused_or_credited(
-        changes in changes(JSON), estimator in 0..Estimator::ALL.len(), embedding in 0usize..3,
+        changes in changes(JSON, 0..24, 0..5), estimator in 0..Estimator::ALL.len(), embedding in 0usize..3,
     ) {
         let text = altered(EPISODES, &changes);
         match read_episodes(&mut text.as_bytes(), "episodes.jsonl") {
@@ -198,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn settings_are_refused_or_written_back_as_the_same(changes in changes(TOML)) {
+    fn settings_are_refused_or_written_back_as_the_same(changes in changes(TOML, 0..24, 0..5)) {
         let text = altered(&Config::default().to_toml().unwrap(), &changes);
         match Config::from_toml(&text, "config.toml") {
             Err(error) => expect_readable(&error, &["config.toml"]),
@@ -213,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn answers_of_other_programs_are_understood_or_refused(changes in changes(JSON)) {
+    fn answers_of_other_programs_are_understood_or_refused(changes in changes(JSON, 0..24, 0..5)) {
         for line in altered(ANSWERS, &changes).lines() {
             let said = match read_answer(line.as_bytes()) {
                 Err(said) => said,
@@ -230,7 +213,7 @@ proptest! {
     }
 
     #[test]
-    fn every_line_of_the_protocol_is_answered_until_one_closes(changes in changes(JSON)) {
+    fn every_line_of_the_protocol_is_answered_until_one_closes(changes in changes(JSON, 0..24, 0..5)) {
         let requests = altered(REQUESTS, &changes);
         let world = generate(&GeneratorConfig::default(), 7, 2).unwrap();
         let mut answers = Vec::new();

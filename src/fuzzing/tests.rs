@@ -1,11 +1,15 @@
 //! Bad input, as far as it is tried with every run of the tests: files with a purpose, and files of
 //! chance. `fuzz/` tries more of them.
 
+#[path = "../../tests/untrusted_support/alter.rs"]
+mod alter;
+
 use std::ffi::OsString;
 
 use proptest::prelude::*;
 
 use super::*;
+use alter::{altered, changes};
 
 /// A house with a bit of everything.
 const HOUSE: &str = include_str!("../../fuzz/seeds/pddl/kitchen");
@@ -145,27 +149,6 @@ fn what_is_nested_deeply_is_refused() {
     refused(read(&"(".repeat(deep), GRAMMAR), "pddl_problem, line 1");
 }
 
-/// A text with parts of it cut out, doubled or replaced.
-fn altered(text: &str, changes: &[(u16, u8, String)]) -> String {
-    let mut text: Vec<char> = text.chars().collect();
-    for (at, removed, inserted) in changes {
-        let from = *at as usize % (text.len() + 1);
-        let to = (from + *removed as usize).min(text.len());
-        text.splice(from..to, inserted.chars());
-    }
-    text.into_iter().collect()
-}
-
-/// Changes that mostly insert what means something.
-fn changes(words: &'static [&'static str]) -> impl Strategy<Value = Vec<(u16, u8, String)>> {
-    let word = prop_oneof![
-        4 => proptest::sample::select(words).prop_map(str::to_string),
-        1 => "\\PC{0,8}",
-        1 => Just(String::new()),
-    ];
-    proptest::collection::vec((any::<u16>(), 0u8..40, word), 1..6)
-}
-
 const PDDL: &[&str] = &[
     "(",
     ")",
@@ -267,7 +250,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn altered_problems_are_refused_or_played(changes in changes(PDDL)) {
+    fn altered_problems_are_refused_or_played(changes in changes(PDDL, 0..40, 1..6)) {
         match read(&altered(HOUSE, &changes), GRAMMAR) {
             Ok(world) => play(&world),
             Err(error) => expect_readable(&error, &[GAME]),
@@ -275,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn altered_grammars_are_refused_or_played(changes in changes(TEXTS)) {
+    fn altered_grammars_are_refused_or_played(changes in changes(TEXTS, 0..40, 1..6)) {
         match read(HOUSE, &altered(GRAMMAR, &changes)) {
             Ok(world) => play(&world),
             Err(error) => expect_readable(&error, &[GAME]),
@@ -283,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn altered_files_are_refused_or_played(changes in changes(TEXTS)) {
+    fn altered_files_are_refused_or_played(changes in changes(TEXTS, 0..40, 1..6)) {
         let file = String::from_utf8(game_file(HOUSE, GRAMMAR)).unwrap();
         match game(altered(&file, &changes).as_bytes()) {
             Ok(world) => play(&world),

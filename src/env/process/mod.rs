@@ -8,8 +8,8 @@
 //! A program that dies, answers nonsense or gives no answer in time loses the episodes that it was
 //! playing, each with an [environment error](Error::Environment) that says what happened and how its
 //! standard error ended. It is killed with all that it started (on Windows: alone), and a new one is
-//! run when the next episode begins. An answer that is wrong but tells its session (a missing field, a reward that is no
-//! number), and an answer `{"error":…}`, cost that session alone.
+//! run when the next episode begins. An answer that is wrong but tells its session (a missing field, a
+//! reward that is no number), and an answer `{"error":…}`, cost that session alone.
 //!
 //! # Tasks and splits
 //!
