@@ -15,9 +15,10 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main};
 use proxmo::device::{Adapter, Backend, Opened, adapters, open, read};
+use proxmo::episodes::Layout;
 use proxmo::kernels::{
-    EpisodeOptions, Layout, ProximityOptions, discounted_returns, episode_advantages,
-    plain_proximity, proximity,
+    EpisodeOptions, ProximityOptions, discounted_returns, episode_advantages, plain_proximity,
+    proximity,
 };
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;

@@ -85,7 +85,7 @@ pub fn run() -> proxmo::Result<(f64, f64)> {
 // ---- Your environment: a row of rooms. The key lies at one end, the door is at the other. --------
 
 const ROOMS: u32 = 4;
-const MOST_STEPS: usize = 16;
+const MAX_STEPS: usize = 16;
 
 /// What is seen in each room, without the key in hand and with it.
 const OBSERVATIONS: [&str; 2 * ROOMS as usize] = [
@@ -154,7 +154,7 @@ impl Played {
     }
 
     fn episode(&mut self, mut house: House, probabilities: &[f32], rng: &mut ChaCha8Rng) {
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             let state = house.observation();
             let of_state = &probabilities[state as usize * ACTIONS..][..ACTIONS];
             let mut left = rng.random::<f32>();

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// A real GPU where there is one, else [`Backend::Flex`]; never a software GPU. Training chooses
-    /// between them by measuring ([`crate::train::auto`]); everything else, which the policy's few
+    /// between them by measuring ([`crate::runs::auto`]); everything else, which the policy's few
     /// forward passes do not slow down much, takes the GPU.
     #[default]
     Auto,

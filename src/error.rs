@@ -47,22 +47,22 @@ pub enum Error {
 }
 
 /// The most characters of a place or a message: both may quote what somebody else wrote.
-const MOST_CHARACTERS: usize = 2_000;
+const MAX_CHARACTERS: usize = 2_000;
 
 /// A text in one line of bounded length, without anything that would command a terminal.
 fn readable(text: String) -> String {
-    let is_short = text.len() <= MOST_CHARACTERS || text.chars().nth(MOST_CHARACTERS).is_none();
+    let is_short = text.len() <= MAX_CHARACTERS || text.chars().nth(MAX_CHARACTERS).is_none();
     if is_short && !text.contains(char::is_control) {
         return text;
     }
     let mut shown = String::new();
-    for character in text.chars().take(MOST_CHARACTERS) {
+    for character in text.chars().take(MAX_CHARACTERS) {
         match character.is_control() {
             true => shown.extend(character.escape_default()),
             false => shown.push(character),
         }
     }
-    let end = shown.char_indices().nth(MOST_CHARACTERS).map(|(end, _)| end);
+    let end = shown.char_indices().nth(MAX_CHARACTERS).map(|(end, _)| end);
     if end.is_some() || !is_short {
         shown.truncate(end.unwrap_or(shown.len()));
         shown.push('…');
@@ -120,8 +120,8 @@ mod tests {
         let error = Error::input("a\nb", "found '\u{1b}[2J\u{9b}é'").to_string();
         assert_eq!(error, r"a\nb: found '\u{1b}[2J\u{9b}é'");
         let long = Error::setting("x", "é".repeat(1 << 20)).to_string();
-        assert_eq!(long.chars().count(), "setting 'x': ".len() + MOST_CHARACTERS + 1);
-        let fits = "é".repeat(MOST_CHARACTERS);
+        assert_eq!(long.chars().count(), "setting 'x': ".len() + MAX_CHARACTERS + 1);
+        let fits = "é".repeat(MAX_CHARACTERS);
         assert_eq!(Error::input("x", &fits).to_string(), format!("x: {fits}"));
     }
 

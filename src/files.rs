@@ -14,7 +14,7 @@ const UNFINISHED: &str = ".unfinished-";
 ///
 /// # Errors
 /// Where the file system refuses; the old content is then untouched.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut file = as_any_file()
         .tempfile_in(folder.unwrap_or(Path::new(".")))
@@ -26,7 +26,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
-/// Removes what processes that died left of [`write_whole`]. For whoever alone writes into the folder.
+/// Removes what processes that died left of [`write_atomic`]. For whoever alone writes into the folder.
 ///
 /// # Errors
 /// Where the file system refuses.
@@ -112,18 +112,18 @@ mod tests {
     fn content_is_replaced_and_nothing_is_left_behind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        write_whole(&path, b"one").unwrap();
-        write_whole(&path, b"two").unwrap();
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        let message = write_whole(&folder.path().join("no/such/f"), b"x").unwrap_err().to_string();
+        let message = write_atomic(&folder.path().join("no/such/f"), b"x").unwrap_err().to_string();
         assert!(message.contains("cannot write"), "{message}");
     }
 
     #[test]
     fn what_was_never_finished_is_cleared_away() {
         let folder = tempfile::tempdir().unwrap();
-        write_whole(&folder.path().join("a.txt"), b"one").unwrap();
+        write_atomic(&folder.path().join("a.txt"), b"one").unwrap();
         let half = as_any_file().tempfile_in(folder.path()).unwrap().into_temp_path();
         let half = half.keep().unwrap();
         clear_unfinished(folder.path()).unwrap();
@@ -149,7 +149,7 @@ mod tests {
         let mode =
             |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
         File::create(folder.path().join("other")).unwrap();
-        write_whole(&folder.path().join("whole"), b"x").unwrap();
+        write_atomic(&folder.path().join("whole"), b"x").unwrap();
         assert_eq!(mode("whole"), mode("other"));
     }
 }

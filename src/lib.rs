@@ -55,21 +55,32 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod credit;
+#[cfg(feature = "burn")]
 pub mod device;
 pub mod embed;
 pub mod env;
+pub mod episodes;
 pub mod error;
+#[cfg(feature = "fs")]
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "burn")]
 pub mod kernels;
 mod parallel;
+#[cfg(feature = "burn")]
 pub mod policy;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "burn")]
 pub mod rollout;
+#[cfg(all(feature = "burn", feature = "fs"))]
+pub mod runs;
 pub mod stream;
+#[cfg(feature = "burn")]
 pub mod train;
+#[cfg(feature = "burn")]
 pub mod verify;
 
 pub use error::{Error, Result};

@@ -4,10 +4,7 @@
 ///
 /// The pieces do not share anything that is written, and answers are put together in order, so results
 /// do not depend on how many threads there are.
-pub(crate) fn side_by_side<T: Send>(
-    count: usize,
-    work: impl Fn(usize) -> T + Send + Sync,
-) -> Vec<T> {
+pub(crate) fn par_map<T: Send>(count: usize, work: impl Fn(usize) -> T + Send + Sync) -> Vec<T> {
     #[cfg(feature = "parallel")]
     {
         use rayon::iter::{IntoParallelIterator, ParallelIterator};

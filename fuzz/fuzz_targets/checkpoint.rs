@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use proxmo::env::alfworld::{GeneratorConfig, generate};
 use proxmo::fuzzing::expect_readable;
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
-use proxmo::train::checkpoint::{self, PolicyDescription};
+use proxmo::runs::checkpoint::{self, PolicyDescription};
 use proxmo::train::{Config, Trainer};
 use proxmo_fuzz::within;
 use serde_json::json;

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use proxmo::credit::{CreditConfig, Embedding, Estimator, Temperature};
 use proxmo::fuzzing::expect_readable;
-use proxmo::rollout::{read_episodes, write_episodes};
+use proxmo::episodes::{read_episodes, write_episodes};
 use proxmo_fuzz::within;
 use serde_json::Value;
 

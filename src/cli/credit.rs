@@ -10,9 +10,10 @@ use super::explain::{Explanation, find};
 use super::json_line::with_members;
 use super::settings::CreditFlags;
 use crate::credit::{Credit, assign};
+use crate::episodes::{EpisodeRecord, episode_lines, read_episode};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
-use crate::rollout::{EpisodeRecord, EpisodeRows, episode_lines, read_episode};
+use crate::files::write_atomic;
+use crate::rollout::EpisodeRows;
 
 /// Say what each step of an episode file was worth.
 ///
@@ -149,5 +150,5 @@ fn write(path: &Path, text: &str) -> Result<()> {
         return written.map_err(Error::io("write", path));
     }
     let target = path.canonicalize();
-    write_whole(target.as_deref().unwrap_or(path), text.as_bytes())
+    write_atomic(target.as_deref().unwrap_or(path), text.as_bytes())
 }

@@ -13,14 +13,15 @@ use super::terminal::{hand_over, say, tell};
 use super::world::World;
 use crate::device::{Backend, open};
 use crate::env::alfworld::Expert;
+use crate::episodes::{EpisodeRecord, write_episodes};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::policy::Sampling;
-use crate::rollout::{EpisodeRecord, write_episodes};
-use crate::train::checkpoint::Choice;
+use crate::runs::checkpoint;
+use crate::runs::checkpoint::Choice;
 use crate::train::{
-    Config, Evaluation, Exam, FixedPolicy, Watch, checkpoint, evaluate_fixed, evaluate_with,
-    random_policy, spread,
+    Config, Evaluation, Exam, FixedPolicy, Watch, evaluate_fixed, evaluate_with, random_policy,
+    spread,
 };
 
 /// Judge a policy on a split: success overall and by kind of task.
@@ -111,7 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.episodes {
         let mut lines = Vec::new();
         write_episodes(&mut lines, &judged.episodes).map_err(Error::io("write", path))?;
-        write_whole(path, &lines)?;
+        write_atomic(path, &lines)?;
     }
     if let Some(first) = judged.evaluation.errors.first() {
         let count = judged.evaluation.errors.len();

@@ -4,8 +4,9 @@ use super::terminal::printable;
 use crate::credit::{
     Credit, CreditConfig, CreditDiagnostics, GroupModulation, Neighbour, neighbours,
 };
+use crate::episodes::EpisodeRecord;
 use crate::error::{Error, Result};
-use crate::rollout::{EpisodeRecord, EpisodeRows};
+use crate::rollout::EpisodeRows;
 
 /// How many other states are shown at a step.
 const NEAREST: usize = 3;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::table::{outcomes, speeds};
 use super::terminal::say;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::report::{
     Variant, bootstrap_for, figure_svg, find_runs, group, page, read_run, summarise,
 };
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let variants = report(&arguments.runs, &output)?;
     if let Some(path) = &arguments.figure {
         let figure = figure_svg(&variants, &bootstrap_for(&variants))?;
-        write_whole(path, figure.as_bytes())?;
+        write_atomic(path, figure.as_bytes())?;
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<Vec<Variant>> {
     }
     let variants = group(runs);
     let summaries = summarise(&variants, &bootstrap_for(&variants));
-    write_whole(output, page(&variants).as_bytes())?;
+    write_atomic(output, page(&variants).as_bytes())?;
     say!("Success on held-out tasks at the end, its 95 % interval over seeds, and by kind:");
     say!("{}", outcomes(&summaries));
     say!("\nEnvironment steps and minutes until held-out success reached a level:");

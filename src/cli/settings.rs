@@ -83,15 +83,15 @@ impl CreditFlags {
 }
 
 /// The most bytes of a `config.toml`. One with every setting has some 3,000.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads a `config.toml`.
 pub fn read_config(path: &Path) -> Result<Config> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let mut text = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(Error::io("read", path))?;
-    if text.len() as u64 > MOST_BYTES {
-        return Err(Error::file(path, format!("expected at most {MOST_BYTES} bytes of settings")));
+    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(Error::io("read", path))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(Error::file(path, format!("expected at most {MAX_BYTES} bytes of settings")));
     }
     let text = String::from_utf8(text)
         .map_err(|_| Error::file(path, "expected UTF-8 text, found other bytes"))?;

@@ -13,7 +13,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Tabl
     let header = header.iter().map(|head| printable(head).into_owned());
     let mut table = Table::new();
     table
-        .load_preset(presets::ASCII_MARKDOWN)
+        .load_style(presets::ASCII_MARKDOWN)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header)
         .add_rows(rows);

@@ -16,11 +16,9 @@ use super::world::World;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
-use crate::train::auto::{Auto, Choice, open_for_training};
-use crate::train::{
-    Config, Event, IterationMetrics, KindResult, Run, Summary, demonstrations, demonstrations_of,
-    spread,
-};
+use crate::runs::auto::{Auto, Choice, open_for_training};
+use crate::runs::{Event, Run, Summary, demonstrations, demonstrations_of};
+use crate::train::{Config, IterationMetrics, KindResult, spread};
 
 /// Train a policy with ProxMO.
 ///

@@ -89,7 +89,7 @@ impl CreditBatch<'_> {
 }
 
 /// The largest reward in size: beyond use, and its sums and squares are safe from overflow in 64 bits.
-pub const MOST_REWARD: f32 = 1e30;
+pub const MAX_REWARD: f32 = 1e30;
 
 /// Checks that the arrays of a batch fit each other and hold only finite numbers, rewards of up to
 /// 1e30 in size.
@@ -102,7 +102,7 @@ pub fn check(batch: &CreditBatch) -> Result<()> {
     length("success", batch.success.len(), batch.episodes(), "episodes")?;
     length("valid", batch.valid.len(), batch.rows(), "rows")?;
     length("observations", batch.observations.len(), batch.rows(), "rows")?;
-    bounded("rewards", batch.rewards, MOST_REWARD)?;
+    bounded("rewards", batch.rewards, MAX_REWARD)?;
     indices("observations", batch.observations, batch.texts.len())?;
     if let Some(last) = batch.final_observations {
         length("final_observations", last.len(), batch.episodes(), "episodes")?;

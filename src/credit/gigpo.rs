@@ -19,7 +19,7 @@ use super::nodes::Nodes;
 use super::similarity::{Alphabet, Memory, Pattern};
 use super::{clusters, episode, returns};
 use crate::error::Result;
-use crate::parallel::side_by_side;
+use crate::parallel::par_map;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let Task { batch, config, .. } = *task;
@@ -42,7 +42,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
 /// Nodes come in the order of their first rows, and equal observations fare alike, so that going
 /// over nodes is going over rows.
 fn join_similar(batch: &CreditBatch, nodes: &mut Nodes, threshold: f64) {
-    let joined = side_by_side(batch.groups(), |group| {
+    let joined = par_map(batch.groups(), |group| {
         let mut alphabet = Alphabet::default();
         let mut memory = Memory::default();
         let mut founders: Vec<(u32, Pattern)> = Vec::new();

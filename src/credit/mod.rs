@@ -95,7 +95,7 @@ mod states;
 mod temperature;
 
 pub use assign::{Credit, assign, assign_with};
-pub use batch::{CreditBatch, Embeddings, MOST_REWARD, check};
+pub use batch::{CreditBatch, Embeddings, MAX_REWARD, check};
 pub use config::{CreditConfig, Distance, Embedding, Estimator, Inclusion, Normalize, Statistics};
 pub use diagnostics::CreditDiagnostics;
 pub use episode::GroupModulation;

@@ -28,7 +28,7 @@ use super::kernel::{Estimate, Sums};
 use super::nodes::Nodes;
 use super::part::StepPart;
 use crate::embed::Matrix;
-use crate::parallel::side_by_side;
+use crate::parallel::par_map;
 
 /// The rows of a batch with all that their baselines are made of.
 pub struct Proximity<'a> {
@@ -60,7 +60,7 @@ impl Proximity<'_> {
     /// A row whose surroundings are empty (with `self_weight` or `same_episode` set to exclude, in
     /// a group of a single row or episode) has nothing to be compared with and gets 0.
     pub fn step_part(&self, temperature: f64) -> StepPart {
-        let by_group = side_by_side(self.batch.groups(), |group| {
+        let by_group = par_map(self.batch.groups(), |group| {
             let mut estimates = Vec::with_capacity(self.batch.group_rows(group).len());
             self.visit(group, &[temperature], |_, estimate| estimates.push(estimate));
             estimates
@@ -100,7 +100,7 @@ impl Proximity<'_> {
     /// The mean squared error of predicting each row's return from the rows around it, itself left
     /// out, for each of `temperatures`. Nothing where no row has another to be predicted from.
     pub fn prediction_errors(&self, temperatures: &[f64]) -> Option<Vec<f64>> {
-        let by_group = side_by_side(self.batch.groups(), |group| {
+        let by_group = par_map(self.batch.groups(), |group| {
             let mut errors = vec![(0.0, 0.0); temperatures.len()];
             self.visit(group, temperatures, |at, estimate| {
                 if let Some(mean) = estimate.held_out {

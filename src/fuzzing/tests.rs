@@ -1,7 +1,7 @@
 //! Bad input, as far as it is tried with every run of the tests: files with a purpose, and files of
 //! chance. `fuzz/` tries more of them.
 
-#[path = "../../tests/untrusted_support/alter.rs"]
+#[path = "../../tests/it/support/untrusted/alter.rs"]
 mod alter;
 
 use std::ffi::OsString;

@@ -4,8 +4,8 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::backend::KernelBackend;
-use super::layout::Layout;
 use super::shapes;
+use crate::episodes::Layout;
 use crate::error::{Error, Result};
 
 /// Added to a deviation before it divides.

@@ -9,8 +9,8 @@ use burn::backend::tensor::FloatTensor;
 
 use super::advantages::Episodes;
 use super::backend::KernelBackend;
-use super::layout::Layout;
 use super::proximity::Surroundings;
+use crate::episodes::Layout;
 
 /// The backward step of proximity.
 #[derive(Debug)]

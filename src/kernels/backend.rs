@@ -9,9 +9,9 @@ use burn::backend::{Backend, Flex, backend_extension};
 use super::advantages::Episodes;
 #[cfg(feature = "fusion")]
 use super::fusion;
-use super::layout::Layout;
 use super::proximity::Surroundings;
 use super::{cpu, portable};
+use crate::episodes::Layout;
 
 /// What a backend adds to burn's operations.
 ///

@@ -12,7 +12,7 @@
 //! other device, or under another compiler than WGSL's, plain tensor operations compute the same.
 //! Nothing outside this module touches a backend's primitives.
 //!
-//! [`Layout`] says where groups and episodes lie among the rows. Rows are sorted by group, so a row
+//! [`Layout`](crate::episodes::Layout) says where groups and episodes lie among the rows. Rows are sorted by group, so a row
 //! looks only at its own group's range.
 
 mod advantages;
@@ -21,7 +21,6 @@ mod backend;
 mod cpu;
 #[cfg(feature = "fusion")]
 mod fusion;
-mod layout;
 mod portable;
 mod proximity;
 mod proxmo;
@@ -31,7 +30,6 @@ mod shapes;
 mod wgsl;
 
 pub use advantages::{EpisodeAdvantages, EpisodeOptions, Modulation, episode_advantages};
-pub use layout::Layout;
 pub use proximity::{Excluded, Proximity, ProximityOptions, plain_proximity, proximity};
 pub use proxmo::{ProxmoAdvantages, ProxmoOptions, proxmo_advantages};
 pub use returns::discounted_returns;

@@ -5,8 +5,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::Tensor;
 
 use super::backend::KernelBackend;
-use super::layout::Layout;
 use super::shapes;
+use crate::episodes::Layout;
 use crate::error::{Error, Result};
 
 /// Whom a row does not look at.

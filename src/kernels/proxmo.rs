@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 
 use super::advantages::{EpisodeAdvantages, EpisodeOptions, episode_advantages};
-use super::layout::Layout;
 use super::proximity::{ProximityOptions, proximity};
 use super::returns::discounted_returns;
+use crate::episodes::Layout;
 use crate::error::Result;
 
 /// How steps are judged.

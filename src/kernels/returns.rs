@@ -4,8 +4,8 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::backend::KernelBackend;
-use super::layout::Layout;
 use super::shapes;
+use crate::episodes::Layout;
 use crate::error::{Error, Result};
 
 /// The discounted return of every row, `G_t = r_t + γ · G_{t+1}`, from each episode's end: `[rows]`.

@@ -28,7 +28,7 @@ pub use svg::count;
 pub use variants::{Variant, group, seed_ending};
 
 use crate::error::Result;
-use crate::files::write_whole;
+use crate::files::write_atomic;
 
 /// Writes `curve.svg` and `report.html` in a run's folder from what stands there.
 ///
@@ -36,6 +36,6 @@ use crate::files::write_whole;
 /// Where the metrics cannot be read or a file not be written.
 pub fn write(run: &Path) -> Result<()> {
     let recorded = read_run(run)?;
-    write_whole(&run.join("curve.svg"), curve_svg(&recorded.metrics)?.as_bytes())?;
-    write_whole(&run.join("report.html"), page(&group(vec![recorded])).as_bytes())
+    write_atomic(&run.join("curve.svg"), curve_svg(&recorded.metrics)?.as_bytes())?;
+    write_atomic(&run.join("report.html"), page(&group(vec![recorded])).as_bytes())
 }

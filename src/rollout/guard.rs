@@ -101,10 +101,10 @@ pub(super) fn look(session: &dyn Session, observation: &mut String, admissible: 
 
 /// The largest reward that an environment pays at once, in size. Credit could take more, but updates
 /// could not.
-const MOST_REWARD: f32 = 1e9;
+const MAX_REWARD: f32 = 1e9;
 
 /// The largest text that an environment shows at once, in bytes.
-const MOST_TEXT: usize = 1 << 20;
+const MAX_TEXT: usize = 1 << 20;
 
 /// Refuses an answer that makes no sense. `steps` were taken of about `max_steps`.
 pub(super) fn check_answer(
@@ -114,13 +114,13 @@ pub(super) fn check_answer(
     steps: usize,
     max_steps: usize,
 ) -> Result<(), String> {
-    if !(-MOST_REWARD..=MOST_REWARD).contains(&last.reward) {
+    if !(-MAX_REWARD..=MAX_REWARD).contains(&last.reward) {
         let reward = last.reward;
         return Err(format!("paid a reward of {reward:e}, expected a number from -1e9 to 1e9"));
     }
     for (what, bytes) in [("an observation", observation.len()), ("actions", admissible.bytes())] {
-        if bytes > MOST_TEXT {
-            return Err(format!("gave {what} of {bytes} bytes, expected at most {MOST_TEXT}"));
+        if bytes > MAX_TEXT {
+            return Err(format!("gave {what} of {bytes} bytes, expected at most {MAX_TEXT}"));
         }
     }
     if last.ended() {
@@ -165,10 +165,7 @@ mod tests {
             (check(1e30, false, "", &actions, 1), "a reward of 1e30"),
             (check(0.0, false, "", &Texts::new(), 1), "no admissible action"),
             (check(0.0, false, "", &actions, 10), "has not ended"),
-            (
-                check(0.0, true, &"x".repeat(MOST_TEXT + 1), &actions, 1),
-                "an observation of 1048577",
-            ),
+            (check(0.0, true, &"x".repeat(MAX_TEXT + 1), &actions, 1), "an observation of 1048577"),
         ] {
             let message = answer.unwrap_err();
             assert!(message.contains(expected), "{message}");

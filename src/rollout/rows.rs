@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::episodes::EpisodeRecord;
 use crate::credit::{CreditBatch, CreditConfig, Embedding, Embeddings, Estimator};
+use crate::episodes::EpisodeRecord;
 use crate::error::{Error, Result};
 
 /// Episodes as the arrays behind a [`CreditBatch`]. Texts are borrowed from the records.
@@ -157,7 +157,7 @@ fn wrong_width(place: &str, embedding: Option<&[f32]>, width: usize) -> String {
 mod tests {
     use super::*;
     use crate::credit::{assign, check};
-    use crate::rollout::StepRecord;
+    use crate::episodes::StepRecord;
     use serde_json::Map;
 
     fn episode(group: &str, rewards: &[f64]) -> EpisodeRecord {

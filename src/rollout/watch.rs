@@ -11,7 +11,7 @@ use crate::env::{Environment, Session, Texts, Transition};
 use crate::error::{Error, Result};
 
 /// How many threads may hang before no session is begun any more.
-const MOST_HANGING: usize = 64;
+const MAX_HANGING: usize = 64;
 
 /// How many threads hang in a session that was given up.
 static HANGING: AtomicUsize = AtomicUsize::new(0);
@@ -61,7 +61,7 @@ impl Watched {
         limit: f64,
     ) -> Result<Self> {
         let hanging = HANGING.load(Ordering::Relaxed);
-        if hanging >= MOST_HANGING {
+        if hanging >= MAX_HANGING {
             let message = format!("{hanging} sessions hang, each in a thread that cannot be ended");
             return Err(Error::Environment(message));
         }

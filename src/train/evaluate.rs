@@ -6,11 +6,10 @@ use serde_json::Map;
 
 use super::metrics::EvaluationMetrics;
 use crate::env::{Environment, Session, Texts};
+use crate::episodes::{EpisodeRecord, StepRecord};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, Sampling};
-use crate::rollout::{
-    EnvironmentError, EpisodeRecord, Limits, Plan, StepRecord, collect_with, expect_some,
-};
+use crate::rollout::{EnvironmentError, Limits, Plan, collect_with, expect_some};
 use crate::stream::{Purpose, Stream};
 
 /// How one task went.

@@ -13,7 +13,7 @@ use super::loss::{Loss, LossInputs, imitation_loss, loss};
 use super::update::Lesson;
 use crate::device::{computes_here, read};
 use crate::error::Result;
-use crate::parallel::side_by_side;
+use crate::parallel::par_map;
 use crate::policy::{Encoder, Inputs, Policy};
 use crate::rollout::RolloutBatch;
 
@@ -50,7 +50,7 @@ pub(super) fn differentiate<P: Policy>(
         return one(policy, 0, rows);
     }
     let shards: Vec<&[usize]> = rows.chunks(size).collect();
-    let parts = side_by_side(shards.len(), |shard| {
+    let parts = par_map(shards.len(), |shard| {
         // Leaves of its own give a shard a graph of its own: backward holds a graph's lock.
         one(&policy.valid().train(), shard * size, shards[shard])
     });

@@ -22,7 +22,7 @@ pub(super) fn adamw(weight_decay: f32) -> ModuleOptimizer {
 }
 
 /// An optimizer with the state of a record, on a device without autodiff.
-pub(super) fn load(
+pub(crate) fn load(
     optimizer: ModuleOptimizer,
     record: OptimizerRecord,
     device: &Device,

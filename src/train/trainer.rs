@@ -9,7 +9,7 @@ use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
 use super::tally::Tally;
 use super::update::{Learner, Lesson, UpdateStats};
-use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MOST_REWARD};
+use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MAX_REWARD};
 use crate::device::read;
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -225,7 +225,7 @@ impl<P: Policy> Trainer<P> {
             .zip(&batch.valid)
             .map(
                 |(&reward, &valid)| {
-                    if valid { reward } else { (reward - penalty).max(-MOST_REWARD) }
+                    if valid { reward } else { (reward - penalty).max(-MAX_REWARD) }
                 },
             )
             .collect();

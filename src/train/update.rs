@@ -8,7 +8,7 @@ use super::config::UpdateConfig;
 use super::gradient::{Objective, differentiate, read_back};
 use crate::device::read;
 use crate::error::{Error, Result};
-use crate::parallel::side_by_side;
+use crate::parallel::par_map;
 use crate::policy::{Encoder, Policy};
 use crate::rollout::RolloutBatch;
 use crate::stream::Stream;
@@ -129,7 +129,7 @@ impl<P: Policy> Learner<P> {
         let batch = lesson.batch;
         let rows: Vec<usize> = (0..batch.rows()).collect();
         let parts: Vec<&[usize]> = rows.chunks(lesson.config.minibatch).collect();
-        let log_probs = side_by_side(parts.len(), |part| {
+        let log_probs = par_map(parts.len(), |part| {
             let responses = batch.responses.select(parts[part]);
             let scores =
                 reference.evaluate(&batch.inputs, parts[part], &responses, lesson.temperature);

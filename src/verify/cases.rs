@@ -3,8 +3,9 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::episodes::Layout;
 use crate::error::Result;
-use crate::kernels::{Excluded, Layout, ProximityOptions};
+use crate::kernels::{Excluded, ProximityOptions};
 use crate::stream::{Purpose, Stream};
 
 /// Rows, their groups, and what is asked of them.

@@ -7,8 +7,9 @@ use super::cases::{Case, rng};
 use super::compare::Tally;
 use super::proximity::litter;
 use crate::device::read;
+use crate::episodes::Layout;
 use crate::error::Result;
-use crate::kernels::{EpisodeOptions, Layout, Modulation, discounted_returns, episode_advantages};
+use crate::kernels::{EpisodeOptions, Modulation, discounted_returns, episode_advantages};
 
 /// Episodes in groups, with what they earned.
 #[derive(Debug, Clone)]

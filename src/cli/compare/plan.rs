@@ -6,7 +6,8 @@ use super::variants::Variant;
 use crate::cli::settings::read_config;
 use crate::error::{Error, Result};
 use crate::report::{differences, seed_ending};
-use crate::train::{Config, checkpoint};
+use crate::runs::checkpoint;
+use crate::train::Config;
 
 /// A run that is to be, or is there already.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,7 +12,7 @@ use super::plan::{Planned, Standing};
 use crate::cli::table::percent;
 use crate::cli::terminal::{printable, tell};
 use crate::error::Result;
-use crate::train::{Event, Summary};
+use crate::runs::{Event, Summary};
 
 /// The screen of a comparison. Runs on any thread may speak through it.
 pub struct Screen {

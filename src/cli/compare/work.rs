@@ -14,7 +14,8 @@ use super::screen::Screen;
 use crate::device::{Backend, Opened, open};
 use crate::env::{EnvConfig, Environment};
 use crate::error::{Error, Result};
-use crate::train::{Config, Run, Summary};
+use crate::runs::{Run, Summary};
+use crate::train::Config;
 
 /// Stack of a training's thread: what a main thread commonly has, which is where trainings run else.
 const STACK: usize = 8 << 20;

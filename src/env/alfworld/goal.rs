@@ -15,7 +15,7 @@ const VARIABLES: usize = 16;
 const DEEPEST: usize = 64;
 
 /// How many formulas a goal may have in all. The published games' have at most 17.
-const MOST_FORMULAS: usize = 1_000;
+const MAX_FORMULAS: usize = 1_000;
 
 /// A goal: there are things for which all of its tests hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -288,8 +288,8 @@ impl<'a> Parser<'a, '_> {
         if self.depth == DEEPEST {
             return Err(tokens.error(format!("more than {DEEPEST} formulas inside each other")));
         }
-        if self.formulas == MOST_FORMULAS {
-            return Err(tokens.error(format!("more than {MOST_FORMULAS} formulas in a goal")));
+        if self.formulas == MAX_FORMULAS {
+            return Err(tokens.error(format!("more than {MAX_FORMULAS} formulas in a goal")));
         }
         self.formulas += 1;
         self.depth += 1;

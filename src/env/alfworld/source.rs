@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 
 /// The file that holds a game.
 pub(crate) const GAME: &str = "game.tw-pddl";
@@ -15,10 +15,10 @@ const FOLDER: &str = "json_2.1.1";
 const ARCHIVE: &str = "json_2.1.1.tar.xz";
 
 /// The most bytes of a game's file. The published ones have some 100 KB.
-pub(crate) const MOST_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_BYTES: u64 = 16 << 20;
 
 /// The most files and folders that are looked at for games. Links may lead in circles.
-const MOST_ENTRIES: usize = 200_000;
+const MAX_ENTRIES: usize = 200_000;
 
 /// Where games come from.
 pub(crate) enum Source {
@@ -38,7 +38,7 @@ impl Source {
         if fs::metadata(path).map_err(Error::io("open", path))?.is_file() {
             return Ok(Self::Archive(path.to_path_buf()));
         }
-        let mut walk = Walk { left: MOST_ENTRIES };
+        let mut walk = Walk { left: MAX_ENTRIES };
         for folder in [path.join(FOLDER), path.to_path_buf()] {
             let files = match walk.depth(&folder, 4)? {
                 Some(3) => walk.one_split(&folder)?,
@@ -97,7 +97,7 @@ impl Walk {
             let entry = entry.map_err(Error::io("list", folder))?;
             self.left = self.left.checked_sub(1).ok_or_else(|| {
                 let message = format!(
-                    "looked for games among {MOST_ENTRIES} files and folders, and there are more: \
+                    "looked for games among {MAX_ENTRIES} files and folders, and there are more: \
                      do links lead in a circle?"
                 );
                 Error::file(folder, message)
@@ -157,13 +157,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Reads a game, about `size` bytes.
 pub(super) fn read_game(input: impl Read, size: u64) -> Result<Vec<u8>, String> {
-    read_at_most(input, size, MOST_BYTES).map_err(|error| format!("cannot read the game: {error}"))
+    read_at_most(input, size, MAX_BYTES).map_err(|error| format!("cannot read the game: {error}"))
 }
 
 /// Refuses a game's file for its size.
 pub(super) fn check_size(size: u64) -> Result<(), String> {
-    let too_large = || format!("expected a game of at most {MOST_BYTES} bytes, found {size}");
-    if size > MOST_BYTES { Err(too_large()) } else { Ok(()) }
+    let too_large = || format!("expected a game of at most {MAX_BYTES} bytes, found {size}");
+    if size > MAX_BYTES { Err(too_large()) } else { Ok(()) }
 }
 
 /// Reads about `size` and at most `most` bytes; more are an error.
@@ -179,7 +179,7 @@ pub(super) fn read_at_most(input: impl Read, size: u64, most: u64) -> io::Result
 /// Writes one file of a game's folder, which is made where it does not exist.
 pub(crate) fn write(folder: &Path, name: &str, content: &serde_json::Value) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    write_whole(&folder.join(name), content.to_string().as_bytes())
+    write_atomic(&folder.join(name), content.to_string().as_bytes())
 }
 
 /// The split in a game's name.

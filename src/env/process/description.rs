@@ -10,13 +10,13 @@ use crate::env::protocol::VERSION;
 use crate::error::{Error, Result};
 
 /// The most tasks that a program may have.
-const MOST_TASKS: u64 = 1_000_000;
+const MAX_TASKS: u64 = 1_000_000;
 
 /// The largest step limit that a program may have.
-const MOST_STEPS: u64 = 100_000;
+const MAX_STEPS: u64 = 100_000;
 
 /// The most splits and the most kinds of task, and how long their names may be.
-const MOST_NAMES: usize = 64;
+const MAX_NAMES: usize = 64;
 const LONGEST_NAME: usize = 64;
 
 /// The splits of a program that does not tell any: to train on, and held out.
@@ -37,8 +37,8 @@ pub(super) fn check(described: &Description) -> Result<(), String> {
     if *protocol != u64::from(VERSION) {
         return Err(format!("it speaks protocol {protocol}, expected {VERSION}"));
     }
-    range("'tasks'", *tasks, MOST_TASKS)?;
-    range("'max_steps'", *max_steps, MOST_STEPS)?;
+    range("'tasks'", *tasks, MAX_TASKS)?;
+    range("'max_steps'", *max_steps, MAX_STEPS)?;
     check_names("splits", splits.iter().map(|split| split.name.as_str()))?;
     check_names("kinds", kinds.iter().map(String::as_str))?;
     let total = splits.iter().try_fold(0_u64, |total, split| total.checked_add(split.tasks));
@@ -58,8 +58,8 @@ fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(
                 quote(name)
             ));
         }
-        if !seen.insert(name) || seen.len() > MOST_NAMES {
-            return Err(format!("its {what} are not at most {MOST_NAMES}, all of other names"));
+        if !seen.insert(name) || seen.len() > MAX_NAMES {
+            return Err(format!("its {what} are not at most {MAX_NAMES}, all of other names"));
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ use super::{Environment, Session, Texts};
 use crate::error::{Error, Result};
 
 /// How many episodes may have been announced and not begun before they are forgotten.
-const MOST_ANNOUNCED: usize = 1 << 14;
+const MAX_ANNOUNCED: usize = 1 << 14;
 
 /// What tasks are called that have no kind.
 const ONLY_KIND: &str = "Task";
@@ -292,7 +292,7 @@ impl Environment for Process {
         // Those that were announced and never started are of a collection that was given up. Several
         // collections may go on at once, and keep their own.
         let forgotten = match lock(&self.announced) {
-            announced if announced.len() < MOST_ANNOUNCED => HashMap::new(),
+            announced if announced.len() < MAX_ANNOUNCED => HashMap::new(),
             mut announced => std::mem::take(&mut *announced),
         };
         drop(forgotten);

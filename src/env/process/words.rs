@@ -1,10 +1,10 @@
 //! Other programs' words, made fit for a message: short, on one line, unable to move a cursor.
 
 /// The most characters of an error's text.
-const MOST_SAID: usize = 400;
+const MAX_SAID: usize = 400;
 
 /// The most characters of a line that is quoted.
-const MOST_QUOTED: usize = 80;
+const MAX_QUOTED: usize = 80;
 
 /// How many of a program's last lines are told.
 const LINES: usize = 3;
@@ -34,13 +34,13 @@ pub(super) fn plain(text: &str, most: usize) -> String {
 
 /// What a program says of itself.
 pub(super) fn said(text: &str) -> String {
-    plain(text, MOST_SAID)
+    plain(text, MAX_SAID)
 }
 
 /// A line in quotation marks, whatever bytes it holds.
 pub(super) fn quoted(line: &[u8]) -> String {
-    let start = &line[..line.len().min(8 * MOST_QUOTED)];
-    match plain(&String::from_utf8_lossy(start), MOST_QUOTED) {
+    let start = &line[..line.len().min(8 * MAX_QUOTED)];
+    match plain(&String::from_utf8_lossy(start), MAX_QUOTED) {
         text if text.is_empty() => "nothing".into(),
         text => format!("'{text}'"),
     }
@@ -64,7 +64,7 @@ impl Tail {
         let text = String::from_utf8_lossy(&self.0[self.0.len().saturating_sub(KEPT)..]);
         let lines: Vec<String> = text
             .lines()
-            .map(|line| plain(line, MOST_SAID / LINES))
+            .map(|line| plain(line, MAX_SAID / LINES))
             .filter(|line| !line.is_empty())
             .collect();
         let last = lines[lines.len().saturating_sub(LINES)..].join(" / ");
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn words_are_short_and_on_one_line() {
         assert_eq!(said(" a\u{1b}[2Jb\r\n\tc  d\u{7} "), "a[2Jb c d");
-        assert_eq!(said(&"é".repeat(1000)).chars().count(), MOST_SAID + 1);
+        assert_eq!(said(&"é".repeat(1000)).chars().count(), MAX_SAID + 1);
         assert_eq!(quoted(b" \n"), "nothing");
-        assert_eq!(quoted(&[0xff; 10_000]).chars().count(), MOST_QUOTED + 3);
+        assert_eq!(quoted(&[0xff; 10_000]).chars().count(), MAX_QUOTED + 3);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
 use super::{numbers, tensor};
+use crate::episodes::Layout;
 use crate::kernels::advantages::{EPSILON, EpisodeOptions, Episodes, Modulation};
-use crate::kernels::layout::Layout;
 
 /// The operation, or nothing where the numbers are not 32 bits wide.
 pub(in crate::kernels) fn discounted_returns<B: Backend>(

@@ -4,8 +4,8 @@ use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
 use super::array::Array;
+use crate::episodes::Layout;
 use crate::kernels::advantages::{EPSILON, Episodes, Modulation};
-use crate::kernels::layout::Layout;
 
 /// Which row belongs to which episode and which episode to which group, and how often it counts.
 struct Membership<B: Backend> {

@@ -4,7 +4,7 @@ use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
 use super::array::Array;
-use crate::kernels::layout::Layout;
+use crate::episodes::Layout;
 
 pub(in crate::kernels) fn discounted_returns<B: Backend>(
     rewards: FloatTensor<B>,

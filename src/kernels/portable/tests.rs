@@ -6,9 +6,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 use rand::Rng;
 
+use crate::episodes::Layout;
 use crate::kernels::advantages::{EpisodeOptions, Episodes, Modulation};
 use crate::kernels::cpu::{self, Given};
-use crate::kernels::layout::Layout;
 use crate::kernels::proximity::{Excluded, Surroundings};
 use crate::stream::{Purpose, Stream};
 

@@ -9,7 +9,7 @@ use cubecl::CubeCount;
 use cubecl::server::{KernelArguments, MetadataBindingInfo};
 
 use super::sources::{Kernel, Rows};
-use crate::kernels::layout::Layout;
+use crate::episodes::Layout;
 use crate::kernels::proximity::Span;
 
 /// The most bytes a row that kernels keep to themselves in one buffer: five numbers.

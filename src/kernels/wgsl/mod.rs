@@ -22,9 +22,9 @@ use self::launch::{Launch, Limits};
 use self::sources::{Gradient, GradientRows, ModulationKernel, ProximityKernel, ReturnsKernel};
 use super::advantages::Episodes;
 use super::backend::KernelBackend;
-use super::layout::Layout;
 use super::portable;
 use super::proximity::Surroundings;
+use crate::episodes::Layout;
 
 /// As cubecl calls a client that takes WGSL.
 const WGSL: &str = "wgpu<wgsl>";

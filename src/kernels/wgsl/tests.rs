@@ -7,7 +7,8 @@ use burn::tensor::{Device, Tensor};
 use cubecl::prelude::KernelId;
 
 use crate::device::{Backend, adapters, open, read};
-use crate::kernels::{Layout, ProximityOptions, proximity};
+use crate::episodes::Layout;
+use crate::kernels::{ProximityOptions, proximity};
 
 /// Each time that a kernel's source was asked for, which is when a pipeline is made of it.
 static SOURCES: Mutex<Vec<(&str, KernelId)>> = Mutex::new(Vec::new());

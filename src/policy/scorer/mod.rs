@@ -23,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Answer, Policy, Responses, Sampling, TokenScores};
 use crate::device::{computes_here, read};
 use crate::error::{Error, Result};
-use crate::parallel::side_by_side;
+use crate::parallel::par_map;
 
 /// The scorer: its network, and how many words that network knows.
 #[derive(Module, Debug)]
@@ -73,7 +73,7 @@ impl Scorer {
         let here = computes_here(&self.network.device());
         let size = if here { ROWS_A_PART } else { rows.len().max(1) };
         let parts: Vec<&[usize]> = rows.chunks(size).collect();
-        let parts = side_by_side(parts.len(), |part| {
+        let parts = par_map(parts.len(), |part| {
             let (padded, _, width) = self.distribution(inputs, parts[part], temperature);
             let padded = read(padded)?;
             let rows = padded.chunks_exact(width).zip(parts[part]);

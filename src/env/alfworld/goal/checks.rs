@@ -4,16 +4,16 @@ use super::super::world::World;
 use super::{Goal, Search, Step, Test, is_of_kind};
 
 /// How many tests may be needed to check a goal once. The published games need at most 15,000.
-const MOST_CHECKS: u64 = 2_000_000;
+const MAX_CHECKS: u64 = 2_000_000;
 
 impl Goal {
     /// Refuses a goal that could take too long to check, and says what is expected.
     pub(super) fn expect_few_checks(&self, world: &World) -> Result<(), String> {
-        if self.search.checks(world) <= MOST_CHECKS {
+        if self.search.checks(world) <= MAX_CHECKS {
             return Ok(());
         }
         Err(format!(
-            "the goal can take more than {MOST_CHECKS} tests to check in this world: expected fewer \
+            "the goal can take more than {MAX_CHECKS} tests to check in this world: expected fewer \
              variables, or kinds for them"
         ))
     }

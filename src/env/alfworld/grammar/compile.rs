@@ -17,7 +17,7 @@ const BUDGET: usize = 10_000;
 
 /// How many bytes a grammar may take once its texts are written out. The published games take
 /// 16,000.
-const MOST_BYTES: usize = 2 << 20;
+const MAX_BYTES: usize = 2 << 20;
 
 /// The articles that the engine gives to everything.
 const INDEFINITE: &str = "a";
@@ -62,7 +62,7 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        Ok(Self { document, variant, budget: BUDGET, bytes: MOST_BYTES, variables: Vec::new() })
+        Ok(Self { document, variant, budget: BUDGET, bytes: MAX_BYTES, variables: Vec::new() })
     }
 
     /// The text of a rule that may hold no more than plain text, or `None` where there is no rule.
@@ -152,7 +152,7 @@ impl<'a> Compiler<'a> {
     /// Counts what a text takes.
     fn charge(&mut self, bytes: usize, place: Place) -> Result<()> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
-            place.error(format!("the grammar takes more than {MOST_BYTES} bytes written out"))
+            place.error(format!("the grammar takes more than {MAX_BYTES} bytes written out"))
         })?;
         Ok(())
     }

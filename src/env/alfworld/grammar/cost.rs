@@ -14,11 +14,11 @@ use super::{Command, Grammar};
 use crate::error::{Error, Result};
 
 /// The most conditions that are looked at for one text. The published games need 20,000.
-const MOST_CHECKS: u64 = 20_000_000;
+const MAX_CHECKS: u64 = 20_000_000;
 
 /// The most bytes of one text, or of all commands together. The published games
 /// need 170,000.
-const MOST_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 /// What a text can come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,10 +81,8 @@ impl Grammar {
     pub(crate) fn check_costs(&self, world: &World, task: &str) -> Result<()> {
         for (rule, cost) in self.costs(world, task) {
             let (what, most) = match cost {
-                Cost { checks, .. } if checks > MOST_CHECKS => {
-                    ("conditions to look at", MOST_CHECKS)
-                }
-                Cost { bytes, .. } if bytes > MOST_BYTES => ("bytes", MOST_BYTES),
+                Cost { checks, .. } if checks > MAX_CHECKS => ("conditions to look at", MAX_CHECKS),
+                Cost { bytes, .. } if bytes > MAX_BYTES => ("bytes", MAX_BYTES),
                 _ => continue,
             };
             let message = format!("in this world its text can come to more than {most} {what}");

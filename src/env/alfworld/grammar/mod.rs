@@ -20,7 +20,7 @@ use query::Bindings;
 use render::Template;
 
 /// The most bytes of a grammar's text. The published games' have 13,000.
-const MOST_TEXT: usize = 1 << 20;
+const MAX_TEXT: usize = 1 << 20;
 
 /// What the engine says to a command that is not possible. The one sentence that does not stand in
 /// the games' grammar; a grammar of another origin sets it by its rule `refusal`.
@@ -73,8 +73,8 @@ impl Grammar {
 
     /// Compiles a grammar, taking the text number `variant` where several say the same.
     pub(crate) fn compile_variant(text: &str, variant: usize) -> Result<(Self, String)> {
-        if text.len() > MOST_TEXT {
-            let message = format!("expected at most {MOST_TEXT} bytes, found {}", text.len());
+        if text.len() > MAX_TEXT {
+            let message = format!("expected at most {MAX_TEXT} bytes, found {}", text.len());
             return Err(Error::input("grammar", message));
         }
         let document = document::parse(text)?;

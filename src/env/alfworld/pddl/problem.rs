@@ -12,7 +12,7 @@ use crate::error::Result;
 
 /// The most entities that a problem may declare. The published games declare at most 726, many of
 /// which no fact speaks of.
-const MOST_DECLARED: usize = 10_000;
+const MAX_DECLARED: usize = 10_000;
 
 /// The most bytes of an entity's id. The published games' have at most 87.
 const LONGEST_ID: usize = 500;
@@ -97,8 +97,8 @@ impl<'a> Facts<'a> {
                 if id.len() > LONGEST_ID {
                     return Err(tokens.error(format!("an id has more than {LONGEST_ID} bytes")));
                 }
-                if self.entities.len() == MOST_DECLARED {
-                    return Err(tokens.error(format!("more than {MOST_DECLARED} objects")));
+                if self.entities.len() == MAX_DECLARED {
+                    return Err(tokens.error(format!("more than {MAX_DECLARED} objects")));
                 }
                 self.index.insert(id, self.entities.len() as u32);
                 self.entities.push(Entity { id, sort: Sort::Agent, mentioned: false });

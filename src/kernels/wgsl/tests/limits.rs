@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::device;
-use crate::kernels::layout::Layout;
+use crate::episodes::Layout;
 use crate::kernels::portable;
 use crate::kernels::proximity::{Excluded, Surroundings};
 use crate::kernels::wgsl::launch::{Launch, Limits, Prefilled};

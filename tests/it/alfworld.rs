@@ -1,0 +1,453 @@
+//! The native ALFWorld engine against what the original engine did, and against itself.
+//!
+//! Most tests need the published games, which are not part of this repository. They look for them in
+//! `../shared/alfworld`, or below the folder that `PROXMO_SHARED` names; without them they say that
+//! they are skipped, and fail where `CI` is set.
+
+use std::collections::BTreeSet;
+
+use crate::support::alfworld::{
+    admissible, archive, game_file, games, observation, put_game, task, transcripts,
+};
+use proptest::prelude::*;
+use proxmo::env::alfworld::{
+    AlfWorld, AlfWorldConfig, AlfWorldSession, Difficulty, Expert, GeneratorConfig, TaskMix,
+    generate, write_games,
+};
+use proxmo::env::{Environment, Session, Texts};
+use proxmo::error::Error;
+
+/// Plays a task's walkthrough; every command must be possible and only the last may win.
+fn play_walkthrough(world: &AlfWorld, task: usize) {
+    let mut session = world.session(task, 0).unwrap();
+    let walkthrough = world.walkthrough(task);
+    assert!(!walkthrough.is_empty(), "{} has no walkthrough", world.task_name(task));
+    for (number, command) in walkthrough.iter().enumerate() {
+        let place = format!("{}, command {number}: {command}", world.task_name(task));
+        let done = session.step(command).unwrap();
+        assert!(done.valid, "{place} is not possible");
+        assert_eq!(done.success, number + 1 == walkthrough.len(), "{place}");
+    }
+}
+
+#[test]
+fn transcripts_of_the_original_replay_byte_for_byte() {
+    let (Some(world), Some(transcripts)) = (games(), transcripts()) else { return };
+    assert_eq!(transcripts.len(), 212);
+    for transcript in transcripts {
+        let mut session = world.session(task(world, &transcript.game), 0).unwrap();
+        let mut before: Vec<String> = Vec::new();
+        for (number, entry) in transcript.steps.iter().enumerate() {
+            let place = format!(
+                "{} ({}), step {number}: {:?}",
+                transcript.game, transcript.kind, entry.cmd
+            );
+            if number > 0 {
+                let done = session.step(&entry.cmd).unwrap();
+                assert_eq!(done.success, entry.won, "{place}");
+                assert_eq!(done.terminated, entry.done, "{place}");
+                assert_eq!(u8::from(done.success), entry.score, "{place}");
+                assert_eq!(done.valid, before.contains(&entry.cmd.trim().to_string()), "{place}");
+            }
+            assert_eq!(observation(&session), entry.obs, "{place}");
+            before = admissible(&session);
+            assert_eq!(before, entry.adm, "{place}");
+        }
+    }
+}
+
+#[test]
+fn every_published_walkthrough_wins_with_its_last_command() {
+    let Some(world) = games() else { return };
+    assert_eq!(world.tasks(), 4027);
+    let mut kinds = [0; 6];
+    for task in 0..world.tasks() {
+        play_walkthrough(world, task);
+        kinds[world.task_kind(task)] += 1;
+    }
+    assert_eq!(world.kinds(), ["Pick", "Look", "Clean", "Heat", "Cool", "Pick2"]);
+    assert_eq!(kinds, [895, 358, 745, 523, 607, 899]);
+}
+
+#[test]
+fn commands_are_read_as_the_original_reads_them() {
+    let Some(world) = games() else { return };
+    let mut session = world.session(0, 0).unwrap();
+    for (command, valid) in [
+        ("  look \n", true),
+        ("\x1flook", true),
+        ("Look", false),
+        ("look around", false),
+        ("", false),
+        ("go  to desk 1", false),
+        ("go to", false),
+    ] {
+        assert_eq!(session.step(command).unwrap().valid, valid, "{command:?}");
+    }
+    let goal = session.goal().to_string();
+    session.reset();
+    assert!(observation(&session).ends_with(&format!(": {goal}")), "{goal}");
+}
+
+#[test]
+fn an_episode_is_cut_off_and_rewarded_as_configured() {
+    let config = AlfWorldConfig { max_steps: 3, success_reward: 10.0, step_reward: -0.5 };
+    let world = generate(&GeneratorConfig::default(), 5, 50).unwrap().with_config(config);
+    let task = (0..50).find(|&task| world.walkthrough(task).len() == 4).unwrap();
+    let walkthrough = world.walkthrough(task);
+    let mut session = world.session(task, 0).unwrap();
+    let steps: Vec<_> = walkthrough.iter().map(|c| session.step(c).unwrap()).collect();
+    assert_eq!(steps.iter().map(|s| s.reward).collect::<Vec<_>>(), [-0.5, -0.5, -0.5, 9.5]);
+    assert_eq!(steps.iter().map(|s| s.truncated).collect::<Vec<_>>(), [false, false, true, false]);
+    assert!(steps[3].terminated && steps[3].success);
+    // A goal that stays reached is not rewarded twice.
+    assert_eq!(session.step("look").unwrap().reward, -0.5);
+
+    let nothing = AlfWorldConfig { max_steps: 0, ..Default::default() };
+    assert!(matches!(nothing.validate(), Err(Error::Setting { key, .. }) if key == "max_steps"));
+}
+
+/// Loads a folder with one game's file in it and returns the error's text.
+fn failure(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    put_game(folder.path(), "train/some-task/trial_1", text);
+    AlfWorld::load(folder.path(), None, AlfWorldConfig::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn broken_and_foreign_files_are_named_with_what_is_wrong() {
+    let Some(text) = game_file() else { return };
+    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let spoiled = |field: &str, part: &str, other: &str| {
+        let content = file[field].as_str().unwrap();
+        assert!(content.contains(part), "{field} has no {part}");
+        let mut file = file.clone();
+        file[field] = content.replacen(part, other, 1).into();
+        failure(&file.to_string())
+    };
+    let (domain, grammar, problem) = ("pddl_domain", "grammar", "pddl_problem");
+    let cases = [
+        (failure(&text[..5000]), "not a game: EOF while parsing a string at line 1 column"),
+        (failure("{}"), "not a game: missing field `pddl_domain`"),
+        (spoiled(domain, "(holds ?a ?o)", "(has ?a ?o)"), "pddl_domain: this is not the domain"),
+        (spoiled(grammar, "#look.feedback#", "#see#"), "there is no rule 'see'"),
+        (spoiled(grammar, "{r.name}", "{r.colour}"), "'r.colour' is not known"),
+        (spoiled(grammar, "openable(r:", "locked(r:"), "the condition 'locked' is not known"),
+        (spoiled(grammar, "\"condition\"", "\"when\""), "column 22: unknown field `when`"),
+        (spoiled(problem, "(pickupable ", "(edible "), "unknown predicate 'edible'"),
+        (spoiled(problem, "(exists (", "(forall ("), "a goal with 'forall' is not known"),
+    ];
+    for (message, expected) in cases {
+        assert!(message.contains("trial_1/game.tw-pddl: "), "{message} does not name the file");
+        assert!(message.contains(expected), "{message} does not say {expected}");
+    }
+}
+
+#[test]
+fn games_are_found_in_every_place_where_they_may_be() {
+    let Some(text) = game_file() else { return };
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("json_2.1.1");
+    for name in ["train/b/2", "train/b/1", "valid_seen/a/1"] {
+        put_game(&inner, name, &text);
+    }
+    let names = |path: &std::path::Path, split: Option<&str>| -> Vec<String> {
+        let world = AlfWorld::load(path, split, AlfWorldConfig::default()).unwrap();
+        (0..world.tasks()).map(|task| world.task_name(task).to_string()).collect()
+    };
+    let all = ["train/b/1", "train/b/2", "valid_seen/a/1"];
+    assert_eq!(names(&inner, None), all);
+    assert_eq!(names(outer.path(), None), all);
+    assert_eq!(names(&inner, Some("valid_seen")), all[2..]);
+    assert_eq!(names(&inner.join("train"), None), all[..2]);
+
+    let failure = |path: &std::path::Path, split: Option<&str>| {
+        AlfWorld::load(path, split, AlfWorldConfig::default()).unwrap_err().to_string()
+    };
+    let message = failure(&inner, Some("test"));
+    assert!(message.contains("no split 'test'; found train, valid_seen"), "{message}");
+    let empty = tempfile::tempdir().unwrap();
+    assert!(failure(empty.path(), None).contains("looked for <split>/<task>/<trial>/game.tw-pddl"));
+    assert!(failure(&empty.path().join("no"), None).contains("cannot open"));
+    let other = empty.path().join("games.tar.xz");
+    std::fs::write(&other, "not an archive").unwrap();
+    assert!(failure(&other, None).contains("cannot be read as a .tar.xz archive"));
+}
+
+#[test]
+fn progress_is_told_and_ends_with_everything_read() {
+    let Some(archive) = archive() else { return };
+    let mut told = Vec::new();
+    let world = AlfWorld::load_with(
+        archive.parent().unwrap(),
+        Some("valid_unseen"),
+        AlfWorldConfig::default(),
+        &mut |done, total| told.push((done, total)),
+    )
+    .unwrap();
+    assert_eq!(world.tasks(), 134);
+    assert_eq!(told.last(), Some(&(134, None)));
+    assert!(told.is_sorted());
+}
+
+#[test]
+fn the_expert_wins_in_fifty_steps() {
+    let generated = |difficulty| {
+        generate(&GeneratorConfig { difficulty, ..Default::default() }, 3, 300).unwrap()
+    };
+    let mut worlds = vec![generated(Difficulty::Easy), generated(Difficulty::Hard)];
+    if let Some(world) = games() {
+        worlds.push(world.clone().with_config(AlfWorldConfig::default()));
+    }
+    for world in worlds {
+        let mut wins = 0;
+        let mut texts = Texts::new();
+        for task in 0..world.tasks() {
+            let mut session = world.session(task, 0).unwrap();
+            let mut expert = Expert::new(&world, task).unwrap();
+            wins += usize::from(loop {
+                texts.clear();
+                session.admissible(&mut texts);
+                let action = expert.act(&observation(&session), &texts);
+                let done = session.step(texts.get(action).unwrap()).unwrap();
+                assert!(done.valid);
+                if done.ended() {
+                    break done.success;
+                }
+            });
+        }
+        assert!(wins * 100 >= world.tasks() * 99, "{wins} of {}", world.tasks());
+    }
+}
+
+#[test]
+fn written_games_are_the_same_games() {
+    let Some(archive) = archive() else { return };
+    let tasks = generate(&GeneratorConfig::default(), 11, 30).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(write_games(&tasks, &archive, folder.path()).unwrap(), 30);
+    let written = AlfWorld::load(folder.path(), None, AlfWorldConfig::default()).unwrap();
+    assert_eq!(written.tasks(), 30);
+    for number in 0..30 {
+        let same = task(&written, tasks.task_name(number));
+        assert_eq!(written.task_kind(same), tasks.task_kind(number));
+        play_walkthrough(&written, same);
+        let (a, b) = (tasks.session(number, 0).unwrap(), written.session(same, 0).unwrap());
+        assert!(a.objects().eq(b.objects()), "{}", tasks.task_name(number));
+        assert!(a.objects().all(|object| a.places_of(object).eq(b.places_of(object))));
+    }
+    // Games that were loaded can be written too.
+    let unseen = AlfWorld::load(&archive, Some("valid_unseen"), AlfWorldConfig::default()).unwrap();
+    write_games(&unseen, &archive, &folder.path().join("again")).unwrap();
+    let again =
+        AlfWorld::load(&folder.path().join("again"), None, AlfWorldConfig::default()).unwrap();
+    for task in 0..unseen.tasks() {
+        play_walkthrough(&again, task);
+        assert_eq!(again.task_name(task), unseen.task_name(task));
+    }
+}
+
+#[test]
+fn tasks_borrow_the_wording_of_games() {
+    let Some(games) = games() else { return };
+    let tasks = generate(&GeneratorConfig::default(), 11, 60).unwrap();
+    let worded = tasks.clone().worded_like(games).unwrap();
+    assert_eq!((worded.name(), games.name()), ("household", "alfworld"));
+    let opening = observation(&games.session(0, 0).unwrap());
+    let opening = opening.lines().next().unwrap();
+    for task in 0..tasks.tasks() {
+        play_walkthrough(&worded, task);
+        assert_eq!(worded.task_name(task), tasks.task_name(task));
+        assert_eq!(worded.walkthrough(task).len(), tasks.walkthrough(task).len());
+        let (a, b) = (tasks.session(task, 0).unwrap(), worded.session(task, 0).unwrap());
+        assert!(observation(&b).starts_with(opening) && !observation(&a).starts_with(opening));
+        assert!(a.objects().eq(b.objects()));
+    }
+    let none = generate(&GeneratorConfig::default(), 1, 0).unwrap();
+    assert!(tasks.worded_like(&none).unwrap_err().to_string().contains("no game of the kind"));
+}
+
+#[test]
+fn generated_tasks_are_solvable_and_mixed_as_asked() {
+    for seed in 0..20 {
+        for difficulty in [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard] {
+            let config = GeneratorConfig { difficulty, ..Default::default() };
+            let world = generate(&config, seed, 60).unwrap();
+            (0..60).for_each(|task| play_walkthrough(&world, task));
+            let kinds: BTreeSet<usize> = (0..60).map(|task| world.task_kind(task)).collect();
+            assert_eq!(kinds.len(), 6, "seed {seed}, {difficulty:?}");
+        }
+    }
+    let none = TaskMix { pick: 0.0, look: 0.0, clean: 0.0, heat: 0.0, cool: 0.0, pick2: 0.0 };
+    let mix = TaskMix { heat: 1.0, pick2: 3.0, ..none };
+    let world = generate(&GeneratorConfig { mix, ..Default::default() }, 1, 400).unwrap();
+    let pairs = (0..400).filter(|&task| world.task_kind(task) == 5).count();
+    assert!((250..350).contains(&pairs), "{pairs} of 400, expected about 300");
+    assert!((0..400).all(|task| [3, 5].contains(&world.task_kind(task))));
+}
+
+#[test]
+fn seeds_alone_decide_what_is_generated() {
+    let told = |seed: u64, count: usize| -> Vec<(String, String)> {
+        let world = generate(&GeneratorConfig::default(), seed, count).unwrap();
+        let tell = |task| {
+            let session = world.session(task, 0).unwrap();
+            let places: Vec<_> =
+                session.objects().map(|object| session.places_of(object).next()).collect();
+            (observation(&session), format!("{places:?} {:?}", world.walkthrough(task)))
+        };
+        (0..count).map(tell).collect()
+    };
+    let long = told(8, 40);
+    assert_eq!(told(8, 40), long);
+    assert_eq!(told(8, 10), long[..10]);
+    let other = told(9, 40);
+    assert!((0..40).all(|task| other[task] != long[task]));
+    assert_eq!(long.iter().collect::<BTreeSet<_>>().len(), 40);
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let base = GeneratorConfig::default;
+    let mix = |pick| TaskMix { pick, ..Default::default() };
+    let cases = [
+        (GeneratorConfig { receptacles: Some(3), ..base() }, "receptacles", "4 to 60"),
+        (GeneratorConfig { objects: Some(101), ..base() }, "objects", "0 to 100"),
+        (
+            GeneratorConfig { objects: Some(2), distractors: Some(3), ..base() },
+            "distractors",
+            "0 to 2",
+        ),
+        (GeneratorConfig { mix: mix(-1.0), ..base() }, "mix.pick", "0 to 1e6"),
+        (GeneratorConfig { mix: mix(f32::NAN), ..base() }, "mix.pick", "0 to 1e6"),
+    ];
+    for (config, key, allowed) in cases {
+        let Err(Error::Setting { key: found, message }) = config.validate() else {
+            panic!("{config:?} was accepted");
+        };
+        assert_eq!(found, format!("env.household.{key}"));
+        assert!(message.contains(allowed), "{message} does not say {allowed}");
+    }
+    let text = "difficulty = 'hard'\nobjects = 7\n[mix]\nlook = 2.5\n";
+    let config: GeneratorConfig = toml::from_str(text).unwrap();
+    assert_eq!((config.difficulty, config.objects), (Difficulty::Hard, Some(7)));
+    assert_eq!(toml::from_str::<GeneratorConfig>(&toml::to_string(&config).unwrap()), Ok(config));
+    assert!(toml::from_str::<GeneratorConfig>("receptacle = 7").is_err());
+}
+
+/// The things that a text names: words that a number follows.
+fn named(text: &str) -> BTreeSet<(String, u32)> {
+    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).collect();
+    let pairs = words.windows(2);
+    pairs.filter_map(|pair| Some((pair[0].to_string(), pair[1].parse().ok()?))).collect()
+}
+
+#[test]
+fn paraphrases_say_the_same_in_other_words() {
+    let plain = generate(&GeneratorConfig::default(), 4, 40).unwrap();
+    let other = plain.clone().with_paraphrase(1.0).unwrap();
+    let (mut texts, mut differing) = (BTreeSet::new(), 0);
+    for task in 0..plain.tasks() {
+        let mut session = plain.session(task, 0).unwrap();
+        let mut others: Vec<AlfWorldSession> =
+            (0..4).map(|seed| other.session(task, seed).unwrap()).collect();
+        for command in plain.walkthrough(task).iter().map(String::as_str).chain(["look", "jump"]) {
+            session.step(command).unwrap();
+            let told = observation(&session);
+            for other in &mut others {
+                other.step(command).unwrap();
+                let paraphrase = observation(other);
+                assert_eq!(paraphrase, observation(other), "telling it again changes it");
+                assert_eq!(named(&paraphrase), named(&told), "{paraphrase:?} for {told:?}");
+                assert_eq!(admissible(other), admissible(&session));
+                differing += usize::from(paraphrase != told);
+                texts.insert(paraphrase);
+            }
+        }
+        assert_eq!(session.goal(), others[0].goal());
+    }
+    assert!(differing > 800 && texts.len() > 500, "{differing} differ, {} texts", texts.len());
+    assert!(plain.clone().with_paraphrase(1.5).is_err());
+    let unchanged = plain.clone().with_paraphrase(0.0).unwrap();
+    let told = |world: &AlfWorld| observation(&world.session(0, 7).unwrap());
+    assert_eq!(told(&unchanged), told(&plain));
+}
+
+/// Checks what must hold in every state.
+fn check_state(session: &AlfWorldSession) -> Vec<String> {
+    for object in session.objects() {
+        let places = session.places_of(object).count();
+        let held = usize::from(session.holding() == Some(object));
+        assert_eq!(places + held, 1, "{object} is in {places} places, held {held} times");
+    }
+    let commands = admissible(session);
+    assert!(commands.windows(2).all(|pair| pair[0] < pair[1]), "{commands:?}");
+    for command in &commands {
+        assert!(session.clone().step(command).unwrap().valid, "{command} was refused");
+    }
+    commands
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn random_play_keeps_the_world_in_order(
+        seed in 0u64..1_000_000,
+        difficulty in prop::sample::select(vec![
+            Difficulty::Easy, Difficulty::Medium, Difficulty::Hard,
+        ]),
+        choices in prop::collection::vec(any::<prop::sample::Index>(), 40),
+    ) {
+        let config = GeneratorConfig { difficulty, ..Default::default() };
+        let world = generate(&config, seed, 1).unwrap();
+        let mut session = world.session(0, 0).unwrap();
+        // Whatever was possible at some time is tried at all others.
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        for choice in choices {
+            let commands = check_state(&session);
+            known.extend(commands.iter().cloned());
+            for command in &known {
+                let mut copy = session.clone();
+                let done = copy.step(command).unwrap();
+                prop_assert_eq!(done.valid, commands.contains(command), "{}", command);
+                if !done.valid {
+                    prop_assert_eq!(admissible(&copy), commands.clone(), "{}", command);
+                }
+            }
+            session.step(&commands[choice.index(commands.len())]).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_command_makes_the_engine_panic(
+        seed in 0u64..1000,
+        commands in prop::collection::vec("\\PC{0,30}|(walk to|open|leave|pick) [a-z]{3,9} [0-9]{1,3}", 20),
+    ) {
+        let world = generate(&GeneratorConfig::default(), seed, 1).unwrap();
+        let mut session = world.session(0, 0).unwrap();
+        for command in &commands {
+            let possible = admissible(&session).contains(&command.trim().to_string());
+            prop_assert_eq!(session.step(command).unwrap().valid, possible, "{}", command);
+            check_state(&session);
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_played(cut in 0.0f64..1.0, byte in any::<u8>()) {
+        let Some(text) = game_file() else { return Ok(()) };
+        let mut bytes = text.into_bytes();
+        let place = (cut * (bytes.len() - 1) as f64) as usize;
+        bytes[place] = byte;
+        let folder = tempfile::tempdir().unwrap();
+        put_game(folder.path(), "train/a/1", &String::from_utf8_lossy(&bytes));
+        if let Ok(world) = AlfWorld::load(folder.path(), None, AlfWorldConfig::default()) {
+            let mut session = world.session(0, 0).unwrap();
+            for command in world.walkthrough(0) {
+                session.step(command).unwrap();
+                observation(&session);
+                admissible(&session);
+            }
+        }
+    }
+}

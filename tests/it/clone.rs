@@ -1,0 +1,148 @@
+//! Cloning: demonstrations are played again as they were, and a policy learns to do the same.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use proxmo::env::Environment;
+use proxmo::env::alfworld::{GeneratorConfig, generate};
+use proxmo::episodes::read_episodes;
+use proxmo::policy::Inputs;
+use proxmo::policy::scorer::{ScorerEncoder, Vocabulary};
+use proxmo::rollout::{Demonstration, replay};
+use proxmo::runs::demonstrations;
+use proxmo::train::{CloneConfig, IterationMetrics, read_metrics};
+
+fn proxmo(arguments: &str) -> Command {
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    command.args(arguments.split(' '));
+    command
+}
+
+/// Household tasks that are quick to learn.
+const TASKS: &str = "--tasks 40 --held-out 10";
+
+#[test]
+fn demonstrations_are_played_again_as_they_were() {
+    let world = generate(&GeneratorConfig::default(), 3, 12).unwrap();
+    let encoder = ScorerEncoder {
+        vocabulary: Vocabulary::from_environment(&world, 12, 500, 0).unwrap(),
+        max_steps: world.max_steps(),
+    };
+    for from in ["expert", "walkthroughs"] {
+        let config = CloneConfig { from: from.into(), tasks: 0 };
+        let mut played = 0;
+        let found = demonstrations(&world, &config, 0, &mut |done| played = done).unwrap();
+        assert!(found.len() >= 10, "{from}: {}", found.len());
+        assert_eq!(played, if from == "expert" { 12 } else { 0 });
+        let batch = replay(&world, &encoder, &found, 0).unwrap();
+        assert!(batch.success.iter().all(|&won| won), "{from}: a demonstration fails");
+        assert_eq!(batch.rows(), batch.inputs.len());
+        for (record, demonstration) in batch.records().iter().zip(&found) {
+            let actions: Vec<&str> = record.steps.iter().map(|step| &*step.action).collect();
+            assert_eq!(actions, demonstration.actions);
+        }
+        // The response is the place of the action among those that were admissible.
+        for row in 0..batch.rows() {
+            let place = batch.responses.tokens[row] as usize;
+            assert!(place < batch.inputs.action_range(row).len());
+        }
+    }
+    let some = CloneConfig { from: "walkthroughs".into(), tasks: 5 };
+    assert_eq!(demonstrations(&world, &some, 0, &mut |_| {}).unwrap().len(), 5);
+}
+
+#[test]
+fn a_demonstration_of_another_task_is_refused_with_its_step() {
+    let world = generate(&GeneratorConfig::default(), 3, 2).unwrap();
+    let encoder = ScorerEncoder {
+        vocabulary: Vocabulary::from_environment(&world, 2, 500, 0).unwrap(),
+        max_steps: world.max_steps(),
+    };
+    let refuse = |actions: Vec<String>| {
+        let one = Demonstration { task: 0, actions, source: "d.jsonl: episode 7".into() };
+        replay(&world, &encoder, &[one], 0).unwrap_err().to_string()
+    };
+    let message = refuse(vec!["look".into(), "fly to the moon".into()]);
+    assert!(message.contains("d.jsonl: episode 7: steps[1].action"), "{message}");
+    assert!(message.contains("'fly to the moon' is not admissible"), "{message}");
+    let mut after = world.walkthrough(0).to_vec();
+    after.push("look".into());
+    assert!(refuse(after).contains("comes after the episode's end"));
+}
+
+fn metrics(run: &Path) -> Vec<IterationMetrics> {
+    let text = fs::read(run.join("metrics.jsonl")).unwrap();
+    let mut lines = read_metrics(&mut &text[..], "metrics.jsonl").unwrap();
+    lines.iter_mut().for_each(|line| line.seconds = Default::default());
+    lines
+}
+
+#[test]
+fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str| folder.path().join(name);
+    let file = run("expert.jsonl");
+    // Here --tasks says how many tasks are judged, and --train-tasks how many there are.
+    let eval = "eval --policy expert --split train --train-tasks 40 --held-out 10 --episodes";
+    proxmo(eval).arg(&file).assert().success();
+
+    let clone = |name: &str, more: &str| {
+        let mut command = proxmo(&format!(
+            "clone {TASKS} --backend flex --minibatch 64 --learning-rate 0.003 {more} --run"
+        ));
+        command.arg(run(name)).arg("--quiet").assert().success();
+        metrics(&run(name))
+    };
+    let whole = clone("whole", "--iterations 12");
+    let (first, last) = (&whole[1], &whole[12]);
+    assert!(last.loss < 0.6 * first.loss, "{} then {}", first.loss, last.loss);
+    let success = |line: &IterationMetrics| line.evaluation.as_ref().unwrap().success;
+    assert!(success(last) > success(&whole[0]), "cloning taught nothing");
+
+    let from_file = clone("file", &format!("--iterations 12 --from {}", file.display()));
+    assert_eq!(from_file, whole, "an expert's episodes teach what the expert teaches");
+    let stopped = clone("stopped", "--iterations 5 --schedule constant");
+    proxmo("clone --resume --iterations 12 --quiet --run").arg(run("stopped")).assert().success();
+    let resumed = metrics(&run("stopped"));
+    assert_eq!(resumed[..5], stopped[..5], "the last line has an evaluation of the end");
+    assert_eq!(resumed.len(), 13);
+
+    let train = format!(
+        "train {TASKS} --iterations 1 --groups 2 --episodes 2 --learning-rate 1e-5 --quiet --init"
+    );
+    proxmo(&train).arg(run("whole")).arg("--run").arg(run("trained")).assert().success();
+    let trained = metrics(&run("trained"));
+    assert_eq!(success(&trained[0]), success(last), "it did not begin as the cloned policy");
+    // Another seed reads other words off the tasks, and still has those of the policy it began as.
+    let again = train.replace("--iterations 1", "--iterations 2 --seed 5 --paraphrase 0.5");
+    proxmo(&again).arg(run("whole")).arg("--run").arg(run("again")).assert().success();
+    proxmo("train --resume --iterations 3 --quiet --run").arg(run("again")).assert().success();
+    assert_eq!(metrics(&run("again")).len(), 4);
+    assert!(trained[1].kl < 0.01, "the reference is not the cloned policy: {}", trained[1].kl);
+}
+
+#[test]
+fn what_cannot_be_imitated_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &str, says: &str| {
+        let one_line = predicate::function(|text: &str| text.trim_end().lines().count() == 1);
+        let run = folder.path().join("run");
+        let mut command = proxmo(&format!("clone {TASKS} --quiet {arguments} --run"));
+        command.arg(run).assert().code(2).stderr(contains(says).and(one_line));
+    };
+    refused("--from nobody.jsonl", "nobody.jsonl");
+    let file = folder.path().join("lost.jsonl");
+    let line = r#"{"group":"elsewhere","trajectory":"t","success":SUCCESS,"steps":[]}"#;
+    let from = format!("--from {}", file.display());
+    fs::write(&file, line.replace("SUCCESS", "true")).unwrap();
+    refused(&from, "its group 'elsewhere' is no task of the training split");
+    fs::write(&file, line.replace("SUCCESS", "false")).unwrap();
+    refused(&from, "has no episode that succeeded");
+    assert!(read_episodes(&mut &fs::read(&file).unwrap()[..], "f").is_ok());
+    let mut train = proxmo(&format!("train {TASKS} --quiet --init nowhere --run"));
+    let run = folder.path().join("run");
+    train.arg(run).assert().code(2).stderr(contains("there is no such run folder"));
+}

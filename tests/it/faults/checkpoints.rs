@@ -1,0 +1,159 @@
+//! Checkpoints that were cut, changed, or made for something else: named, and never loaded.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use proxmo::env::Environment;
+use proxmo::runs::Run;
+use proxmo::runs::checkpoint::{self, Choice};
+use proxmo::stream::{Purpose, Stream};
+use proxmo::train::Config;
+use rand::Rng;
+
+use super::runs::{BALLS, config, finish, flex, trainer};
+use crate::support::balls::Balls;
+
+/// A run with checkpoints 0, 2 and 4.
+pub fn three_checkpoints(folder: &Path) -> PathBuf {
+    let run = folder.join("run");
+    let mut config = config();
+    config.run.iterations = 4;
+    finish(Run::create(&run, config, &flex(), &BALLS, &BALLS).unwrap()).0.unwrap();
+    assert_eq!(checkpoint::list(&run).unwrap(), [0, 2, 4]);
+    run
+}
+
+/// Reads all that a checkpoint has to give.
+pub fn load(folder: &Path) -> proxmo::Result<()> {
+    checkpoint::read_state(folder)?;
+    let (scorer, _) = checkpoint::read_description(folder)?.scorer(1, &Device::flex());
+    checkpoint::load_weights(scorer, folder)?;
+    checkpoint::restore(&mut trainer(config()), folder).map(drop)
+}
+
+const FILES: [&str; 6] = [
+    "manifest.json",
+    "state.json",
+    "policy.json",
+    "weights.safetensors",
+    "reference.safetensors",
+    "optimizer.bpk",
+];
+
+#[test]
+fn a_file_that_was_cut_or_changed_is_named_and_never_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = three_checkpoints(folder.path());
+    let newest = checkpoint::folder(&run, 4);
+    let mut rng = Stream::new(0, Purpose::Environment).rng();
+    load(&newest).unwrap();
+    for file in FILES {
+        let path = newest.join(file);
+        let whole = fs::read(&path).unwrap();
+        let length = whole.len();
+        let lengths = [0, 1, 7, 8, 9, 100, length / 2, length - 2, length - 1];
+        let cut = lengths.iter().map(|&length| whole[..length].to_vec());
+        let longer = [&whole[..], b"\n"].concat();
+        // Every byte of the manifest, and of the others many.
+        let places: Vec<usize> = match file {
+            "manifest.json" => (0..length).collect(),
+            _ => (0..60).map(|_| rng.random_range(0..length)).chain(0..20).collect(),
+        };
+        let flipped = places.into_iter().map(|place| {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1 << rng.random_range(0..8);
+            bytes
+        });
+        for bytes in cut.chain([longer]).chain(flipped.collect::<Vec<_>>()) {
+            fs::write(&path, bytes).unwrap();
+            if file == "manifest.json" && load(&newest).is_ok() {
+                // Only a manifest that says the same is as good.
+                let left: serde_json::Value =
+                    serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+                assert_eq!(left, serde_json::from_slice::<serde_json::Value>(&whole).unwrap());
+                continue;
+            }
+            let error = load(&newest).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+            assert!(error.to_string().contains("000004"), "{error}");
+            let found = checkpoint::newest_whole(&run).unwrap();
+            assert_eq!(found.whole, Some(checkpoint::folder(&run, 2)));
+            assert_eq!(found.damaged[0].0, newest);
+            let refused = checkpoint::find(&run, Choice::Latest).unwrap_err().to_string();
+            assert!(
+                refused.contains("is damaged") && refused.contains("--checkpoint 2"),
+                "{refused}"
+            );
+        }
+        fs::remove_file(&path).unwrap();
+        load(&newest).unwrap_err();
+        assert_eq!(checkpoint::newest_whole(&run).unwrap().damaged.len(), 1);
+        fs::write(&path, whole).unwrap();
+    }
+    load(&newest).unwrap();
+}
+
+/// What is read into memory is bounded by what the manifest says was written, and the manifest by 64
+/// KiB: a file of a tebibyte is refused as quickly as any.
+#[test]
+fn a_huge_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = three_checkpoints(folder.path());
+    let newest = checkpoint::folder(&run, 4);
+    for file in FILES {
+        let path = newest.join(file);
+        let whole = fs::read(&path).unwrap();
+        // A hole, which takes no room on the disk.
+        let sparse = fs::File::options().write(true).open(&path).unwrap();
+        if sparse.set_len(1 << 40).is_err() {
+            println!("skipped: this file system has no sparse files");
+            return;
+        }
+        let error = load(&newest).unwrap_err().to_string();
+        assert!(error.contains("bytes"), "{error}");
+        assert_eq!(checkpoint::newest_whole(&run).unwrap().damaged.len(), 1);
+        fs::write(&path, whole).unwrap();
+    }
+    load(&newest).unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_another_kind_is_refused_with_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = three_checkpoints(folder.path());
+    let resume = |change: &dyn Fn(&mut Config), environment: &dyn Environment| {
+        let mut config = config();
+        change(&mut config);
+        let opened = flex();
+        let error = Run::resume(&run, config, &opened, environment, &BALLS).err().unwrap();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    };
+    let wider = resume(&|config| config.policy.hidden = 16, &BALLS);
+    assert!(wider.contains("has policy.hidden 8, the settings ask for 16"), "{wider}");
+    let words = resume(&|_| (), &Balls { tasks: 4, max_steps: 8 });
+    assert!(words.contains("another vocabulary"), "{words}");
+
+    // Of another version; as it was written, but for that.
+    let newest = checkpoint::folder(&run, 4);
+    let state = fs::read_to_string(newest.join("state.json")).unwrap();
+    let older = state.replacen("\"version\": 2", "\"version\": 1", 1);
+    fs::write(newest.join("state.json"), &older).unwrap();
+    fs::remove_file(newest.join("manifest.json")).unwrap();
+    let version = resume(&|_| (), &BALLS);
+    assert!(version.contains("checkpoint version 1, this program reads version 2"), "{version}");
+    assert_eq!(checkpoint::list(&run).unwrap(), [0, 2, 4], "nothing is set aside");
+}
+
+#[test]
+fn a_reference_policy_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut without = config();
+    without.update.kl_weight = 0.0;
+    without.run.iterations = 2;
+    finish(Run::create(&run, without, &flex(), &BALLS, &BALLS).unwrap()).0.unwrap();
+    let error = Run::resume(&run, config(), &flex(), &BALLS, &BALLS).err().unwrap().to_string();
+    assert!(error.contains("no reference policy") && error.contains("kl_weight"), "{error}");
+}

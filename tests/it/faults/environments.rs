@@ -1,0 +1,208 @@
+//! Environments that go wrong: each loses its own episode and nothing else.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use proxmo::env::Environment;
+use proxmo::episodes::EpisodeRecord;
+use proxmo::policy::Sampling;
+use proxmo::policy::scorer::ScorerInputs;
+use proxmo::rollout::{Limits, Plan, RolloutBatch, collect, collect_with};
+use proxmo::runs::Run;
+use proxmo::runs::checkpoint;
+use proxmo::train::{Exam, Watch, evaluate_with, read_metrics};
+
+use super::faulty::{Fault, Faulty, Shared};
+use super::runs::{BALLS, config, finish, flex, player, trainer};
+
+const TASKS: [usize; 6] = [0, 3, 5, 8, 9, 14];
+
+fn plan() -> Plan<'static> {
+    let sampling = Sampling::Temperature(1.0);
+    Plan { tasks: &TASKS, first_group: 0, episodes: 8, sampling, seed: 1, iteration: 2 }
+}
+
+fn play(
+    environment: &dyn Environment,
+    limits: &Limits,
+) -> proxmo::Result<RolloutBatch<ScorerInputs>> {
+    let (policy, encoder) = player(&Device::flex());
+    collect_with(environment, &policy, &encoder, &plan(), limits)
+}
+
+const MANY: Limits = Limits { max_errors: 1000, step_timeout: 0.0 };
+
+/// Episodes without their names, which tell their places.
+fn nameless(records: Vec<EpisodeRecord>) -> Vec<EpisodeRecord> {
+    let nameless = |record| EpisodeRecord { trajectory: String::new(), ..record };
+    records.into_iter().map(nameless).collect()
+}
+
+#[test]
+fn an_environment_that_goes_wrong_loses_its_own_episode_and_nothing_else() {
+    let sound = play(&BALLS, &Limits::default()).unwrap();
+    for (fault, says) in Fault::ALL {
+        // Few that hang, as each is waited for.
+        let hangs = matches!(fault, Fault::Hang | Fault::HangsAtStart);
+        let strikes = if hangs { |seed| seed % 16 == 0 } else { |seed| seed % 5 == 0 };
+        let faulty = Shared(Arc::new(Faulty::new(BALLS, *fault, strikes)));
+        let limits = Limits { step_timeout: if hangs { 2.0 } else { 0.0 }, ..MANY };
+        let batch = play(&faulty, &limits).unwrap();
+        assert!(!batch.errors.is_empty(), "{fault:?}");
+        let lost: Vec<usize> =
+            batch.errors.iter().map(|error| 8 * error.group + error.episode).collect();
+        let records = nameless(sound.records()).into_iter().enumerate();
+        let expected: Vec<_> =
+            records.filter(|(at, _)| !lost.contains(at)).map(|(_, r)| r).collect();
+        assert_eq!(nameless(batch.records()), expected, "{fault:?}");
+        assert_eq!(batch.episodes() + batch.errors.len(), sound.episodes());
+        assert_eq!(batch.episode_offsets.last(), Some(&batch.rows()));
+        assert_eq!(batch.group_offsets.last(), Some(&batch.episodes()));
+        for error in &batch.errors {
+            let said = error.to_string();
+            let task = BALLS.task_name(TASKS[error.group]);
+            assert!(said.contains(says), "{fault:?}: {said}");
+            assert!(said.contains(&format!("task '{task}'")), "{fault:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn credit_and_updates_know_nothing_of_a_lost_episode() {
+    // Where all episodes of a group are lost, too: task 3 never begins.
+    let faulty = Faulty::new(BALLS, Fault::RefusesToStart, |_| true).only(3);
+    let mut trainer = trainer(config());
+    let mut lost = 0;
+    for _ in 0..6 {
+        let (line, batch) = trainer.iterate(&faulty, 0.0).unwrap();
+        assert_eq!(line.environment_errors, batch.errors.len());
+        assert!(line.loss.is_finite() && line.skipped_updates == 0);
+        let won = batch.success.iter().filter(|&&won| won).count();
+        assert_eq!(line.success, won as f64 / batch.episodes() as f64);
+        lost += line.environment_errors;
+    }
+    assert!(lost > 0 && lost % 6 == 0, "{lost}");
+}
+
+#[test]
+fn too_many_errors_end_the_run_and_say_where() {
+    let faulty = Faulty::new(BALLS, Fault::Panic, |seed| seed % 5 == 0);
+    let lost = play(&faulty, &MANY).unwrap().errors.len();
+    let at_most = |max_errors| play(&faulty, &Limits { max_errors, step_timeout: 0.0 });
+    at_most(lost).unwrap();
+    let error = at_most(lost - 1).unwrap_err();
+    let said = error.to_string();
+    assert_eq!(error.exit_code(), 1);
+    for part in ["task '", "step 2", "panicked: a lamp fell over", "rollout.max_env_errors allows"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+    // Without limits the first error ends it.
+    let (policy, encoder) = player(&Device::flex());
+    collect(&faulty, &policy, &encoder, &plan()).unwrap_err();
+
+    // An iteration that lost everything teaches nothing, whatever the limit.
+    let broken = Faulty::new(BALLS, Fault::Error, |_| true);
+    let mut config = config();
+    config.rollout.max_env_errors = 1000;
+    let error = trainer(config).iterate(&broken, 0.0).unwrap_err().to_string();
+    assert!(error.contains("every other episode was lost too"), "{error}");
+}
+
+#[test]
+fn a_slow_environment_is_waited_for() {
+    let slow = Faulty::new(BALLS, Fault::Slow, |seed| seed % 5 == 0);
+    let sound = play(&BALLS, &Limits::default()).unwrap();
+    for step_timeout in [0.0, 30.0] {
+        let batch = play(&slow, &Limits { max_errors: 0, step_timeout }).unwrap();
+        assert_eq!(batch.records(), sound.records());
+    }
+}
+
+#[test]
+fn an_evaluation_leaves_out_what_was_lost() {
+    let (policy, encoder) = player(&Device::flex());
+    let tasks: Vec<usize> = (0..16).collect();
+    let evaluate = |environment: &dyn Environment, limits| {
+        let exam = Exam { tasks: &tasks, sampling: Sampling::Greedy, seed: 0, limits };
+        let mut episodes = Vec::new();
+        let mut watch = Watch { progress: &mut |_| {}, episodes: Some(&mut episodes) };
+        let result = evaluate_with(environment, &policy, &encoder, &exam, &mut watch);
+        result.map(|evaluation| (evaluation, episodes))
+    };
+    let (sound, _) = evaluate(&BALLS, Limits::default()).unwrap();
+    let faulty = Faulty::new(BALLS, Fault::Panic, |_| true).only(3);
+    let (judged, episodes) = evaluate(&faulty, MANY).unwrap();
+    let expected: Vec<_> =
+        sound.outcomes.iter().copied().filter(|outcome| outcome.task != 3).collect();
+    assert_eq!(judged.outcomes, expected);
+    assert_eq!(judged.errors.len(), 1);
+    assert!(
+        episodes
+            .iter()
+            .map(|episode| &episode.group)
+            .eq(tasks.iter().filter(|&&task| task != 3).map(|&task| BALLS.task_name(task)))
+    );
+    assert_eq!(judged.metrics(&faulty, "balls").environment_errors, 1);
+    evaluate(&faulty, Limits::default()).unwrap_err();
+}
+
+fn weights(run: &Path, iteration: u64) -> Vec<u8> {
+    fs::read(checkpoint::folder(run, iteration).join("weights.safetensors")).unwrap()
+}
+
+#[test]
+fn a_run_outlives_its_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    finish(Run::create(&whole, config(), &flex(), &BALLS, &BALLS).unwrap()).0.unwrap();
+
+    // The environment dies in the fourth iteration, between two checkpoints.
+    let dying = Faulty::new(BALLS, Fault::Panic, |_| true).after(3 * 36);
+    let run = Run::create(&parts, config(), &flex(), &dying, &BALLS).unwrap();
+    let (result, _) = finish(run);
+    let said = result.unwrap_err().to_string();
+    assert!(said.contains("a lamp fell over"), "{said}");
+    assert_eq!(checkpoint::list(&parts).unwrap().last(), Some(&3), "what was learnt is kept");
+
+    let (result, warnings) =
+        finish(Run::resume(&parts, config(), &flex(), &BALLS, &BALLS).unwrap());
+    result.unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert!(weights(&whole, 6) == weights(&parts, 6), "the weights differ");
+}
+
+#[test]
+fn an_evaluation_that_fails_costs_no_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.run.checkpoint_every = 100;
+    config.eval.every = 4;
+    // The held-out tasks fail the second time that they are played.
+    let dying = Faulty::new(BALLS, Fault::Error, |_| true).after(0);
+    let run = Run::create(folder.path(), config.clone(), &flex(), &BALLS, &dying).unwrap();
+    let (result, _) = finish(run);
+    assert!(result.unwrap_err().to_string().contains("the lamp fell over"));
+    assert_eq!(checkpoint::list(folder.path()).unwrap(), [0, 4]);
+    let text = fs::read(folder.path().join("metrics.jsonl")).unwrap();
+    assert_eq!(read_metrics(&mut &*text, "metrics.jsonl").unwrap().len(), 5);
+}
+
+#[test]
+fn errors_that_are_put_up_with_are_counted_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let faulty = Faulty::new(BALLS, Fault::NanReward, |seed| seed % 40 == 0);
+    let run = Run::create(folder.path(), config(), &flex(), &faulty, &faulty).unwrap();
+    let (result, warnings) = finish(run);
+    result.unwrap();
+    let text = fs::read(folder.path().join("metrics.jsonl")).unwrap();
+    let lines = read_metrics(&mut &*text, "metrics.jsonl").unwrap();
+    let lost = |line: &proxmo::train::IterationMetrics| {
+        let held_out = line.evaluation.as_ref().map_or(0, |judged| judged.environment_errors);
+        usize::from(line.environment_errors > 0) + usize::from(held_out > 0)
+    };
+    assert_eq!(lines.iter().map(lost).sum::<usize>(), warnings.len());
+    assert!(warnings[0].contains("paid a reward of NaN"), "{warnings:?}");
+}

@@ -1,0 +1,139 @@
+//! Numbers that are not finite: found where they enter, counted, traced to their row.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
+use proxmo::credit::Embedding;
+use proxmo::policy::scorer::Scorer;
+use proxmo::runs::checkpoint;
+use proxmo::stream::{Purpose, Stream};
+use proxmo::train::{Lesson, Trainer};
+
+use super::poisoned::{Poison, Poisoned};
+use super::runs::{BALLS, config, player, trainer};
+
+/// Makes every weight NaN.
+struct NoNumbers;
+
+impl ModuleMapper for NoNumbers {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.mul_scalar(f32::NAN))
+    }
+}
+
+#[test]
+fn a_policy_whose_numbers_are_not_finite_ends_the_run() {
+    let mut trainer = trainer(config());
+    trainer.learner.policy = trainer.learner.policy.clone().map(&mut NoNumbers);
+    let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    assert!(error.to_string().contains("not finite"), "{error}");
+    // Nor is it written down as if it were something to go on from.
+    let folder = tempfile::tempdir().unwrap();
+    let description = describe(&trainer);
+    let error = checkpoint::save(folder.path(), &trainer, &description, 0.0, None).unwrap_err();
+    assert!(error.to_string().contains("holds a number that is not finite"), "{error}");
+    assert_eq!(checkpoint::list(folder.path()).unwrap(), Vec::<u64>::new());
+}
+
+fn describe(trainer: &Trainer<Scorer>) -> checkpoint::PolicyDescription {
+    checkpoint::PolicyDescription {
+        kind: "scorer".into(),
+        size: trainer.config.policy.clone(),
+        max_steps: trainer.encoder.max_steps,
+        vocabulary: trainer.encoder.vocabulary.clone(),
+    }
+}
+
+#[test]
+fn an_update_that_is_not_finite_is_skipped_counted_and_traced() {
+    let mut trainer = trainer(config());
+    let (_, batch) = trainer.iterate(&BALLS, 0.0).unwrap();
+    let rows = batch.rows();
+    let before = trainer.learner.policy.clone();
+    let learn = |trainer: &mut Trainer<Scorer>, advantages: &[f32], max_bad_updates: usize| {
+        let mut update = trainer.config.update.clone();
+        update.max_bad_updates = max_bad_updates;
+        update.minibatch = 1_000_000;
+        trainer.learner.learn(&Lesson {
+            batch: &batch,
+            advantages,
+            temperature: 1.0,
+            config: &update,
+            learning_rate: 0.01,
+            shuffle: Stream::new(0, Purpose::Minibatches),
+        })
+    };
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut advantages = vec![0.5; rows];
+        advantages[7] = bad;
+        // Two epochs of one minibatch each.
+        let stats = learn(&mut trainer, &advantages, 3).unwrap();
+        assert_eq!((stats.skipped, stats.updates), (2, 0));
+        assert_eq!(trainer.learner.bad_updates, 2);
+        let error = learn(&mut trainer, &advantages, 3).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("3 updates in a row"), "{said}");
+        assert!(said.contains("row 7 (group 0, episode"), "{said}");
+        assert!(said.contains(&format!("its advantage is {bad}")), "{said}");
+        assert_eq!(error.exit_code(), 1);
+        assert!(bytes(&before) == bytes(&trainer.learner.policy), "the weights changed");
+        // One good update, and the count begins again.
+        let stats = learn(&mut trainer, &vec![0.0; rows], 3).unwrap();
+        assert_eq!((stats.skipped, trainer.learner.bad_updates), (0, 0));
+        trainer.learner.policy = before.clone();
+    }
+}
+
+/// A policy's weights, as a checkpoint has them.
+fn bytes(policy: &Scorer) -> Vec<u8> {
+    use burn::store::{ModuleSnapshot, SafetensorsStore};
+    let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
+    policy.valid().save_into(&mut store).unwrap();
+    store.get_bytes().unwrap().to_vec()
+}
+
+/// A trainer of a poisoned policy, one minibatch an epoch.
+fn poisoned(poison: Poison, embedding: Embedding) -> Trainer<Poisoned> {
+    let (scorer, encoder) = player(&Device::flex().autodiff());
+    let mut config = config();
+    config.update.minibatch = 1_000_000;
+    config.update.epochs = 2;
+    config.update.max_bad_updates = 3;
+    config.credit.embedding = embedding;
+    Trainer::new(config, Poisoned { scorer, poison }, encoder)
+}
+
+#[test]
+fn a_poisoned_answer_or_embedding_ends_the_run_and_is_placed() {
+    let mut trainer = poisoned(Poison::Answer, Embedding::Tfidf);
+    let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
+    let said = error.to_string();
+    assert_eq!(error.exit_code(), 1);
+    for part in ["log-probabilities are not finite", "task '", "(group 1, episode 1), step 1"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let mut trainer = poisoned(Poison::Embedding, Embedding::Given);
+    let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
+    let said = error.to_string();
+    assert_eq!(error.exit_code(), 1);
+    assert!(said.contains("row 7 (group 0, episode") && said.contains("holds inf"), "{said}");
+}
+
+#[test]
+fn a_poisoned_update_is_skipped_and_counted_until_there_are_too_many() {
+    for (poison, says) in [
+        (Poison::Response, "its log-probability under the policy is NaN"),
+        (Poison::Gradient, "it is the gradient that overflows"),
+    ] {
+        let mut trainer = poisoned(poison, Embedding::Tfidf);
+        let before = bytes(&trainer.learner.policy.scorer);
+        let (line, _) = trainer.iterate(&BALLS, 0.0).unwrap();
+        assert_eq!(line.skipped_updates, 2, "{poison:?}");
+        let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
+        let said = error.to_string();
+        assert_eq!(error.exit_code(), 1);
+        assert!(said.contains("3 updates in a row") && said.contains(says), "{said}");
+        assert!(poison == Poison::Gradient || said.contains("row 7 (group 0"), "{said}");
+        assert!(bytes(&trainer.learner.policy.scorer) == before, "the weights changed");
+    }
+}

@@ -1,0 +1,28 @@
+//! The integration tests, one module a concern. Tests that measure the process itself (its memory, its
+//! handles) have binaries of their own.
+
+mod alfworld;
+#[cfg(feature = "wgpu")]
+mod auto_backend;
+mod cli;
+mod clone;
+mod compare_cli;
+mod credit_cli;
+mod credit_parity;
+mod credit_properties;
+mod cross_backend;
+mod env_cli;
+mod examples;
+mod faults;
+#[cfg(unix)]
+mod faults_cli;
+mod process_cli;
+mod process_env;
+mod resume;
+#[cfg(feature = "wgpu")]
+mod shaders;
+mod support;
+mod training;
+mod untrusted;
+mod untrusted_checkpoint;
+mod untrusted_games;

@@ -1,0 +1,239 @@
+//! `--env process`: training, judging and playing what another program plays.
+
+#[allow(dead_code, reason = "other tests share it too")]
+use std::fs;
+use std::path::Path;
+
+use crate::support::alfworld::{admissible, observation};
+use crate::support::process::{Fake, python};
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use proxmo::env::process::{Process, ProcessConfig};
+use proxmo::env::{EnvConfig, Environment, pick_task};
+use serde_json::Value;
+
+fn proxmo(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    command.args(arguments);
+    command
+}
+
+/// One line on standard error, exit code 2, nothing on standard output.
+fn refused(arguments: &[&str], says: &str) {
+    let one_line = predicate::function(|text: &str| text.trim_end().lines().count() == 1);
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = proxmo(arguments);
+    let done = command.current_dir(folder.path()).assert().code(2).stdout("");
+    done.stderr(contains(says).and(one_line));
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "something was written");
+}
+
+/// The command that serves tasks of our own.
+fn server(more: &str) -> String {
+    let program = assert_cmd::cargo::cargo_bin("proxmo");
+    let program = program.to_str().unwrap();
+    format!("{} env serve {more}", shlex::try_quote(program).unwrap())
+}
+
+const HOUSEHOLD: &str = "--tasks 40 --held-out 10 --difficulty easy --max-steps 40";
+
+fn train(run: &Path, more: &[&str]) -> assert_cmd::assert::Assert {
+    let mut command = proxmo(&["train", "--backend", "flex", "--groups", "4", "--episodes", "4"]);
+    command.args(["--policy-embedding", "8", "--hidden", "8", "--eval-every", "2", "--quiet"]);
+    command.args(["--schedule", "constant", "--entropy-weight", "0.01", "--seed", "10"]);
+    command.args(["--learning-rate", "0.02", "--checkpoint-every", "2", "--eval-temperature", "1"]);
+    command.args(more).arg("--run").arg(run).assert()
+}
+
+fn metrics(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let timeless = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("seconds").unwrap();
+        line
+    };
+    text.lines().map(timeless).collect()
+}
+
+#[track_caller]
+fn assert_same(one: &Path, other: &Path, iteration: u64) {
+    assert_eq!(metrics(one), metrics(other));
+    for name in ["weights.safetensors", "reference.safetensors", "optimizer.bpk", "policy.json"] {
+        let read = |run: &Path| {
+            fs::read(run.join(format!("checkpoints/{iteration:06}")).join(name)).unwrap()
+        };
+        assert!(read(one) == read(other), "{name} differs");
+    }
+}
+
+#[test]
+fn our_own_server_plays_what_is_played_here() {
+    let config = EnvConfig { tasks: 30, held_out: 10, max_steps: 20, ..EnvConfig::default() };
+    let command = server("--train-tasks 30 --held-out 10 --max-steps 20");
+    let config_of = ProcessConfig { command, answer_timeout: 120.0, processes: 2 };
+    for split in ["train", "valid"] {
+        let here = config.open_alfworld(Some(split)).unwrap();
+        let there = Process::open(&config_of, split).unwrap();
+        assert_eq!(there.name(), here.name());
+        assert_eq!((there.tasks(), there.max_steps()), (here.tasks(), here.max_steps()));
+        assert_eq!(there.kinds(), here.kinds());
+        for task in 0..here.tasks() {
+            let (mut a, mut b) = (here.start(task, 0).unwrap(), there.start(task, 0).unwrap());
+            assert_eq!(a.goal(), b.goal());
+            assert_eq!(here.task_kind(task), there.task_kind(task));
+            let solution = here.walkthrough(task).iter().cloned();
+            let wander = (0..25).map(|step| {
+                let actions = admissible(&*here.start(task, 0).unwrap());
+                actions[pick_task(actions.len(), step)].clone()
+            });
+            let odd = ["nonsense".to_string(), String::new(), "look\n\"at\" \u{e9}".to_string()];
+            let actions: Vec<String> = match task % 2 {
+                0 => solution.collect(),
+                _ => odd.into_iter().chain(wander).collect(),
+            };
+            for action in actions {
+                assert_eq!(observation(&*a), observation(&*b));
+                assert_eq!(admissible(&*a), admissible(&*b));
+                let (done, told) = (a.step(&action).unwrap(), b.step(&action).unwrap());
+                assert_eq!(done, told, "{action}");
+            }
+            assert_eq!(observation(&*a), observation(&*b));
+        }
+    }
+    let no_split = Process::open(&config_of, "valid_seen").err().unwrap().to_string();
+    assert!(
+        no_split.contains("'valid_seen' is unknown, expected 'train' or 'valid'"),
+        "{no_split}"
+    );
+}
+
+#[test]
+fn training_through_a_program_is_training_and_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [here, there, parts] = ["here", "there", "parts"].map(|name| folder.path().join(name));
+    let household: Vec<&str> = HOUSEHOLD.split(' ').collect();
+    train(&here, &[&household[..], &["--iterations", "6"]].concat()).success();
+    let command = server(&HOUSEHOLD.replace("--tasks", "--train-tasks"));
+    let program = ["--env", "process", "--command", &command, "--processes", "2"];
+    train(&there, &[&program[..], &["--iterations", "6"]].concat()).success();
+    assert_same(&here, &there, 6);
+
+    assert!(metrics(&here).iter().any(|line| line["success"].as_f64() > Some(0.0)), "dull");
+
+    train(&parts, &[&program[..], &["--iterations", "4"]].concat()).success();
+    let mut resume = proxmo(&["train", "--resume", "--quiet", "--iterations", "6", "--run"]);
+    resume.arg(&parts).assert().success();
+    assert_same(&there, &parts, 6);
+
+    // What was played is judged, and can be imitated.
+    let run = parts.to_str().unwrap();
+    let episodes = folder.path().join("demos.jsonl");
+    let episodes = episodes.to_str().unwrap();
+    let judged = proxmo(&["eval", "--json", "--run", run]).assert().success();
+    let judged: Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
+    assert_eq!((&judged["overall"]["tasks"], &judged["split"]), (&10.into(), &"valid".into()));
+    let expert = ["eval", "--policy", "expert", "--split", "train", "--episodes", episodes];
+    proxmo(&expert).args(&household[2..]).args(["--train-tasks", "40"]).assert().success();
+    // Tasks are named by their numbers there.
+    let text = fs::read_to_string(episodes).unwrap();
+    let renamed = text.lines().enumerate().map(|(task, line)| {
+        let mut episode: Value = serde_json::from_str(line).unwrap();
+        episode["group"] = format!("train/{task}").into();
+        format!("{episode}\n")
+    });
+    fs::write(episodes, renamed.collect::<String>()).unwrap();
+    let clone = ["clone", "--from", episodes, "--iterations", "2", "--quiet", "--backend", "flex"];
+    let cloned = folder.path().join("cloned");
+    proxmo(&clone).args(program).arg("--run").arg(&cloned).assert().success();
+    let lines = metrics(&cloned);
+    assert!(lines[2]["loss"].as_f64() < lines[1]["loss"].as_f64(), "{lines:?}");
+}
+
+#[test]
+fn a_run_outlives_its_program_and_counts_what_was_lost() {
+    if !python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = |fault: &str| {
+        let (fake, path) = (Fake::new(fault), folder.path().join(fault));
+        let program = ["--env", "process", "--command", &fake.command(), "--processes", "4"];
+        let more = ["--iterations", "6"];
+        let done = train(&path, &[&program[..], &more].concat()).success();
+        let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+        let lost = |line: &Value| line["environment_errors"].as_u64().unwrap();
+        let lines = metrics(&path);
+        let lost: u64 = lines.iter().map(lost).sum();
+        (fake, lines, lost, said)
+    };
+    // Four copies play what is trained on, and three the held-out tasks, of which there are three.
+    let (fake, sound, lost, said) = run("none");
+    assert_eq!((fake.pids().len(), lost, said.as_str()), (7, 0, ""));
+    // Here a copy dies while the words are read, which is done again.
+    let (fake, struck, lost, said) = run("kill");
+    assert_eq!((fake.pids().len(), lost, said.as_str()), (8, 0, ""));
+    assert_eq!(sound, struck);
+    // And here in training: it played four of the sixteen episodes.
+    let (fake, late, lost, said) = run("kill late");
+    assert_eq!((fake.pids().len(), late.len()), (8, 7));
+    assert!((1..=4).contains(&lost) && said.contains("ended with signal: 9"), "{lost}: {said}");
+}
+
+#[test]
+fn what_a_program_cannot_do_is_said() {
+    let program = ["--env", "process", "--command", &server("")];
+    let with = |arguments: &[&'static str]| -> Vec<String> {
+        arguments.iter().chain(&program).map(ToString::to_string).collect()
+    };
+    for (arguments, says) in [
+        (&["eval", "--policy", "expert"][..], "setting '--policy expert': needs household or"),
+        (&["play", "--walkthrough"], "setting '--walkthrough': needs household or alfworld"),
+        (&["clone"], "setting '--from expert': needs household or alfworld"),
+        (&["clone", "--from", "walkthroughs"], "name an episode file"),
+        (&["play", "--paraphrase", "0.3"], "setting 'env.paraphrase': is the program's own"),
+        (&["train", "--max-steps", "20"], "setting 'env.max_steps': is the program's own"),
+        (&["train", "--answer-timeout", "-1"], "env.answer_timeout"),
+        (&["train", "--processes", "0"], "env.processes"),
+        (&["train", "--split", "test"], "'test' is unknown, expected 'train' or 'valid'"),
+        (&["env", "serve"], "'process' has no worlds of its own"),
+    ] {
+        let words = with(arguments);
+        refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), says);
+    }
+    refused(&["train", "--env", "process"], "setting 'env.command': is not set");
+    refused(&["train", "--command", "x"], "setting 'env.command': is for a program alone");
+    refused(&["train", "--env", "process", "--command", "./nowhere"], "'./nowhere' cannot be run");
+}
+
+#[test]
+fn the_example_is_learnt_and_played() {
+    if !python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/keys_env.py");
+    let text = fs::read_to_string(&example).unwrap();
+    let command = shlex::try_join(["python3", example.to_str().unwrap()]).unwrap();
+    // The command of its header, word for word but for where things are.
+    let (_, rest) = text.split_once("    proxmo train ").unwrap();
+    let header = rest.lines().next().unwrap();
+    let mut words = shlex::split(header).unwrap();
+    for word in &mut words {
+        match word.as_str() {
+            "python3 examples/keys_env.py" => word.clone_from(&command),
+            "runs/keys" => *word = run.display().to_string(),
+            _ => {}
+        }
+    }
+    proxmo(&["train", "--backend", "flex", "--quiet"]).args(&words).assert().success();
+    let judged = proxmo(&["eval", "--json", "--run", run.to_str().unwrap()]).assert().success();
+    let judged: Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
+    assert_eq!(judged["overall"]["tasks"], 7);
+    assert!(judged["success"].as_f64().unwrap() > 0.9, "{judged}");
+
+    let mut play = proxmo(&["play", "--env", "process", "--command", &command, "--task", "3"]);
+    let plays = contains("Goal: open the").and(contains("You hold the gold key."));
+    play.write_stdin("take gold key\n").assert().success().stdout(plays);
+}

@@ -1,0 +1,326 @@
+//! Programs as environments: what goes right, and what is lost where a program goes wrong.
+
+use crate::support::process::{Fake, python, runs};
+use burn::tensor::Device;
+use proxmo::Error;
+use proxmo::env::process::{Process, ProcessConfig};
+use proxmo::env::{Environment, Texts};
+use proxmo::episodes::EpisodeRecord;
+use proxmo::policy::Sampling;
+use proxmo::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, Vocabulary};
+use proxmo::rollout::{Limits, Plan, RolloutBatch, collect_with};
+use proxmo::train::PolicyConfig;
+
+/// Long enough for an answer on a busy machine.
+const PATIENT: f64 = 120.0;
+
+/// Short enough to wait for what hangs.
+const IMPATIENT: f64 = 5.0;
+
+/// Four episodes of each of these.
+const TASKS: [usize; 4] = [0, 3, 4, 5];
+
+fn play(environment: &dyn Environment) -> RolloutBatch<ScorerInputs> {
+    let words = Fake::new("none");
+    let vocabulary = Vocabulary::from_environment(&words.open(1, PATIENT).unwrap(), 6, 100, 0);
+    let encoder = ScorerEncoder { vocabulary: vocabulary.unwrap(), max_steps: 6 };
+    let size = PolicyConfig { embedding: 8, hidden: 8, ..PolicyConfig::default() };
+    let policy = Scorer::new(&size.network(encoder.vocabulary.len()), 0, &Device::flex());
+    let sampling = Sampling::Temperature(1.0);
+    let plan = Plan { tasks: &TASKS, first_group: 0, episodes: 4, sampling, seed: 1, iteration: 2 };
+    let limits = Limits { max_errors: 1000, step_timeout: 0.0 };
+    collect_with(environment, &policy, &encoder, &plan, &limits).unwrap()
+}
+
+/// Episodes without their names, which tell their places.
+fn nameless(batch: &RolloutBatch<ScorerInputs>) -> Vec<EpisodeRecord> {
+    let nameless = |record| EpisodeRecord { trajectory: String::new(), ..record };
+    batch.records().into_iter().map(nameless).collect()
+}
+
+/// Checks that all episodes but the lost ones are those of a sound program.
+#[track_caller]
+fn assert_rest_is_sound(batch: &RolloutBatch<ScorerInputs>, what: &str) {
+    let sound = play(&Fake::new("none").open(2, PATIENT).unwrap());
+    let lost: Vec<usize> = batch.errors.iter().map(|it| 4 * it.group + it.episode).collect();
+    let expected = nameless(&sound).into_iter().enumerate();
+    let expected: Vec<_> = expected.filter(|(at, _)| !lost.contains(at)).map(|it| it.1).collect();
+    assert_eq!(nameless(batch), expected, "{what}");
+}
+
+/// Two copies play sixteen episodes. `is_restarted`: the struck copy is lost with all its episodes,
+/// else one episode alone.
+fn strike(fault: &str, says: &str, is_restarted: bool, timeout: f64) {
+    let fake = Fake::new(fault);
+    let environment = fake.open(2, timeout).unwrap();
+    let batch = play(&environment);
+    let lost = batch.errors.len();
+    let of_task_3 = |it: &proxmo::rollout::EnvironmentError| TASKS[it.group] == 3;
+    assert!(batch.errors.iter().any(of_task_3), "{fault}: {:?}", batch.errors);
+    assert!(if is_restarted { lost <= 8 } else { lost == 1 }, "{fault}: {:?}", batch.errors);
+    for error in &batch.errors {
+        let said = error.to_string();
+        assert!(said.contains(says), "{fault}: {said}");
+        assert!(said.contains("task 'train/") && !said.contains(char::is_control), "{said}");
+    }
+    assert_rest_is_sound(&batch, fault);
+
+    // What comes after is played by a new copy, and nothing is lost.
+    let before = fake.pids();
+    let again = play(&environment);
+    assert_eq!(again.errors, [], "{fault}");
+    assert_rest_is_sound(&again, fault);
+    assert_eq!(fake.pids().len(), 2 + usize::from(is_restarted), "{fault}");
+    let gone = before.iter().filter(|&&pid| !runs(pid)).count();
+    if cfg!(target_os = "linux") {
+        assert_eq!(gone, usize::from(is_restarted), "{fault}: the copy is gone, and no zombie");
+    }
+}
+
+#[test]
+fn a_program_that_dies_loses_its_own_episodes_and_nothing_else() {
+    if !python() {
+        return;
+    }
+    strike("kill", "signal: 9", true, PATIENT);
+    strike(
+        "exit",
+        "exit status: 3; its standard error ends: Traceback: / in the lamp / OilError: [31mit is \
+         empty",
+        true,
+        PATIENT,
+    );
+    strike("deaf", "closed its standard output", true, PATIENT);
+}
+
+#[test]
+fn a_program_that_answers_out_of_turn_loses_its_own_episodes() {
+    if !python() {
+        return;
+    }
+    strike("words", "answered 'Loading the model ...', which is no JSON object", true, PATIENT);
+    strike("other session", "was asked", true, PATIENT);
+    strike("no session", "neither a session nor an error", true, PATIENT);
+    strike("nan", "which is no answer: expected value", true, PATIENT);
+    strike("twice", "answered", true, PATIENT);
+    strike("endless", "a line of more than 1048576 bytes", true, PATIENT);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_costs_one_episode() {
+    if !python() {
+        return;
+    }
+    strike("infinite", "answered nonsense: number out of range", false, PATIENT);
+    strike("missing", "answered nonsense: missing field `success`", false, PATIENT);
+    strike("nothing to do", "offers no admissible action", false, PATIENT);
+    strike("error", "says: the lamp[2J fell over", false, PATIENT);
+}
+
+#[test]
+fn a_program_that_hangs_is_given_up_with_all_that_it_started() {
+    if !python() {
+        return;
+    }
+    strike("hang", "gave no answer within 5 seconds", true, IMPATIENT);
+    // What it left behind holds its pipes open.
+    let fake = Fake::new("leave child");
+    let batch = play(&fake.open(2, IMPATIENT).unwrap());
+    assert!((1..=8).contains(&batch.errors.len()), "{:?}", batch.errors);
+    assert_rest_is_sound(&batch, "leave child");
+    let child = std::fs::read_to_string(fake.path("child")).unwrap().parse().unwrap();
+    assert!(!cfg!(target_os = "linux") || has_ended(child), "process {child} is left");
+}
+
+/// Whether a process that is nobody's child here has ended. Whoever inherits it may not wait for it.
+fn has_ended(pid: u32) -> bool {
+    let ended = || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Err(_) => true,
+        Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')),
+    };
+    (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        ended()
+    })
+}
+
+#[test]
+fn an_episode_that_a_program_failed_to_begin_is_begun_by_the_next() {
+    if !python() {
+        return;
+    }
+    for (fault, says) in
+        [("die at reset", "signal: 9"), ("hang at reset", "gave no answer within 5 seconds")]
+    {
+        let fake = Fake::new(fault);
+        let environment = fake.open(1, IMPATIENT).unwrap();
+        // Announced beforehand, all episodes are begun again: none has played anything.
+        let batch = play(&environment);
+        assert_eq!(batch.errors, [], "{fault}");
+        assert_rest_is_sound(&batch, fault);
+        assert_eq!(fake.pids().len(), 2);
+        // One that was not is lost.
+        fake.strike_again();
+        let error = environment.start(0, 0).err().unwrap();
+        assert!(matches!(error, Error::Environment(_)) && error.to_string().contains(says));
+        environment.start(0, 0).unwrap();
+        assert_eq!(fake.pids().len(), 3, "the next episode runs it again");
+    }
+    // Where it dies of a task each time, that task is lost, and at most what else is under way.
+    let fake = Fake::new("die of task 3");
+    let batch = play(&fake.open(4, PATIENT).unwrap());
+    let lost = |task: usize| batch.errors.iter().filter(|it| TASKS[it.group] == task).count();
+    assert_eq!(lost(3), 4, "{:?}", batch.errors);
+    assert!(lost(4) + lost(5) == 0 && lost(0) <= 4, "{:?}", batch.errors);
+    assert!(batch.errors.iter().all(|it| it.message.contains("signal: 9")));
+    assert_rest_is_sound(&batch, "die of task 3");
+}
+
+#[test]
+fn a_program_that_cannot_be_run_again_says_so_each_time() {
+    if !python() {
+        return;
+    }
+    let fake = Fake::new("exit at restart");
+    let environment = fake.open(1, PATIENT).unwrap();
+    let mut session = environment.start(0, 0).unwrap();
+    std::fs::write(fake.path("broken"), "").unwrap();
+    let first = *fake.pids().first().unwrap();
+    let killed =
+        std::process::Command::new("sh").args(["-c", &format!("kill -9 {first}")]).status();
+    assert!(killed.unwrap().success());
+    let died = session.step("say alpha").unwrap_err().to_string();
+    assert!(died.contains("ended with signal: 9"), "{died}");
+    for _ in 0..3 {
+        let error = environment.start(0, 0).err().unwrap();
+        assert!(matches!(error, Error::Environment(_)), "{error}");
+        assert!(error.to_string().contains("the licence has run out"), "{error}");
+    }
+    std::fs::remove_file(fake.path("broken")).unwrap();
+    environment.start(0, 0).unwrap();
+}
+
+#[test]
+fn slow_answers_and_a_flood_of_words_are_put_up_with() {
+    if !python() {
+        return;
+    }
+    for fault in ["slow", "flood"] {
+        let fake = Fake::new(fault);
+        // The first sixteen steps take longer together than one may take.
+        let batch = play(&fake.open(1, if fault == "slow" { IMPATIENT } else { PATIENT }).unwrap());
+        assert_eq!(batch.errors, []);
+        assert_rest_is_sound(&batch, fault);
+        assert_eq!(fake.pids().len(), 1);
+    }
+}
+
+#[test]
+fn tasks_are_those_of_the_split_and_stay_the_same() {
+    if !python() {
+        return;
+    }
+    let goal = |environment: &Process, task, seed| {
+        environment.start(task, seed).map(|session| session.goal().to_string())
+    };
+    let fake = Fake::new("none");
+    let train = fake.open(1, PATIENT).unwrap();
+    let valid = Process::open(&fake.config(1, PATIENT), "valid").unwrap();
+    assert_eq!((train.tasks(), valid.tasks(), train.max_steps()), (6, 3, 6));
+    assert_eq!((train.name(), train.kinds()), ("words", &["short", "long"][..]));
+    assert_eq!((train.task_name(5), valid.task_name(0)), ("train/5", "valid/0"));
+    assert_eq!(goal(&train, 4, 9).unwrap(), "say epsilon");
+    assert_eq!((train.task_kind(4), train.task_kind(0)), (1, 0));
+    assert_eq!(goal(&valid, 1, 9).unwrap(), "say beta");
+    assert!(goal(&valid, 3, 9).unwrap_err().to_string().contains("there is no task 3"));
+
+    // Without splits, the last fifth of the seeds is held out.
+    let plain = Fake::new("plain");
+    let train = plain.open(1, PATIENT).unwrap();
+    let valid = Process::open(&plain.config(1, PATIENT), "valid").unwrap();
+    assert_eq!((train.tasks(), valid.tasks(), train.kinds().len()), (7, 2, 1));
+    assert_eq!(goal(&train, 4, 9).unwrap(), "say epsilon");
+    assert_eq!(goal(&valid, 1, 9).unwrap(), "say gamma");
+
+    let moody = Fake::new("moody");
+    let train = moody.open(1, PATIENT).unwrap();
+    goal(&train, 2, 1 << 20).unwrap();
+    let error = goal(&train, 2, 1 << 30).unwrap_err().to_string();
+    assert!(error.contains("task number 2") && error.contains("another before"), "{error}");
+}
+
+#[test]
+fn sessions_share_a_program_and_their_numbers() {
+    if !python() {
+        return;
+    }
+    let fake = Fake::new("none");
+    let environment = fake.open(1, PATIENT).unwrap();
+    let mut admissible = Texts::new();
+    for round in 0..3 {
+        let mut sessions: Vec<_> =
+            (0..6).map(|task| environment.start(task, round).unwrap()).collect();
+        // Those of tasks 0 and 1 are asked for beforehand, one of them in vain.
+        environment.announce(&[(0, round + 1), (1, round + 1), (1, round + 2), (7, 0)]);
+        for session in &mut sessions {
+            // Announced or not, each gets its own answer.
+            session.announce("say beta");
+        }
+        for (task, session) in sessions.iter_mut().enumerate().rev() {
+            let done = session.step("say beta").unwrap();
+            assert_eq!((done.success, done.reward), (task == 1, f32::from(u8::from(task == 1))));
+            let done = session.step("say nonsense").unwrap();
+            assert!(!done.valid && !done.success);
+            session.admissible(&mut admissible);
+        }
+        sessions[0].announce("say beta");
+        let error = sessions[0].step("say alpha").unwrap_err().to_string();
+        assert!(error.contains("got another action"), "{error}");
+        assert!(sessions[0].step("say alpha").unwrap().success);
+    }
+    assert_eq!(admissible.len(), 3 * 6 * 6);
+    drop(environment);
+    assert!(fake.path("closed").exists(), "it is asked to end");
+    assert_eq!(fake.pids().len(), 1);
+}
+
+#[test]
+fn what_a_program_says_of_itself_is_checked() {
+    if !python() {
+        return;
+    }
+    for (fault, says) in [
+        ("exit at once", "exit status: 1; its standard error ends: no such model: llama; expected"),
+        ("hang at start", "gave no answer within 5 seconds; expected {\"protocol\":1"),
+        ("describe {\"protocol\": 2}", "it speaks protocol 2, expected 1"),
+        ("describe {\"protocol\": null}", "neither a session nor an error"),
+        ("describe {\"tasks\": 0}", "'tasks' is 0, expected 1 to 1000000"),
+        ("describe {\"tasks\": 20000000}", "'tasks' is 20000000"),
+        ("describe {\"tasks\": -1}", "expected u64"),
+        ("describe {\"max_steps\": 0}", "'max_steps' is 0"),
+        ("describe {\"max_steps\": \"six\"}", "expected u64"),
+        ("describe {\"tasks\": 10}", "its splits have 9 tasks together, expected all 10"),
+        ("describe {\"kinds\": [\"a\", \"a\"]}", "its kinds are not at most 64"),
+        ("describe {\"kinds\": [\"a\\u001bb\"]}", "one of its kinds is named 'ab'"),
+        ("describe {\"splits\": [{\"name\": \"all\", \"tasks\": 9}]}", "expected 'all'"),
+        ("describe {\"error\": \"not today\"}", "says: not today; expected {\"protocol\":1"),
+        ("describe {\"session\": 0, \"observation\": \"\", \"admissible\": []}", "was asked"),
+    ] {
+        let fake = Fake::new(fault);
+        let timeout = if fault == "hang at start" { IMPATIENT } else { PATIENT };
+        let error = fake.open(1, timeout).err().unwrap();
+        let said = error.to_string();
+        assert!(said.contains(says), "{fault}: {said}");
+        assert!(matches!(error, Error::Setting { .. }) && !said.contains('\n'), "{said}");
+        assert_eq!(error.exit_code(), 2);
+        let left = fake.pids().into_iter().filter(|&pid| runs(pid)).count();
+        assert_eq!(left, 0, "{fault}");
+    }
+    let open = |command: &str| {
+        let config = ProcessConfig { command: command.into(), answer_timeout: 9.0, processes: 1 };
+        Process::open(&config, "train").err().unwrap().to_string()
+    };
+    assert!(open("./no-such-program").contains("'./no-such-program' cannot be run"));
+    assert!(open(" ").contains("is not set"));
+    assert!(open("python3 'x").contains("a quotation that does not end"));
+}

@@ -1,0 +1,412 @@
+//! A run that is stopped and resumed ends as one that never stopped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use proxmo::stream::{Purpose, Stream};
+use rand::Rng;
+use serde_json::Value;
+
+/// Tiny runs that win now and then, so that all that a run carries along is in use; where they win
+/// nothing, the entropy bonus changes their weights.
+const SETTINGS: &str = "--seed 10 --tasks 40 --held-out 20 --groups 4 --episodes 6 \
+    --difficulty easy --max-steps 40 --policy-embedding 8 --hidden 8 --eval-every 2 \
+    --eval-temperature 1 --schedule constant --warmup 5 --temperature auto --learning-rate 0.02 \
+    --entropy-weight 0.01 --quiet --run";
+
+fn arguments(run: &Path, more: &str) -> Vec<String> {
+    let mut all = vec!["train".to_string()];
+    if !more.contains("--backend") && !more.contains("--resume") {
+        all.extend(["--backend".into(), "flex".into()]);
+    }
+    let settings = if more.contains("--resume") { "--quiet --run" } else { SETTINGS };
+    all.extend(settings.split_whitespace().map(str::to_string));
+    all.push(run.display().to_string());
+    all.extend(more.split_whitespace().map(str::to_string));
+    all
+}
+
+/// Trains, and gives what was said on standard error.
+fn train(run: &Path, more: &str) -> String {
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    let done = command.args(arguments(run, more)).assert().success();
+    String::from_utf8(done.get_output().stderr.clone()).unwrap()
+}
+
+fn spawn(run: &Path, more: &str) -> Child {
+    std::process::Command::new(assert_cmd::cargo::cargo_bin("proxmo"))
+        .args(arguments(run, more))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The metrics, byte for byte, without their times.
+fn metrics(run: &Path) -> Vec<String> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let timeless = |line: &str| {
+        let (before, rest) = line.split_once(r#""seconds":{"#).unwrap();
+        let (_, after) = rest.split_once('}').unwrap();
+        format!(r#"{before}"seconds":0{after}"#)
+    };
+    assert!(text.ends_with('\n'));
+    text.lines().map(timeless).collect()
+}
+
+fn checkpoint(run: &Path, iteration: u64) -> PathBuf {
+    run.join(format!("checkpoints/{iteration:06}"))
+}
+
+/// Everything in a checkpoint but the time that the run took.
+fn content(run: &Path, iteration: u64) -> Vec<(&'static str, Vec<u8>)> {
+    let folder = checkpoint(run, iteration);
+    let names = ["weights.safetensors", "reference.safetensors", "optimizer.bpk", "policy.json"];
+    let mut all: Vec<_> =
+        names.iter().map(|name| (*name, fs::read(folder.join(name)).unwrap())).collect();
+    let mut state = state(run, iteration);
+    state.as_object_mut().unwrap().remove("elapsed").unwrap();
+    all.push(("state.json", state.to_string().into_bytes()));
+    all
+}
+
+fn state(run: &Path, iteration: u64) -> Value {
+    let path = checkpoint(run, iteration).join("state.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn assert_same(whole: &Path, parts: &Path, iteration: u64) {
+    let (expected, found) = (metrics(whole), metrics(parts));
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(expected, found);
+    }
+    assert_eq!(expected.len(), found.len());
+    for ((name, whole), (_, parts)) in
+        content(whole, iteration).iter().zip(content(parts, iteration))
+    {
+        assert!(*whole == parts, "{name} differs");
+    }
+}
+
+/// Nothing half done is left in the folder of checkpoints.
+#[track_caller]
+fn assert_tidy(run: &Path) {
+    for entry in fs::read_dir(run.join("checkpoints")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.parse::<u64>().is_ok(), "{name} is left over");
+    }
+}
+
+/// Whether a process died while it wrote or removed a checkpoint, or another file.
+fn died_amid_writing(run: &Path) -> bool {
+    let half = |folder: PathBuf| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.any(|name| {
+            let marks = [".filling", ".removed", ".unfinished-"];
+            marks.iter().any(|mark| name.ends_with(mark) || name.starts_with(mark))
+        })
+    };
+    half(run.to_path_buf()) || half(run.join("checkpoints"))
+}
+
+/// `PROXMO_KILLS` says how many processes are killed.
+#[test]
+fn a_process_that_is_killed_at_any_moment_loses_nothing() {
+    const ITERATIONS: u64 = 8;
+    let most: u32 = std::env::var("PROXMO_KILLS").map_or(40, |kills| kills.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut delays = Stream::new(0, Purpose::Environment).rng();
+    let (mut kills, mut amid_writing) = (0, 0);
+    let whole = [1, 2].map(|every| {
+        let run = folder.path().join(format!("whole-{every}"));
+        let settings = format!("--iterations {ITERATIONS} --checkpoint-every {every}");
+        let begun = Instant::now();
+        train(&run, &settings);
+        (run, settings, begun.elapsed())
+    });
+    let (run, ..) = &whole[0];
+    assert_ne!(content(run, ITERATIONS)[0], content(run, ITERATIONS - 1)[0], "weights change");
+    let last = state(run, ITERATIONS);
+    assert!(!last["credit"]["prediction_errors"].as_array().unwrap().is_empty(), "{last}");
+    assert_ne!(last["best"]["won"], 0, "{last}");
+    for trial in 0.. {
+        let (whole, settings, took) = &whole[trial % whole.len()];
+        let parts = folder.path().join(format!("parts-{trial}"));
+        loop {
+            // What a user would do: go on where there is something to go on with.
+            let begun = parts.join("config.toml").exists();
+            let mut child = spawn(&parts, if begun { "--resume" } else { settings });
+            let delay = took.mul_f64(delays.random_range(0.0..1.2)).max(Duration::from_millis(1));
+            let end = Instant::now() + delay;
+            while Instant::now() < end && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "trial {trial}: {status}");
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            amid_writing += u32::from(died_amid_writing(&parts));
+            if kills % 10 == 0 {
+                train(
+                    &parts,
+                    if parts.join("config.toml").exists() { "--resume" } else { settings },
+                );
+                break;
+            }
+        }
+        assert_same(whole, &parts, ITERATIONS);
+        assert_tidy(&parts);
+        if kills >= most {
+            println!("{kills} kills in {} runs, {amid_writing} of them amid writing", trial + 1);
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_limit_on_iterations_leaves_no_trace_but_its_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, "--iterations 6 --checkpoint-every 1");
+    train(&parts, "--iterations 2 --checkpoint-every 1");
+    train(&parts, "--resume --iterations 4");
+    train(&parts, "--resume --iterations 6");
+    // 2 and 4 are evaluated in any case.
+    assert_same(&whole, &parts, 6);
+    train(&parts, "--resume --iterations 7");
+    let last: Value = serde_json::from_str(metrics(&parts).last().unwrap()).unwrap();
+    assert!(last["evaluation"].is_object(), "a run ends with an evaluation");
+}
+
+#[test]
+fn neither_another_process_nor_the_number_of_threads_changes_a_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs: Vec<PathBuf> = [("a", "1"), ("b", "2"), ("c", "2")]
+        .into_iter()
+        .map(|(name, threads)| {
+            let run = folder.path().join(name);
+            let mut command = Command::cargo_bin("proxmo").unwrap();
+            command.env("RAYON_NUM_THREADS", threads);
+            // Enough rows that there is work for two.
+            let more = "--iterations 3 --checkpoint-every 1 --groups 8 --episodes 8";
+            let settings = SETTINGS.replace("--groups 4 --episodes 6", "");
+            command.args(["train", "--backend", "flex"]).args(settings.split_whitespace());
+            command.arg(&run).args(more.split_whitespace()).assert().success();
+            run
+        })
+        .collect();
+    assert_same(&runs[0], &runs[1], 3);
+    assert_same(&runs[1], &runs[2], 3);
+}
+
+#[test]
+fn what_a_dying_process_leaves_is_cleared_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, "--iterations 4 --checkpoint-every 2");
+    train(&parts, "--iterations 2 --checkpoint-every 2");
+    // Killed while it wrote one checkpoint and removed another, and after two iterations more.
+    for left in ["000004.filling", "000000.removed"] {
+        let left = parts.join("checkpoints").join(left);
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("weights.safetensors"), "half").unwrap();
+    }
+    let lines = fs::read_to_string(parts.join("metrics.jsonl")).unwrap();
+    let last = lines.lines().last().unwrap().replacen("\"iteration\":2", "\"iteration\":3", 1);
+    fs::write(parts.join("metrics.jsonl"), format!("{lines}{last}\n{{\"iterat")).unwrap();
+    let said = train(&parts, "--resume --iterations 4");
+    assert!(!said.contains("warning"), "{said}");
+    assert_same(&whole, &parts, 4);
+    assert_tidy(&parts);
+}
+
+#[test]
+fn a_run_that_ended_before_its_first_checkpoint_begins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, "--iterations 2 --checkpoint-every 1");
+    fs::create_dir(&parts).unwrap();
+    fs::copy(whole.join("config.toml"), parts.join("config.toml")).unwrap();
+    let said = train(&parts, "--resume");
+    assert!(said.contains("warning: the run ended before its first checkpoint"), "{said}");
+    assert_same(&whole, &parts, 2);
+
+    // Iterations without a checkpoint are not thrown away.
+    fs::remove_dir_all(parts.join("checkpoints")).unwrap();
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    let refused = command.args(arguments(&parts, "--resume")).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("tells of 2 iterations"), "{said}");
+    assert_eq!(metrics(&parts), metrics(&whole));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, "--iterations 6 --checkpoint-every 1");
+    train(&parts, "--iterations 4 --checkpoint-every 1");
+    let damage = |iteration| {
+        let optimizer = checkpoint(&parts, iteration).join("optimizer.bpk");
+        let mut bytes = fs::read(&optimizer).unwrap();
+        bytes[1000] ^= 1;
+        fs::write(&optimizer, bytes).unwrap();
+    };
+    damage(4);
+    let said = train(&parts, "--resume --iterations 6");
+    assert!(said.contains("warning: a damaged checkpoint is set aside"), "{said}");
+    assert!(said.contains("000004/optimizer.bpk: its SHA-256 checksum"), "{said}");
+    assert!(said.contains(&format!("goes on from {}", checkpoint(&parts, 3).display())), "{said}");
+    assert!(checkpoint(&parts, 4).with_extension("damaged").is_dir(), "it is kept");
+    assert_same(&whole, &parts, 6);
+
+    // Where none is whole the run says so and touches nothing.
+    [4, 5, 6].into_iter().for_each(damage);
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    let refused = command.args(arguments(&parts, "--resume")).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("all its checkpoints are damaged; the newest: "), "{said}");
+    assert!([4, 5, 6].iter().all(|&iteration| checkpoint(&parts, iteration).is_dir()));
+    assert_eq!(metrics(&whole), metrics(&parts));
+}
+
+#[test]
+fn the_best_checkpoint_is_kept_and_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train(&run, "--iterations 6 --checkpoint-every 1 --keep 1");
+    let best = &state(&run, 6)["best"];
+    // Ties go to the later one, and this tiny policy has not won anything it could lose again.
+    let evaluated: Vec<(u64, f64)> = metrics(&run)
+        .iter()
+        .filter_map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            Some((line["iteration"].as_u64()?, line["evaluation"]["success"].as_f64()?))
+        })
+        .collect();
+    let most = evaluated.iter().map(|(_, success)| *success).fold(0.0, f64::max);
+    let expected = evaluated.iter().rev().find(|(_, success)| *success == most).unwrap().0;
+    assert_eq!(best["iteration"], expected);
+    let mut kept = vec![expected, 6];
+    kept.dedup();
+    for iteration in 0..=6 {
+        assert_eq!(checkpoint(&run, iteration).exists(), kept.contains(&iteration), "{iteration}");
+    }
+    for (which, expected) in [("best", expected), ("latest", 6), ("6", 6)] {
+        let mut command = Command::cargo_bin("proxmo").unwrap();
+        command.args(["eval", "--json", "--checkpoint", which, "--run"]).arg(&run);
+        let done = command.assert().success();
+        let said: Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+        assert_eq!(said["iteration"], expected, "{which}");
+    }
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    let refused = command.args(["eval", "--checkpoint", "99", "--run"]).arg(&run).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("there is no such checkpoint, there are"), "{said}");
+}
+
+/// Waits until the run has trained so many iterations.
+fn wait_for(child: &mut Child, run: &Path, iterations: usize) {
+    let lines =
+        || fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
+    while lines() <= iterations {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn one_process_at_a_time_trains_into_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut child = spawn(&run, "--iterations 1000000 --checkpoint-every 1");
+    wait_for(&mut child, &run, 1);
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    let refused = command.args(arguments(&run, "--resume")).assert().code(2);
+    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("another process is training into this folder"), "{said}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let done = metrics(&run).len() as u64 + 1;
+    train(&run, &format!("--resume --iterations {done}"));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_finishes_the_iteration_and_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+    let mut child = spawn(&run, "--iterations 1000000 --checkpoint-every 100000");
+    wait_for(&mut child, &run, 3);
+    let interrupt =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    assert!(child.wait().unwrap().success());
+    let done = metrics(&run).len() as u64 - 1;
+    assert!(checkpoint(&run, done).join("manifest.json").is_file());
+    // An even number, which is evaluated in any case.
+    let end = (done + 3) / 2 * 2;
+    train(&run, &format!("--resume --iterations {end}"));
+    train(&whole, &format!("--iterations {end} --checkpoint-every 100000"));
+    assert_same(&whole, &run, end);
+}
+
+/// Drivers are looked for by the environment on Linux alone.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_on_the_cpu_is_resumed_where_there_is_no_gpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, "--iterations 2 --checkpoint-every 1");
+    train(&parts, "--iterations 1 --checkpoint-every 1");
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+        command.env(drivers, "/nonexistent");
+    }
+    command.args(arguments(&parts, "--resume --iterations 2")).assert().success();
+    assert_eq!(content(&whole, 2)[0], content(&parts, 2)[0], "weights differ");
+}
+
+/// How far the weights of a run that was resumed on a GPU may be from those of one that was not. A GPU
+/// backend may choose its kernels by measuring them, and so sum in another order in another process:
+/// f32 sums then differ by about 1e-7 of the sum, and AdamW divides by the gradient's own size.
+#[cfg(feature = "wgpu")]
+const GPU_BOUND: f32 = 1e-3;
+
+#[test]
+#[cfg(feature = "wgpu")]
+fn on_a_gpu_a_resumed_run_is_as_close_as_stated() {
+    use proxmo::device::{Backend, open};
+    let there = [Backend::Vulkan, Backend::Metal, Backend::Dx12];
+    let Some(backend) = there.into_iter().find(|backend| open(*backend, 0).is_ok()) else {
+        assert!(std::env::var_os("CI").is_none(), "no GPU adapter is here");
+        println!("skipped: no GPU adapter is here (Debian: apt-get install mesa-vulkan-drivers)");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let settings =
+        format!("--backend {} --eval-tasks 1 --checkpoint-every 1 --iterations", backend.name());
+    train(&whole, &format!("{settings} 2"));
+    train(&parts, &format!("{settings} 1"));
+    train(&parts, "--resume --iterations 2");
+    let weights = |run: &Path| -> Vec<f32> {
+        let bytes = fs::read(checkpoint(run, 2).join("weights.safetensors")).unwrap();
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let numbers = bytes[header..].chunks_exact(4);
+        numbers.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+    };
+    let (whole, parts) = (weights(&whole), weights(&parts));
+    let apart = |(a, b): (&f32, &f32)| (a - b).abs();
+    let worst = whole.iter().zip(&parts).map(apart).fold(0.0, f32::max);
+    println!("{}: weights differ by at most {worst:e}", backend.name());
+    assert!(whole.len() == parts.len() && worst <= GPU_BOUND, "weights differ by {worst:e}");
+}

@@ -1,0 +1,8 @@
+//! What several tests share.
+
+pub mod alfworld;
+pub mod balls;
+pub mod checkpoint;
+pub mod credit;
+pub mod process;
+pub mod untrusted;

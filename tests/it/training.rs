@@ -1,0 +1,299 @@
+//! Training learns, and gives the same numbers whatever it runs on.
+
+use crate::support::balls::Balls;
+use burn::module::Module;
+use burn::tensor::Device;
+use proxmo::credit::{Embedding, Estimator};
+#[cfg(feature = "ndarray")]
+use proxmo::device::Backend;
+#[cfg(feature = "wgpu")]
+use proxmo::device::adapters;
+#[cfg(any(feature = "wgpu", feature = "ndarray"))]
+use proxmo::device::open;
+use proxmo::env::Environment;
+use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
+use proxmo::policy::{Policy, Sampling};
+use proxmo::rollout::{Plan, collect};
+use proxmo::train::{Config, IterationMetrics, Trainer, Watch, evaluate};
+use proxmo::verify::{TESTS, training};
+
+fn config(iterations: u64) -> Config {
+    let mut config = Config::default();
+    config.run.iterations = iterations;
+    config.rollout.groups = 6;
+    config.rollout.episodes = 6;
+    config.policy.embedding = 16;
+    config.policy.hidden = 16;
+    config.update.minibatch = 128;
+    config.update.learning_rate = 0.003;
+    config
+}
+
+const BALLS: Balls = Balls { tasks: 16, max_steps: 8 };
+
+fn scorer(config: &Config, device: &Device) -> (Scorer, ScorerEncoder) {
+    let vocabulary = Vocabulary::from_environment(&BALLS, 16, 100, config.run.seed).unwrap();
+    let network = config.policy.network(vocabulary.len());
+    let scorer = Scorer::new(&network, config.run.seed, device);
+    (scorer, ScorerEncoder { vocabulary, max_steps: BALLS.max_steps })
+}
+
+fn trainer(config: Config, device: &Device) -> Trainer<Scorer> {
+    let (scorer, encoder) = scorer(&config, &device.clone().autodiff());
+    Trainer::new(config, scorer, encoder)
+}
+
+fn train(config: Config, device: &Device) -> (Trainer<Scorer>, Vec<IterationMetrics>) {
+    let iterations = config.run.iterations;
+    let mut trainer = trainer(config, device);
+    let progress = |done: u64| done as f64 / iterations as f64;
+    let metrics =
+        (0..iterations).map(|done| trainer.iterate(&BALLS, progress(done)).unwrap().0).collect();
+    (trainer, metrics)
+}
+
+/// All weights end to end.
+fn weights(policy: &Scorer) -> Vec<f32> {
+    training::weights(&policy.valid()).unwrap()
+}
+
+fn success(trainer: &Trainer<Scorer>) -> f64 {
+    let tasks: Vec<usize> = (0..BALLS.tasks()).collect();
+    let policy = trainer.learner.policy.valid();
+    let encoder = &trainer.encoder;
+    let mut watch = Watch { progress: &mut |_| {}, episodes: None };
+    let result = evaluate(&BALLS, &policy, encoder, &tasks, Sampling::Greedy, 0, &mut watch);
+    result.unwrap().overall().success
+}
+
+#[test]
+fn a_policy_learns_what_its_goal_says() {
+    let config = config(60);
+    let untrained = success(&trainer(config.clone(), &Device::flex()));
+    let (trained, metrics) = train(config, &Device::flex());
+    assert!(untrained <= 0.5, "an untrained policy wins {untrained}");
+    assert!(success(&trained) >= 0.9, "a trained policy wins {}", success(&trained));
+    let last = metrics.last().unwrap();
+    assert!(last.success > metrics[0].success + 0.3, "{} {}", metrics[0].success, last.success);
+    assert!(metrics.iter().all(|line| line.loss.is_finite() && line.skipped_updates == 0));
+}
+
+#[test]
+fn every_estimator_trains_by_the_same_loop() {
+    for &estimator in Estimator::ALL {
+        let mut config = config(20);
+        config.credit.estimator = estimator;
+        let (_, metrics) = train(config, &Device::flex());
+        let (first, last) = (metrics[0].success, metrics[19].success);
+        assert!(last > first, "{estimator}: {first} then {last}");
+    }
+}
+
+#[test]
+fn credit_can_see_states_as_the_policy_does() {
+    let mut config = config(20);
+    config.credit.embedding = Embedding::Given;
+    let (_, metrics) = train(config.clone(), &Device::flex());
+    assert!(metrics[19].success > metrics[0].success);
+    config.credit.embedding = Embedding::Tfidf;
+    let (_, other) = train(config, &Device::flex());
+    assert_eq!(metrics[0].success, other[0].success, "the first rollout is the same");
+    assert_ne!(metrics[0].policy_loss, other[0].policy_loss, "and its credit is not");
+}
+
+/// Everything that the clock has no part in.
+fn timeless(mut line: IterationMetrics) -> IterationMetrics {
+    line.seconds = Default::default();
+    line
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
+    let run = |seed| {
+        let mut config = config(3);
+        config.run.seed = seed;
+        let (trainer, metrics) = train(config, &Device::flex());
+        let metrics: Vec<_> = metrics.into_iter().map(timeless).collect();
+        (weights(&trainer.learner.policy), metrics)
+    };
+    let (first, again, other) = (run(1), run(1), run(2));
+    assert_eq!(first, again);
+    assert_ne!(first.0, other.0);
+}
+
+#[test]
+#[cfg(feature = "parallel")]
+fn the_number_of_threads_changes_no_episode() {
+    let config = config(1);
+    let (policy, encoder) = scorer(&config, &Device::flex());
+    let tasks: Vec<usize> = (0..12).collect();
+    let plan = Plan {
+        tasks: &tasks,
+        first_group: 0,
+        episodes: 8,
+        sampling: Sampling::Temperature(1.0),
+        seed: 3,
+        iteration: 5,
+    };
+    let play = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| collect(&BALLS, &policy, &encoder, &plan).unwrap())
+    };
+    let (one, four) = (play(1), play(4));
+    assert_eq!(one.records(), four.records());
+    assert_eq!(one.responses, four.responses);
+}
+
+#[test]
+#[cfg(feature = "parallel")]
+fn the_number_of_threads_changes_no_bit_of_the_training() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (trainer, metrics) = pool.install(|| train(config(3), &Device::flex()));
+        (weights(&trainer.learner.policy), metrics.into_iter().map(timeless).collect::<Vec<_>>())
+    };
+    assert_eq!(run(1), run(4));
+}
+
+#[test]
+fn groups_played_apart_and_put_together_are_groups_played_together() {
+    let config = config(1);
+    let (policy, encoder) = scorer(&config, &Device::flex());
+    let play = |tasks: &[usize], first_group| {
+        let sampling = Sampling::Temperature(1.0);
+        let plan = Plan { tasks, first_group, episodes: 3, sampling, seed: 3, iteration: 5 };
+        collect(&BALLS, &policy, &encoder, &plan).unwrap()
+    };
+    let mut whole = play(&[4, 9, 1, 7], 0);
+    let mut parts = play(&[4, 9], 0);
+    parts.append(play(&[1, 7], 2));
+    assert_eq!(parts.records(), whole.records());
+    for batch in [&mut whole, &mut parts] {
+        batch.retain_groups(|batch, group| batch.tasks[group] != 9);
+        assert_eq!(batch.tasks, [4, 1, 7]);
+        assert_eq!((batch.groups(), batch.episodes()), (3, 9));
+    }
+    assert_eq!(parts.records(), whole.records());
+    assert_eq!(parts.responses.tokens, whole.responses.tokens);
+    // What the policy reads is put together too: it says of every row what it said when playing.
+    let rows: Vec<usize> = (0..parts.rows()).collect();
+    let scores = policy.evaluate(&parts.inputs, &rows, &parts.responses, 1.0);
+    let found = scores.log_probs.into_data().try_to_vec::<f32>().unwrap();
+    for (found, drawn) in found.iter().zip(&parts.responses.log_probs) {
+        assert!((found - drawn).abs() < 1e-5, "{found} and {drawn}");
+    }
+}
+
+#[test]
+fn groups_of_equal_returns_can_be_replaced_or_left_out() {
+    let steps = |resample| {
+        let mut config = config(1);
+        config.rollout.resample = resample;
+        train(config, &Device::flex()).1[0].steps
+    };
+    assert!(steps(2) > steps(0), "no group was replaced");
+    // A group of one episode compares nothing, so there is nothing to learn from.
+    let mut config = config(1);
+    config.rollout.episodes = 1;
+    config.rollout.skip_even = true;
+    let before = trainer(config.clone(), &Device::flex());
+    let (after, metrics) = train(config, &Device::flex());
+    assert_eq!(weights(&before.learner.policy), weights(&after.learner.policy));
+    assert!(metrics[0].steps > 0 && metrics[0].loss == 0.0, "{:?}", metrics[0]);
+}
+
+#[test]
+fn shards_change_last_digits_alone() {
+    let run = |shards| {
+        let mut config = config(1);
+        config.update.shards = shards;
+        let (trainer, mut metrics) = train(config, &Device::flex());
+        (weights(&trainer.learner.policy), metrics.remove(0))
+    };
+    let ((whole, a), (cut, b)) = (run(1), run(5));
+    for (a, b) in [
+        (a.loss, b.loss),
+        (a.kl, b.kl),
+        (a.entropy, b.entropy),
+        (a.clip_fraction, b.clip_fraction),
+        (a.gradient_norm, b.gradient_norm),
+    ] {
+        assert!((a - b).abs() <= 1e-5 * a.abs().max(1.0), "{a} and {b}");
+    }
+    let worst = whole.iter().zip(&cut).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst <= PARITY_BOUND, "weights differ by {worst:e}");
+}
+
+/// Iterations after which backends are compared, and how far their weights may then be apart. Sums of
+/// f32 in another order differ by about 1e-7 of the sum; three iterations of six updates, through
+/// AdamW's division by the gradient's own size, were measured to stay under a hundredth of this bound.
+const PARITY_ITERATIONS: u64 = 3;
+const PARITY_BOUND: f32 = 1e-3;
+
+fn assert_same_training(name: &str, device: &Device) {
+    let (flex, expected) = train(config(PARITY_ITERATIONS), &Device::flex());
+    let (other, found) = train(config(PARITY_ITERATIONS), device);
+    for (expected, found) in expected.iter().zip(&found) {
+        let at = expected.iteration;
+        assert_eq!(expected.success, found.success, "{name}: other episodes at iteration {at}");
+        assert_eq!(expected.length, found.length, "{name}: other episodes at iteration {at}");
+        for (what, a, b) in [
+            ("loss", expected.loss, found.loss),
+            ("kl", expected.kl, found.kl),
+            ("entropy", expected.entropy, found.entropy),
+            ("gradient norm", expected.gradient_norm, found.gradient_norm),
+        ] {
+            let bound = 1e-4 * a.abs().max(1.0);
+            assert!((a - b).abs() <= bound, "{name}: {what} {a} and {b} at iteration {at}");
+        }
+    }
+    let (a, b) = (weights(&flex.learner.policy), weights(&other.learner.policy));
+    let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{name}: weights differ by at most {worst:e}");
+    assert!(a.len() == b.len() && worst <= PARITY_BOUND, "{name}: weights differ by {worst:e}");
+    assert_same_updates(name, device);
+}
+
+/// Twenty updates on the same rows from the same weights, as `proxmo verify` compares them: losses,
+/// gradients and weights at each.
+fn assert_same_updates(name: &str, device: &Device) {
+    let tests: Vec<_> = TESTS.iter().filter(|test| test.name.starts_with("training")).collect();
+    assert_eq!((tests.len(), training::UPDATES), (3, 20));
+    for test in tests {
+        let found = test.on(device);
+        println!("{name}: {}: {:?} of {:?}", found.test, found.worst_error, found.bound);
+        assert!(found.ok, "{name}: {}: {:#?}", found.test, found.failures);
+        assert!(found.compared >= 20, "{}", found.test);
+    }
+}
+
+#[test]
+fn flex_trains_the_same_twice() {
+    assert_same_updates("flex", &Device::flex());
+}
+
+#[test]
+#[cfg(feature = "wgpu")]
+fn gpus_train_as_flex_does() {
+    let gpus = adapters().into_iter().filter(|one| one.max_invocations > 0);
+    // With autotune every shape is tried with many kernels, which takes a software GPU minutes: there
+    // one GPU has to do.
+    let most = if cfg!(feature = "autotune") { 1 } else { usize::MAX };
+    let opened: Vec<_> =
+        gpus.filter_map(|one| open(one.backend, one.index).ok()).take(most).collect();
+    if opened.is_empty() {
+        assert!(std::env::var_os("CI").is_none(), "no GPU adapter is here");
+        println!("skipped: no GPU adapter is here (Debian: apt-get install mesa-vulkan-drivers)");
+    }
+    for opened in opened {
+        let name = format!("{} on {}", opened.adapter.backend, opened.adapter.name);
+        assert_same_training(&name, &opened.device);
+    }
+}
+
+#[test]
+#[cfg(feature = "ndarray")]
+fn ndarray_trains_as_flex_does() {
+    let opened = open(Backend::Ndarray, 0).unwrap();
+    assert_same_training("ndarray", &opened.device);
+}

@@ -1,0 +1,230 @@
+//! Bad input of every kind that a file or a line can bring, but for games: it is refused in one line
+//! that names its place, and never makes anything panic, hang or fill memory.
+
+use crate::support::untrusted::alter::{altered, changes};
+use proptest::prelude::*;
+use proxmo::Error;
+use proxmo::credit::{CreditConfig, Embedding, Estimator, assign};
+use proxmo::env::alfworld::{GeneratorConfig, generate};
+use proxmo::env::process::{Answer, read_answer};
+use proxmo::env::protocol::serve;
+use proxmo::episodes::{read_episodes, write_episodes};
+use proxmo::rollout::EpisodeRows;
+use proxmo::train::Config;
+use serde_json::Value;
+
+fn expect_readable(error: &Error, places: &[&str]) {
+    let text = error.to_string();
+    assert!(text.chars().count() < 5_000 && !text.contains(char::is_control), "{text:?}");
+    assert!(places.iter().any(|place| text.starts_with(place)), "{text} names no place");
+    assert_eq!(error.exit_code(), 2, "{text}");
+}
+
+const JSON: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "null",
+    "true",
+    "1e400",
+    "-0",
+    "1e-320",
+    "0.1",
+    "18446744073709551616",
+    "\"steps\":[",
+    "\"reward\":",
+    "\"embedding\":[1,2],",
+    "\"valid\":false,",
+    "\\u0000",
+    "\\ud800",
+    "\n",
+    "\u{1b}",
+    "\"advantages\":[1],",
+    "\"op\":\"step\",",
+    "\"op\":\"reset\",",
+    "\"session\":1,",
+    "\"op\":\"close\"",
+];
+
+const EPISODES: &str = r#"{"group":"g","trajectory":"a","success":true,"steps":[{"observation":"a room","action":"go","reward":0,"embedding":[1,0.5]},{"observation":"a lamp","action":"press","reward":1.5,"embedding":[0,1],"note":[1]}],"final_observation":"light"}
+{"group":"g","trajectory":"b","success":false,"steps":[{"observation":"a room","action":"wait","reward":-1,"valid":false,"embedding":[1,0.25]}],"final_observation":"dark","x":{"y":null}}
+
+{"group":"h","trajectory":"a","success":false,"steps":[]}
+"#;
+
+const REQUESTS: &str = r#"{"op":"describe"}
+{"op":"reset","session":0,"seed":7}
+{"op":"step","session":0,"action":"look"}
+{"op":"reset","session":1,"task":"none"}
+{"op":"step","session":9,"action":"x"}
+{"op":"close"}
+{"op":"describe"}
+"#;
+
+const ANSWERS: &str = r#"{"protocol":1,"name":"balls","tasks":3,"max_steps":8,"splits":[{"name":"train","tasks":2},{"name":"valid","tasks":1}]}
+{"session":0,"task":"t","goal":"find it","observation":"a room","admissible":["look","go"]}
+{"session":0,"observation":"dark","admissible":[],"reward":0.5,"terminated":false,"truncated":true,"success":false}
+{"error":"no such task","session":7}
+"#;
+
+/// What counts of a request. Its other fields may hold anything, numbers out of range included.
+#[derive(serde::Deserialize)]
+struct Request {
+    op: String,
+}
+
+const TOML: &[&str] = &[
+    "[",
+    "]",
+    "=",
+    "\"",
+    "\n",
+    "{",
+    "}",
+    "nan",
+    "inf",
+    "-1",
+    "1e308",
+    "9223372036854775807",
+    "true",
+    "'",
+    "[[run]]",
+    "\"auto\"",
+    "\"off\"",
+    "{ steepness = 2.0, range = 0.1 }",
+    "\"gigpo\"",
+    "seed",
+    ".",
+    "0x",
+    "1979-05-27",
+];
+
+/// Texts that open a bracket, or a table within a table, a hundred thousand times.
+fn deep(piece: &str) -> String {
+    piece.repeat(100_000)
+}
+
+#[test]
+fn settings_that_are_nested_deeply_are_refused() {
+    for text in [
+        format!("x = {}", deep("[")),
+        format!("x = {}", deep("{a=")),
+        format!("{}a = 1", deep("a.")),
+        format!("[{}a]", deep("a.")),
+        format!("[[{}a]]", deep("a.")),
+        format!("[run]\n{}seed = 1", deep("seed.")),
+        format!("credit.modulation = {{ {}a = 1 }}", deep("a.")),
+        deep("[["),
+    ] {
+        let error = Config::from_toml(&text, "config.toml").unwrap_err();
+        expect_readable(&error, &["config.toml"]);
+    }
+}
+
+#[test]
+fn lines_that_are_nested_deeply_are_refused() {
+    let steps = r#"{"group":"g","trajectory":"t","success":true,"steps":"#;
+    for text in [
+        deep("["),
+        deep(r#"{"a":"#),
+        format!("{steps}{}", deep("[")),
+        format!(r#"{steps}[],"x":{}{}}}"#, deep("["), deep("]")),
+        format!(r#"{steps}[],"x":{}0{}}}"#, deep(r#"{"a":"#), deep("}")),
+    ] {
+        let error = read_episodes(&mut text.as_bytes(), "episodes.jsonl").unwrap_err();
+        expect_readable(&error, &["episodes.jsonl:1: "]);
+        assert!(read_answer(text.as_bytes()).is_err());
+        let world = generate(&GeneratorConfig::default(), 7, 1).unwrap();
+        let mut answers = Vec::new();
+        serve(&world, text.as_bytes(), &mut answers).unwrap();
+        assert!(answers.starts_with(b"{\"error\":"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn episode_files_are_refused_or_credited(
+        changes in changes(JSON, 0..24, 0..5), estimator in 0..Estimator::ALL.len(), embedding in 0usize..3,
+    ) {
+        let text = altered(EPISODES, &changes);
+        match read_episodes(&mut text.as_bytes(), "episodes.jsonl") {
+            Err(error) => expect_readable(&error, &["episodes.jsonl:"]),
+            Ok(episodes) => {
+                let mut written = Vec::new();
+                write_episodes(&mut written, &episodes).unwrap();
+                let again = read_episodes(&mut &*written, "written.jsonl").unwrap();
+                assert_eq!(again.len(), episodes.len());
+                let embedding = [Embedding::Tfidf, Embedding::Hashed, Embedding::Given][embedding];
+                let config = CreditConfig { embedding, ..CreditConfig::of(Estimator::ALL[estimator]) };
+                let place = |record: usize| format!("episodes.jsonl:{record}");
+                let credited = EpisodeRows::of(&episodes, &config, &place).and_then(|rows| {
+                    assign(&rows.batch(), &config)
+                });
+                match credited {
+                    Err(error) => expect_readable(&error, &["episodes.jsonl:", "setting "]),
+                    Ok(credit) => {
+                        let steps: usize = episodes.iter().map(|episode| episode.steps.len()).sum();
+                        assert_eq!(credit.advantages.len(), steps);
+                        assert!(credit.advantages.iter().all(|value| value.is_finite()));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn settings_are_refused_or_written_back_as_the_same(changes in changes(TOML, 0..24, 0..5)) {
+        let text = altered(&Config::default().to_toml().unwrap(), &changes);
+        match Config::from_toml(&text, "config.toml") {
+            Err(error) => expect_readable(&error, &["config.toml"]),
+            Ok(config) => match config.validate() {
+                Err(error) => expect_readable(&error, &["setting "]),
+                Ok(()) => {
+                    let again = Config::from_toml(&config.to_toml().unwrap(), "again.toml").unwrap();
+                    assert_eq!(again, config);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn answers_of_other_programs_are_understood_or_refused(changes in changes(JSON, 0..24, 0..5)) {
+        for line in altered(ANSWERS, &changes).lines() {
+            let said = match read_answer(line.as_bytes()) {
+                Err(said) => said,
+                Ok(Answer::Refusal { error, .. }) => error,
+                Ok(Answer::Misfit { message, .. }) => message,
+                Ok(Answer::State(state)) => {
+                    assert!(state.reward.is_none_or(f32::is_finite));
+                    continue;
+                }
+                Ok(Answer::Description(_)) => continue,
+            };
+            assert!(said.chars().count() < 1_000 && !said.contains(char::is_control), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_protocol_is_answered_until_one_closes(changes in changes(JSON, 0..24, 0..5)) {
+        let requests = altered(REQUESTS, &changes);
+        let world = generate(&GeneratorConfig::default(), 7, 2).unwrap();
+        let mut answers = Vec::new();
+        serve(&world, requests.as_bytes(), &mut answers).unwrap();
+        let answers = String::from_utf8(answers).unwrap();
+        let answers: Vec<Value> =
+            answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(answers.iter().all(Value::is_object));
+        let requests: Vec<&str> = requests.split_terminator('\n').collect();
+        assert!(answers.len() <= requests.len());
+        if let Some(unanswered) = requests.get(answers.len()) {
+            let request: Request = serde_json::from_str(unanswered).unwrap();
+            assert_eq!(request.op, "close");
+        }
+    }
+}

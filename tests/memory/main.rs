@@ -1,0 +1,224 @@
+//! What reading games and checkpoints takes in memory: no more than a stated multiple of a file's size.
+//! A test binary of its own, for everything that it allocates is counted.
+
+#[allow(dead_code)] // The published games are not played here.
+#[path = "../it/support/alfworld.rs"]
+mod alfworld;
+#[path = "../it/support/checkpoint.rs"]
+mod checkpoint_support;
+#[path = "../it/support/untrusted/mod.rs"]
+mod untrusted;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use alfworld::game_file;
+use burn::tensor::{Bytes, DType, Device};
+use checkpoint_support::replace;
+use peak_alloc::PeakAlloc;
+use proxmo::device::{Backend, open};
+use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
+use proxmo::runs::{Run, checkpoint};
+use proxmo::train::{Config, Trainer};
+use serde_json::{Value, json};
+use untrusted::{header, refusal, xz, zeros};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+const MIB: usize = 1 << 20;
+
+/// One test at a time, as all of them count the same memory.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// What `AlfWorld::load` promises of a game's file, and `checkpoint` of a checkpoint: so many times its
+/// size, and so much besides.
+const TIMES: usize = 32;
+const BESIDES: usize = 16 * MIB;
+
+/// The most that was allocated at once while `work` ran, beyond what was before.
+fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    let result = work();
+    (result, MEMORY.peak_usage().saturating_sub(before))
+}
+
+/// Files of some mebibytes that take as much as their makers could think of.
+fn hungry_files(sound: &str) -> Vec<(&'static str, String)> {
+    let sound: Value = serde_json::from_str(sound).unwrap();
+    let with = |field: &str, value: Value| {
+        let mut file = sound.clone();
+        file[field] = value;
+        file.to_string()
+    };
+    let problem = sound["pddl_problem"].as_str().unwrap();
+    let in_problem = |mark: &str, text: String| {
+        with("pddl_problem", json!(problem.replacen(mark, &format!("{mark} {text}"), 1)))
+    };
+    let grammar = sound["grammar"].as_str().unwrap();
+    let rules = |rules: String| {
+        with("grammar", json!(format!("{grammar}\ngrammar :: \"\"\" {{ {rules} }} \"\"\";\n")))
+    };
+    let names = |count: usize| -> String { (0..count).map(|n| format!("n{n} ")).collect() };
+    vec![
+        ("empty commands", with("walkthrough", json!(vec![""; (2 << 20) + 1]))),
+        ("short commands", with("walkthrough", json!(vec!["x"; (2 << 20) + 1]))),
+        ("what nobody asks for", with("more", json!(vec![json!([]); 2 << 20]))),
+        ("one long text", with("pddl_domain", json!("x".repeat(8 * MIB)))),
+        ("marks written as numbers", with("grammar", json!("\u{1}".repeat(MIB)))),
+        ("brackets", with("pddl_problem", json!("(".repeat(8 * MIB)))),
+        ("names", in_problem("(:objects", names(MIB))),
+        ("facts", in_problem("(:init", "(= x)".repeat(MIB))),
+        ("a goal", in_problem("(:goal", "(and ".repeat(MIB))),
+        ("references", rules(format!(r#""intro": [{{"rhs": "{}"}}]"#, "#x#".repeat(MIB / 4)))),
+        ("short rules", rules(vec![r#""x":[]"#; MIB / 8].join(","))),
+        ("alternatives", rules(format!(r#""x":[{}]"#, vec![r#"{"rhs":""}"#; MIB / 16].join(",")))),
+        (
+            "a text told often",
+            rules(format!(
+                r#""intro": [{{"rhs": "{}"}}], "x": [{{"rhs": "{}"}}]"#,
+                "#x#".repeat(9_000),
+                "x".repeat(MIB / 2)
+            )),
+        ),
+    ]
+}
+
+/// An archive whose header asks for a window of 4 GiB to unpack with.
+fn greedy_archive(path: &Path) {
+    let mut archive = xz(path);
+    zeros(&mut archive, 1);
+    archive.finish().unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    // After twelve bytes of its own the stream has a block's header: its length in fours, flags, the
+    // filter and the length of its settings, the window's size as an exponent, and a sum at the end.
+    let length = 4 * (usize::from(bytes[12]) + 1);
+    let header = 12..12 + length - 4;
+    let window = bytes[header.clone()].windows(2).position(|pair| pair == [0x21, 1]).unwrap();
+    bytes[12 + window + 2] = 40;
+    let sum = crc32(&bytes[header.clone()]);
+    bytes[header.end..header.end + 4].copy_from_slice(&sum.to_le_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 };
+    !bytes.iter().fold(!0, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), step))
+}
+
+#[test]
+fn reading_takes_no_more_than_a_stated_multiple_of_a_file() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("games.tar.xz");
+
+    // Little is held of an archive, whatever it says of itself: the decoder's window and one file.
+    greedy_archive(&path);
+    let (text, taken) = peak(|| refusal(&path));
+    assert!(text.contains("Memory") || text.contains("memory"), "{text}");
+    assert!(taken < 8 * MIB, "a header had {taken} bytes taken");
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader, tar::EntryType::Regular] {
+        let mut archive = xz(&path);
+        let entry = header(kind, b"s/t/u/game.tw-pddl", 1 << 40);
+        archive.write_all(entry.as_bytes()).unwrap();
+        zeros(&mut archive, 64);
+        archive.finish().unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < MIB as u64 / 8);
+        let (text, taken) = peak(|| refusal(&path));
+        assert!(text.contains("it has more than"), "{text}");
+        assert!(taken < 40 * MIB, "{kind:?} had {taken} bytes taken");
+    }
+
+    let Some(sound) = game_file() else { return };
+    let config = AlfWorldConfig::default();
+    let files = hungry_files(&sound);
+    let mut refused = 0;
+    for (what, file) in &files {
+        let (read, taken) = peak(|| AlfWorld::read("game", file.as_bytes(), config));
+        println!("{what}: {} bytes took {taken}, {:?}", file.len(), read.as_ref().map(drop));
+        assert!(taken <= TIMES * file.len() + BESIDES, "{what}: {} took {taken}", file.len());
+        refused += usize::from(read.is_err());
+    }
+    assert!((6..files.len()).contains(&refused), "{refused} of {} were refused", files.len());
+}
+
+/// A run after one iteration, with weights of some mebibytes.
+fn trained(folder: &Path) -> (Config, PathBuf) {
+    let mut config = Config::default();
+    (config.env.tasks, config.env.held_out) = (10, 2);
+    (config.rollout.groups, config.rollout.episodes) = (1, 2);
+    (config.policy.embedding, config.policy.hidden) = (128, 512);
+    (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());
+    let opened = open(Backend::Flex, 0).unwrap();
+    let (training, held_out) =
+        (config.env.open("train").unwrap(), config.env.open("valid").unwrap());
+    let run = Run::create(folder, config.clone(), &opened, &*training, &*held_out).unwrap();
+    run.train(&|| false, &mut |_| ()).unwrap();
+    (config, checkpoint::folder(folder, 1))
+}
+
+/// Reads all that a checkpoint has to give: the policy by itself, and all that goes on with a run.
+fn load(config: &Config, from: &Path) -> proxmo::Result<()> {
+    checkpoint::read_state(from)?;
+    let (scorer, _) = checkpoint::read_description(from)?.scorer(1, &Device::flex());
+    drop(checkpoint::load_weights(scorer, from)?);
+    let (scorer, encoder) =
+        checkpoint::read_description(from)?.scorer(1, &Device::flex().autodiff());
+    checkpoint::restore(&mut Trainer::new(config.clone(), scorer, encoder), from).map(drop)
+}
+
+/// Files of some mebibytes that take as much as their makers could think of.
+fn hungry_parts(policy: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut policy: Value = serde_json::from_slice(policy).unwrap();
+    policy["vocabulary"] = json!({ "words": vec!["a"; MIB / 2], "weights": vec![0; MIB / 2] });
+    let weight = json!({ "dtype": "F32", "shape": [0], "data_offsets": [0, 0] });
+    let weights: BTreeMap<String, &Value> =
+        (0..MIB / 32).map(|number| (number.to_string(), &weight)).collect();
+    let mut header = serde_json::to_vec(&weights).unwrap();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let safetensors = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
+    let mut scalars = burn_pack::Writer::new(Vec::new());
+    for number in 0..MIB / 8 {
+        scalars = scalars.with_scalar(&number.to_string(), burn_pack::Scalar::UInt(1));
+    }
+    let tensor = |number: usize| {
+        let nothing = Bytes::from_bytes_vec(Vec::new());
+        burn_pack::Tensor::new(number.to_string(), DType::F32, [0], None, nothing)
+    };
+    let tensors = burn_pack::Writer::new((0..MIB / 16).map(tensor).collect());
+    vec![
+        ("policy.json", policy.to_string().into_bytes()),
+        ("state.json", format!("{{\"credit\":{}", "[".repeat(8 * MIB)).into_bytes()),
+        ("weights.safetensors", safetensors),
+        ("optimizer.bpk", scalars.into_bytes().unwrap().to_vec()),
+        ("optimizer.bpk", tensors.into_bytes().unwrap().to_vec()),
+    ]
+}
+
+#[test]
+fn a_checkpoint_takes_no_more_than_a_stated_multiple_of_its_files() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let (config, newest) = trained(folder.path());
+    let size = || -> usize {
+        let files = fs::read_dir(&newest).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len() as usize).sum()
+    };
+    let (read, taken) = peak(|| load(&config, &newest));
+    read.unwrap();
+    println!("sound: {} bytes took {taken}", size());
+    assert!(size() > 4 * MIB && taken < 4 * size(), "{} took {taken}", size());
+    for (name, bytes) in hungry_parts(&fs::read(newest.join("policy.json")).unwrap()) {
+        let whole = fs::read(newest.join(name)).unwrap();
+        replace(&newest, name, &bytes);
+        let (read, taken) = peak(|| load(&config, &newest));
+        println!("{name}: {} bytes took {taken}, {read:?}", size());
+        assert!(read.is_err() && taken <= TIMES * size() + BESIDES, "{} took {taken}", size());
+        replace(&newest, name, &whole);
+    }
+    load(&config, &newest).unwrap();
+}
