@@ -9,7 +9,7 @@ use crate::env::{Session, Texts};
 use crate::error::{Error, Result};
 
 /// A grammar of the crate's own.
-pub const GRAMMAR: &str = crate::env::alfworld::OWN_GRAMMAR;
+pub const GRAMMAR: &str = crate::env::alfworld::HOUSEHOLD_GRAMMAR;
 
 /// The name of [`game`] in errors.
 pub const GAME: &str = "house/game";

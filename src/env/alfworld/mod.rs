@@ -1,9 +1,9 @@
-//! ALFWorld: household tasks in text, played natively.
+//! ALFWorld: a native engine for household tasks in text.
 //!
-//! Games come from files ([`AlfWorld::load`]): each holds a planning problem, which becomes a typed
-//! world, and a grammar, which says how that world speaks. Tasks of the same sort, in words of our
-//! own, are generated ([`generate`]). State and text are kept apart: actions change a small state, and
-//! texts are made from it only when asked for.
+//! Games are loaded from files ([`AlfWorld::load`]). Each file contains a planning problem, which
+//! becomes a typed world, and a grammar, which turns the state of that world into text. Tasks of the
+//! same kinds with another wording are generated ([`generate`]). State and text are separate: actions
+//! change a small state, and texts are written only on request.
 //!
 //! ```
 //! use proxmo::env::alfworld::{GeneratorConfig, generate};
@@ -26,19 +26,22 @@
 mod action;
 mod archive;
 mod expert;
-mod fact;
 mod game;
 mod generator;
 mod goal;
 mod grammar;
+mod id;
 mod names;
 mod paraphrase;
 mod pddl;
+mod pddl_tokens;
+mod predicate;
 mod relation;
 mod reword;
 mod session;
 mod source;
 mod state;
+mod task_kind;
 mod world;
 mod write;
 
@@ -56,33 +59,33 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, Session};
 use crate::error::{Error, Result};
-use game::{Game, Reader};
-use goal::TaskKind;
+use game::{Game, GameReader};
 use paraphrase::Paraphrase;
 use reword::reword;
 use source::Source;
+use task_kind::TaskKind;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use generator::WORDING as OWN_GRAMMAR;
+pub(crate) use generator::wording::HOUSEHOLD_GRAMMAR;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use game::Reader as GameReader;
+pub(crate) use game::GameReader;
 
-/// How many games are read between two reports of progress.
-const BATCH: usize = 64;
+/// Maximum number of games per batch. Progress is reported after each batch.
+const BATCH_GAMES: usize = 64;
 
-/// After how many bytes of them there is one anyway.
+/// Number of bytes after which a batch from an archive ends early.
 const BATCH_BYTES: usize = 48 << 20;
 
 /// Settings of the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlfWorldConfig {
-    /// After how many steps an episode is cut off.
+    /// Maximum number of steps per episode.
     pub max_steps: usize,
-    /// The reward for reaching the goal.
+    /// Reward for reaching the goal.
     pub success_reward: f32,
-    /// The reward of every step, whatever it does.
+    /// Reward of every step.
     pub step_reward: f32,
 }
 
@@ -96,7 +99,7 @@ impl AlfWorldConfig {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Fails with [`Error::Setting`] where one is out of range.
+    /// Returns [`Error::Setting`] if a setting is out of range.
     pub fn validate(&self) -> Result<()> {
         if self.max_steps == 0 {
             return Err(Error::setting("max_steps", "must be at least 1, found 0"));
@@ -112,44 +115,45 @@ impl AlfWorldConfig {
     }
 }
 
-/// The games of ALFWorld, or tasks like them.
+/// An environment of ALFWorld games or of generated household tasks.
 #[derive(Debug, Clone)]
 pub struct AlfWorld {
-    /// The registry's name: the games' own, or that of tasks like them.
+    /// The name in the registry: `alfworld` for games, `household` for generated tasks.
     name: &'static str,
     games: Vec<Arc<Game>>,
     config: AlfWorldConfig,
-    /// Other words for observations, where they are wanted.
+    /// The paraphrase of observations, if there is one.
     paraphrase: Option<Arc<Paraphrase>>,
-    /// The domain of games that came from files, as it stands there.
+    /// The text of the domain of games from files.
     domain: Option<Arc<str>>,
 }
 
 impl AlfWorld {
     /// Loads games, sorted by name.
     ///
-    /// `path` is the folder `json_2.1.1`, a folder that holds it, the folder of one split, the
-    /// archive `json_2.1.1.tar.xz` or a folder that holds that. With a `split`, only its games are
-    /// loaded. A task's name is `<split>/<task>/<trial>`.
+    /// `path` is the folder `json_2.1.1`, the archive `json_2.1.1.tar.xz`, a folder that contains one
+    /// of these, or the folder of one split. With a `split`, only its games are loaded. The name of a
+    /// task is `<split>/<task>/<trial>`.
     ///
-    /// Files need not be trusted. Nothing in them is run, nothing is written, and paths in an archive
-    /// are names and nothing else. Reading a game's file takes at most 32 times its size in memory,
-    /// and 16 MiB besides; as many files are read at once as there are cores. A file may have 16 MiB,
-    /// an archive 16 GiB unpacked, of which 64 MiB are held at a time, and 256 MiB to unpack it with. Goals and grammars that could
-    /// take long to work out in a game's world, or whose texts could get long there, are refused.
+    /// The files can be untrusted. Nothing in them is executed, nothing is written to disk, and paths
+    /// in an archive are used only as names. Reading a game file takes at most 16 MiB of memory plus
+    /// 32 times the size of the file; as many files are read at once as there are cores. Limits: 16 MiB
+    /// for a file; 16 GiB for an unpacked archive, of which at most 64 MiB are in memory at a time; 256
+    /// MiB of memory for decompression. Goals and grammars whose evaluation could take too long, or
+    /// whose texts could become too long, are rejected.
     ///
     /// # Errors
-    /// Fails where there are no such games, or where a file is not a game of the known domain or goes
-    /// beyond these bounds.
+    /// Returns an error if there are no such games, if a file is not a game of the known domain, or if
+    /// a file exceeds these limits.
     pub fn load(path: &Path, split: Option<&str>, config: AlfWorldConfig) -> Result<Self> {
         Self::load_with(path, split, config, &mut |_, _| {})
     }
 
-    /// Loads games as [`AlfWorld::load`] does and calls `progress` now and then with how many have
-    /// been read, and of how many; an archive does not tell its number before it has been read.
+    /// Loads games like [`AlfWorld::load`] and reports progress: calls `progress` with the number of
+    /// games read so far and the total, which is `None` for archives.
     ///
     /// # Errors
-    /// As [`AlfWorld::load`].
+    /// Returns the errors of [`AlfWorld::load`].
     pub fn load_with(
         path: &Path,
         split: Option<&str>,
@@ -165,7 +169,7 @@ impl AlfWorld {
             }
             split.is_none_or(|split| split == found)
         };
-        let reader = Reader::default();
+        let reader = GameReader::default();
         let mut games = match Source::find(path)? {
             Source::Files(mut files) => {
                 files.retain(|(name, _)| is_wanted(name));
@@ -179,7 +183,7 @@ impl AlfWorld {
                 (Some(split), [_, ..]) => {
                     format!("there is no split '{split}'; found {}", splits.join(", "))
                 }
-                _ => "there are no games that can be solved in it".to_string(),
+                _ => "found no solvable games".to_string(),
             };
             return Err(Error::file(path, message));
         }
@@ -188,19 +192,19 @@ impl AlfWorld {
         Ok(Self { name: "alfworld", games, config, paraphrase: None, domain: reader.domain() })
     }
 
-    /// Reads one game from the bytes of its file, which need be no more trusted than those of
-    /// [`AlfWorld::load`]. `name` names the task, and the file in errors.
+    /// Reads one game from the bytes of its file, which can be untrusted as for [`AlfWorld::load`].
+    /// `name` is the name of the task, and that of the file in errors.
     ///
     /// # Errors
-    /// Fails where the bytes are no game of the known domain, where the game cannot be solved, and
-    /// where it goes beyond the bounds of [`AlfWorld::load`].
+    /// Returns an error if the bytes are not a game of the known domain, if the game is marked as
+    /// unsolvable, or if it exceeds the limits of [`AlfWorld::load`].
     pub fn read(name: &str, bytes: &[u8], config: AlfWorldConfig) -> Result<Self> {
-        Self::read_by(&Reader::default(), name, bytes, config)
+        Self::read_with(&GameReader::default(), name, bytes, config)
     }
 
-    /// [`AlfWorld::read`], with what has been read of other games.
-    pub(crate) fn read_by(
-        reader: &Reader,
+    /// Reads one game like [`AlfWorld::read`], with the cache of `reader`.
+    pub(crate) fn read_with(
+        reader: &GameReader,
         name: &str,
         bytes: &[u8],
         config: AlfWorldConfig,
@@ -208,7 +212,7 @@ impl AlfWorld {
         config.validate()?;
         source::check_size(bytes.len() as u64).map_err(|message| Error::input(name, message))?;
         let game = reader.read(name.to_string(), name, bytes)?;
-        let game = game.ok_or_else(|| Error::input(name, "the game cannot be solved"))?;
+        let game = game.ok_or_else(|| Error::input(name, "the game is marked as unsolvable"))?;
         let games = vec![Arc::new(game)];
         Ok(Self { name: "alfworld", games, config, paraphrase: None, domain: reader.domain() })
     }
@@ -219,37 +223,37 @@ impl AlfWorld {
         Self { config, ..self }
     }
 
-    /// The same tasks with observations paraphrased: each with the given probability is told in other
-    /// words, its lists in another order, at times with an aside that means nothing. An episode's
-    /// seed decides. Goals and commands stay as they are.
+    /// The same tasks with paraphrased observations. With the given probability an observation gets
+    /// another wording, its lists get another order, and an irrelevant sentence is sometimes added.
+    /// The seed of the episode determines these choices. Goals and commands do not change.
     ///
     /// # Errors
-    /// Fails with [`Error::Setting`] where `probability` is not in 0 to 1, and where a game's world is
-    /// so large that its observations would take too long to tell in other words.
+    /// Returns [`Error::Setting`] if `probability` is not in 0 to 1, and another error if a paraphrased
+    /// observation could take too long in the world of a game.
     pub fn with_paraphrase(self, probability: f64) -> Result<Self> {
         let paraphrase = match probability {
             0.0 => None,
             _ => Some(Arc::new(Paraphrase::new(probability)?)),
         };
-        for (words, game) in paraphrase.iter().flat_map(|words| zip(repeat(words), &self.games)) {
-            words.check_costs(game)?;
+        for (paraphrase, game) in paraphrase.iter().flat_map(|one| zip(repeat(one), &self.games)) {
+            paraphrase.check_costs(game)?;
         }
         Ok(Self { paraphrase, ..self })
     }
 
-    /// The same tasks in the words of other games: each takes the grammar of a game of its kind, and
-    /// that game's way of naming the task. Worlds, goals and names stay; walkthroughs are the same
-    /// actions in the other words.
+    /// The same tasks in the wording of other games. Each task gets the grammar and the form of the task
+    /// line of a game of its kind. Worlds, goals and names do not change; walkthroughs contain the same
+    /// actions in the new wording.
     ///
     /// # Errors
-    /// Fails where `models` has no game of a kind that is needed.
+    /// Returns an error if `models` has no game of the kind of a task.
     pub fn worded_like(self, models: &Self) -> Result<Self> {
         let tasks = 0..self.games.len();
         let games = tasks.map(|task| Ok(Arc::new(reword(&self, task, models)?)));
         Ok(Self { games: games.collect::<Result<_>>()?, ..self })
     }
 
-    /// These tasks, and after them those of `other`.
+    /// Appends the tasks of `other`.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.games.extend(other.games);
         self
@@ -260,15 +264,15 @@ impl AlfWorld {
         &self.config
     }
 
-    /// The commands that solve a task, or none where the task's file has none.
+    /// The commands that solve a task. The list is empty if the task's file has none.
     pub fn walkthrough(&self, task: usize) -> &[String] {
         self.games.get(task).map_or(&[], |game| &game.walkthrough)
     }
 
-    /// Starts an episode, as [`Environment::start`] does, without hiding its type.
+    /// Starts an episode like [`Environment::start`] and returns its concrete type.
     ///
     /// # Errors
-    /// Fails where there is no such task.
+    /// Returns an error if there is no such task.
     pub fn session(&self, task: usize, seed: u64) -> Result<AlfWorldSession> {
         let session = AlfWorldSession::new(self.game(task)?.clone(), self.config);
         Ok(match &self.paraphrase {
@@ -279,7 +283,10 @@ impl AlfWorld {
 
     fn game(&self, task: usize) -> Result<&Arc<Game>> {
         self.games.get(task).ok_or_else(|| {
-            Error::Environment(format!("there is no task {task}: there are {}", self.games.len()))
+            Error::Environment(format!(
+                "there is no task {task}, expected less than {}",
+                self.games.len()
+            ))
         })
     }
 }
@@ -287,13 +294,13 @@ impl AlfWorld {
 type Progress<'a> = &'a mut dyn FnMut(usize, Option<usize>);
 
 fn read_files(
-    reader: &Reader,
+    reader: &GameReader,
     files: &[(String, std::path::PathBuf)],
     progress: Progress,
 ) -> Result<Vec<Game>> {
     let mut games = Vec::with_capacity(files.len());
-    for batch in files.chunks(BATCH) {
-        let read = map(batch, |(name, path)| {
+    for batch in files.chunks(BATCH_GAMES) {
+        let read = par_map(batch, |(name, path)| {
             reader.read(name.clone(), &path.display().to_string(), &source::read(path)?)
         });
         for game in read {
@@ -305,16 +312,16 @@ fn read_files(
 }
 
 fn read_archive(
-    reader: &Reader,
+    reader: &GameReader,
     archive: &Path,
     is_wanted: &mut dyn FnMut(&str) -> bool,
     progress: Progress,
 ) -> Result<Vec<Game>> {
     let mut games = Vec::new();
-    let mut batch: Vec<(String, Vec<u8>)> = Vec::with_capacity(BATCH);
-    let mut held = 0;
+    let mut batch: Vec<(String, Vec<u8>)> = Vec::with_capacity(BATCH_GAMES);
+    let mut batch_bytes = 0;
     let mut read_batch = |batch: &mut Vec<(String, Vec<u8>)>| -> Result<()> {
-        let read = map(batch, |(name, bytes)| {
+        let read = par_map(batch, |(name, bytes)| {
             reader.read(name.clone(), &format!("{}: {name}", archive.display()), bytes)
         });
         for game in read {
@@ -326,11 +333,11 @@ fn read_archive(
     };
     archive::unpack(archive, &mut |name, bytes| {
         if is_wanted(&name) {
-            held += bytes.len();
+            batch_bytes += bytes.len();
             batch.push((name, bytes));
         }
-        if batch.len() == BATCH || held > BATCH_BYTES {
-            held = 0;
+        if batch.len() == BATCH_GAMES || batch_bytes > BATCH_BYTES {
+            batch_bytes = 0;
             return read_batch(&mut batch);
         }
         Ok(())
@@ -339,8 +346,8 @@ fn read_archive(
     Ok(games)
 }
 
-/// Maps a batch, on all cores where threads are allowed.
-fn map<T: Sync, R: Send>(batch: &[T], work: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
+/// Maps a batch, on all cores if the feature `parallel` is on.
+fn par_map<T: Sync, R: Send>(batch: &[T], work: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
     #[cfg(feature = "parallel")]
     {
         use rayon::prelude::*;

@@ -1,0 +1,151 @@
+//! Settings of generated tasks.
+
+use std::ops::RangeInclusive;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::super::task_kind::TaskKind;
+use crate::error::{Error, Result};
+
+/// Difficulty of generated tasks. Sets all ranges that are not set explicitly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Difficulty {
+    /// Small rooms with few objects, most of them visible. Random play wins some episodes.
+    #[default]
+    Easy,
+    /// Rooms of the size of small rooms in the published games.
+    Medium,
+    /// Large rooms with many objects, many of them behind doors.
+    Hard,
+}
+
+/// Relative frequencies of the kinds of task.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskMix {
+    /// Put an object into or onto a receptacle.
+    pub pick: f32,
+    /// Hold an object beside a lamp that is on.
+    pub look: f32,
+    /// Put a clean object into or onto a receptacle.
+    pub clean: f32,
+    /// Put a hot object into or onto a receptacle.
+    pub heat: f32,
+    /// Put a cool object into or onto a receptacle.
+    pub cool: f32,
+    /// Put two objects into or onto one receptacle.
+    pub pick2: f32,
+}
+
+impl Default for TaskMix {
+    fn default() -> Self {
+        Self { pick: 1.0, look: 1.0, clean: 1.0, heat: 1.0, cool: 1.0, pick2: 1.0 }
+    }
+}
+
+impl TaskMix {
+    fn weights(&self) -> [f32; 6] {
+        [self.pick, self.look, self.clean, self.heat, self.cool, self.pick2]
+    }
+
+    /// Draws a kind of task.
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> TaskKind {
+        let weights = self.weights();
+        let mut rest = rng.random_range(0.0..weights.iter().sum::<f32>());
+        for (kind, weight) in TaskKind::ALL.into_iter().zip(weights) {
+            if rest < weight {
+                return kind;
+            }
+            rest -= weight;
+        }
+        // Rounding can leave a rest, which belongs to the last kind with a weight above 0.
+        let mut wanted = TaskKind::ALL.into_iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
+        wanted.next_back().map_or(TaskKind::Pick, |(kind, _)| kind)
+    }
+}
+
+/// Settings of generated tasks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeneratorConfig {
+    /// Difficulty of the tasks.
+    pub difficulty: Difficulty,
+    /// Relative frequencies of the kinds of task.
+    pub mix: TaskMix,
+    /// Number of receptacles in a room, instead of the range of the difficulty: 4 to 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receptacles: Option<usize>,
+    /// Number of objects that the task does not need: 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objects: Option<usize>,
+    /// Number of distractors among these objects, which resemble the wanted object: 0 to `objects`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distractors: Option<usize>,
+}
+
+/// The ranges of a configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Ranges {
+    /// Number of surplus objects of the wanted kind.
+    pub(super) spare: RangeInclusive<usize>,
+    pub(super) receptacles: RangeInclusive<usize>,
+    pub(super) objects: RangeInclusive<usize>,
+    pub(super) distractors: RangeInclusive<usize>,
+    /// Probability that an object is behind a door.
+    pub(super) hidden: f64,
+}
+
+impl GeneratorConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Returns [`Error::Setting`] if a setting is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let objects = self.objects.unwrap_or(100).min(100);
+        let counts = [
+            ("env.household.receptacles", self.receptacles, 4..=60),
+            ("env.household.objects", self.objects, 0..=100),
+            ("env.household.distractors", self.distractors, 0..=objects),
+        ];
+        for (key, value, allowed) in counts {
+            if let Some(value) = value.filter(|value| !allowed.contains(value)) {
+                let (min, max) = (allowed.start(), allowed.end());
+                let message = format!("{value} is out of range, expected {min} to {max}");
+                return Err(Error::setting(key, message));
+            }
+        }
+        let weights = self.mix.weights();
+        for (name, weight) in TaskKind::NAMES.iter().zip(weights) {
+            if !(0.0..=1e6).contains(&weight) {
+                let key = format!("env.household.mix.{}", name.to_lowercase());
+                let message = format!("{weight} is out of range, expected 0 to 1e6");
+                return Err(Error::setting(key, message));
+            }
+        }
+        if weights.iter().all(|weight| *weight == 0.0) {
+            let message = "all weights are 0, expected at least one above 0";
+            return Err(Error::setting("env.household.mix", message));
+        }
+        Ok(())
+    }
+
+    /// The ranges of the difficulty, with the explicit settings in their place.
+    pub(super) fn ranges(&self) -> Ranges {
+        let (receptacles, objects, spare, distractors, hidden) = match self.difficulty {
+            Difficulty::Easy => (6..=9, 4..=7, 1..=2, 1..=2, 0.1),
+            Difficulty::Medium => (10..=16, 10..=18, 0..=1, 2..=5, 0.35),
+            Difficulty::Hard => (18..=32, 20..=36, 0..=1, 5..=10, 0.6),
+        };
+        let exactly = |value: Option<usize>, range| value.map_or(range, |value| value..=value);
+        Ranges {
+            spare,
+            receptacles: exactly(self.receptacles, receptacles),
+            objects: exactly(self.objects, objects),
+            distractors: exactly(self.distractors, distractors),
+            hidden,
+        }
+    }
+}
