@@ -45,7 +45,7 @@ Examples:
   proxmo credit --input episodes.jsonl --explain g0-t3
   proxmo credit --input episodes.jsonl --estimator gigpo --similarity 0.9 --output credited.jsonl
   proxmo credit --input episodes.jsonl --config runs/household-1/config.toml --no-modulation
-  my-rollouts | proxmo credit --input - --temperature auto | my-trainer";
+  my-rollouts | proxmo credit --input - --proximity-temperature auto | my-trainer";
 
 /// What stands for standard input and output.
 const STANDARD: &str = "-";

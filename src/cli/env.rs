@@ -5,17 +5,14 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use toml::Table;
 
-use super::env_flags::{EnvFlags, env_settings};
-use super::settings::show_default;
+use super::settings::{EnvFlags, env_settings};
 use super::table::table;
 use super::terminal::say;
 use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
 use crate::env::protocol::serve_splits;
 use crate::env::{EnvConfig, EnvName};
 use crate::error::{Error, Result};
-use crate::train::Config;
 
 /// Serve an environment to another program, list the environments, or write tasks as files.
 #[derive(Debug, Args)]
@@ -132,20 +129,17 @@ fn list() -> Result<()> {
     });
     say!("{}\n", table(&["--env", "--split", "what is played"], rows.into(), &[]));
 
-    let defaults = Table::try_from(Config::default()).unwrap_or_default();
-    let rows =
-        env_settings().filter(|(key, ..)| *key != "env.name").map(|(key, flag, value, help)| {
-            let (whose, help) = ["Household, ALFWorld: ", "Household: ", "ALFWorld: ", "Process: "]
-                .iter()
-                .find_map(|whose| Some((whose.trim_end_matches(": "), help.strip_prefix(whose)?)))
-                .unwrap_or(("all", help));
-            let default = show_default(&defaults, key);
-            let default = default.trim_start_matches(" [default: ").trim_end_matches(']');
-            let texts = [&format!("--{flag} {value}"), default, &whose.to_lowercase(), help];
-            texts.map(str::to_string).to_vec()
-        });
-    say!("{}", table(&["option", "default", "environment", "what it is"], rows.collect(), &[]));
-    say!("Each option is a key of [env] in config.toml. For train, --train-tasks is --tasks.");
+    let rows = env_settings().filter(|setting| setting.flag != "env").map(|setting| {
+        let kinds = setting.kinds.join(", ");
+        vec![
+            format!("--{} {}", setting.flag, setting.value_name),
+            setting.shown_default().unwrap_or_default(),
+            kinds,
+            setting.summary(),
+        ]
+    });
+    say!("{}", table(&["flag", "default", "environment", "description"], rows.collect(), &[]));
+    say!("Each flag is a key of [env] in config.toml.");
     Ok(())
 }
 

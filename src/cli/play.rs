@@ -11,7 +11,7 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
-use super::env_flags::EnvFlags;
+use super::settings::EnvFlags;
 use super::terminal::{say, to_out};
 use super::world::World;
 use crate::env::{Environment, Session, Texts, Transition, pick_task};

@@ -13,7 +13,7 @@ use proxmo::policy::Inputs;
 use proxmo::policy::scorer::{ScorerEncoder, Vocabulary};
 use proxmo::rollout::{Demonstration, replay};
 use proxmo::runs::demonstrations;
-use proxmo::train::{CloneConfig, IterationMetrics, read_metrics};
+use proxmo::train::{ImitationConfig, IterationMetrics, read_metrics};
 
 fn proxmo(arguments: &str) -> Command {
     let mut command = Command::cargo_bin("proxmo").unwrap();
@@ -32,7 +32,7 @@ fn demonstrations_are_played_again_as_they_were() {
         max_steps: world.max_steps(),
     };
     for from in ["expert", "walkthroughs"] {
-        let config = CloneConfig { from: from.into(), tasks: 0 };
+        let config = ImitationConfig { from: from.into(), tasks: 0 };
         let mut played = 0;
         let found = demonstrations(&world, &config, 0, &mut |done| played = done).unwrap();
         assert!(found.len() >= 10, "{from}: {}", found.len());
@@ -50,7 +50,7 @@ fn demonstrations_are_played_again_as_they_were() {
             assert!(place < batch.inputs.action_range(row).len());
         }
     }
-    let some = CloneConfig { from: "walkthroughs".into(), tasks: 5 };
+    let some = ImitationConfig { from: "walkthroughs".into(), tasks: 5 };
     assert_eq!(demonstrations(&world, &some, 0, &mut |_| {}).unwrap().len(), 5);
 }
 
