@@ -29,7 +29,9 @@ pub struct Arguments {
     /// Episode file; - for standard input.
     #[arg(long, short, value_name = "FILE")]
     input: PathBuf,
-    /// File to write; - for standard output.
+    /// File to write.
+    ///
+    /// - is standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     /// Print an episode step by step instead: its "trajectory", or group/trajectory.

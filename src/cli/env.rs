@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::settings::{EnvFlags, env_settings};
+use super::settings::{EnvFlags, env_settings, setting_summary};
 use super::table::table;
 use super::terminal::say;
 use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
@@ -34,7 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   proxmo env list
   proxmo env serve --env alfworld --games json_2.1.1 --split valid_seen
-  proxmo env generate --count 100 --seed 1 --out DIR --like json_2.1.1";
+  proxmo env generate --count 100 --task-seed 1 --out DIR --like json_2.1.1";
 
 /// Play an environment by JSON lines: requests on standard input, answers on standard output.
 ///
@@ -45,7 +45,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub(super) struct Serve {
-    /// Split whose tasks are served [default: all of them].
+    /// Split whose tasks are played [default: all splits].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
@@ -66,23 +66,24 @@ pub(super) struct Generate {
     #[arg(long, value_name = "N")]
     count: usize,
     /// Seed that they are generated from.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    #[arg(long, value_name = "N", default_value_t = 1, help = setting_summary("env.task_seed"))]
+    task_seed: u64,
     /// Folder to write into; it must be empty or not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Published games, a folder or an archive, that lend domain, grammar and wording.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help = setting_summary("env.like"))]
     like: PathBuf,
     /// How hard the tasks are.
-    #[arg(long, value_enum, default_value_t = Level::Easy)]
+    #[arg(long, value_enum, default_value_t = Level::Easy,
+          help = setting_summary("env.household.difficulty"))]
     difficulty: Level,
 }
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
   proxmo env generate --count 100 --out generated --like json_2.1.1
-  proxmo env generate --count 100 --seed 2 --out hard --like json_2.1.1 --difficulty hard
+  proxmo env generate --count 100 --task-seed 2 --out hard --like json_2.1.1 --difficulty hard
   proxmo play --env alfworld --games generated --split household-1";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -144,7 +145,7 @@ fn list() -> Result<()> {
 }
 
 fn write_tasks(arguments: &Generate) -> Result<()> {
-    let Generate { count, seed, out, like, difficulty } = arguments;
+    let Generate { count, task_seed: seed, out, like, difficulty } = arguments;
     if !(1..=1_000_000).contains(count) {
         let message = format!("{count} is out of range, expected 1 to 1000000");
         return Err(Error::setting("--count", message));

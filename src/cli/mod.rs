@@ -112,18 +112,4 @@ fn finish(result: Result<()>) -> ExitCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn no_command_has_two_groups_of_one_name() {
-        let whole = Arguments::command();
-        for command in whole.get_subcommands() {
-            let names: Vec<_> = command.get_groups().map(|group| group.get_id()).collect();
-            let different: BTreeSet<_> = names.iter().collect();
-            assert_eq!(different.len(), names.len(), "{}: {names:?}", command.get_name());
-        }
-    }
-}
+mod tests;

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Go on with the run in --run from its newest checkpoint. Flags override its settings.
     #[arg(long, requires = "run", conflicts_with_all = ["config", "preset"])]
     resume: bool,
-    /// Print nothing but the final table.
+    /// Print nothing but the final tables.
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]

@@ -376,12 +376,12 @@ mod tests {
         let weight = message(|config| config.step_weight = f64::NAN);
         assert_eq!(
             weight,
-            "setting 'credit.step_weight': is NaN or infinite, expected a number from 0 to 1000000"
+            "setting 'credit.step_weight': is NaN, expected a number from 0 to 1000000"
         );
         let similarity = message(|config| config.similarity = Some(1.1));
         assert_eq!(
             similarity,
-            "setting 'credit.similarity': is 1.1, expected a number from 0 to 1"
+            "setting 'credit.similarity': is 1.1, expected a number above 0 and at most 1"
         );
         let rloo =
             CreditConfig { normalize: Normalize::MeanStd, ..CreditConfig::of(Estimator::Rloo) };

@@ -79,7 +79,7 @@ fn expert(
         .collect())
 }
 
-/// Episodes of a file, which name their tasks as `proxmo eval --episodes` does.
+/// Episodes of a file, which name their tasks as `proxmo eval --episode-file` does.
 fn from_file(world: &dyn Environment, path: &Path, most: usize) -> Result<Vec<Demonstration>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let name = path.display().to_string();

@@ -3,8 +3,8 @@
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
+use super::literal::toml_to_json;
 use super::schema::schema_of;
 use super::tree::{find_problem, join};
 use crate::error::{Error, Result};
@@ -18,13 +18,18 @@ pub fn check<T>(config: &T, section: &str) -> Result<()>
 where
     T: Validate<Context = ()> + Serialize + JsonSchema,
 {
-    let tree = serde_json::to_value(config)
-        .map_err(|error| Error::setting(section, format!("cannot be written: {error}")))?;
     let report = config.validate().err();
-    // The derived check lets NaN pass; as JSON, NaN is null.
-    if report.is_none() && !has_null(&tree) {
+    // The derived check lets NaN pass. As TOML it stays what it is; numbers that TOML cannot hold are
+    // written as JSON.
+    let tree = toml::Value::try_from(config);
+    if report.is_none() && !tree.as_ref().is_ok_and(has_non_finite) {
         return Ok(());
     }
+    let tree = match tree {
+        Ok(tree) => toml_to_json(tree),
+        Err(_) => serde_json::to_value(config)
+            .map_err(|error| Error::setting(section, format!("cannot be written: {error}")))?,
+    };
     if let Some((key, problem)) = find_problem(&schema_of::<T>(), &tree, section) {
         return Err(Error::setting(key, problem));
     }
@@ -38,11 +43,11 @@ where
     }
 }
 
-fn has_null(value: &Value) -> bool {
+fn has_non_finite(value: &toml::Value) -> bool {
     match value {
-        Value::Null => true,
-        Value::Array(all) => all.iter().any(has_null),
-        Value::Object(all) => all.values().any(has_null),
+        toml::Value::Float(number) => !number.is_finite(),
+        toml::Value::Array(all) => all.iter().any(has_non_finite),
+        toml::Value::Table(all) => all.values().any(has_non_finite),
         _ => false,
     }
 }

@@ -30,6 +30,22 @@ fn table_to_json(table: &DeTable) -> Map<String, Value> {
     pairs.map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref()))).collect()
 }
 
+/// The same for an owned value.
+pub fn toml_to_json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => Number::from_f64(number)
+            .map_or_else(|| Value::String(number.to_string()), Value::Number),
+        toml::Value::Boolean(boolean) => Value::Bool(boolean),
+        toml::Value::Datetime(datetime) => Value::String(datetime.to_string()),
+        toml::Value::Array(all) => all.into_iter().map(toml_to_json).collect(),
+        toml::Value::Table(all) => {
+            Value::Object(all.into_iter().map(|(key, value)| (key, toml_to_json(value))).collect())
+        }
+    }
+}
+
 /// The value that a word of the command line stands for: a TOML value, or else the word itself.
 pub fn read(raw: &str) -> Value {
     match DeValue::parse(raw) {

@@ -34,3 +34,6 @@ pub use file::{read_toml, to_commented_toml};
 pub use schema::{expected, schema_of};
 pub use setting::{Setting, settings_of};
 pub use tree::{Kind, find_problem, set};
+
+#[cfg(test)]
+mod tests;

@@ -39,21 +39,21 @@ pub fn find_problem(schema: &Value, value: &Value, key: &str) -> Option<(String,
         return find_in_table(inner, table, key, None);
     }
     let fits = alternatives(schema).into_iter().any(|one| accepts(one, value));
-    let found = || match value {
-        Value::Object(_) => "is a table".to_string(),
-        Value::Array(_) => "is an array".to_string(),
-        Value::Null => "is NaN or infinite".to_string(),
-        Value::Number(_) if has_type_anywhere(schema, "number") => {
-            format!("is {}", show(&as_declared(schema, value)))
-        }
-        Value::Number(_) | Value::Bool(_) => format!("is {}", show(value)),
-        text => format!("is '{}'", show(text)),
-    };
-    (!fits).then(|| (key.to_string(), format!("{}, expected {}", found(), expected(schema))))
+    (!fits).then(|| {
+        (key.to_string(), format!("is {}, expected {}", found(schema, value), expected(schema)))
+    })
 }
 
-fn has_type_anywhere(schema: &Value, name: &str) -> bool {
-    alternatives(schema).into_iter().any(|one| has_type(one, name))
+/// A value as an error shows it.
+fn found(schema: &Value, value: &Value) -> String {
+    let is_number = |text: &str| text.parse::<f64>().is_ok_and(|number| !number.is_finite());
+    match value {
+        Value::Object(_) => "a table".to_string(),
+        Value::Array(_) => "an array".to_string(),
+        // JSON has no NaN and no infinity: they come as texts.
+        Value::String(text) if !is_number(text) => format!("'{text}'"),
+        value => show(&as_declared(schema, value)),
+    }
 }
 
 /// A number with the digits of the type that it is declared with.

@@ -185,7 +185,7 @@ mod tests {
             (vec![], vec!["a: --epochs 0"], "update.epochs"),
             (vec![], vec!["a: --epochs many"], "--epochs"),
             (vec![], vec!["a: --seed 3"], "--seeds names the seeds"),
-            (vec![], vec!["a: --config b.toml"], "--config holds for all"),
+            (vec![], vec!["a: --config b.toml"], "--config applies to all"),
             (vec![], vec!["a: --epochs '3"], "quotation"),
         ] {
             let message = of(&names, &made).unwrap_err().to_string();

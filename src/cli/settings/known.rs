@@ -23,6 +23,12 @@ pub fn env_settings() -> impl Iterator<Item = &'static Setting> {
     settings_in::<EnvOnly>()
 }
 
+/// The summary of the setting with a key, for other flags that mean the same.
+pub fn setting_summary(key: &str) -> String {
+    let setting = all_settings().iter().find(|setting| setting.key == key);
+    setting.map(Setting::summary).unwrap_or_default()
+}
+
 /// An error in one line. A setting's key is followed by its flag.
 pub fn describe(error: &Error) -> String {
     let Error::Setting { key, message } = error else { return error.to_string() };

@@ -8,7 +8,7 @@ mod resolve;
 mod scope;
 
 pub use self::flags::Flags;
-pub use self::known::{describe, env_settings};
+pub use self::known::{describe, env_settings, setting_summary};
 pub use self::read::{make_paths_absolute, read_config};
 pub use self::scope::{CreditOnly, EnvOnly, Evaluation, Whole};
 

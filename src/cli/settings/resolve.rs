@@ -165,7 +165,7 @@ mod tests {
             ),
             ("--epochs 0", "is 0, expected a whole number from 1 to 100"),
             ("--seed -1", "setting 'run.seed' (--seed): is -1, expected a whole number from 0 to"),
-            ("--gamma nan", "is 'nan', expected a number from 0 to 1"),
+            ("--gamma nan", "is nan, expected a number from 0 to 1"),
             ("--estimator magic", "(--estimator): is 'magic', expected one of proxmo, gigpo,"),
             (
                 "--proximity-temperature hot",
