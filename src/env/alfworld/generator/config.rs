@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::task_kind::TaskKind;
 use crate::error::{Error, Result};
 
 /// Difficulty of generated tasks. Sets all ranges that are not set explicitly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Difficulty {
     /// Small rooms with few objects, most of them visible. Random play wins some episodes.
@@ -23,7 +24,7 @@ pub enum Difficulty {
 }
 
 /// Relative frequencies of the kinds of task.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskMix {
     /// Put an object into or onto a receptacle.
@@ -68,10 +69,11 @@ impl TaskMix {
 }
 
 /// Settings of generated tasks.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
     /// Difficulty of the tasks.
+    #[schemars(extend("x-flag" = "difficulty"))]
     pub difficulty: Difficulty,
     /// Relative frequencies of the kinds of task.
     pub mix: TaskMix,
