@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let failed = work(&waiting, usize::from(arguments.jobs), &worlds, &is_stopped, &screen)?;
     let finished = screen.finish();
 
-    let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"));
+    let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"), None);
     if let Some((run, error)) = failed.first() {
         let message = format!(
             "{} of {} runs failed, {} with: {error}; once that is mended, the same command goes on \

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::variants::Variant;
 use crate::cli::settings::read_config;
 use crate::error::{Error, Result};
-use crate::report::{differences, seed_ending};
+use crate::report::{differences, seed_suffix};
 use crate::runs::checkpoint;
 use crate::train::Config;
 
@@ -52,7 +52,7 @@ pub fn plan(folder: &Path, variants: &[Variant], seeds: &[u64]) -> Result<Vec<Pl
             let mut config = variant.config.clone();
             config.run.seed = seed;
             config.validate()?;
-            let name = format!("{}{}", variant.name, seed_ending(seed));
+            let name = format!("{}{}", variant.name, seed_suffix(seed));
             let folder = folder.join(&name);
             let standing = standing(&folder, &config)?;
             all.push(Planned { name, folder, config, standing });
@@ -79,7 +79,7 @@ fn standing(folder: &Path, wanted: &Config) -> Result<Standing> {
 fn expect_same(path: &Path, there: &Config, wanted: &Config) -> Result<()> {
     let differing: Vec<String> = differences(there, wanted)
         .into_iter()
-        .map(|(key, there, wanted)| format!("{key} is {there} there and {wanted} here"))
+        .map(|one| format!("{} is {} there and {} here", one.key, one.first, one.second))
         .collect();
     if differing.is_empty() {
         return Ok(());
