@@ -32,7 +32,7 @@ const DIAGNOSTICS: &[Diagnostic] = &[
         value: |line| credit(line, "neighbours"),
     },
     Diagnostic {
-        title: "Variance of returns that baselines explain",
+        title: "Variance explained by baselines",
         quantity: "share (1 = all)",
         scale: VerticalScale::Fitted { min: -1.0 },
         value: |line| credit(line, "explained_variance"),

@@ -19,7 +19,7 @@ pub fn learning_section(variants: &[VariantRuns], bootstrap: &Bootstrap) -> Mark
         p.note {
             "Means over seeds. Bands are 95 % bootstrap intervals over seeds; a variant with one seed \
              has none. Training success is a moving average over a twentieth of a run's iterations. A \
-             finished run keeps its last value up to the end of the longest run."
+             finished run keeps its last value to the end of its variant's longest run."
         }
         div.charts {
             (figure("Success on held-out tasks", "success", scale, variants, &held_out))
