@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Run folders, or folders that contain run folders (as written by `proxmo compare`).
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// File for the report [default: report.html in RUN, or in the current folder for several RUNs].
+    /// File to write [default: report.html in RUN, or in the working directory for several RUNs].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also write the learning curves on held-out tasks to an SVG file.
