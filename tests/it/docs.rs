@@ -85,9 +85,9 @@ fn shown_commands_use_flags_that_exist() {
             let help = String::from_utf8(output.stdout).unwrap();
             assert!(output.status.success(), "{}: {line}", page.display());
             for flag in words.iter().filter(|word| word.starts_with("--")) {
-                let exists = help.split_whitespace().any(|word| {
-                    word.trim_end_matches([',', ']']).trim_start_matches('[') == flag
-                });
+                let exists = help
+                    .split_whitespace()
+                    .any(|word| word.trim_end_matches([',', ']']).trim_start_matches('[') == flag);
                 assert!(exists, "{}: {line}: {flag} is not in the help", page.display());
                 checked.insert(flag.clone());
             }
