@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Trains for a long time and watches memory, file handles and threads (Linux).
+"""Trains for a long time and samples memory, file handles and threads (Linux).
 
     checks/soak.py --minutes 60 --out docs/soak/flex -- \\
         target/release/proxmo train --backend flex --iterations 0 --quiet --run /tmp/soak-flex
 
-Writes OUT.csv (a line a sample) and OUT.svg (the curve of resident memory). Memory goes up and down within
-every iteration, so medians are compared: ends with 0 where, after the warm-up, the last third's is at most
---most-growth per cent above the first third's, and file handles and threads are no more.
+Writes OUT.csv (one line per sample) and OUT.svg (resident memory over time). Memory varies within every
+iteration, so medians are compared. The exit code is 0 if, after the warm-up, the median of the last third
+is at most --max-growth per cent above that of the first third and the medians of file handles and threads
+have not grown.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 
 
 def sample(pid, run):
-    """Resident KiB, open files, threads, and how many iterations the run has written down."""
+    """Resident KiB, open files, threads, and the number of iterations in the run's metrics."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())
     try:
@@ -31,22 +32,22 @@ def sample(pid, run):
     return int(fields["VmRSS"].split()[0]), files, int(fields["Threads"]), iterations
 
 
-def watch(command, run, seconds, every):
-    """Samples a command until the time is up, then interrupts it and waits."""
+def sample_command(command, run, seconds, every):
+    """Runs a command and samples it for some seconds, then interrupts it and waits for its end."""
     begun = time.monotonic()
     child = subprocess.Popen(command)
     samples = []
     while (elapsed := time.monotonic() - begun) < seconds:
         if child.poll() is not None:
-            sys.exit(f"the command ended by itself after {elapsed:.0f} s with {child.returncode}")
+            sys.exit(f"the command ended early, after {elapsed:.0f} s with {child.returncode}")
         try:
             samples.append((elapsed, *sample(child.pid, run)))
         except (FileNotFoundError, KeyError, ProcessLookupError):
-            pass  # It is just ending, which the next look tells.
+            pass  # The process is ending; the next poll reports it.
         time.sleep(every)
     child.send_signal(signal.SIGINT)
     if child.wait() != 0:
-        sys.exit(f"the command ended with {child.returncode} after it was interrupted")
+        sys.exit(f"the interrupted command ended with {child.returncode}")
     return samples
 
 
@@ -55,11 +56,11 @@ def median(samples, column):
 
 
 def draw(samples, title):
-    """The curve of resident memory as SVG."""
+    """Resident memory over time as SVG."""
     width, height, left, top = 640, 220, 64, 28
-    most = max(s[1] for s in samples) * 1.1
+    top_value = max(s[1] for s in samples) * 1.1
     last = samples[-1][0]
-    place = lambda s: f"{left + s[0] / last * width:.1f},{top + height - s[1] / most * height:.1f}"
+    place = lambda s: f"{left + s[0] / last * width:.1f},{top + height - s[1] / top_value * height:.1f}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 16} {top + height + 44}"'
         ' font-family="sans-serif" font-size="12">',
@@ -69,7 +70,7 @@ def draw(samples, title):
     for share in (0, 0.25, 0.5, 0.75, 1):
         y, x = top + height - share * height, left + share * width
         lines.append(f'<path d="M{left} {y:.1f}h{width}" stroke="#ddd"/>')
-        lines.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{share * most / 1024:.0f}</text>')
+        lines.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{share * top_value / 1024:.0f}</text>')
         lines.append(f'<text x="{x:.1f}" y="{top + height + 18}" text-anchor="middle">{share * last / 60:.0f}</text>')
     lines.append(f'<text x="{left + width / 2}" y="{top + height + 36}" text-anchor="middle">minutes</text>')
     points = " ".join(map(place, samples))
@@ -80,33 +81,33 @@ def draw(samples, title):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--warm-up", type=float, default=10, help="minutes that do not count")
+    parser.add_argument("--warm-up", type=float, default=10, help="minutes to ignore at the start")
     parser.add_argument("--every", type=float, default=10, help="seconds between samples")
-    parser.add_argument("--most-growth", type=float, default=10, help="per cent")
+    parser.add_argument("--max-growth", type=float, default=10, help="largest growth of memory, in per cent")
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--again", action="store_true", help="judge and draw what OUT.csv holds")
+    parser.add_argument("--again", action="store_true", help="only evaluate and draw an existing OUT.csv")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- proxmo train … --run FOLDER")
     arguments = parser.parse_args()
     table = arguments.out.with_suffix(".csv")
     if arguments.again:
         lines = table.read_text(encoding="utf-8").splitlines()[1:]
-        judge([tuple(map(float, line.split(","))) for line in lines], arguments)
+        evaluate([tuple(map(float, line.split(","))) for line in lines], arguments)
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if "--run" not in command[:-1]:
         parser.error("the command has no --run FOLDER")
     run = pathlib.Path(command[command.index("--run") + 1])
 
-    samples = watch(command, run, 60 * arguments.minutes, arguments.every)
+    samples = sample_command(command, run, 60 * arguments.minutes, arguments.every)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with open(table, "w", encoding="utf-8") as lines:
         print("seconds,resident_kib,files,threads,iterations", file=lines)
         for elapsed, *numbers in samples:
             print(f"{elapsed:.0f}", *numbers, sep=",", file=lines)
-    judge(samples, arguments)
+    evaluate(samples, arguments)
 
 
-def judge(samples, arguments):
-    """Says what the samples come to, and ends with it."""
+def evaluate(samples, arguments):
+    """Draws the samples, prints a summary and exits with the verdict."""
     after = [s for s in samples if s[0] >= 60 * arguments.warm_up]
     if len(after) < 10:
         sys.exit("too few samples after the warm-up")
@@ -121,7 +122,7 @@ def judge(samples, arguments):
     arguments.out.with_suffix(".svg").write_text(draw(samples, title), encoding="utf-8")
     print(f"{title}; files {median(last, 2):.0f}, threads {median(last, 3):.0f}")
     steady = all(median(last, column) <= median(first, column) for column in (2, 3))
-    sys.exit(0 if growth < arguments.most_growth and steady else "not flat")
+    sys.exit(0 if growth < arguments.max_growth and steady else "memory, file handles or threads grew")
 
 
 if __name__ == "__main__":

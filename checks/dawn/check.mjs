@@ -1,5 +1,5 @@
-// check.mjs FOLDER: runs the shaders of a folder on Dawn, the WebGPU of Chromium, and compares what
-// they answer with what `runs.json` there expects of them.
+// check.mjs FOLDER: runs the shaders of a folder on Dawn, Chromium's WebGPU implementation, and compares
+// their results with those in the folder's `runs.json`.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, globals } from 'webgpu';
@@ -10,13 +10,13 @@ if (!folder) {
   console.error('usage: node check.mjs FOLDER');
   process.exit(2);
 }
-const gpu = create(['backend=vulkan']); // Held on to: without it its devices die.
+const gpu = create(['backend=vulkan']); // Kept alive: its devices do not outlive it.
 const adapter = await gpu.requestAdapter();
 if (!adapter) {
-  console.error('Dawn finds no adapter: it needs a Vulkan driver that it takes, such as SwiftShader');
+  console.error('Dawn finds no adapter: it needs a Vulkan driver that it supports, such as SwiftShader');
   process.exit(1);
 }
-// The large variant of the gradients wants more workgroup memory than every device has.
+// The large variant of the gradients needs more workgroup memory than the default limit.
 const { maxComputeWorkgroupStorageSize } = adapter.limits;
 const device = await adapter.requestDevice({ requiredLimits: { maxComputeWorkgroupStorageSize } });
 device.addEventListener('uncapturederror', ({ error }) => fail(error.message));
@@ -42,7 +42,7 @@ async function pipeline(shader) {
   return pipelines.get(shader);
 }
 
-// A buffer's words, or NaN all over where only its size is known: what is not written will show.
+// A buffer with given words, or filled with NaN if only its size is given, so that missing writes show.
 const { STORAGE, COPY_SRC, COPY_DST, MAP_READ, UNIFORM } = GPUBufferUsage;
 function buffer(contents, usage) {
   const words = Array.isArray(contents)
@@ -76,7 +76,7 @@ async function launch({ shader, grid, bind, uniform }, buffers) {
   device.queue.submit([encoder.finish()]);
 }
 
-// The largest distance from what was expected, in units of the expected numbers' magnitude.
+// The largest error, relative to the largest expected magnitude.
 function distance(found, expected) {
   const magnitude = expected.reduce((most, number) => Math.max(most, Math.abs(number)), 1e-30);
   const off = expected.map((number, at) => Math.abs(found[at] - number) / magnitude);
@@ -88,13 +88,13 @@ for (const { name, buffers: given, passes, expected } of runs) {
   const made = Object.entries(given).map(([key, what]) => [key, buffer(what, STORAGE | COPY_SRC)]);
   const buffers = Object.fromEntries(made);
   for (const pass of passes) await launch(pass, buffers);
-  const said = [];
+  const errors = [];
   for (const [key, { numbers: wanted, within }] of Object.entries(expected)) {
     const off = distance(await numbers(buffers[key]), wanted);
     if (!(off <= within)) fail(`${name}: ${key} are off by ${off}, expected at most ${within}`);
-    said.push(`${key} ${off.toExponential(1)}`);
+    errors.push(`${key} ${off.toExponential(1)}`);
   }
-  console.log(`${name}: off by ${said.join(', ')}`);
+  console.log(`${name}: off by ${errors.join(', ')}`);
 }
 console.log(`${pipelines.size} shaders in ${runs.length} runs, ${failures} failures`);
 process.exit(failures > 0 || runs.length === 0 ? 1 : 0);

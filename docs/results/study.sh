@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The comparison of docs/results/README.md: ten variants with paraphrased observations, three without,
-# five seeds each. It goes on where it was stopped.
+# five seeds each. The same command resumes after an interruption.
 #   docs/results/study.sh json_2.1.1 runs/study
 set -euo pipefail
 games=$(realpath "$1") folder=$2
 proxmo() { cargo run --release --quiet -- "$@"; }
 
-# All variants of a study begin as one and the same policy: a hundred episodes of the expert, imitated.
+# All variants of a study start from the same policy, which imitates a hundred episodes of the expert.
 clone() { # name, flags
-  [ -e "$folder/$1/report.html" ] || proxmo clone --env alfworld --games "$games" --clone-tasks 100 \
+  [ -e "$folder/$1/report.html" ] || proxmo clone --env alfworld --games "$games" --imitation-tasks 100 \
     --minibatch 128 --iterations 30 --eval-every 10 --quiet --run "$folder/$1" "${@:2}"
 }
 compare() { # name, flags

@@ -25,7 +25,7 @@ pub fn check(words: &[OsString]) -> Result<()> {
         Command::Config(arguments) => resolved(arguments.settings.merge(None)),
         Command::Play(arguments) => resolved(arguments.env.resolve(None)),
         Command::Credit(arguments) => arguments.settings.resolve().map(drop),
-        Command::Compare(arguments) => compare::wanted(&arguments).map(drop),
+        Command::Compare(arguments) => compare::variants_and_seeds(&arguments).map(drop),
         Command::Env(arguments) => match arguments.command {
             env::Command::Serve(arguments) => resolved(arguments.env.resolve(None)),
             env::Command::List | env::Command::Generate(_) => Ok(()),

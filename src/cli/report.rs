@@ -4,28 +4,28 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::table::{outcomes, speeds};
+use super::table::{final_results, times_to_levels};
 use super::terminal::say;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::report::{
-    Variant, bootstrap_for, figure_svg, find_runs, group, page, read_run, summarise,
+    bootstrap_for, find_runs, group_by_variant, page, read_run, summarise, variants_image,
 };
 
-/// Report on runs, finished or under way: curves, tables, settings, as one HTML file.
+/// Report on finished or running runs: curves, tables and settings in one HTML file.
 ///
-/// Runs that differ by their seed alone count as one variant, told with its mean and a 95 % bootstrap
-/// interval over seeds.
+/// Runs that differ by their seed alone form one variant, shown as its mean over seeds with a 95 %
+/// bootstrap interval.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folders of runs, or folders that hold runs (as `proxmo compare` makes them).
+    /// Run folders, or folders that contain run folders (as written by `proxmo compare`).
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// File to write [default: report.html in RUN if there is one, else in the working directory].
+    /// File to write [default: report.html in RUN, or in the working directory for several RUNs].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the learning curves on held-out tasks as a picture (SVG) too.
+    /// Also write the learning curves on held-out tasks to an SVG file.
     #[arg(long, value_name = "FILE")]
     figure: Option<PathBuf>,
 }
@@ -43,28 +43,30 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, [only]) => only.join("report.html"),
         (None, _) => PathBuf::from("report.html"),
     };
-    let variants = report(&arguments.runs, &output)?;
-    if let Some(path) = &arguments.figure {
-        let figure = figure_svg(&variants, &bootstrap_for(&variants))?;
-        write_atomic(path, figure.as_bytes())?;
-    }
-    Ok(())
+    report(&arguments.runs, &output, arguments.figure.as_deref())
 }
 
-/// Writes the report on runs, prints its tables, and says what was reported on.
-pub(super) fn report(paths: &[PathBuf], output: &Path) -> Result<Vec<Variant>> {
+/// Writes the report on the runs that `paths` name, and its learning curves to `figure`, and prints its
+/// tables.
+pub(super) fn report(paths: &[PathBuf], output: &Path, figure: Option<&Path>) -> Result<()> {
     let runs: Vec<_> = find_runs(paths)?.iter().map(|run| read_run(run)).collect::<Result<_>>()?;
     if runs.iter().all(|run| run.metrics.is_empty()) {
         let folder = paths.first().map_or(Path::new("."), PathBuf::as_path);
-        return Err(Error::file(folder, "no run there has a line in its metrics.jsonl yet"));
+        return Err(Error::file(folder, "no run there has metrics (metrics.jsonl) yet"));
     }
-    let variants = group(runs);
-    let summaries = summarise(&variants, &bootstrap_for(&variants));
+    let variants = group_by_variant(runs);
+    let bootstrap = bootstrap_for(&variants);
+    let summary = summarise(&variants, &bootstrap);
     write_atomic(output, page(&variants).as_bytes())?;
-    say!("Success on held-out tasks at the end, its 95 % interval over seeds, and by kind:");
-    say!("{}", outcomes(&summaries));
-    say!("\nEnvironment steps and minutes until held-out success reached a level:");
-    say!("{}", speeds(&summaries));
+    if let Some(path) = figure {
+        write_atomic(path, variants_image(&variants, &bootstrap).as_bytes())?;
+    }
+    say!(
+        "Final success on held-out tasks, with its 95 % interval over seeds, and by kind of task:"
+    );
+    say!("{}", final_results(&summary));
+    say!("\nEnvironment steps and minutes until held-out success first reached a level:");
+    say!("{}", times_to_levels(&summary));
     say!("\nReport: {}", output.display());
-    Ok(variants)
+    Ok(())
 }

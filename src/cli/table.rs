@@ -3,13 +3,13 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::terminal::printable;
-use crate::report::{Estimate, LEVELS, Summaries, Summary, count};
+use crate::report::{LEVELS, MeanInterval, StudySummary, VariantSummary, short_count};
 use crate::train::KindResult;
 
-/// A table; the columns in `numbers` stand to the right. Texts are made printable.
+/// A table with the columns in `numbers` aligned to the right. Control characters are escaped.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Table {
-    let safe = |row: Vec<String>| row.iter().map(|cell| printable(cell).into_owned()).collect();
-    let rows = rows.into_iter().map(safe).collect::<Vec<Vec<String>>>();
+    let escape = |row: Vec<String>| row.iter().map(|cell| printable(cell).into_owned()).collect();
+    let rows = rows.into_iter().map(escape).collect::<Vec<Vec<String>>>();
     let header = header.iter().map(|head| printable(head).into_owned());
     let mut table = Table::new();
     table
@@ -25,7 +25,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Tabl
     table
 }
 
-/// Success by kind of task and over all, beside an untrained policy's where there is one.
+/// Success by kind of task and over all tasks, with the untrained policy's success if it is known.
 pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[KindResult]>) -> Table {
     let mut header = vec!["kind", "tasks", "won", "success", "mean steps"];
     if before.is_some() {
@@ -49,41 +49,42 @@ pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[Kind
     table(&header, rows, &[1, 2, 3, 4, 5])
 }
 
-/// A share in per cent.
+/// A share as per cent.
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// What came of each variant at the end: success over all tasks with its interval, and by kind.
-pub fn outcomes(summaries: &Summaries) -> Table {
+/// Final success of each variant over all tasks, with its interval, and by kind of task.
+pub fn final_results(summary: &StudySummary) -> Table {
     let mut header = vec!["variant", "runs", "success", "95 %"];
-    header.extend(summaries.kinds.iter().map(String::as_str));
-    let mean = |estimate: &Option<Estimate>| estimate.map_or("-".into(), |one| percent(one.mean));
-    let row = |one: &Summary| {
+    header.extend(summary.kinds.iter().map(String::as_str));
+    let mean =
+        |estimate: &Option<MeanInterval>| estimate.map_or("-".into(), |one| percent(one.mean));
+    let row = |one: &VariantSummary| {
         let interval = one.success.and_then(|success| success.interval);
         let interval = interval
             .map_or("-".into(), |(low, high)| format!("{:.1}-{:.1}", 100.0 * low, 100.0 * high));
-        let mut row = vec![one.name.clone(), seeds(one), mean(&one.success), interval];
+        let mut row = vec![one.name.clone(), runs(one), mean(&one.success), interval];
         row.extend(one.kinds.iter().map(mean));
         row
     };
-    let rows = summaries.variants.iter().map(row).collect();
+    let rows = summary.variants.iter().map(row).collect();
     table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
 }
 
-/// How many runs there are, and how many of them are over if not all.
-fn seeds(one: &Summary) -> String {
-    if one.over == one.runs {
+/// The number of runs, and the number of finished ones if not all are.
+fn runs(one: &VariantSummary) -> String {
+    if one.finished == one.runs {
         return one.runs.to_string();
     }
-    format!("{}/{} done", one.over, one.runs)
+    format!("{}/{} done", one.finished, one.runs)
 }
 
-/// The levels that the terminal shows; the report has all.
+/// The levels that the terminal shows. The report shows all.
 const SHOWN: [f64; 2] = [0.5, 0.9];
 
-/// How soon each variant reached a level.
-pub fn speeds(summaries: &Summaries) -> Table {
+/// Environment steps and minutes until each variant first reached a level of success.
+pub fn times_to_levels(summary: &StudySummary) -> Table {
     let shown: Vec<usize> =
         (0..LEVELS.len()).filter(|&level| SHOWN.contains(&LEVELS[level])).collect();
     let mut header = vec!["variant".to_string()];
@@ -91,22 +92,22 @@ pub fn speeds(summaries: &Summaries) -> Table {
         let level = format!("{:.0} %", 100.0 * LEVELS[level]);
         header.extend([format!("steps to {level}"), format!("minutes to {level}")]);
     }
-    let cell = |estimate: &Option<Estimate>, runs: usize, show: &dyn Fn(f64) -> String| {
+    let cell = |estimate: &Option<MeanInterval>, runs: usize, show: &dyn Fn(f64) -> String| {
         let Some(one) = estimate else {
             return "-".to_string();
         };
         let some = if one.runs < runs { format!(" ({}/{runs})", one.runs) } else { String::new() };
         show(one.mean) + &some
     };
-    let row = |one: &Summary| {
+    let row = |one: &VariantSummary| {
         let mut row = vec![one.name.clone()];
         for level in shown.iter().filter_map(|&level| one.levels.get(level)) {
-            row.push(cell(&level.steps, one.runs, &count));
+            row.push(cell(&level.steps, one.runs, &short_count));
             row.push(cell(&level.minutes, one.runs, &|minutes| format!("{minutes:.1}")));
         }
         row
     };
-    let rows = summaries.variants.iter().map(row).collect();
+    let rows = summary.variants.iter().map(row).collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
 }
@@ -114,27 +115,27 @@ pub fn speeds(summaries: &Summaries) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Level;
+    use crate::report::TimeToLevel;
 
-    fn estimate(mean: f64, interval: Option<(f64, f64)>, runs: usize) -> Option<Estimate> {
-        Some(Estimate { mean, interval, runs })
+    fn estimate(mean: f64, interval: Option<(f64, f64)>, runs: usize) -> Option<MeanInterval> {
+        Some(MeanInterval { mean, interval, runs })
     }
 
     #[test]
-    fn variants_stand_in_rows_with_what_is_known_of_them() {
-        let level = |steps, reached| Level { steps, minutes: None, reached };
+    fn each_variant_has_a_row_with_the_known_results() {
+        let level = |steps, reached| TimeToLevel { steps, minutes: None, reached };
         let nothing = || level(None, 0);
-        let summary = |name: &str, over, success, half| Summary {
+        let summary = |name: &str, finished, success, half| VariantSummary {
             name: name.into(),
             runs: 3,
-            over,
+            finished,
             success,
             length: None,
             kinds: vec![None, success],
             levels: vec![nothing(), half, nothing(), nothing()],
         };
         let half = level(estimate(51_200.0, Some((1.0, 2.0)), 2), 2);
-        let summaries = Summaries {
+        let summaries = StudySummary {
             kinds: vec!["Pick".into(), "Heat".into()],
             variants: vec![
                 summary("a", 3, estimate(0.865, Some((0.801, 0.923)), 3), half),
@@ -145,11 +146,11 @@ mod tests {
             let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
             table.to_string().lines().map(squeeze).collect()
         };
-        let lines = rows(outcomes(&summaries));
+        let lines = rows(final_results(&summaries));
         assert_eq!(lines[0], "| variant | runs | success | 95 % | Pick | Heat |");
         assert_eq!(lines[2], "| a | 3 | 86.5 % | 80.1-92.3 | - | 86.5 % |");
         assert_eq!(lines[3], "| b | 1/3 done | 50.0 % | - | - | 50.0 % |");
-        let lines = rows(speeds(&summaries));
+        let lines = rows(times_to_levels(&summaries));
         assert!(
             lines[0].starts_with("| variant | steps to 50 % | minutes to 50 % | steps to 90 %")
         );

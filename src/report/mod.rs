@@ -1,41 +1,24 @@
-//! Reports on runs: pictures, tables, `report.html`.
+//! Reports on runs: learning curves, tables, `report.html`.
 //!
-//! [`read_run`] reads a run's folder, [`group`] puts runs that differ by their seed alone into
-//! variants, [`summarise`] and [`page`] tell what came of them.
+//! [`read_run`] reads a run's folder and [`group_by_variant`] groups runs that differ by their seed
+//! alone. [`summarise`] gives numbers, [`page`] a web page, [`variants_image`] a picture; [`write()`] does
+//! it for a single run.
 
-mod curve;
-mod diagnostics;
-mod html;
-mod read;
-mod series;
+mod chart;
+mod curves;
+mod page;
+mod recorded_run;
 mod settings;
-mod settings_table;
 mod statistics;
 mod summary;
-mod svg;
-mod time;
-mod variants;
+mod variant_runs;
+mod write;
 
-use std::path::Path;
-
-pub use curve::{curve_svg, figure_svg};
-pub use html::page;
-pub use read::{RecordedRun, find_runs, read_run};
-pub use settings::differences;
-pub use statistics::{Bootstrap, Estimate};
-pub use summary::{LEVELS, Level, Summaries, Summary, bootstrap_for, summarise};
-pub use svg::count;
-pub use variants::{Variant, group, seed_ending};
-
-use crate::error::Result;
-use crate::files::write_atomic;
-
-/// Writes `curve.svg` and `report.html` in a run's folder from what stands there.
-///
-/// # Errors
-/// Where the metrics cannot be read or a file not be written.
-pub fn write(run: &Path) -> Result<()> {
-    let recorded = read_run(run)?;
-    write_atomic(&run.join("curve.svg"), curve_svg(&recorded.metrics)?.as_bytes())?;
-    write_atomic(&run.join("report.html"), page(&group(vec![recorded])).as_bytes())
-}
+pub use chart::{run_image, short_count, variants_image};
+pub use page::page;
+pub use recorded_run::{RecordedRun, find_runs, read_run};
+pub use settings::{SettingDifference, differences};
+pub use statistics::{Bootstrap, MeanInterval};
+pub use summary::{LEVELS, StudySummary, TimeToLevel, VariantSummary, bootstrap_for, summarise};
+pub use variant_runs::{VariantRuns, group_by_variant, seed_suffix};
+pub use write::write;

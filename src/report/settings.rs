@@ -1,4 +1,4 @@
-//! Settings as keys and values, to be shown and compared.
+//! Settings as keys and values, for display and comparison.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use toml::{Table, Value};
 
 use crate::train::Config;
 
-/// A setting's key, such as `credit.gamma`, and its value as TOML writes it.
-pub type Settings = BTreeMap<String, String>;
+/// Settings by key, such as `credit.gamma`, with their values as TOML.
+pub type SettingsByKey = BTreeMap<String, String>;
 
-/// All settings of a run, tables within tables told by keys with more dots.
-pub fn settings(config: &Config) -> Settings {
-    let mut all = Settings::new();
-    // By way of the text, in which numbers have the digits that `config.toml` has.
+/// All settings of a run. Nested tables give keys with several dots.
+pub fn settings_by_key(config: &Config) -> SettingsByKey {
+    let mut all = SettingsByKey::new();
+    // Numbers keep the digits that `config.toml` has when they pass through its text.
     let text = config.to_toml().unwrap_or_default();
     flatten("", &text.parse::<Table>().unwrap_or_default(), &mut all);
     all
 }
 
-fn flatten(prefix: &str, table: &Table, all: &mut Settings) {
+fn flatten(prefix: &str, table: &Table, all: &mut SettingsByKey) {
     for (key, value) in table {
         let key = format!("{prefix}{key}");
         match value {
@@ -28,20 +28,36 @@ fn flatten(prefix: &str, table: &Table, all: &mut Settings) {
     }
 }
 
-/// A setting that one side lacks.
-pub const ABSENT: &str = "not set";
+/// The value of a setting that is absent.
+pub const NOT_SET: &str = "not set";
 
-/// The settings in which two runs differ: key, value here, value there.
-pub fn differences(here: &Config, there: &Config) -> Vec<(String, String, String)> {
-    let (here, there) = (settings(here), settings(there));
-    let mut keys: Vec<&String> = here.keys().chain(there.keys()).collect();
+/// A setting in which two configurations differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingDifference {
+    /// The setting's key.
+    pub key: String,
+    /// Its value in the first configuration.
+    pub first: String,
+    /// Its value in the second.
+    pub second: String,
+}
+
+/// The settings in which two configurations differ, by key.
+pub fn differences(first: &Config, second: &Config) -> Vec<SettingDifference> {
+    let (first, second) = (settings_by_key(first), settings_by_key(second));
+    let mut keys: Vec<&String> = first.keys().chain(second.keys()).collect();
     keys.sort();
     keys.dedup();
-    let value =
-        |all: &Settings, key: &str| all.get(key).cloned().unwrap_or_else(|| ABSENT.to_string());
+    let value = |all: &SettingsByKey, key: &str| {
+        all.get(key).cloned().unwrap_or_else(|| NOT_SET.to_string())
+    };
     keys.into_iter()
-        .map(|key| (key.clone(), value(&here, key), value(&there, key)))
-        .filter(|(_, here, there)| here != there)
+        .map(|key| SettingDifference {
+            key: key.clone(),
+            first: value(&first, key),
+            second: value(&second, key),
+        })
+        .filter(|difference| difference.first != difference.second)
         .collect()
 }
 
@@ -51,14 +67,14 @@ mod tests {
     use crate::credit::{Curve, Modulation};
 
     #[test]
-    fn what_differs_is_named_and_nothing_else() {
-        let (mut here, mut there) = (Config::default(), Config::default());
-        assert_eq!(differences(&here, &there), []);
-        here.update.epochs = 3;
-        there.credit.similarity = Some(0.9);
-        there.credit.modulation = Modulation::On(Curve { steepness: 2.0, range: 0.1 });
-        let found = differences(&here, &there);
-        let keys: Vec<_> = found.iter().map(|one| one.0.as_str()).collect();
+    fn only_settings_that_differ_are_listed() {
+        let (mut first, mut second) = (Config::default(), Config::default());
+        assert_eq!(differences(&first, &second), []);
+        first.update.epochs = 3;
+        second.credit.similarity = Some(0.9);
+        second.credit.modulation = Modulation::On(Curve { steepness: 2.0, range: 0.1 });
+        let found = differences(&first, &second);
+        let keys: Vec<_> = found.iter().map(|one| one.key.as_str()).collect();
         assert_eq!(
             keys,
             [
@@ -69,7 +85,8 @@ mod tests {
                 "update.epochs"
             ]
         );
-        assert_eq!(found[3], ("credit.similarity".into(), ABSENT.into(), "0.9".into()));
-        assert_eq!(found[4], ("update.epochs".into(), "3".into(), "2".into()));
+        let values = |at: usize| (found[at].first.as_str(), found[at].second.as_str());
+        assert_eq!(values(3), (NOT_SET, "0.9"));
+        assert_eq!(values(4), ("3", "2"));
     }
 }

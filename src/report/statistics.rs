@@ -1,47 +1,48 @@
-//! Means over runs with bootstrap intervals, and the small sums that curves need.
+//! Means over runs with bootstrap intervals; smoothing and interpolation of curves.
 
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// How often values are drawn anew for an interval.
+/// The number of resamples behind an interval.
 const RESAMPLES: usize = 2000;
-/// What part of the resampled means lies below a 95 % interval, and above it.
+/// The share of resampled means below a 95 % interval, and above it.
 const TAIL: f64 = 0.025;
 
-/// A mean over runs.
+/// A mean over runs with its interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
+pub struct MeanInterval {
     /// The mean.
     pub mean: f64,
     /// The 95 % percentile bootstrap interval; absent for a single run.
     pub interval: Option<(f64, f64)>,
-    /// How many runs it is the mean of.
+    /// The number of runs.
     pub runs: usize,
 }
 
-/// Draws for bootstrap intervals. They are the same every time, so that the same runs give the same
-/// intervals, and neighbouring points of a curve intervals that fit together.
+/// Random draws for percentile bootstrap intervals (Efron and Tibshirani 1993, chapter 13). The draws
+/// are always the same, so that the same runs give the same intervals and the intervals of neighbouring
+/// points of a curve vary smoothly.
 #[derive(Debug)]
 pub struct Bootstrap {
-    most: usize,
+    max_values: usize,
     draws: Vec<u32>,
 }
 
 impl Bootstrap {
-    /// Draws for up to `most` values.
-    pub fn new(most: usize) -> Self {
+    /// Draws for up to `max_values` values.
+    pub fn new(max_values: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let draws = (0..RESAMPLES * most).map(|_| rng.next_u32()).collect();
-        Self { most, draws }
+        let draws = (0..RESAMPLES * max_values).map(|_| rng.next_u32()).collect();
+        Self { max_values, draws }
     }
 
-    /// The mean of up to `most` values and its interval; nothing of no values.
-    pub fn estimate(&self, values: &[f64]) -> Option<Estimate> {
+    /// The mean of up to `max_values` values and its interval; `None` without values.
+    pub fn estimate(&self, values: &[f64]) -> Option<MeanInterval> {
         let runs = values.len();
         let mean = mean(values)?;
-        let interval = (runs > 1 && runs <= self.most).then(|| self.interval(values));
-        Some(Estimate { mean, interval, runs })
+        let interval = (runs > 1 && runs <= self.max_values).then(|| self.interval(values));
+        Some(MeanInterval { mean, interval, runs })
     }
 
     fn interval(&self, values: &[f64]) -> (f64, f64) {
@@ -49,7 +50,7 @@ impl Bootstrap {
         let pick = |&draw: &u32| values[((u64::from(draw) * count as u64) >> 32) as usize];
         let mut means: Vec<f64> = self
             .draws
-            .chunks_exact(self.most)
+            .chunks_exact(self.max_values)
             .map(|draws| draws[..count].iter().map(pick).sum::<f64>() / count as f64)
             .collect();
         let last = (means.len() - 1) as f64;
@@ -60,22 +61,22 @@ impl Bootstrap {
     }
 }
 
-/// The mean; nothing of no values.
+/// The mean; `None` without values.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Each value's mean with its neighbours up to `reach` places away, fewer at the ends.
+/// A moving average: each value's mean with up to `reach` neighbours to either side.
 pub fn smooth(points: &[(f64, f64)], reach: usize) -> Vec<(f64, f64)> {
-    let around = |place: usize| {
+    let average = |place: usize| {
         let window = place.saturating_sub(reach)..(place + reach + 1).min(points.len());
         let count = window.len() as f64;
         (points[place].0, points[window].iter().map(|point| point.1).sum::<f64>() / count)
     };
-    (0..points.len()).map(around).collect()
+    (0..points.len()).map(average).collect()
 }
 
-/// The value at `x` on straight lines between points that ascend in x; nothing outside of them.
+/// The linear interpolation at `x` between points of ascending x; `None` outside of them.
 pub fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
     let next = points.partition_point(|point| point.0 < x);
     let &(x1, y1) = points.get(next)?;
@@ -86,8 +87,8 @@ pub fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
     Some(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
 }
 
-/// Where the straight lines between points first reach `level`; nothing if they never do.
-pub fn first_reach(points: &[(f64, f64)], level: f64) -> Option<f64> {
+/// The x at which the linear interpolation first reaches `level`; `None` if it never does.
+pub fn first_crossing(points: &[(f64, f64)], level: f64) -> Option<f64> {
     let at = points.iter().position(|point| point.1 >= level)?;
     let (x1, y1) = points[at];
     let Some((x0, y0)) = at.checked_sub(1).map(|before| points[before]) else {
@@ -105,29 +106,29 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_those_reckoned_by_hand() {
+    fn intervals_match_values_computed_by_hand() {
         // The mean of two draws is 0, 1/2 or 1 with chances 1/4, 1/2, 1/4.
         assert_eq!(interval(&[0.0, 1.0]), (0.0, 1.0));
-        // Of five draws X bear the 4: P(X ≤ 2) = 94.2 %, P(X ≤ 3) = 99.3 %, P(X = 0) = 32.8 %.
+        // Of five draws, X are the 4: P(X ≤ 2) = 94.2 %, P(X ≤ 3) = 99.3 %, P(X = 0) = 32.8 %.
         let (low, high) = interval(&[0.0, 0.0, 0.0, 0.0, 4.0]);
         assert_eq!(low, 0.0);
         assert!((high - 12.0 / 5.0).abs() < 1e-12, "{high}");
-        // Of six draws X bear the 1: P(X ≤ 0) = 1.6 %, P(X ≤ 1) = 10.9 %, and the same from above.
+        // Of six draws, X are the 1: P(X ≤ 0) = 1.6 %, P(X ≤ 1) = 10.9 %, and the same from above.
         assert_eq!(interval(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]), (1.0 / 6.0, 5.0 / 6.0));
         assert_eq!(interval(&[0.5; 4]), (0.5, 0.5));
     }
 
     #[test]
-    fn one_run_has_no_interval_and_none_no_mean() {
+    fn one_value_has_no_interval_and_no_values_have_no_mean() {
         let bootstrap = Bootstrap::new(3);
         assert_eq!(bootstrap.estimate(&[]), None);
-        let one = Estimate { mean: 0.25, interval: None, runs: 1 };
+        let one = MeanInterval { mean: 0.25, interval: None, runs: 1 };
         assert_eq!(bootstrap.estimate(&[0.25]), Some(one));
         assert_eq!(bootstrap.estimate(&[1.0, 2.0, 6.0]).unwrap().mean, 3.0);
     }
 
     #[test]
-    fn the_same_values_have_the_same_interval() {
+    fn intervals_are_deterministic() {
         let values = [0.1, 0.7, 0.4, 0.9, 0.3];
         assert_eq!(Bootstrap::new(5).estimate(&values), Bootstrap::new(5).estimate(&values));
         let (low, high) = interval(&values);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_averaged_fewer_at_the_ends() {
+    fn smoothing_averages_fewer_neighbours_at_the_ends() {
         let points = [(1.0, 0.0), (2.0, 3.0), (3.0, 6.0), (4.0, 0.0)];
         assert_eq!(smooth(&points, 1), [(1.0, 1.5), (2.0, 3.0), (3.0, 3.0), (4.0, 3.0)]);
         assert_eq!(smooth(&points, 0), points);
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_run_straight_between_points_and_end_there() {
+    fn interpolation_is_linear_and_ends_at_the_outer_points() {
         let points = [(10.0, 0.0), (20.0, 0.5), (40.0, 1.0)];
         assert_eq!(interpolate(&points, 10.0), Some(0.0));
         assert_eq!(interpolate(&points, 15.0), Some(0.25));
@@ -154,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn a_level_is_reached_between_two_points_or_never() {
+    fn a_level_is_crossed_between_two_points_or_never() {
         let points = [(0.0, 0.0), (100.0, 0.4), (200.0, 0.2), (300.0, 1.0)];
-        assert_eq!(first_reach(&points, 0.2), Some(50.0));
-        assert!((first_reach(&points, 0.6).unwrap() - 250.0).abs() < 1e-9);
-        assert_eq!(first_reach(&points, 0.0), Some(0.0));
-        assert_eq!(first_reach(&points[..3], 0.5), None);
-        assert_eq!(first_reach(&[], 0.5), None);
+        assert_eq!(first_crossing(&points, 0.2), Some(50.0));
+        assert!((first_crossing(&points, 0.6).unwrap() - 250.0).abs() < 1e-9);
+        assert_eq!(first_crossing(&points, 0.0), Some(0.0));
+        assert_eq!(first_crossing(&points[..3], 0.5), None);
+        assert_eq!(first_crossing(&[], 0.5), None);
     }
 }

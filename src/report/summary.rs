@@ -1,78 +1,82 @@
-//! What comes of each variant, in numbers: success at the end, and how soon levels were reached.
+//! Summarises variants: final success, and time to reach levels of success.
 
-use super::series::evaluations;
-use super::statistics::{Bootstrap, Estimate, first_reach};
-use super::variants::Variant;
+use super::curves::evaluation_points;
+use super::statistics::{Bootstrap, MeanInterval, first_crossing};
+use super::variant_runs::VariantRuns;
 use crate::train::EvaluationMetrics;
 
-/// The success levels whose reaching is timed.
+/// The levels of success on held-out tasks whose first crossing is timed.
 pub const LEVELS: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
 
-/// What came of one variant.
+/// The results of one variant.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
+pub struct VariantSummary {
     /// The variant's name.
     pub name: String,
-    /// How many runs there are.
+    /// The number of runs.
     pub runs: usize,
-    /// How many of them are over. If any is, those alone count for the end.
-    pub over: usize,
-    /// Success on held-out tasks at the end.
-    pub success: Option<Estimate>,
-    /// Mean steps of a held-out episode at the end.
-    pub length: Option<Estimate>,
-    /// Success by kind of task, in the order of [`Summaries::kinds`].
-    pub kinds: Vec<Option<Estimate>>,
-    /// How soon each of [`LEVELS`] was reached.
-    pub levels: Vec<Level>,
+    /// The number of finished runs. If there are any, final results are theirs alone.
+    pub finished: usize,
+    /// Final success on held-out tasks.
+    pub success: Option<MeanInterval>,
+    /// Final mean steps of an episode on held-out tasks.
+    pub length: Option<MeanInterval>,
+    /// Final success by kind of task, in the order of [`StudySummary::kinds`].
+    pub kinds: Vec<Option<MeanInterval>>,
+    /// The time to reach each of [`LEVELS`].
+    pub levels: Vec<TimeToLevel>,
 }
 
-/// How soon a success level was reached on held-out tasks.
+/// The time until held-out success first reached a level.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Level {
+pub struct TimeToLevel {
     /// Environment steps, over the runs that reached it.
-    pub steps: Option<Estimate>,
+    pub steps: Option<MeanInterval>,
     /// Minutes, over the same runs.
-    pub minutes: Option<Estimate>,
-    /// How many runs reached it.
+    pub minutes: Option<MeanInterval>,
+    /// The number of runs that reached it.
     pub reached: usize,
 }
 
-/// What came of all variants.
+/// The results of all variants.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summaries {
-    /// The kinds of task, in the order in which they were found.
+pub struct StudySummary {
+    /// The kinds of task, in order of first appearance.
     pub kinds: Vec<String>,
-    /// One a variant.
-    pub variants: Vec<Summary>,
+    /// One entry per variant.
+    pub variants: Vec<VariantSummary>,
 }
 
-/// Draws for the largest of the variants.
-pub fn bootstrap_for(variants: &[Variant]) -> Bootstrap {
+/// Bootstrap draws for the variant with the most runs.
+pub fn bootstrap_for(variants: &[VariantRuns]) -> Bootstrap {
     Bootstrap::new(variants.iter().map(|variant| variant.runs.len()).max().unwrap_or(0))
 }
 
-/// Sums up all variants.
-pub fn summarise(variants: &[Variant], bootstrap: &Bootstrap) -> Summaries {
+/// Summarises variants.
+pub fn summarise(variants: &[VariantRuns], bootstrap: &Bootstrap) -> StudySummary {
     let mut kinds: Vec<String> = Vec::new();
     for result in variants.iter().flat_map(last_evaluations).flat_map(|one| &one.kinds) {
         if !kinds.contains(&result.kind) {
             kinds.push(result.kind.clone());
         }
     }
-    let variants = variants.iter().map(|variant| sum_up(variant, &kinds, bootstrap)).collect();
-    Summaries { kinds, variants }
+    let variants =
+        variants.iter().map(|variant| summarise_variant(variant, &kinds, bootstrap)).collect();
+    StudySummary { kinds, variants }
 }
 
-/// The last evaluation of every run that speaks for the variant's end.
-fn last_evaluations(variant: &Variant) -> Vec<&EvaluationMetrics> {
-    let judged = variant.judged().into_iter();
-    judged
-        .filter_map(|run| run.metrics.iter().rev().find_map(|line| line.evaluation.as_ref()))
+/// The last evaluation of every run that counts for the variant's results.
+fn last_evaluations(variant: &VariantRuns) -> Vec<&EvaluationMetrics> {
+    let runs = variant.runs_with_results().into_iter();
+    runs.filter_map(|run| run.metrics.iter().rev().find_map(|line| line.evaluation.as_ref()))
         .collect()
 }
 
-fn sum_up(variant: &Variant, kinds: &[String], bootstrap: &Bootstrap) -> Summary {
+fn summarise_variant(
+    variant: &VariantRuns,
+    kinds: &[String],
+    bootstrap: &Bootstrap,
+) -> VariantSummary {
     let ends = last_evaluations(variant);
     let over_runs = |value: &dyn Fn(&EvaluationMetrics) -> Option<f64>| {
         let values: Vec<f64> = ends.iter().filter_map(|end| value(end)).collect();
@@ -81,28 +85,28 @@ fn sum_up(variant: &Variant, kinds: &[String], bootstrap: &Bootstrap) -> Summary
     let of_kind = |kind: &String| {
         over_runs(&|end| Some(end.kinds.iter().find(|one| one.kind == *kind)?.success))
     };
-    Summary {
+    VariantSummary {
         name: variant.name.clone(),
         runs: variant.runs.len(),
-        over: variant.over(),
+        finished: variant.finished(),
         success: over_runs(&|end| Some(end.success)),
         length: over_runs(&|end| Some(end.length)),
         kinds: kinds.iter().map(of_kind).collect(),
-        levels: LEVELS.iter().map(|&level| reach(variant, level, bootstrap)).collect(),
+        levels: LEVELS.iter().map(|&level| time_to_level(variant, level, bootstrap)).collect(),
     }
 }
 
-fn reach(variant: &Variant, level: f64, bootstrap: &Bootstrap) -> Level {
+fn time_to_level(variant: &VariantRuns, level: f64, bootstrap: &Bootstrap) -> TimeToLevel {
     let (mut steps, mut minutes) = (Vec::new(), Vec::new());
     for run in &variant.runs {
-        steps.extend(first_reach(&evaluations(&run.metrics), level));
+        steps.extend(first_crossing(&evaluation_points(&run.metrics), level));
         let lines = run.metrics.iter();
         let timed = lines.filter_map(|line| {
             Some((line.seconds.elapsed / 60.0, line.evaluation.as_ref()?.success))
         });
-        minutes.extend(first_reach(&timed.collect::<Vec<_>>(), level));
+        minutes.extend(first_crossing(&timed.collect::<Vec<_>>(), level));
     }
-    Level {
+    TimeToLevel {
         steps: bootstrap.estimate(&steps),
         minutes: bootstrap.estimate(&minutes),
         reached: steps.len(),
@@ -112,10 +116,11 @@ fn reach(variant: &Variant, level: f64, bootstrap: &Bootstrap) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::RecordedRun;
+    use crate::report::recorded_run::RecordedRun;
+    use crate::report::variant_runs::group_by_variant;
     use crate::train::{Config, IterationMetrics, KindResult, Seconds};
 
-    /// A line of an iteration of 100 steps and half a minute, judged on two kinds.
+    /// A line of an iteration of 100 steps and half a minute, evaluated on two kinds.
     fn line(iteration: u64, pick: f64, heat: f64) -> IterationMetrics {
         let kind = |kind: &str, success| KindResult {
             kind: kind.into(),
@@ -143,23 +148,23 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_levels_are_those_reckoned_by_hand() {
+    fn results_and_levels_match_values_computed_by_hand() {
         let runs = vec![
             run(0, vec![line(0, 0.0, 0.0), line(2, 0.6, 0.2), line(4, 1.0, 0.8)]),
             run(1, vec![line(0, 0.0, 0.0), line(4, 0.5, 0.5)]),
             run(2, vec![line(0, 0.0, 0.0), line(1, 0.0, 0.5)]),
         ];
-        let variants = super::super::group(runs);
+        let variants = group_by_variant(runs);
         let all = summarise(&variants, &bootstrap_for(&variants));
         assert_eq!(all.kinds, ["Pick", "Heat"]);
         let summary = &all.variants[0];
-        assert_eq!((summary.runs, summary.over), (3, 2));
-        let near = |estimate: Option<Estimate>, mean: f64, runs: usize| {
+        assert_eq!((summary.runs, summary.finished), (3, 2));
+        let near = |estimate: Option<MeanInterval>, mean: f64, runs: usize| {
             let estimate = estimate.unwrap();
             assert!((estimate.mean - mean).abs() < 1e-9, "{estimate:?}");
             assert_eq!(estimate.runs, runs);
         };
-        // The third is under way and says nothing of the end.
+        // The third run is unfinished and does not count for final results.
         near(summary.success, (0.9 + 0.5) / 2.0, 2);
         near(summary.kinds[0], (1.0 + 0.5) / 2.0, 2);
         near(summary.kinds[1], (0.8 + 0.5) / 2.0, 2);
@@ -174,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_judged_has_no_success() {
-        let variants = super::super::group(vec![run(0, Vec::new())]);
+    fn without_an_evaluation_there_is_no_success() {
+        let variants = group_by_variant(vec![run(0, Vec::new())]);
         let all = summarise(&variants, &bootstrap_for(&variants));
-        assert_eq!((all.variants[0].success, all.variants[0].over), (None, 0));
+        assert_eq!((all.variants[0].success, all.variants[0].finished), (None, 0));
         assert_eq!(all.variants[0].levels[0].reached, 0);
     }
 }

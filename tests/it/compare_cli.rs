@@ -1,4 +1,4 @@
-//! `proxmo compare` and `proxmo report`: what they train, resume, refuse and tell.
+//! `proxmo compare` and `proxmo report`: training, resuming, refusals and reports.
 
 use std::fs;
 use std::path::Path;
@@ -60,7 +60,7 @@ fn metrics(run: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn a_comparison_is_trained_reported_and_not_trained_again() {
+fn a_finished_comparison_is_reported_and_not_trained_again() {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("study");
     let arguments = ["--estimators", "grpo,proxmo", "--seeds", "2", "--iterations", "3"];
@@ -75,7 +75,7 @@ fn a_comparison_is_trained_reported_and_not_trained_again() {
         assert!(study.join(run).join("report.html").is_file(), "{run}");
     }
 
-    // Side by side or by itself, a training learns the same.
+    // A training gives the same results in a comparison and alone.
     let alone = folder.path().join("alone");
     proxmo(&["train", "--quiet", "--estimator", "proxmo", "--seed", "1", "--iterations", "3"])
         .args(SMALL)
@@ -91,22 +91,22 @@ fn a_comparison_is_trained_reported_and_not_trained_again() {
         "weights differ"
     );
 
-    // Finished runs are left alone, and the report is the same to the byte.
+    // Finished runs are skipped, and the report is the same to the byte.
     let report = read(&study.join("report.html"));
     let before = runs.map(|run| read(&study.join(run).join("metrics.jsonl")));
-    compare(&study, &arguments).assert().success().stderr(contains("4 finished, 0 begun"));
+    compare(&study, &arguments).assert().success().stderr(contains("4 finished, 0 started"));
     assert_eq!(runs.map(|run| read(&study.join(run).join("metrics.jsonl"))), before);
     assert_eq!(read(&study.join("report.html")), report);
     let again = folder.path().join("again.html");
     proxmo(&["report"]).arg(&study).arg("--output").arg(&again).assert().success();
     assert_eq!(read(&again), report);
     let kind = metrics(&alone)[0]["evaluation"]["kinds"][0]["kind"].as_str().unwrap().to_string();
-    for told in ["grpo", "proxmo", "Success on held-out tasks", "credit.estimator", &kind] {
-        assert!(report.contains(told), "{told}");
+    for text in ["grpo", "proxmo", "Success on held-out tasks", "credit.estimator", &kind] {
+        assert!(report.contains(text), "{text}");
     }
     assert!(!report.contains("<script") && !report.contains("http"));
 
-    // A third seed joins, and other settings are refused before anything is written.
+    // A third seed is added; other settings are refused before anything is written.
     let more = ["--estimators", "grpo", "--seeds", "0,2", "--iterations", "3"];
     compare(&study, &more).assert().success().stdout(contains("| grpo    |    3 |"));
     let other = ["--estimators", "hgpo,grpo", "--seeds", "1", "--iterations", "4"];
@@ -116,9 +116,9 @@ fn a_comparison_is_trained_reported_and_not_trained_again() {
 }
 
 #[test]
-fn a_run_that_failed_keeps_no_other() {
+fn a_failed_run_does_not_stop_the_others() {
     let folder = tempfile::tempdir().unwrap();
-    // A file where a run's checkpoints would be.
+    // A file in place of the folder of checkpoints makes the run fail.
     fs::create_dir(folder.path().join("grpo-s0")).unwrap();
     fs::write(folder.path().join("grpo-s0/checkpoints"), "").unwrap();
     let arguments = ["--estimators", "grpo,rloo", "--seeds", "1", "--iterations", "1"];
@@ -127,7 +127,7 @@ fn a_run_that_failed_keeps_no_other() {
         .code(1)
         .stderr(contains("grpo-s0: failed").and(contains("1 of 2 runs failed")));
     assert_eq!(metrics(&folder.path().join("rloo-s0")).len(), 2);
-    // What it left has no checkpoint: once the obstacle is gone, it begins anew.
+    // The failed run has no checkpoint, so it starts again.
     fs::remove_file(folder.path().join("grpo-s0/checkpoints")).unwrap();
     compare(folder.path(), &arguments).assert().success();
     assert_eq!(metrics(&folder.path().join("grpo-s0")).len(), 2);
@@ -135,7 +135,7 @@ fn a_run_that_failed_keeps_no_other() {
 
 #[test]
 #[cfg(unix)]
-fn an_interrupt_stops_cleanly_and_the_same_command_goes_on() {
+fn after_an_interrupt_the_same_command_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("a study");
     let arguments =
@@ -153,7 +153,7 @@ fn an_interrupt_stops_cleanly_and_the_same_command_goes_on() {
         fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
     };
     while runs.iter().any(|run| lines(run) < 3) {
-        assert!(child.try_wait().unwrap().is_none(), "the comparison ended by itself");
+        assert!(child.try_wait().unwrap().is_none(), "the comparison ended early");
         std::thread::sleep(Duration::from_millis(20));
     }
     let interrupt =
@@ -162,12 +162,12 @@ fn an_interrupt_stops_cleanly_and_the_same_command_goes_on() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("Stopped with 0 of 2 runs finished. Go on with:"), "{said}");
+    assert!(said.contains("Stopped with 0 of 2 runs finished. Continue with:"), "{said}");
     assert!(said.contains("proxmo compare") && said.contains("a study'"), "{said}");
     assert!(said.contains("'hot: --proximity-temperature 0.5'"), "{said}");
     assert!(read(&study.join("report.html")).contains("0 finished"));
 
-    // As if it had been meant to be over a little later: both go on from where they were.
+    // With a lower limit of iterations, both runs resume and finish.
     let done = runs.each_ref().map(|run| lines(run) as u64 - 1);
     let goal = (done[0].max(done[1]) + 2).to_string();
     for run in &runs {
@@ -181,12 +181,12 @@ fn an_interrupt_stops_cleanly_and_the_same_command_goes_on() {
     for (run, first) in runs.iter().zip(first) {
         let all = metrics(run);
         assert_eq!(all.last().unwrap()["iteration"].to_string(), goal);
-        assert_eq!(all[..first.len()], first, "what was done is kept");
+        assert_eq!(all[..first.len()], first, "earlier iterations are kept");
     }
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused_in_a_line() {
+fn invalid_comparisons_are_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("study");
     let one_line = || predicate::function(|text: &str| text.trim_end().lines().count() == 1);
@@ -194,7 +194,7 @@ fn what_cannot_be_compared_is_refused_in_a_line() {
         (["--estimators", "magic"], "expected any of proxmo, gigpo"),
         (["--estimators", "grpo,grpo"], "'grpo' is there twice"),
         (["--variant", "no colon"], "expected NAME: FLAGS"),
-        (["--seeds", "0"], "expected how many"),
+        (["--seeds", "0"], "expected a number from 1 to 1000"),
         (["--epochs", "0"], "update.epochs"),
         (["--train-split", "nowhere"], "'nowhere' is unknown"),
     ] {
@@ -210,7 +210,7 @@ fn what_cannot_be_compared_is_refused_in_a_line() {
 }
 
 #[test]
-fn a_report_names_damage_and_passes_over_a_torn_end() {
+fn a_report_names_an_invalid_line_and_ignores_an_incomplete_last_line() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("<i>run");
     proxmo(&["train", "--quiet", "--iterations", "2"])
@@ -232,7 +232,7 @@ fn a_report_names_damage_and_passes_over_a_torn_end() {
 
     fs::write(&path, format!("{whole}{}", &whole[..40])).unwrap();
     report().assert().success();
-    assert_eq!(read(&run.join("report.html")), page, "a torn line changes nothing");
+    assert_eq!(read(&run.join("report.html")), page, "an incomplete line changes nothing");
 
     let second = whole.find('\n').unwrap() + 1;
     fs::write(&path, format!("{}{{\"oops\"\n{}", &whole[..second], &whole[second..])).unwrap();
@@ -240,6 +240,6 @@ fn a_report_names_damage_and_passes_over_a_torn_end() {
     assert_eq!(read(&run.join("report.html")), page, "a refused report changes nothing");
 
     fs::write(&path, "").unwrap();
-    report().assert().code(2).stderr(contains("no run there has a line"));
+    report().assert().code(2).stderr(contains("no run there has metrics"));
     proxmo(&["report"]).arg(folder.path().join("absent")).assert().code(2);
 }

@@ -11,6 +11,7 @@ mod credit_cli;
 mod credit_parity;
 mod credit_properties;
 mod cross_backend;
+mod docs;
 mod env_cli;
 mod examples;
 mod faults;

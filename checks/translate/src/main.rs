@@ -1,8 +1,8 @@
-//! `translate SHADERS OUT`: every WGSL file of a folder as SPIR-V, HLSL, GLSL and MSL.
+//! `translate SHADERS OUT`: translates every WGSL file of a folder to SPIR-V, HLSL, GLSL and MSL.
 //!
-//! Each shader must pass naga's validator with core WebGPU alone. It is written twice: `plain`, as
-//! burn has wgpu launch it natively, and `guarded`, with bounds checks and zeroed workgroup memory,
-//! as wgpu does for shaders that it does not trust.
+//! Each shader must pass naga's validator with core WebGPU only. It is written in two forms: `plain`, as
+//! wgpu compiles trusted shaders (burn's), and `guarded`, with bounds checks and zeroed workgroup memory,
+//! as wgpu compiles untrusted ones.
 
 use std::error::Error;
 use std::fs;
@@ -14,7 +14,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
 
-/// Where execution begins, in every shader.
+/// The entry point of every shader.
 const ENTRY: &str = "main";
 
 type Done<T> = Result<T, Box<dyn Error>>;
@@ -60,7 +60,7 @@ fn translate_all(shaders: &Path, out: &Path) -> Done<usize> {
     Ok(files.len())
 }
 
-/// The shader, if it keeps to core WebGPU.
+/// Parses and validates a shader that uses core WebGPU only.
 fn valid(source: &str) -> Done<(Module, ModuleInfo)> {
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
@@ -90,7 +90,7 @@ fn write(module: &Module, info: &ModuleInfo, guarded: bool, target: &Path) -> Do
     save(".spv", &spirv(module, info, guarded, policies)?)?;
     save(".hlsl", hlsl(module, info, guarded)?.as_bytes())?;
     save(".metal", metal(module, info, guarded, policies)?.as_bytes())?;
-    // What OpenGL ES and what desktops speak.
+    // For OpenGL ES and for desktops.
     let embedded = glsl::Version::Embedded { version: 310, is_webgl: false };
     save(".es.comp", glsl(module, info, guarded, policies, embedded)?.as_bytes())?;
     let desktop = glsl::Version::Desktop(430);

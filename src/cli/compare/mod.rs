@@ -10,42 +10,42 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use self::plan::{Planned, Standing, plan};
+use self::plan::{PlannedRun, Progress, plan};
 use self::screen::Screen;
 use self::variants::{Variant, describe_ablations, variants};
-use self::work::{Worlds, work};
+use self::work::{OpenedResources, train_all};
 use super::report::report;
 use super::settings::{SettingFlags, make_paths_absolute};
 use super::terminal::say;
 use super::train::{free_folder, stop_on_interrupt};
 use crate::error::{Error, Result};
 
-/// Train several variants with several seeds each, and report on them side by side.
+/// Train several variants with several seeds each, and report on all of them.
 ///
-/// A variant is an estimator, a known ablation, or whatever --variant makes of the settings. Each
-/// training has a run folder of its own, DIR/<variant>-s<seed>. The same command goes on where it was
-/// stopped: finished runs are left alone, begun ones go on from their newest checkpoint.
+/// A variant is an estimator, a named ablation, or a set of flags (--variant). Each training has its own
+/// run folder, DIR/<variant>-s<seed>. After an interruption the same command continues: finished runs
+/// are skipped, unfinished ones resume from their newest checkpoint.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = long_help())]
 pub struct Arguments {
-    /// Estimators and known ablations to compare, with commas between
-    /// [default: grpo,gigpo,proxmo, or none beside --variant].
+    /// Comma-separated estimators and named ablations to compare
+    /// [default: grpo,gigpo,proxmo, or none with --variant].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     estimators: Vec<String>,
-    /// Another variant: its name, a colon, and the flags that make it. May be given several times.
+    /// Another variant: its name, a colon, and its flags. May be given several times.
     #[arg(long, value_name = "NAME: FLAGS")]
     variant: Vec<String>,
-    /// How many seeds, counted from --seed; or the seeds themselves, with commas between.
+    /// Number of seeds, counted from --seed; or comma-separated seeds.
     #[arg(long, value_name = "N", default_value = "5")]
     seeds: String,
-    /// Folder of the runs and of the report [default: the first free runs/compare-<number>].
+    /// Folder for the runs and the report [default: the first free runs/compare-<number>].
     #[arg(long, value_name = "DIR")]
     run_folder: Option<PathBuf>,
-    /// How many trainings go on at once.
+    /// Number of parallel trainings.
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Print nothing but the final tables.
+    /// Print only the final tables.
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
@@ -68,22 +68,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(folder) => folder.clone(),
         None => free_folder("compare")?,
     };
-    // Everything that can be refused is looked at before anything is written.
+    // Invalid input is refused before anything is written.
     let plan = plan_all(arguments, &folder)?;
-    let waiting: Vec<&Planned> =
-        plan.iter().filter(|run| run.standing != Standing::Finished).collect();
-    let worlds = Worlds::open(&waiting)?;
+    let waiting: Vec<&PlannedRun> =
+        plan.iter().filter(|run| run.progress != Progress::Finished).collect();
+    let opened = OpenedResources::open(&waiting)?;
     let stop = stop_on_interrupt()?;
     let screen = Screen::new(arguments.quiet, &plan, &folder, arguments.jobs);
     let is_stopped = || stop.load(Ordering::Relaxed);
-    let failed = work(&waiting, usize::from(arguments.jobs), &worlds, &is_stopped, &screen)?;
+    let failed = train_all(&waiting, usize::from(arguments.jobs), &opened, &is_stopped, &screen)?;
     let finished = screen.finish();
 
-    let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"));
+    let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"), None);
     if let Some((run, error)) = failed.first() {
         let message = format!(
-            "{} of {} runs failed, {} with: {error}; once that is mended, the same command goes on \
-             (with --run-folder {})",
+            "{} of {} runs failed, {} with: {error}. After the cause is removed, the same command \
+             continues (with --run-folder {})",
             failed.len(),
             plan.len(),
             run.name,
@@ -93,20 +93,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     reported?;
     if finished < plan.len() {
-        say!("Stopped with {finished} of {} runs finished. Go on with:", plan.len());
+        say!("Stopped with {finished} of {} runs finished. Continue with:", plan.len());
         say!("  {}", same_command(arguments.run_folder.is_none(), &folder));
     }
     Ok(())
 }
 
-/// Every run that is to be, seed by seed, so that variants stay level if it is stopped.
-fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<Planned>> {
-    let (variants, seeds) = wanted(arguments)?;
+/// All runs, ordered by seed, so that all variants have about the same number of runs after an
+/// interruption.
+fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<PlannedRun>> {
+    let (variants, seeds) = variants_and_seeds(arguments)?;
     plan(folder, &variants, &seeds)
 }
 
-/// What is to be compared, and with which seeds.
-pub(super) fn wanted(arguments: &Arguments) -> Result<(Vec<Variant>, Vec<u64>)> {
+/// The variants and seeds that the arguments name.
+pub(super) fn variants_and_seeds(arguments: &Arguments) -> Result<(Vec<Variant>, Vec<u64>)> {
     let mut base = arguments.settings.merge(None)?;
     make_paths_absolute(&mut base)?;
     if !base.imitation.from.is_empty() {
@@ -121,10 +122,11 @@ pub(super) fn wanted(arguments: &Arguments) -> Result<(Vec<Variant>, Vec<u64>)> 
     Ok((variants(&names, &arguments.variant, &base)?, seeds))
 }
 
-/// `5` is as many seeds from `first` on, `3,7,9` are these.
+/// Reads seeds: `5` means five seeds from `first` on, `3,7,9` these three.
 fn read_seeds(text: &str, first: u64) -> Result<Vec<u64>> {
     let refuse = || {
-        let message = format!("'{text}', expected how many (from 1 to 1000), or seeds as 3,7,9");
+        let message =
+            format!("'{text}', expected a number from 1 to 1000, or distinct seeds such as 3,7,9");
         Error::setting("--seeds", message)
     };
     if !text.contains(',') {
@@ -143,7 +145,7 @@ fn read_seeds(text: &str, first: u64) -> Result<Vec<u64>> {
     Ok(seeds)
 }
 
-/// The command that this process was given, so that it finds its folder again.
+/// The command line of this process, with the run folder if it was chosen by default.
 fn same_command(name_folder: bool, folder: &Path) -> String {
     let given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let mut words: Vec<String> = std::iter::once("proxmo".to_string()).chain(given).collect();
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeds_are_counted_or_named() {
+    fn seeds_are_a_number_or_a_list() {
         assert_eq!(read_seeds("3", 0).unwrap(), [0, 1, 2]);
         assert_eq!(read_seeds("2", 10).unwrap(), [10, 11]);
         assert_eq!(read_seeds("9,3, 7", 10).unwrap(), [3, 7, 9]);

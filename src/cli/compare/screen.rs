@@ -1,4 +1,4 @@
-//! What the terminal shows while runs go on: a line for each under way, and one for all of them.
+//! The progress of a comparison on the terminal: a bar for each running training, and one for all.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -8,71 +8,71 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use web_time::Instant;
 
-use super::plan::{Planned, Standing};
+use super::plan::{PlannedRun, Progress};
 use crate::cli::table::percent;
 use crate::cli::terminal::{printable, tell};
 use crate::error::Result;
 use crate::runs::{Event, Summary};
 
-/// The screen of a comparison. Runs on any thread may speak through it.
+/// The terminal output of a comparison, shared by the threads of its runs.
 pub struct Screen {
     quiet: bool,
-    /// Somebody watches; otherwise evaluations are told as lines of a log.
+    /// Shows bars. Otherwise every evaluation is a line.
     live: bool,
     bars: MultiProgress,
     all: ProgressBar,
-    begun: Instant,
-    progress: Mutex<Progress>,
+    started: Instant,
+    work: Mutex<WorkDone>,
     runs: usize,
 }
 
-/// How many parts of a run a bar tells apart.
+/// The steps of a bar per run.
 const PARTS: u64 = 1000;
 
-/// How much is done, in runs.
+/// The work done, in runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Progress {
-    /// When this process began.
+struct WorkDone {
+    /// Before this process started.
     before: f64,
     /// Now.
     done: f64,
-    /// Runs that ended well.
+    /// Finished runs.
     finished: usize,
 }
 
-impl Progress {
-    /// How long the rest takes at the pace so far. Unknown before anything is done; without a rest
-    /// there is nothing to say.
-    fn left(&self, runs: usize, spent: Duration) -> Option<Duration> {
+impl WorkDone {
+    /// The remaining time at the pace so far; `None` before any work is done and after all of it.
+    fn remaining(&self, runs: usize, spent: Duration) -> Option<Duration> {
         let pace = (self.done - self.before) / spent.as_secs_f64();
-        let rest = runs as f64 - self.done;
-        // Shares that were added up may miss the whole by a rounding.
-        let known = pace > 0.0 && rest > 1e-6;
-        known.then(|| Duration::try_from_secs_f64(rest / pace).ok()).flatten()
+        let remaining = runs as f64 - self.done;
+        // A sum of shares may differ from the whole by rounding.
+        let known = pace > 0.0 && remaining > 1e-6;
+        known.then(|| Duration::try_from_secs_f64(remaining / pace).ok()).flatten()
     }
 }
 
 impl Screen {
-    /// A screen for all runs of `plan`; those that are finished are told of at once.
-    pub fn new(quiet: bool, plan: &[Planned], folder: &Path, jobs: u16) -> Self {
+    /// A screen for the runs of `plan`. Prints how many of them are finished and started.
+    pub fn new(quiet: bool, plan: &[PlannedRun], folder: &Path, jobs: u16) -> Self {
         let live = !quiet && std::io::stderr().is_terminal();
         let bars = MultiProgress::new();
         let all = ProgressBar::new(PARTS * plan.len() as u64);
-        let finished = plan.iter().filter(|run| run.standing == Standing::Finished).count();
-        let before = plan.iter().map(Planned::done).sum();
+        let finished = plan.iter().filter(|run| run.progress == Progress::Finished).count();
+        let before = plan.iter().map(PlannedRun::done).sum();
         let screen = Self {
             quiet,
             live,
             all: if live { bars.add(all) } else { ProgressBar::hidden() },
             bars,
-            begun: Instant::now(),
-            progress: Mutex::new(Progress { before, done: before, finished }),
+            started: Instant::now(),
+            work: Mutex::new(WorkDone { before, done: before, finished }),
             runs: plan.len(),
         };
         screen.all.set_style(style("  all runs {wide_bar} {msg}"));
-        let begun = plan.iter().filter(|run| matches!(run.standing, Standing::Begun(_))).count();
-        screen.say(&format!(
-            "proxmo {}, {} runs into {}, {jobs} at once: {finished} finished, {begun} begun",
+        let started =
+            plan.iter().filter(|run| matches!(run.progress, Progress::Started(_))).count();
+        screen.print(&format!(
+            "proxmo {}, {} runs in {}, {jobs} in parallel: {finished} finished, {started} started",
             env!("CARGO_PKG_VERSION"),
             plan.len(),
             folder.display()
@@ -80,14 +80,14 @@ impl Screen {
         screen
     }
 
-    fn say(&self, line: &str) {
+    fn print(&self, line: &str) {
         if !self.quiet {
             self.bars.suspend(|| tell!("{line}"));
         }
     }
 
-    /// A run begins or goes on.
-    pub fn begin(&self, run: &Planned) -> Watch<'_> {
+    /// Shows a run that starts or resumes.
+    pub fn show_run(&self, run: &PlannedRun) -> RunProgress<'_> {
         let bar = match self.live {
             true => self.bars.insert_before(&self.all, ProgressBar::new(PARTS)),
             false => ProgressBar::hidden(),
@@ -95,20 +95,19 @@ impl Screen {
         bar.set_style(style("  {prefix} {wide_bar} {msg}"));
         bar.set_prefix(printable(&run.name).into_owned());
         let done = run.done();
-        let judged = String::new();
-        Watch {
+        RunProgress {
             screen: self,
             config: run.config.clone(),
             name: run.name.clone(),
             bar,
             done,
-            judged,
+            evaluation: String::new(),
         }
     }
 
-    /// A run ended, well or not.
-    pub fn ended(&self, run: &Planned, outcome: &Result<Summary>) {
-        let told = match outcome {
+    /// Prints the outcome of a run.
+    pub fn run_ended(&self, run: &PlannedRun, outcome: &Result<Summary>) {
+        let message = match outcome {
             Err(error) => format!("failed: {error}"),
             Ok(summary) => {
                 let held_out = summary.evaluation.as_ref().map(|one| one.overall().success);
@@ -123,17 +122,20 @@ impl Screen {
         };
         let is_finished = outcome.as_ref().is_ok_and(|summary| !summary.stopped);
         let finished = {
-            let mut progress = self.lock();
-            progress.finished += usize::from(is_finished);
-            progress.finished
+            let mut work = self.lock();
+            work.finished += usize::from(is_finished);
+            work.finished
         };
-        let left = self.left();
-        self.say(&format!("  {}: {told} ({finished} of {} runs{left})", run.name, self.runs));
+        let remaining = self.remaining();
+        self.print(&format!(
+            "  {}: {message} ({finished} of {} runs{remaining})",
+            run.name, self.runs
+        ));
         self.show_all();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(|poison| poison.into_inner())
+    fn lock(&self) -> std::sync::MutexGuard<'_, WorkDone> {
+        self.work.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
     fn advance(&self, share: f64) {
@@ -142,18 +144,18 @@ impl Screen {
     }
 
     fn show_all(&self) {
-        let Progress { done, finished, .. } = *self.lock();
+        let WorkDone { done, finished, .. } = *self.lock();
         self.all.set_position((PARTS as f64 * done) as u64);
-        self.all.set_message(format!("{finished} of {}{}", self.runs, self.left()));
+        self.all.set_message(format!("{finished} of {}{}", self.runs, self.remaining()));
     }
 
-    /// The time left, in words.
-    fn left(&self) -> String {
-        let left = self.lock().left(self.runs, self.begun.elapsed());
-        left.map_or_else(String::new, |left| format!(", about {} left", clock(left)))
+    /// The remaining time as text.
+    fn remaining(&self) -> String {
+        let remaining = self.lock().remaining(self.runs, self.started.elapsed());
+        remaining.map_or_else(String::new, |time| format!(", about {} left", short_duration(time)))
     }
 
-    /// Takes the bars away, and says how many runs are finished.
+    /// Removes the bars and returns the number of finished runs.
     pub fn finish(&self) -> usize {
         self.all.finish_and_clear();
         self.lock().finished
@@ -164,8 +166,8 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// A time that is short to read.
-fn clock(time: Duration) -> String {
+/// A duration in short form.
+fn short_duration(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds < 60 => format!("{seconds} s"),
         seconds if seconds < 6000 => format!("{} min", (seconds + 30) / 60),
@@ -173,26 +175,26 @@ fn clock(time: Duration) -> String {
     }
 }
 
-/// Watches one run.
-pub struct Watch<'a> {
+/// The progress of one run.
+pub struct RunProgress<'a> {
     screen: &'a Screen,
     config: crate::train::Config,
     name: String,
     bar: ProgressBar,
     /// The share of the run that is done.
     done: f64,
-    /// What the last evaluation found, in words.
-    judged: String,
+    /// The result of the last evaluation as text.
+    evaluation: String,
 }
 
-impl Watch<'_> {
-    /// Shows what the run says.
+impl RunProgress<'_> {
+    /// Shows an event of the run.
     pub fn show(&mut self, event: &Event) {
         let Event::Iteration(line) = event else {
             return;
         };
         if let Some(evaluation) = &line.evaluation {
-            self.judged = format!(", held out {}", percent(evaluation.success));
+            self.evaluation = format!(", held out {}", percent(evaluation.success));
         }
         let done = self.config.run.share_done(line.iteration, line.seconds.elapsed);
         let share = done - std::mem::replace(&mut self.done, done);
@@ -201,21 +203,21 @@ impl Watch<'_> {
             0 => String::new(),
             limit => format!("/{limit}"),
         };
-        let told = format!(
+        let message = format!(
             "iteration {}{limit}, success {}{}",
             line.iteration,
             percent(line.success),
-            self.judged
+            self.evaluation
         );
         self.screen.advance(share);
         if line.evaluation.is_some() && !self.screen.live {
-            self.screen.say(&format!("  {}: {told}{}", self.name, self.screen.left()));
+            self.screen.print(&format!("  {}: {message}{}", self.name, self.screen.remaining()));
         }
-        self.bar.set_message(told);
+        self.bar.set_message(message);
     }
 }
 
-impl Drop for Watch<'_> {
+impl Drop for RunProgress<'_> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
@@ -226,20 +228,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rest_takes_as_long_as_the_pace_says() {
-        let progress = Progress { before: 1.0, done: 2.5, finished: 2 };
-        assert_eq!(progress.left(4, Duration::from_secs(30)), Some(Duration::from_secs(30)));
-        let nothing = Progress { before: 1.0, done: 1.0, finished: 1 };
-        assert_eq!(nothing.left(4, Duration::from_secs(30)), None);
-        assert_eq!(nothing.left(4, Duration::ZERO), None);
-        let all = Progress { before: 0.0, done: 4.0, finished: 4 };
-        assert_eq!(all.left(4, Duration::from_secs(1)), None);
+    fn the_remaining_time_follows_from_the_pace() {
+        let work = WorkDone { before: 1.0, done: 2.5, finished: 2 };
+        assert_eq!(work.remaining(4, Duration::from_secs(30)), Some(Duration::from_secs(30)));
+        let nothing = WorkDone { before: 1.0, done: 1.0, finished: 1 };
+        assert_eq!(nothing.remaining(4, Duration::from_secs(30)), None);
+        assert_eq!(nothing.remaining(4, Duration::ZERO), None);
+        let all = WorkDone { before: 0.0, done: 4.0, finished: 4 };
+        assert_eq!(all.remaining(4, Duration::from_secs(1)), None);
     }
 
     #[test]
-    fn times_are_short_to_read() {
-        let clock = |seconds| clock(Duration::from_secs(seconds));
-        assert_eq!([59, 90, 3600, 5999].map(clock), ["59 s", "2 min", "60 min", "100 min"]);
-        assert_eq!(clock(36_000), "10.0 h");
+    fn durations_are_short() {
+        let short = |seconds| short_duration(Duration::from_secs(seconds));
+        assert_eq!([59, 90, 3600, 5999].map(short), ["59 s", "2 min", "60 min", "100 min"]);
+        assert_eq!(short(36_000), "10.0 h");
     }
 }

@@ -1,4 +1,4 @@
-//! Runs as their folders tell them.
+//! Reads runs from their folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::train::{Config, IterationMetrics, read_metrics};
 
-/// A run as its folder tells it.
+/// A run, as read from its folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedRun {
     /// The folder's name.
@@ -18,8 +18,8 @@ pub struct RecordedRun {
 }
 
 impl RecordedRun {
-    /// Whether it has come to the end that its settings name.
-    pub fn is_over(&self) -> bool {
+    /// Whether the run has reached its limit of iterations or minutes.
+    pub fn is_finished(&self) -> bool {
         let Some(last) = self.metrics.last() else {
             return false;
         };
@@ -30,11 +30,11 @@ impl RecordedRun {
     }
 }
 
-/// The folders of runs that `paths` name: a run's own folder, or one that holds runs, which then come
-/// by name. None comes twice.
+/// The run folders that `paths` name, without repetition. A path is a run folder, or a folder of run
+/// folders, which are sorted by name.
 ///
 /// # Errors
-/// Where a folder is absent, cannot be read or holds no run.
+/// Fails if a folder is absent, cannot be read or contains no run.
 pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -62,19 +62,19 @@ fn runs_below(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if runs.is_empty() {
-        let message = "is neither a run nor a folder of runs, expected config.toml in it or in the \
-                       folders below";
+        let message = "is neither a run nor a folder of runs: expected config.toml in it or in its \
+                       subfolders";
         return Err(Error::file(folder, message));
     }
     runs.sort();
     Ok(runs)
 }
 
-/// Reads a run's folder. A run that has just begun may have no metrics yet, and one under way a last
-/// line that is not yet whole, which is passed over.
+/// Reads a run's folder. A new run may have no metrics yet. A running one may have an incomplete last
+/// line, which is ignored.
 ///
 /// # Errors
-/// Names the file, the line, and what is wrong there.
+/// Fails if a file cannot be read or has an invalid line; the error names file, line and defect.
 pub fn read_run(folder: &Path) -> Result<RecordedRun> {
     let settings = folder.join("config.toml");
     let text = fs::read_to_string(&settings).map_err(Error::io("read", &settings))?;
@@ -93,7 +93,7 @@ pub fn read_run(folder: &Path) -> Result<RecordedRun> {
 fn read_lines(bytes: &[u8], name: &str) -> Result<Vec<IterationMetrics>> {
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let mut lines = read_metrics(&mut &bytes[..whole], name)?;
-    // A line without its end may still be all there.
+    // A last line without a line break may still be complete.
     lines.extend(read_metrics(&mut &bytes[whole..], name).unwrap_or_default());
     for (at, pair) in lines.windows(2).enumerate() {
         if pair[1].iteration <= pair[0].iteration || pair[1].steps < pair[0].steps {
@@ -121,35 +121,35 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_last_line_is_passed_over_and_any_other_named() {
+    fn an_incomplete_last_line_is_ignored_and_any_other_is_an_error() {
         let (one, two) = (line(1), line(2));
         assert_eq!(read(&format!("{one}{two}")).unwrap(), [1, 2]);
         assert_eq!(read(&format!("{one}{}", two.trim_end())).unwrap(), [1, 2]);
         assert_eq!(read(&format!("{one}{}", &two[..30])).unwrap(), [1]);
         assert_eq!(read(&one[..7]).unwrap(), [0; 0]);
-        let torn = read(&format!("{one}{}\n{two}", &two[..30])).unwrap_err().to_string();
-        assert!(torn.starts_with("m:2: not a metrics line"), "{torn}");
+        let incomplete = read(&format!("{one}{}\n{two}", &two[..30])).unwrap_err().to_string();
+        assert!(incomplete.starts_with("m:2: not a metrics line"), "{incomplete}");
         let backwards = read(&format!("{two}{one}")).unwrap_err().to_string();
         assert!(backwards.starts_with("m:2: iteration 1 at 10 steps"), "{backwards}");
     }
 
     #[test]
-    fn a_run_is_over_where_its_settings_say_so() {
+    fn a_run_is_finished_at_its_limit_of_iterations_or_minutes() {
         let mut run =
             RecordedRun { name: "a".into(), config: Config::default(), metrics: Vec::new() };
         run.config.run.iterations = 2;
-        assert!(!run.is_over());
+        assert!(!run.is_finished());
         run.metrics = read_lines((line(1) + &line(2)).as_bytes(), "m").unwrap();
-        assert!(run.is_over());
+        assert!(run.is_finished());
         run.config.run.iterations = 0;
         run.config.run.minutes = 1.0;
-        assert!(!run.is_over());
+        assert!(!run.is_finished());
         run.metrics[1].seconds.elapsed = 60.0;
-        assert!(run.is_over());
+        assert!(run.is_finished());
     }
 
     #[test]
-    fn runs_are_found_by_themselves_and_below_a_folder_once() {
+    fn runs_are_found_once_by_their_own_path_or_below_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         for name in ["b", "a", "other"] {
@@ -163,7 +163,7 @@ mod tests {
         let message = find_runs(&[root.join("other")]).unwrap_err().to_string();
         assert!(message.contains("neither a run nor a folder of runs"), "{message}");
         find_runs(&[root.join("absent")]).unwrap_err();
-        let begun = read_run(&root.join("a")).unwrap();
-        assert_eq!((begun.name.as_str(), begun.metrics.len()), ("a", 0));
+        let new = read_run(&root.join("a")).unwrap();
+        assert_eq!((new.name.as_str(), new.metrics.len()), ("a", 0));
     }
 }
