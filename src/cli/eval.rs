@@ -13,15 +13,14 @@ use super::terminal::{hand_over, say, tell};
 use super::world::World;
 use crate::device::{Backend, open};
 use crate::env::alfworld::Expert;
-use crate::episodes::{EpisodeRecord, write_episodes};
+use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::policy::Sampling;
-use crate::runs::checkpoint;
-use crate::runs::checkpoint::Choice;
+use crate::runs::TrainedPolicy;
+use crate::runs::checkpoint::{self, CheckpointSelector};
 use crate::train::{
-    Config, Evaluation, Exam, FixedPolicy, Watch, evaluate_fixed, evaluate_with, random_policy,
-    spread,
+    Config, Evaluation, EvaluationPlan, FixedPolicy, evaluate_fixed, random_policy, spread,
 };
 
 /// Judge a policy on a split: success overall and by kind of task.
@@ -37,7 +36,7 @@ pub struct Arguments {
     /// Checkpoint to judge: latest, best (on held-out tasks; of equally good ones the latest), or
     /// the number of an iteration [default: latest].
     #[arg(long, value_name = "WHICH", alias = "iteration")]
-    checkpoint: Option<Choice>,
+    checkpoint: Option<CheckpointSelector>,
     /// Split to play [default: the run's held-out split, or the environment's].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
@@ -92,7 +91,6 @@ struct Judged {
     split: String,
     world: World,
     evaluation: Evaluation,
-    episodes: Vec<EpisodeRecord>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -111,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     if let Some(path) = &arguments.episodes {
         let mut lines = Vec::new();
-        write_episodes(&mut lines, &judged.episodes).map_err(Error::io("write", path))?;
+        write_episodes(&mut lines, &judged.evaluation.episodes).map_err(Error::io("write", path))?;
         write_atomic(path, &lines)?;
     }
     if let Some(first) = judged.evaluation.errors.first() {
@@ -156,27 +154,25 @@ fn open_split(arguments: &Arguments, config: Config) -> Result<(World, String)> 
 
 fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
     let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
-    let state = checkpoint::read_state(&checkpoint)?;
-    let description = checkpoint::read_description(&checkpoint)?;
     let config = arguments.env.resolve(Some(read_config(&run.join("config.toml"))?))?;
     config.validate()?;
-    let (backend, run_seed) = (arguments.backend.unwrap_or(config.run.backend), config.run.seed);
+    let backend = arguments.backend.unwrap_or(config.run.backend);
     let limits = config.rollout.limits();
     let (world, split) = open_split(arguments, config)?;
     let environment = world.environment();
     let opened = open(backend, arguments.device)?;
-    let (policy, encoder) = description.scorer(run_seed, &opened.device);
-    let policy = checkpoint::load_weights(policy, &checkpoint)?;
-
+    let policy = TrainedPolicy::load(&checkpoint, &opened.device)?;
     let tasks = spread(environment.tasks(), arguments.tasks);
-    let sampling = Sampling::at(arguments.temperature);
-    let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
-    let kept = arguments.episodes.is_some().then_some(&mut episodes);
-    let mut watch = Watch { progress: &mut progress, episodes: kept };
-    let exam = Exam { tasks: &tasks, sampling, seed, limits };
-    let evaluation = evaluate_with(environment, &policy, &encoder, &exam, &mut watch)?;
-    let iteration = Some(state.iteration);
-    Ok(Judged { policy: "scorer", iteration, split, world, evaluation, episodes })
+    let plan = EvaluationPlan {
+        tasks: &tasks,
+        sampling: Sampling::at(arguments.temperature),
+        seed: arguments.seed,
+        limits,
+        keep_episodes: arguments.episodes.is_some(),
+    };
+    let evaluation = policy.evaluate(environment, &plan, &mut progress(tasks.len()))?;
+    let iteration = Some(policy.iteration());
+    Ok(Judged { policy: policy.kind(), iteration, split, world, evaluation })
 }
 
 fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>) -> Result<Judged> {
@@ -184,7 +180,7 @@ fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>)
     let (world, split) = open_split(arguments, arguments.env.resolve(base)?)?;
     let environment = world.environment();
     let tasks = spread(environment.tasks(), arguments.tasks);
-    let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
+    let seed = arguments.seed;
     let begin = |task: usize| -> Result<FixedPolicy> {
         match policy {
             Untrained::Random => Ok(random_policy(seed, task)),
@@ -195,12 +191,12 @@ fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>)
             }
         }
     };
-    let kept = arguments.episodes.is_some().then_some(&mut episodes);
-    let mut watch = Watch { progress: &mut progress, episodes: kept };
-    let evaluation = evaluate_fixed(environment, &tasks, seed, &begin, &mut watch)?;
+    let keep_episodes = arguments.episodes.is_some();
+    let plan = EvaluationPlan { seed, keep_episodes, ..EvaluationPlan::new(&tasks) };
+    let evaluation = evaluate_fixed(environment, &plan, &begin, &mut progress(tasks.len()))?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",
     };
-    Ok(Judged { policy, iteration: None, split, world, evaluation, episodes })
+    Ok(Judged { policy, iteration: None, split, world, evaluation })
 }

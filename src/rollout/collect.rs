@@ -170,6 +170,20 @@ pub fn collect_with<P: Policy>(
     plan: &Plan,
     limits: &Limits,
 ) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
+    pollster::block_on(collect_with_async(environment, policy, encoder, plan, limits))
+}
+
+/// [`collect_with`], without blocking on the device.
+///
+/// # Errors
+/// As [`collect_with`].
+pub async fn collect_with_async<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &P::Encoder,
+    plan: &Plan<'_>,
+    limits: &Limits,
+) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
     let mut played = Played::<<P::Encoder as Encoder>::Inputs>::default();
     let max_steps = environment.max_steps();
     let mut episodes = start(environment, encoder, plan, limits, &mut played)?;
@@ -188,7 +202,7 @@ pub fn collect_with<P: Policy>(
         let mut draws: Vec<&mut ChaCha8Rng> =
             pick(&mut episodes, &active).map(|episode| &mut episode.draws).collect();
         let (answers, responses) =
-            policy.respond(&played.inputs, &rows, plan.sampling, &mut draws)?;
+            policy.respond_async(&played.inputs, &rows, plan.sampling, &mut draws).await?;
         for (place, (episode, answer)) in pick(&mut episodes, &active).zip(answers).enumerate() {
             expect_finite(&responses, place, episode, environment, plan)?;
             episode.action = action(answer, &episode.admissible)?;

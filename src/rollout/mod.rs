@@ -11,7 +11,7 @@ mod select;
 mod watch;
 
 pub use batch::RolloutBatch;
-pub use collect::{Plan, collect, collect_with};
+pub use collect::{Plan, collect, collect_with, collect_with_async};
 pub use guard::{EnvironmentError, Limits};
 pub(crate) use guard::{expect_some, guarded};
 pub use replay::{Demonstration, replay};

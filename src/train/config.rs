@@ -8,7 +8,7 @@ use crate::credit::CreditConfig;
 use crate::device::Backend;
 use crate::env::EnvConfig;
 use crate::error::{Error, Result};
-use crate::policy::scorer::ScorerNetworkConfig;
+use crate::policy::PolicyConfig;
 use crate::rollout::Limits;
 
 /// All settings of a training run. `config.toml` has one table a field.
@@ -21,7 +21,7 @@ pub struct Config {
     pub env: EnvConfig,
     /// How experience is gathered.
     pub rollout: RolloutConfig,
-    /// The policy's size.
+    /// The policy that is trained.
     pub policy: PolicyConfig,
     /// How credit is assigned.
     pub credit: CreditConfig,
@@ -123,31 +123,6 @@ impl RolloutConfig {
     /// How much is put up with from an environment.
     pub fn limits(&self) -> Limits {
         Limits { max_errors: self.max_env_errors, step_timeout: self.step_timeout }
-    }
-}
-
-/// The policy's size.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PolicyConfig {
-    /// Length of a word's vector and of a text's encoding.
-    pub embedding: usize,
-    /// Width of the hidden layers.
-    pub hidden: usize,
-    /// The most words that the vocabulary keeps.
-    pub max_words: usize,
-}
-
-impl Default for PolicyConfig {
-    fn default() -> Self {
-        Self { embedding: 64, hidden: 64, max_words: 2048 }
-    }
-}
-
-impl PolicyConfig {
-    /// The network for a vocabulary of `words` words.
-    pub fn network(&self, words: usize) -> ScorerNetworkConfig {
-        ScorerNetworkConfig::new(words, self.embedding, self.hidden)
     }
 }
 
@@ -330,9 +305,11 @@ impl Config {
         within("rollout.resample", rollout.resample, 0, 100)?;
         within("rollout.max_env_errors", rollout.max_env_errors, 0, 1_000_000)?;
         within("rollout.step_timeout", rollout.step_timeout, 0.0, 86_400.0)?;
-        within("policy.embedding", policy.embedding, 4, 4096)?;
-        within("policy.hidden", policy.hidden, 4, 4096)?;
-        within("policy.max_words", policy.max_words, 1, 65_536)?;
+        if let Err(report) = garde::Validate::validate(policy)
+            && let Some((path, error)) = report.iter().next()
+        {
+            return Err(Error::setting(format!("policy.{path}"), error.to_string()));
+        }
         within("update.epochs", update.epochs, 1, 100)?;
         within("update.minibatch", update.minibatch, 1, 1_000_000)?;
         within("update.shards", update.shards, 1, 1024)?;

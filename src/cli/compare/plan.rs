@@ -68,7 +68,7 @@ fn standing(folder: &Path, wanted: &Config) -> Result<Standing> {
         return Ok(Standing::New);
     }
     expect_same(&path, &read_config(&path)?, wanted)?;
-    let Some(newest) = checkpoint::newest_whole(folder)?.whole else {
+    let Some(newest) = checkpoint::newest(folder)?.intact else {
         return Ok(Standing::Begun(0.0));
     };
     let state = checkpoint::read_state(&newest)?;

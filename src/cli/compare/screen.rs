@@ -12,7 +12,8 @@ use super::plan::{Planned, Standing};
 use crate::cli::table::percent;
 use crate::cli::terminal::{printable, tell};
 use crate::error::Result;
-use crate::runs::{Event, Summary};
+use crate::runs::{Recorder, RunSummary};
+use crate::train::IterationMetrics;
 
 /// The screen of a comparison. Runs on any thread may speak through it.
 pub struct Screen {
@@ -107,7 +108,7 @@ impl Screen {
     }
 
     /// A run ended, well or not.
-    pub fn ended(&self, run: &Planned, outcome: &Result<Summary>) {
+    pub fn ended(&self, run: &Planned, outcome: &Result<RunSummary>) {
         let told = match outcome {
             Err(error) => format!("failed: {error}"),
             Ok(summary) => {
@@ -185,12 +186,8 @@ pub struct Watch<'a> {
     judged: String,
 }
 
-impl Watch<'_> {
-    /// Shows what the run says.
-    pub fn show(&mut self, event: &Event) {
-        let Event::Iteration(line) = event else {
-            return;
-        };
+impl Recorder for Watch<'_> {
+    fn iteration(&mut self, line: &IterationMetrics) -> Result<()> {
         if let Some(evaluation) = &line.evaluation {
             self.judged = format!(", held out {}", percent(evaluation.success));
         }
@@ -212,6 +209,7 @@ impl Watch<'_> {
             self.screen.say(&format!("  {}: {told}{}", self.name, self.screen.left()));
         }
         self.bar.set_message(told);
+        Ok(())
     }
 }
 

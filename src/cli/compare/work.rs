@@ -11,10 +11,11 @@ use std::thread::Builder;
 
 use super::plan::{Planned, Standing};
 use super::screen::Screen;
+use crate::cli::recorder::ReportWriter;
 use crate::device::{Backend, Opened, open};
 use crate::env::{EnvConfig, Environment};
 use crate::error::{Error, Result};
-use crate::runs::{Run, Summary};
+use crate::runs::{Run, RunSummary};
 use crate::train::Config;
 
 /// Stack of a training's thread: what a main thread commonly has, which is where trainings run else.
@@ -105,7 +106,7 @@ fn train(
     worlds: &Worlds,
     is_stopped: &dyn Fn() -> bool,
     screen: &Screen,
-) -> Result<Summary> {
+) -> Result<RunSummary> {
     let config = &run.config;
     let absent = || Error::Run(format!("{}: what it plays was not opened", run.name));
     let training = worlds.environment(&config.env, &config.env.split).ok_or_else(absent)?;
@@ -115,9 +116,9 @@ fn train(
         Standing::Begun(_) | Standing::Finished => Run::resume,
         Standing::New => Run::create,
     };
-    let mut watch = screen.begin(run);
+    let watch = screen.begin(run);
     let trained = begin(&run.folder, config.clone(), opened, training, held_out)?;
-    trained.train(is_stopped, &mut |event| watch.show(&event))
+    trained.record(watch).record(ReportWriter).train(is_stopped)
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ pub const SETTINGS: &[Setting] = &[
         "X",
         "Seconds until a step counts as hanging; 0: never",
     ),
+    ("policy.kind", "policy", "NAME", "Kind of policy: scorer"),
     ("policy.embedding", "policy-embedding", "N", "Length of a text's encoding"),
     ("policy.hidden", "hidden", "N", "Width of the hidden layers"),
     ("policy.max_words", "max-words", "N", "The most words that the vocabulary keeps"),

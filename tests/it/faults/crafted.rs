@@ -1,4 +1,4 @@
-//! Checkpoints that somebody made: whole by their checksums, and not what they should be.
+//! Crafted checkpoints: their checksums are right, their content is not.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::checkpoints::{load, three_checkpoints};
 use crate::support::checkpoint::replace;
 
-/// What is said of a checkpoint with a file changed, which is put right again.
+/// The error of a checkpoint with a changed file. The file is restored afterwards.
 fn refused(folder: &Path, name: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let whole = fs::read(folder.join(name)).unwrap();
     load(folder).unwrap();
@@ -44,7 +44,7 @@ fn weights_of_another_kind_are_refused() {
         };
         let bias = "network.state_bias";
         let said = refused(&|_, data| data[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
-        assert!(said.contains("holds NaN, expected finite numbers"), "{said}");
+        assert!(said.contains("holds NaN, expected finite values"), "{said}");
         let said = refused(&|header, _| header[bias]["dtype"] = json!("I32"));
         assert!(said.contains(&format!("weight '{bias}' is of type I32, expected F32")), "{said}");
         // Half as many numbers of twice the width.
