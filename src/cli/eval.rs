@@ -109,7 +109,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     if let Some(path) = &arguments.episodes {
         let mut lines = Vec::new();
-        write_episodes(&mut lines, &judged.evaluation.episodes).map_err(Error::io("write", path))?;
+        write_episodes(&mut lines, &judged.evaluation.episodes)
+            .map_err(Error::io("write", path))?;
         write_atomic(path, &lines)?;
     }
     if let Some(first) = judged.evaluation.errors.first() {

@@ -127,7 +127,9 @@ pub(super) fn free_folder(name: &str) -> Result<PathBuf> {
     (1..u32::MAX)
         .map(|number| Path::new("runs").join(format!("{name}-{number}")))
         .find(|folder| !folder.exists())
-        .ok_or_else(|| Error::file(Path::new("runs"), "all folder names are in use; name a folder with --run"))
+        .ok_or_else(|| {
+            Error::file(Path::new("runs"), "all folder names are in use; name a folder with --run")
+        })
 }
 
 /// A flag that Ctrl-C sets. A second Ctrl-C ends the process immediately.

@@ -13,9 +13,13 @@ use crate::train::Config;
 ///
 /// # Errors
 /// Fails if the environment fails.
-pub(super) fn describe(environment: &dyn Environment, config: &Config) -> Result<PolicyDescription> {
+pub(super) fn describe(
+    environment: &dyn Environment,
+    config: &Config,
+) -> Result<PolicyDescription> {
     let described = guarded(|| config.policy.describe(environment, config.run.seed));
-    described.map_err(|message| Error::Environment(format!("while preparing the policy: {message}")))
+    described
+        .map_err(|message| Error::Environment(format!("while preparing the policy: {message}")))
 }
 
 /// The policy of a new run, and the checkpoint with its initial weights if `run.init` names one: then

@@ -23,7 +23,6 @@ impl MetricsFile {
         let file = file.map_err(Error::io("open", &path))?;
         Ok(Self { path, file })
     }
-
 }
 
 impl Recorder for MetricsFile {

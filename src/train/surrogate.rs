@@ -110,10 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// The formula token by token in f64: the loss, the clip fraction and d loss / d log-probability.
-    fn reference(
-        tokens: &[(f32, f32, f32, bool)],
-        config: &LossConfig,
-    ) -> (f64, f64, Vec<f64>) {
+    fn reference(tokens: &[(f32, f32, f32, bool)], config: &LossConfig) -> (f64, f64, Vec<f64>) {
         let (low, high) = (1.0 - f64::from(config.clip_low), 1.0 + f64::from(config.clip_high));
         let count = tokens.iter().filter(|token| token.3).count().max(1) as f64;
         let (mut loss, mut clipped, mut gradient) = (0.0, 0.0, Vec::new());

@@ -233,8 +233,7 @@ impl<P: Policy> Trainer<P> {
             iteration: self.iteration,
         };
         let (policy, limits) = (self.learner.policy.valid(), self.config.rollout.limits());
-        let batch =
-            collect_with_async(environment, &policy, &self.encoder, &plan, &limits).await?;
+        let batch = collect_with_async(environment, &policy, &self.encoder, &plan, &limits).await?;
         batch.expect_episodes()?;
         Ok(batch)
     }

@@ -77,9 +77,7 @@ fn outdated_measurements_are_repeated(cache: &Path) {
     larger.policy = ScorerConfig { embedding: 8, hidden: 12, ..ScorerConfig::default() }.into();
     let (_, measured) = choose(&larger, cache, true);
     assert!(!measured.is_empty(), "another size was not measured");
-    assert!(
-        choose(&larger, cache, true).0.cached && choose(&config(), cache, true).0.cached
-    );
+    assert!(choose(&larger, cache, true).0.cached && choose(&config(), cache, true).0.cached);
 
     let file = cache.join("backends.json");
     let whole = fs::read_to_string(&file).unwrap();

@@ -178,7 +178,8 @@ fn load(config: &Config, from: &Path) -> proxmo::Result<()> {
 /// Checkpoint files of several mebibytes, made to take as much memory as possible.
 fn hungry_parts(policy: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut policy: Value = serde_json::from_slice(policy).unwrap();
-    policy["spec"]["vocabulary"] = json!({ "words": vec!["a"; MIB / 2], "weights": vec![0; MIB / 2] });
+    policy["spec"]["vocabulary"] =
+        json!({ "words": vec!["a"; MIB / 2], "weights": vec![0; MIB / 2] });
     let weight = json!({ "dtype": "F32", "shape": [0], "data_offsets": [0, 0] });
     let weights: BTreeMap<String, &Value> =
         (0..MIB / 32).map(|number| (number.to_string(), &weight)).collect();

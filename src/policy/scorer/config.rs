@@ -81,7 +81,9 @@ impl PolicySpec for ScorerSpec {
 
     fn validate(&self) -> Result<(), String> {
         let report = self.size.validate();
-        report.map_err(|report| format!("size.{}", report.to_string().trim().replace('\n', "; size.")))
+        report.map_err(|report| {
+            format!("size.{}", report.to_string().trim().replace('\n', "; size."))
+        })
     }
 
     fn min_weight_bytes(&self) -> u64 {
@@ -99,9 +101,9 @@ impl PolicySpec for ScorerSpec {
         ];
         match sizes.into_iter().find(|(_, saved, config)| saved != config) {
             None => Ok(()),
-            Some((name, saved, config)) => {
-                Err(format!("the saved policy has policy.{name} {saved}, the settings have {config}"))
-            }
+            Some((name, saved, config)) => Err(format!(
+                "the saved policy has policy.{name} {saved}, the settings have {config}"
+            )),
         }
     }
 

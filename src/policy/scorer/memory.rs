@@ -162,7 +162,11 @@ mod tests {
         assert_eq!(inputs.outcomes, [0, 0, 0, inputs.observations[1]]);
         let feature = |action: usize, k: usize| inputs.features[action * ACTION_FEATURES + k];
         assert_eq!((feature(2, 0), feature(3, 0)), (0.0, 1.0));
-        assert_eq!((feature(2, 7), feature(3, 7)), (0.0, 1.0), "the outcome contains the goal's word");
+        assert_eq!(
+            (feature(2, 7), feature(3, 7)),
+            (0.0, 1.0),
+            "the outcome contains the goal's word"
+        );
         assert_eq!(inputs.history_range(1).len(), 2);
         assert_eq!(inputs.progress, [0.0, 0.1]);
     }

@@ -201,7 +201,11 @@ impl WordCounts {
     }
 
     /// Plays tasks at random, concurrently, and counts their words.
-    fn add_walks(&mut self, environment: &dyn Environment, mut plans: Vec<PlannedTask>) -> Result<()> {
+    fn add_walks(
+        &mut self,
+        environment: &dyn Environment,
+        mut plans: Vec<PlannedTask>,
+    ) -> Result<()> {
         for attempt in 1.. {
             let episodes: Vec<_> = plans.iter().map(|plan| (plan.task, plan.seed)).collect();
             environment.announce(&episodes);

@@ -99,7 +99,9 @@ enum Rejection {
 /// Checks every file of a checkpoint, and its version.
 fn examine(checkpoint: &Path) -> Result<(), Rejection> {
     let classify = |error| match &error {
-        Error::Io { source, .. } if source.kind() != ErrorKind::NotFound => Rejection::Refused(error),
+        Error::Io { source, .. } if source.kind() != ErrorKind::NotFound => {
+            Rejection::Refused(error)
+        }
         _ => Rejection::Corrupt(error),
     };
     if !checkpoint.join(MANIFEST).exists() {
@@ -188,8 +190,9 @@ pub fn find(run: &Path, selector: CheckpointSelector) -> Result<PathBuf> {
         Rejection::Refused(error) => error,
         Rejection::Corrupt(error) => {
             let previous = all.iter().rev().find(|&&other| other < iteration);
-            let hint = previous
-                .map_or_else(String::new, |previous| format!("; the previous checkpoint is {previous}"));
+            let hint = previous.map_or_else(String::new, |previous| {
+                format!("; the previous checkpoint is {previous}")
+            });
             Error::file(&folder(run, iteration), format!("is corrupt: {error}{hint}"))
         }
     })

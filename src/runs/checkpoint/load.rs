@@ -50,8 +50,7 @@ pub fn restore<P: Policy>(trainer: &mut Trainer<P>, checkpoint: &Path) -> Result
     let device = learner.policy.valid().devices().into_iter().next().unwrap_or_default();
     if let Some(reference) = learner.reference.take() {
         if !Manifest::open(checkpoint)?.has(REFERENCE) {
-            let message =
-                "has no reference policy: the run had update.kl_weight 0, resume it with that value";
+            let message = "has no reference policy: the run had update.kl_weight 0, resume it with that value";
             return Err(Error::file(checkpoint, message));
         }
         learner.reference = Some(load_into(reference, checkpoint, REFERENCE)?);

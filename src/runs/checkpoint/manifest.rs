@@ -72,7 +72,8 @@ impl Manifest {
         match manifest.unexpected_name() {
             None => Ok(manifest),
             Some(name) => {
-                let message = format!("lists {name:?}, which is not a file of a checkpoint or appears twice");
+                let message =
+                    format!("lists {name:?}, which is not a file of a checkpoint or appears twice");
                 Err(Error::file(&path, message))
             }
         }
@@ -122,9 +123,10 @@ impl Manifest {
     }
 
     fn entry(&self, folder: &Path, name: &str) -> Result<&Entry> {
-        self.files.iter().find(|entry| entry.name == name).ok_or_else(|| {
-            Error::file(&folder.join(MANIFEST), format!("does not list {name}"))
-        })
+        self.files
+            .iter()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| Error::file(&folder.join(MANIFEST), format!("does not list {name}")))
     }
 }
 

@@ -61,8 +61,8 @@ pub fn read_state(checkpoint: &Path) -> Result<RunState> {
     let path = checkpoint.join(STATE);
     let text = Manifest::open(checkpoint)?.read(checkpoint, STATE)?;
     expect_version(&text, checkpoint)?;
-    let state: RunState = serde_json::from_slice(&text)
-        .map_err(|error| Error::file(&path, error.to_string()))?;
+    let state: RunState =
+        serde_json::from_slice(&text).map_err(|error| Error::file(&path, error.to_string()))?;
     if !(state.elapsed.is_finite() && state.elapsed >= 0.0) {
         let message = format!("elapsed is {}, expected a number of seconds from 0", state.elapsed);
         return Err(Error::file(&path, message));

@@ -79,7 +79,8 @@ fn a_truncated_or_changed_file_is_named_and_never_loaded() {
             let found = checkpoint::newest(&run).unwrap();
             assert_eq!(found.intact, Some(checkpoint::folder(&run, 2)));
             assert_eq!(found.corrupt[0].0, newest);
-            let refused = checkpoint::find(&run, CheckpointSelector::Latest).unwrap_err().to_string();
+            let refused =
+                checkpoint::find(&run, CheckpointSelector::Latest).unwrap_err().to_string();
             assert!(
                 refused.contains("is corrupt") && refused.contains("previous checkpoint is 2"),
                 "{refused}"
@@ -129,7 +130,8 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_difference() {
         assert_eq!(error.exit_code(), 2, "{error}");
         error.to_string()
     };
-    let wider = resume(&|config| { config.policy = ScorerConfig { hidden: 16, ..size() }.into() }, &BALLS);
+    let wider =
+        resume(&|config| config.policy = ScorerConfig { hidden: 16, ..size() }.into(), &BALLS);
     assert!(wider.contains("has policy.hidden 8, the settings have 16"), "{wider}");
     let words = resume(&|_| (), &Balls { tasks: 4, max_steps: 8 });
     assert!(words.contains("another vocabulary"), "{words}");

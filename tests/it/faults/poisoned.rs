@@ -49,7 +49,8 @@ impl Policy for Poisoned {
         sampling: Sampling,
         draws: &mut [&mut ChaCha8Rng],
     ) -> Result<(Vec<Answer>, Responses)> {
-        let (answers, mut responses) = self.scorer.respond_async(inputs, rows, sampling, draws).await?;
+        let (answers, mut responses) =
+            self.scorer.respond_async(inputs, rows, sampling, draws).await?;
         if let (Poison::Sampled, Some(place)) = (self.poison, rows.iter().position(|&r| r == ROW)) {
             responses.log_probs[place] = f32::NEG_INFINITY;
         }

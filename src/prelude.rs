@@ -1,0 +1,20 @@
+//! The names that most programs need.
+//!
+//! ```
+//! use proxmo::prelude::*;
+//! ```
+
+pub use crate::credit::{Credit, CreditConfig, Estimator};
+pub use crate::env::{Environment, Session, Texts, Transition};
+#[cfg(feature = "burn")]
+pub use crate::policy::{
+    Answer, Encoder, Inputs, Policy, PolicyConfig, PolicyKind, PolicySpec, Responses, Sampling,
+    TokenScores,
+};
+#[cfg(all(feature = "burn", feature = "fs"))]
+pub use crate::runs::{Recorder, Run, TrainedPolicy};
+#[cfg(feature = "burn")]
+pub use crate::train::{
+    Config, Evaluation, EvaluationPlan, IterationMetrics, LossConfig, Trainer, clipped_surrogate,
+    evaluate,
+};
