@@ -138,9 +138,9 @@ fn what_cannot_be_imitated_is_refused() {
     let line = r#"{"group":"elsewhere","trajectory":"t","success":SUCCESS,"steps":[]}"#;
     let from = format!("--from {}", file.display());
     fs::write(&file, line.replace("SUCCESS", "true")).unwrap();
-    refused(&from, "its group 'elsewhere' is no task of the training split");
+    refused(&from, "its group 'elsewhere' is not a task of the training split");
     fs::write(&file, line.replace("SUCCESS", "false")).unwrap();
-    refused(&from, "has no episode that succeeded");
+    refused(&from, "has no successful episode");
     assert!(read_episodes(&mut &fs::read(&file).unwrap()[..], "f").is_ok());
     let mut train = proxmo(&format!("train {TASKS} --quiet --init nowhere --run"));
     let run = folder.path().join("run");
