@@ -238,7 +238,7 @@ impl Session for Corridor {
 pub fn run() -> proxmo::Result<(f64, f64)> {
     let mut config = Config::default();
     config.rollout.groups = 4;
-    config.rollout.episodes = 8;
+    config.rollout.group_size = 8;
     config.update.learning_rate = 0.02;
     let device = Device::flex().autodiff();
     device.seed(0);

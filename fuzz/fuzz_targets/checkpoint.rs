@@ -38,7 +38,7 @@ fn size() -> ScorerConfig {
 fn config() -> Config {
     let mut config = Config { policy: size().into(), ..Config::default() };
     config.rollout.groups = 2;
-    config.rollout.episodes = 2;
+    config.rollout.group_size = 2;
     config.update.epochs = 1;
     config
 }

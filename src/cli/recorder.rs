@@ -71,7 +71,7 @@ impl<'a> TerminalRecorder<'a> {
     /// Prints the number and the source of demonstrations.
     pub fn introduce_demonstrations(&self, config: &Config, count: usize) {
         if !self.quiet {
-            tell!("  imitate {count} demonstrations from {}", config.clone.from);
+            tell!("  imitate {count} demonstrations from {}", config.imitation.from);
         }
     }
 

@@ -72,7 +72,7 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let world = World::open(&config.env, &config.env.split)?;
     let training = world.environment();
     let held_out = config.env.open(&config.eval.split)?;
-    let demonstrations = match config.clone.from.is_empty() {
+    let demonstrations = match config.imitation.from.is_empty() {
         true => None,
         false => Some(demonstrate(&world, &config)?),
     };
@@ -106,13 +106,14 @@ fn with_flags(error: Error) -> Error {
 
 /// The demonstrations to imitate. An episode file may have tasks of any environment.
 fn demonstrate(world: &World, config: &Config) -> Result<Vec<Demonstration>> {
-    if !["expert", "walkthroughs"].contains(&config.clone.from.as_str()) {
-        return demonstrations_of(world.environment(), &config.clone);
+    if !["expert", "walkthroughs"].contains(&config.imitation.from.as_str()) {
+        return demonstrations_of(world.environment(), &config.imitation);
     }
-    let setting = format!("--from {}", config.clone.from);
-    let known = world.built_in(&setting, "name an episode file, as of proxmo eval --episodes")?;
-    let mut progress = progress(spread(known.tasks(), config.clone.tasks).len());
-    demonstrations(known, &config.clone, config.run.seed, &mut progress)
+    let setting = format!("--imitate {}", config.imitation.from);
+    let known =
+        world.built_in(&setting, "name an episode file, as of proxmo eval --episode-file")?;
+    let mut progress = progress(spread(known.tasks(), config.imitation.tasks).len());
+    demonstrations(known, &config.imitation, config.run.seed, &mut progress)
 }
 
 /// Measurements are cached in the user's cache folder. Software GPUs are candidates only if

@@ -19,7 +19,9 @@ use crate::verify::{Finding, Report, TESTS, Verified, run as verify, select};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Which backend: all, vulkan, metal, dx12, gl, flex or ndarray.
+    /// Backend that computes.
+    ///
+    /// all, vulkan, metal, dx12, gl, flex or ndarray.
     #[arg(long, value_name = "NAME", default_value = "all", value_parser = which)]
     backend: Which,
     /// Print JSON instead of tables.

@@ -225,7 +225,7 @@ mod tests {
         let spec = r#"{"size": {"embedding": 4, "hidden": 9999, "max_words": 1}, "max_steps": 5,
                        "vocabulary": {"words": [], "weights": []}}"#;
         let message = refuse(&format!(r#"{{"kind": "scorer", "spec": {spec}}}"#));
-        assert!(message.starts_with("size.hidden: "), "{message}");
+        assert!(message.contains("'size.hidden': is 9999"), "{message}");
         let sound = spec.replace("9999", "4");
         let json = format!(r#"{{"spec": {sound}, "kind": "scorer"}}"#);
         let description = PolicyDescription::from_json(json.as_bytes()).unwrap();

@@ -10,7 +10,7 @@ use crate::env::alfworld::{AlfWorld, Expert};
 use crate::episodes::{EpisodeRecord, read_episodes};
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
-use crate::train::CloneConfig;
+use crate::train::ImitationConfig;
 use crate::train::{EvaluationPlan, FixedPolicy, evaluate_fixed, spread};
 
 /// The demonstrations that the settings select, on the tasks of `world`: the successful episodes of an
@@ -21,7 +21,7 @@ use crate::train::{EvaluationPlan, FixedPolicy, evaluate_fixed, spread};
 /// demonstration.
 pub fn demonstrations(
     world: &AlfWorld,
-    config: &CloneConfig,
+    config: &ImitationConfig,
     seed: u64,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Demonstration>> {
@@ -40,15 +40,15 @@ pub fn demonstrations(
 /// Fails if the file cannot be read or has an unknown task, or if there is no demonstration.
 pub fn demonstrations_of(
     environment: &dyn Environment,
-    config: &CloneConfig,
+    config: &ImitationConfig,
 ) -> Result<Vec<Demonstration>> {
     expect_some(from_file(environment, Path::new(&config.from), config.tasks)?, config)
 }
 
-fn expect_some(found: Vec<Demonstration>, config: &CloneConfig) -> Result<Vec<Demonstration>> {
+fn expect_some(found: Vec<Demonstration>, config: &ImitationConfig) -> Result<Vec<Demonstration>> {
     if found.is_empty() {
         let message = format!("'{}' has no successful episode", config.from);
-        return Err(Error::setting("clone.from", message));
+        return Err(Error::setting("imitation.from", message));
     }
     Ok(found)
 }

@@ -17,7 +17,7 @@ mod trainer;
 mod update;
 
 pub use config::{
-    Aggregation, CloneConfig, Config, EvalConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
+    Aggregation, Config, EvalConfig, ImitationConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
 };
 pub use evaluate::{
     Evaluation, EvaluationPlan, FixedPolicy, KindResult, Outcome, evaluate, evaluate_async,

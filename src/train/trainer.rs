@@ -186,20 +186,20 @@ impl<P: Policy> Trainer<P> {
 
     /// Plays this iteration's groups, each on a different task, and collects their statistics.
     ///
-    /// Zero-variance groups are replaced by groups of further tasks for up to `rollout.resample`
+    /// Zero-variance groups are replaced by groups of further tasks for up to `rollout.max_resampling_rounds`
     /// rounds (dynamic sampling; DAPO, Yu et al. 2025).
     async fn play(&self, environment: &dyn Environment) -> Result<(Rollout<P>, RolloutStatistics)> {
         let rollout = &self.config.rollout;
         let total = environment.tasks();
         let groups = rollout.groups.min(total);
         let mut rng = Stream::new(self.config.run.seed, Purpose::Tasks).at(self.iteration).rng();
-        let max_groups = groups.saturating_mul(1 + rollout.resample).min(total);
+        let max_groups = groups.saturating_mul(1 + rollout.max_resampling_rounds).min(total);
         let tasks = index::sample(&mut rng, total, max_groups).into_vec();
         let mut statistics = RolloutStatistics::default();
         let mut batch = self.play_tasks(environment, &tasks[..groups], 0).await?;
         statistics.add(&batch);
         let mut played = groups;
-        for _ in 0..rollout.resample {
+        for _ in 0..rollout.max_resampling_rounds {
             let even = (0..batch.groups()).filter(|&group| batch.is_even(group)).count();
             let further = &tasks[played..(played + even).min(max_groups)];
             if further.is_empty() {
@@ -211,7 +211,7 @@ impl<P: Policy> Trainer<P> {
             batch.retain_groups(|batch, group| !batch.is_even(group));
             batch.append(more);
         }
-        if rollout.skip_even {
+        if rollout.drop_zero_variance {
             batch.retain_groups(|batch, group| !batch.is_even(group));
         }
         Ok((batch, statistics))
@@ -227,7 +227,7 @@ impl<P: Policy> Trainer<P> {
         let plan = Plan {
             tasks,
             first_group,
-            episodes: self.config.rollout.episodes,
+            episodes: self.config.rollout.group_size,
             sampling: Sampling::Temperature(self.config.rollout.temperature),
             seed: self.config.run.seed,
             iteration: self.iteration,

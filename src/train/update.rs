@@ -67,7 +67,7 @@ impl<P: Policy> Learner<P> {
     /// An update whose loss or gradient is not finite is skipped and counted; it changes nothing else.
     ///
     /// # Errors
-    /// Fails if the device fails, or after `max_bad_updates` consecutive skipped updates.
+    /// Fails if the device fails, or after `max_skipped_updates` consecutive skipped updates.
     pub async fn learn_async(
         &mut self,
         update: &UpdateBatch<'_, InputsOf<P>>,
@@ -117,7 +117,7 @@ impl<P: Policy> Learner<P> {
             rows.shuffle(&mut rng);
             for rows in rows.chunks(minibatch_size(rows.len(), config.minibatch)) {
                 self.step(update, rows, objective, &mut stats).await?;
-                if self.consecutive_skips >= config.max_bad_updates {
+                if self.consecutive_skips >= config.max_skipped_updates {
                     return Err(Error::Run(format!(
                         "{} consecutive updates had a loss or gradient that is not finite; the last: \
                          {}; lower update.learning_rate, or check the rewards for extreme values (the \

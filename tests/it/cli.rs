@@ -14,8 +14,8 @@ fn proxmo() -> Command {
 /// A training that takes a second.
 fn small(folder: &Path) -> Command {
     let mut command = proxmo();
-    command.args(["train", "--backend", "flex", "--tasks", "20", "--held-out", "6"]);
-    command.args(["--groups", "2", "--episodes", "2", "--iterations", "2", "--max-steps", "10"]);
+    command.args(["train", "--backend", "flex", "--train-tasks", "20", "--held-out", "6"]);
+    command.args(["--groups", "2", "--group-size", "2", "--iterations", "2", "--max-steps", "10"]);
     command.args(["--policy-embedding", "8", "--hidden", "8", "--run"]).arg(folder);
     command
 }
@@ -68,7 +68,7 @@ fn a_run_leaves_its_folder_and_is_judged_and_resumed() {
     resume(&["--iterations", "3"]).assert().success().stderr(contains("resumed after iteration 2"));
     assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 4);
 
-    refused(&mut resume(&["--task-seed", "99", "--tasks", "3"]), "another vocabulary");
+    refused(&mut resume(&["--task-seed", "99", "--train-tasks", "3"]), "another vocabulary");
     refused(
         &mut resume(&["--hidden", "16"]),
         "the saved policy has policy.hidden 8, the settings have 16",
@@ -86,11 +86,14 @@ fn bad_input_is_one_clear_line_and_writes_nothing() {
     };
     fs::write(folder.path().join("typo.toml"), "[update]\nepoch = 3\n").unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
-    refused(&mut train(&["--config", "typo.toml"]), "typo.toml:2: unknown field `epoch`");
+    refused(
+        &mut train(&["--config", "typo.toml"]),
+        "typo.toml:2: `update.epoch` is an unknown key",
+    );
     refused(&mut train(&["--config", "no.toml"]), "cannot read no.toml");
     refused(&mut train(&["--epochs", "0"]), "update.epochs");
     refused(&mut train(&["--estimator", "magic"]), "--estimator");
-    refused(&mut train(&["--split", "nowhere"]), "'nowhere' is unknown");
+    refused(&mut train(&["--train-split", "nowhere"]), "'nowhere' is unknown");
     refused(&mut train(&["--env", "alfworld"]), "env.games");
     refused(&mut train(&["--env", "alfworld", "--games", "nowhere"]), "nowhere");
     refused(&mut train(&["--env", "alfworld", "--games", "empty"]), "empty");
@@ -244,8 +247,8 @@ fn training_says_why_it_took_a_backend() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, software: bool| {
         let mut command = proxmo();
-        command.args(["train", "--tasks", "4", "--held-out", "2", "--groups", "2"]);
-        command.args(["--episodes", "2", "--iterations", "1", "--max-steps", "4"]);
+        command.args(["train", "--train-tasks", "4", "--held-out", "2", "--groups", "2"]);
+        command.args(["--group-size", "2", "--iterations", "1", "--max-steps", "4"]);
         command.args(["--policy-embedding", "8", "--hidden", "8", "--minibatch", "16"]);
         command
             .env("XDG_CACHE_HOME", folder.path().join("cache"))

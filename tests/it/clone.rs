@@ -13,7 +13,7 @@ use proxmo::policy::Inputs;
 use proxmo::policy::scorer::{ScorerEncoder, Vocabulary};
 use proxmo::rollout::{Demonstration, replay};
 use proxmo::runs::demonstrations;
-use proxmo::train::{CloneConfig, IterationMetrics, read_metrics};
+use proxmo::train::{ImitationConfig, IterationMetrics, read_metrics};
 
 fn proxmo(arguments: &str) -> Command {
     let mut command = Command::cargo_bin("proxmo").unwrap();
@@ -22,7 +22,7 @@ fn proxmo(arguments: &str) -> Command {
 }
 
 /// Household tasks that are quick to learn.
-const TASKS: &str = "--tasks 40 --held-out 10";
+const TASKS: &str = "--train-tasks 40 --held-out 10";
 
 #[test]
 fn demonstrations_are_played_again_as_they_were() {
@@ -32,7 +32,7 @@ fn demonstrations_are_played_again_as_they_were() {
         max_steps: world.max_steps(),
     };
     for from in ["expert", "walkthroughs"] {
-        let config = CloneConfig { from: from.into(), tasks: 0 };
+        let config = ImitationConfig { from: from.into(), tasks: 0 };
         let mut played = 0;
         let found = demonstrations(&world, &config, 0, &mut |done| played = done).unwrap();
         assert!(found.len() >= 10, "{from}: {}", found.len());
@@ -50,7 +50,7 @@ fn demonstrations_are_played_again_as_they_were() {
             assert!(place < batch.inputs.action_range(row).len());
         }
     }
-    let some = CloneConfig { from: "walkthroughs".into(), tasks: 5 };
+    let some = ImitationConfig { from: "walkthroughs".into(), tasks: 5 };
     assert_eq!(demonstrations(&world, &some, 0, &mut |_| {}).unwrap().len(), 5);
 }
 
@@ -85,8 +85,7 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str| folder.path().join(name);
     let file = run("expert.jsonl");
-    // Here --tasks says how many tasks are judged, and --train-tasks how many there are.
-    let eval = "eval --policy expert --split train --train-tasks 40 --held-out 10 --episodes";
+    let eval = "eval --policy expert --split train --train-tasks 40 --held-out 10 --episode-file";
     proxmo(eval).arg(&file).assert().success();
 
     let clone = |name: &str, more: &str| {
@@ -102,7 +101,7 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     let success = |line: &IterationMetrics| line.evaluation.as_ref().unwrap().success;
     assert!(success(last) > success(&whole[0]), "cloning taught nothing");
 
-    let from_file = clone("file", &format!("--iterations 12 --from {}", file.display()));
+    let from_file = clone("file", &format!("--iterations 12 --imitate {}", file.display()));
     assert_eq!(from_file, whole, "an expert's episodes teach what the expert teaches");
     let stopped = clone("stopped", "--iterations 5 --schedule constant");
     proxmo("clone --resume --iterations 12 --quiet --run").arg(run("stopped")).assert().success();
@@ -111,7 +110,7 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     assert_eq!(resumed.len(), 13);
 
     let train = format!(
-        "train {TASKS} --iterations 1 --groups 2 --episodes 2 --learning-rate 1e-5 --quiet --init"
+        "train {TASKS} --iterations 1 --groups 2 --group-size 2 --learning-rate 1e-5 --quiet --init"
     );
     proxmo(&train).arg(run("whole")).arg("--run").arg(run("trained")).assert().success();
     let trained = metrics(&run("trained"));
@@ -133,10 +132,10 @@ fn what_cannot_be_imitated_is_refused() {
         let mut command = proxmo(&format!("clone {TASKS} --quiet {arguments} --run"));
         command.arg(run).assert().code(2).stderr(contains(says).and(one_line));
     };
-    refused("--from nobody.jsonl", "nobody.jsonl");
+    refused("--imitate nobody.jsonl", "nobody.jsonl");
     let file = folder.path().join("lost.jsonl");
     let line = r#"{"group":"elsewhere","trajectory":"t","success":SUCCESS,"steps":[]}"#;
-    let from = format!("--from {}", file.display());
+    let from = format!("--imitate {}", file.display());
     fs::write(&file, line.replace("SUCCESS", "true")).unwrap();
     refused(&from, "its group 'elsewhere' is not a task of the training split");
     fs::write(&file, line.replace("SUCCESS", "false")).unwrap();

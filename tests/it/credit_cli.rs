@@ -187,9 +187,9 @@ fn help_has_examples_and_a_flag_for_every_setting() {
     for flag in [
         "--estimator --gamma --step-weight --episode-weight --normalize --statistics",
         "--modulation --modulation-steepness --modulation-range --no-modulation --success-prior",
-        "--temperature --embedding --max-features --hash-features --self-weight --same-episode",
+        "--proximity-temperature --embedding --max-features --hash-features --self-weight --same-episode",
         "--similarity --history --length-weight --base-group --success-value --distance",
-        "--invalid-action-penalty --config --input --output --explain",
+        "--credit-invalid-action-penalty --config --input --output --explain",
     ]
     .iter()
     .flat_map(|flags| flags.split(' '))
@@ -276,9 +276,15 @@ fn bad_settings_and_paths_are_one_line() {
         command.args(arguments).write_stdin("");
         command
     };
-    refused(&mut on_nothing(&["--estimator", "magic"]), "'--estimator': unknown variant `magic`");
-    refused(&mut on_nothing(&["--temperature", "-1"]), "credit.temperature");
-    refused(&mut on_nothing(&["--invalid-action-penalty", "x"]), "'--invalid-action-penalty'");
+    refused(
+        &mut on_nothing(&["--estimator", "magic"]),
+        "(--estimator): is 'magic', expected one of proxmo",
+    );
+    refused(&mut on_nothing(&["--proximity-temperature", "-1"]), "credit.temperature");
+    refused(
+        &mut on_nothing(&["--credit-invalid-action-penalty", "x"]),
+        "(--credit-invalid-action-penalty)",
+    );
     refused(&mut on_nothing(&["--estimator", "rloo", "--normalize", "mean-std"]), "'rloo'");
     refused(&mut on_nothing(&["--config", "nowhere.toml"]), "cannot read nowhere.toml");
     refused(&mut credit(&["--input", "nowhere.jsonl"]), "cannot read nowhere.jsonl");
@@ -318,7 +324,7 @@ fn embeddings_that_come_along_are_used_when_asked_for() {
         ]
         .join("\n")
     };
-    let given = ["--embedding", "given", "--temperature", "0.001", "--no-modulation"];
+    let given = ["--embedding", "given", "--proximity-temperature", "0.001", "--no-modulation"];
     let alike = credited(&episodes(r#","embedding":[2,0,0]"#), &given);
     let apart = credited(&episodes(r#","embedding":[0,2,0]"#), &given);
     let first = |lines: &[Value]| lines[0]["step_advantages"][0].as_f64().unwrap();

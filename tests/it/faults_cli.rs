@@ -11,7 +11,7 @@ fn proxmo() -> PathBuf {
     assert_cmd::cargo::cargo_bin("proxmo")
 }
 
-const HOUSEHOLD: &str = "train --backend flex --tasks 40 --held-out 6 --groups 4 --episodes 4 \
+const HOUSEHOLD: &str = "train --backend flex --train-tasks 40 --held-out 6 --groups 4 --group-size 4 \
     --difficulty easy --max-steps 20 --policy-embedding 8 --hidden 8 --schedule constant \
     --entropy-weight 0.01 --checkpoint-every 2 --iterations 4";
 
@@ -164,7 +164,7 @@ fn a_read_only_disk_is_reported() {
         mount -o remount,ro disk "$1" || exit 99
         "$0" train --resume --iterations 6 --quiet --run "$1/run"; echo "resume $?"
         "$0" $HOUSEHOLD --quiet --run "$1/other"; echo "other $?"
-        "$0" eval --run "$1/run" --tasks 2 --json >/dev/null; echo "eval $?"
+        "$0" eval --run "$1/run" --eval-tasks 2 --json >/dev/null; echo "eval $?"
     "#;
     let folder = tempfile::tempdir().unwrap();
     let Some(output) = with_mounts(SCRIPT, &[&proxmo(), folder.path()]) else { return };
@@ -243,7 +243,7 @@ fn games_may_disappear_during_a_run() {
         put_game(&games, &format!("{split}/pick-1/trial-1"), &game);
     }
     let arguments = format!(
-        "train --backend flex --groups 1 --episodes 4 --max-steps 10 --policy-embedding 8 --hidden 8 \
+        "train --backend flex --groups 1 --group-size 4 --max-steps 10 --policy-embedding 8 --hidden 8 \
          --env alfworld --games {} --iterations 1000000",
         games.display()
     );

@@ -21,7 +21,7 @@ fn config(iterations: u64) -> Config {
     let mut config = Config::default();
     config.run.iterations = iterations;
     config.rollout.groups = 6;
-    config.rollout.episodes = 6;
+    config.rollout.group_size = 6;
     config.policy = size().into();
     config.update.minibatch = 128;
     config.update.learning_rate = 0.003;
@@ -188,14 +188,14 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
 fn groups_of_equal_returns_can_be_replaced_or_left_out() {
     let steps = |resample| {
         let mut config = config(1);
-        config.rollout.resample = resample;
+        config.rollout.max_resampling_rounds = resample;
         train(config, &Device::flex()).1[0].steps
     };
     assert!(steps(2) > steps(0), "no group was replaced");
     // A group of one episode compares nothing, so there is nothing to learn from.
     let mut config = config(1);
-    config.rollout.episodes = 1;
-    config.rollout.skip_even = true;
+    config.rollout.group_size = 1;
+    config.rollout.drop_zero_variance = true;
     let before = trainer(config.clone(), &Device::flex());
     let (after, metrics) = train(config, &Device::flex());
     assert_eq!(weights(&before.learner.policy), weights(&after.learner.policy));

@@ -27,7 +27,7 @@ struct Written {
 
 fn trainer(spec: &ScorerSpec) -> Trainer<Scorer> {
     let mut config = Config { policy: spec.size.clone().into(), ..Config::default() };
-    (config.rollout.groups, config.rollout.episodes) = (2, 2);
+    (config.rollout.groups, config.rollout.group_size) = (2, 2);
     let (scorer, encoder) = spec.build(0, &Device::flex().autodiff()).unwrap();
     Trainer::new(config, scorer, encoder)
 }

@@ -156,7 +156,7 @@ fn size() -> ScorerConfig {
 fn trained(folder: &Path) -> (Config, PathBuf) {
     let mut config = Config::default();
     (config.env.tasks, config.env.held_out) = (10, 2);
-    (config.rollout.groups, config.rollout.episodes) = (1, 2);
+    (config.rollout.groups, config.rollout.group_size) = (1, 2);
     config.policy = size().into();
     (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());
     let opened = open(Backend::Flex, 0).unwrap();

@@ -1,6 +1,6 @@
 //! What is compared: estimators, ablations by name, and variants that the command line makes up.
 
-use crate::cli::settings::SettingFlags;
+use crate::cli::settings::{SettingFlags, describe};
 use crate::credit::Estimator;
 use crate::error::{Error, Result};
 use crate::report::differences;
@@ -34,7 +34,7 @@ const ABLATIONS: &[(&str, &str, &str)] = &[
     ),
     (
         "proxmo-improved",
-        "--estimator proxmo --self-weight exclude --temperature auto --success-prior fitted",
+        "--estimator proxmo --self-weight exclude --proximity-temperature auto --success-prior fitted",
         "leave-one-out baselines, temperature by their error, success rates with a fitted prior",
     ),
 ];
@@ -93,7 +93,7 @@ fn variant(flag: &str, name: &str, flags: &str, base: &Config) -> Result<Variant
     let words = shlex::split(flags).ok_or_else(|| refuse("a quotation does not end".into()))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let flags = SettingFlags::of_words(&words).map_err(refuse)?;
-    let config = flags.resolve(Some(base.clone())).map_err(|error| refuse(error.to_string()))?;
+    let config = flags.resolve(Some(base.clone())).map_err(|error| refuse(describe(&error)))?;
     if config.run.seed != base.run.seed {
         return Err(refuse("--seed makes no variant; --seeds names the seeds of all".into()));
     }
@@ -159,7 +159,10 @@ mod tests {
 
     #[test]
     fn a_variant_is_made_of_flags() {
-        let made = ["hot: --temperature 0.5", "m:--modulation '{ steepness = 2.0, range = 0.1 }'"];
+        let made = [
+            "hot: --proximity-temperature 0.5",
+            "m:--modulation '{ steepness = 2.0, range = 0.1 }'",
+        ];
         let all = of(&["proxmo"], &made).unwrap();
         let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["proxmo", "hot", "m"]);
@@ -182,7 +185,7 @@ mod tests {
             (vec![], vec!["a: --epochs 0"], "update.epochs"),
             (vec![], vec!["a: --epochs many"], "--epochs"),
             (vec![], vec!["a: --seed 3"], "--seeds names the seeds"),
-            (vec![], vec!["a: --config b.toml"], "--config holds for all"),
+            (vec![], vec!["a: --config b.toml"], "--config applies to all"),
             (vec![], vec!["a: --epochs '3"], "quotation"),
         ] {
             let message = of(&names, &made).unwrap_err().to_string();

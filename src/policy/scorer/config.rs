@@ -12,6 +12,7 @@ use super::vocabulary::Vocabulary;
 use crate::env::Environment;
 use crate::error::Result;
 use crate::policy::kind::{PolicyKind, PolicySpec};
+use crate::settings;
 
 /// Settings of the scorer, a small network that chooses among the admissible actions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -80,10 +81,7 @@ impl PolicySpec for ScorerSpec {
     }
 
     fn validate(&self) -> Result<(), String> {
-        let report = self.size.validate();
-        report.map_err(|report| {
-            format!("size.{}", report.to_string().trim().replace('\n', "; size."))
-        })
+        settings::check(&self.size, "size").map_err(|error| error.to_string())
     }
 
     fn min_weight_bytes(&self) -> u64 {

@@ -50,13 +50,13 @@ impl SpecVisitor for NewTimer<'_> {
         config.update.epochs = 1;
         let (policy, encoder) = spec.build(config.run.seed, &Device::flex())?;
         let (rollout, max_steps) = (&config.rollout, environment.max_steps());
-        let groups = config.update.minibatch.div_ceil((rollout.episodes * max_steps).max(1));
+        let groups = config.update.minibatch.div_ceil((rollout.group_size * max_steps).max(1));
         let groups = groups.min(rollout.groups).min(environment.tasks());
         let tasks: Vec<usize> = (0..groups).collect();
         let plan = Plan {
             tasks: &tasks,
             first_group: 0,
-            episodes: rollout.episodes,
+            episodes: rollout.group_size,
             sampling: Sampling::Temperature(rollout.temperature),
             seed: config.run.seed,
             iteration: 0,

@@ -61,7 +61,7 @@ pub fn save<S: PolicySpec>(
     fs::rename(&filling, &target).map_err(Error::io("rename", &filling))?;
     sync_folder(&run.join("checkpoints"))?;
     let spared = [Some(trainer.iteration), best.map(|best| best.iteration)];
-    prune(run, trainer.config.run.keep, &spared)?;
+    prune(run, trainer.config.run.keep_checkpoints, &spared)?;
     Ok(target)
 }
 

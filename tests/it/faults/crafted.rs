@@ -152,7 +152,7 @@ fn invalid_states_and_policy_descriptions_are_refused() {
     assert!(said.contains("unknown field `more`"), "{said}");
     let said =
         changed("policy.json", &|policy| policy["spec"]["size"]["hidden"] = json!(1_u64 << 40));
-    assert!(said.contains("size.hidden: "), "{said}");
+    assert!(said.contains("'size.hidden'"), "{said}");
     let said = changed("policy.json", &|policy| policy["spec"]["size"]["hidden"] = json!(2048));
     assert!(said.contains("bytes of weights"), "{said}");
     let said = changed("policy.json", &|policy| policy["kind"] = json!("oracle"));
