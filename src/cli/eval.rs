@@ -100,7 +100,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     if let Some(path) = &arguments.episode_file {
         let mut lines = Vec::new();
-        write_episodes(&mut lines, &evaluated.evaluation.episodes).map_err(Error::io("write", path))?;
+        write_episodes(&mut lines, &evaluated.evaluation.episodes)
+            .map_err(Error::io("write", path))?;
         write_atomic(path, &lines)?;
     }
     if let Some(first) = evaluated.evaluation.errors.first() {

@@ -161,7 +161,7 @@ impl PolicyDescription {
     /// proportional to the text.
     ///
     /// # Errors
-    /// Says what is malformed, of an unknown kind or out of range.
+    /// Names the part that is malformed, of an unknown kind or out of range.
     pub fn from_json(json: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -226,11 +226,11 @@ mod tests {
                        "vocabulary": {"words": [], "weights": []}}"#;
         let message = refuse(&format!(r#"{{"kind": "scorer", "spec": {spec}}}"#));
         assert!(message.contains("'size.hidden': is 9999"), "{message}");
-        let sound = spec.replace("9999", "4");
-        let json = format!(r#"{{"spec": {sound}, "kind": "scorer"}}"#);
+        let valid = spec.replace("9999", "4");
+        let json = format!(r#"{{"spec": {valid}, "kind": "scorer"}}"#);
         let description = PolicyDescription::from_json(json.as_bytes()).unwrap();
-        let PolicyDescription::Scorer(spec) = &description;
-        let written = PolicyDescription::to_json(spec).unwrap();
+        let spec: ScorerSpec = serde_json::from_str(&valid).unwrap();
+        let written = PolicyDescription::to_json(&spec).unwrap();
         assert_eq!(PolicyDescription::from_json(&written).unwrap(), description);
     }
 }

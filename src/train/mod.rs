@@ -17,7 +17,8 @@ mod trainer;
 mod update;
 
 pub use config::{
-    Aggregation, Config, EvalConfig, ImitationConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
+    Aggregation, Config, EvalConfig, ImitationConfig, RolloutConfig, RunConfig, Schedule,
+    UpdateConfig,
 };
 pub use evaluate::{
     Evaluation, EvaluationPlan, FixedPolicy, KindResult, Outcome, evaluate, evaluate_async,

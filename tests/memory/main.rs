@@ -21,8 +21,8 @@ use checkpoint_support::replace;
 use peak_alloc::PeakAlloc;
 use proxmo::device::{Backend, open};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
-use proxmo::policy::scorer::ScorerConfig;
-use proxmo::policy::{PolicyDescription, PolicySpec};
+use proxmo::policy::scorer::{ScorerConfig, ScorerSpec};
+use proxmo::policy::{PolicyKind, PolicySpec};
 use proxmo::runs::{Run, TrainedPolicy, checkpoint};
 use proxmo::train::{Config, Trainer};
 use serde_json::{Value, json};
@@ -50,18 +50,18 @@ fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
 }
 
 /// Game files of several mebibytes, made to take as much memory as possible.
-fn hungry_files(sound: &str) -> Vec<(&'static str, String)> {
-    let sound: Value = serde_json::from_str(sound).unwrap();
+fn hungry_files(valid: &str) -> Vec<(&'static str, String)> {
+    let valid: Value = serde_json::from_str(valid).unwrap();
     let with = |field: &str, value: Value| {
-        let mut file = sound.clone();
+        let mut file = valid.clone();
         file[field] = value;
         file.to_string()
     };
-    let problem = sound["pddl_problem"].as_str().unwrap();
+    let problem = valid["pddl_problem"].as_str().unwrap();
     let in_problem = |mark: &str, text: String| {
         with("pddl_problem", json!(problem.replacen(mark, &format!("{mark} {text}"), 1)))
     };
-    let grammar = sound["grammar"].as_str().unwrap();
+    let grammar = valid["grammar"].as_str().unwrap();
     let rules = |rules: String| {
         with("grammar", json!(format!("{grammar}\ngrammar :: \"\"\" {{ {rules} }} \"\"\";\n")))
     };
@@ -135,9 +135,9 @@ fn reading_a_game_takes_at_most_the_stated_multiple_of_its_size() {
         assert!(taken < 40 * MIB, "{kind:?} had {taken} bytes taken");
     }
 
-    let Some(sound) = game_file() else { return };
+    let Some(valid) = game_file() else { return };
     let config = AlfWorldConfig::default();
-    let files = hungry_files(&sound);
+    let files = hungry_files(&valid);
     let mut refused = 0;
     for (what, file) in &files {
         let (read, taken) = peak(|| AlfWorld::read("game", file.as_bytes(), config));
@@ -153,7 +153,7 @@ fn size() -> ScorerConfig {
 }
 
 /// A run after one iteration, with several mebibytes of weights.
-fn trained(folder: &Path) -> (Config, PathBuf) {
+fn trained(folder: &Path) -> (Config, ScorerSpec, PathBuf) {
     let mut config = Config::default();
     (config.env.tasks, config.env.held_out) = (10, 2);
     (config.rollout.groups, config.rollout.group_size) = (1, 2);
@@ -164,13 +164,13 @@ fn trained(folder: &Path) -> (Config, PathBuf) {
         (config.env.open("train").unwrap(), config.env.open("valid").unwrap());
     let run = Run::create(folder, config.clone(), &opened, &*training, &*held_out).unwrap();
     run.train(&|| false).unwrap();
-    (config, checkpoint::folder(folder, 1))
+    let spec = size().spec(&*training, config.run.seed).unwrap();
+    (config, spec, checkpoint::folder(folder, 1))
 }
 
 /// Reads every part of a checkpoint: the policy alone, then the state of a run.
-fn load(config: &Config, from: &Path) -> proxmo::Result<()> {
+fn load(config: &Config, spec: &ScorerSpec, from: &Path) -> proxmo::Result<()> {
     drop(TrainedPolicy::load(from, &Device::flex())?);
-    let PolicyDescription::Scorer(spec) = checkpoint::read_description(from)?;
     let (scorer, encoder) = spec.build(1, &Device::flex().autodiff())?;
     checkpoint::restore(&mut Trainer::new(config.clone(), scorer, encoder), from).map(drop)
 }
@@ -208,22 +208,22 @@ fn hungry_parts(policy: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 fn reading_a_checkpoint_takes_at_most_the_stated_multiple_of_its_size() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
-    let (config, newest) = trained(folder.path());
+    let (config, spec, newest) = trained(folder.path());
     let size = || -> usize {
         let files = fs::read_dir(&newest).unwrap();
         files.map(|file| file.unwrap().metadata().unwrap().len() as usize).sum()
     };
-    let (read, taken) = peak(|| load(&config, &newest));
+    let (read, taken) = peak(|| load(&config, &spec, &newest));
     read.unwrap();
-    println!("sound: {} bytes took {taken}", size());
+    println!("valid: {} bytes took {taken}", size());
     assert!(size() > 4 * MIB && taken < 4 * size(), "{} took {taken}", size());
     for (name, bytes) in hungry_parts(&fs::read(newest.join("policy.json")).unwrap()) {
         let whole = fs::read(newest.join(name)).unwrap();
         replace(&newest, name, &bytes);
-        let (read, taken) = peak(|| load(&config, &newest));
+        let (read, taken) = peak(|| load(&config, &spec, &newest));
         println!("{name}: {} bytes took {taken}, {read:?}", size());
         assert!(read.is_err() && taken <= FACTOR * size() + CONSTANT, "{} took {taken}", size());
         replace(&newest, name, &whole);
     }
-    load(&config, &newest).unwrap();
+    load(&config, &spec, &newest).unwrap();
 }

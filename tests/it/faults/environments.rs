@@ -42,7 +42,7 @@ fn nameless(records: Vec<EpisodeRecord>) -> Vec<EpisodeRecord> {
 
 #[test]
 fn a_failing_environment_loses_its_own_episode_and_nothing_else() {
-    let sound = play(&BALLS, &Limits::default()).unwrap();
+    let fault_free = play(&BALLS, &Limits::default()).unwrap();
     for (fault, says) in Fault::ALL {
         // Few that hang, as each is waited for.
         let hangs = matches!(fault, Fault::Hang | Fault::HangsAtStart);
@@ -53,11 +53,11 @@ fn a_failing_environment_loses_its_own_episode_and_nothing_else() {
         assert!(!batch.errors.is_empty(), "{fault:?}");
         let lost: Vec<usize> =
             batch.errors.iter().map(|error| 8 * error.group + error.episode).collect();
-        let records = nameless(sound.records()).into_iter().enumerate();
+        let records = nameless(fault_free.records()).into_iter().enumerate();
         let expected: Vec<_> =
             records.filter(|(at, _)| !lost.contains(at)).map(|(_, r)| r).collect();
         assert_eq!(nameless(batch.records()), expected, "{fault:?}");
-        assert_eq!(batch.episodes() + batch.errors.len(), sound.episodes());
+        assert_eq!(batch.episodes() + batch.errors.len(), fault_free.episodes());
         assert_eq!(batch.episode_offsets.last(), Some(&batch.rows()));
         assert_eq!(batch.group_offsets.last(), Some(&batch.episodes()));
         for error in &batch.errors {
@@ -114,10 +114,10 @@ fn too_many_errors_end_the_run_and_the_last_is_named() {
 #[test]
 fn a_slow_environment_is_waited_for() {
     let slow = Faulty::new(BALLS, Fault::Slow, |seed| seed % 5 == 0);
-    let sound = play(&BALLS, &Limits::default()).unwrap();
+    let fault_free = play(&BALLS, &Limits::default()).unwrap();
     for step_timeout in [0.0, 30.0] {
         let batch = play(&slow, &Limits { max_errors: 0, step_timeout }).unwrap();
-        assert_eq!(batch.records(), sound.records());
+        assert_eq!(batch.records(), fault_free.records());
     }
 }
 
@@ -129,11 +129,11 @@ fn an_evaluation_leaves_out_lost_tasks() {
         let plan = EvaluationPlan { limits, keep_episodes: true, ..EvaluationPlan::new(&tasks) };
         evaluate(environment, &policy, &encoder, &plan, &mut |_| {})
     };
-    let sound = evaluate(&BALLS, Limits::default()).unwrap();
+    let fault_free = evaluate(&BALLS, Limits::default()).unwrap();
     let faulty = Faulty::new(BALLS, Fault::Panic, |_| true).only(3);
     let evaluation = evaluate(&faulty, MANY).unwrap();
     let expected: Vec<_> =
-        sound.outcomes.iter().copied().filter(|outcome| outcome.task != 3).collect();
+        fault_free.outcomes.iter().copied().filter(|outcome| outcome.task != 3).collect();
     assert_eq!(evaluation.outcomes, expected);
     assert_eq!(evaluation.errors.len(), 1);
     assert!(
