@@ -9,9 +9,10 @@ use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
 use super::tally::Tally;
 use super::update::{Learner, Lesson, UpdateStats};
-use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MAX_REWARD};
+use crate::credit::{self, Credit, Embedding};
 use crate::device::read;
 use crate::env::Environment;
+use crate::episodes::{Embeddings, MAX_REWARD};
 use crate::error::{Error, Result};
 use crate::policy::{Encoder, Policy, Sampling};
 use crate::rollout::{Plan, RolloutBatch, collect_with};
@@ -153,7 +154,7 @@ impl<P: Policy> Trainer<P> {
         tally.add(&batch);
         let mut played = wanted;
         for _ in 0..rollout.resample {
-            let even = (0..batch.groups()).filter(|&group| batch.is_even(group)).count();
+            let even = (0..batch.groups()).filter(|&group| batch.is_zero_variance(group)).count();
             let further = &tasks[played..(played + even).min(most)];
             if further.is_empty() {
                 break;
@@ -161,11 +162,11 @@ impl<P: Policy> Trainer<P> {
             let more = self.play_tasks(environment, further, played)?;
             tally.add(&more);
             played += further.len();
-            batch.retain_groups(|batch, group| !batch.is_even(group));
-            batch.append(more);
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
+            batch.append(more)?;
         }
         if rollout.skip_even {
-            batch.retain_groups(|batch, group| !batch.is_even(group));
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
         }
         Ok((batch, tally))
     }
@@ -219,30 +220,18 @@ impl<P: Policy> Trainer<P> {
     /// What each step was worth.
     fn assign(&mut self, batch: &Batch<P>) -> Result<Credit> {
         let penalty = self.config.update.invalid_action_penalty;
-        let rewards: Vec<f32> = batch
-            .rewards
-            .iter()
-            .zip(&batch.valid)
-            .map(
+        let rewards = batch.data.rewards().iter().zip(batch.data.valid());
+        let penalised =
+            rewards.map(
                 |(&reward, &valid)| {
                     if valid { reward } else { (reward - penalty).max(-MAX_REWARD) }
                 },
-            )
-            .collect();
-        let texts: Vec<&str> = batch.texts.iter().map(String::as_str).collect();
+            );
+        let mut rows = batch.data.with_rewards(penalised.collect())?;
         let (values, width) = self.embed(batch)?;
-        let embeddings = (width > 0).then_some(Embeddings::Steps { values: &values, width });
-        let rows = CreditBatch {
-            group_offsets: &batch.group_offsets,
-            episode_offsets: &batch.episode_offsets,
-            rewards: &rewards,
-            success: &batch.success,
-            valid: &batch.valid,
-            observations: &batch.observations,
-            texts: &texts,
-            final_observations: Some(&batch.final_observations),
-            embeddings,
-        };
+        if width > 0 {
+            rows = rows.with_embeddings(Embeddings::Steps { values, width })?;
+        }
         credit::assign_with(&rows, &self.config.credit, &mut self.credit_state)
     }
 }
