@@ -4,8 +4,9 @@
 //! use proxmo::prelude::*;
 //! ```
 
-pub use crate::credit::{Credit, CreditConfig, Estimator};
+pub use crate::credit::{Credit, CreditConfig, Estimator, ProxMo};
 pub use crate::env::{Environment, Session, Texts, Transition};
+pub use crate::episodes::{Batch, BatchBuilder, Episode, Step};
 #[cfg(feature = "burn")]
 pub use crate::policy::{
     Answer, Encoder, Inputs, Policy, PolicyConfig, PolicyKind, PolicySpec, Responses, Sampling,

@@ -9,9 +9,10 @@ use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
 use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateBatch, UpdateStats};
-use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MAX_REWARD};
+use crate::credit::{self, Credit, Embedding};
 use crate::device::read;
 use crate::env::Environment;
+use crate::episodes::{Embeddings, MAX_REWARD};
 use crate::error::{Error, Result};
 use crate::policy::{EncoderOf, InputsOf, Policy, Sampling};
 use crate::rollout::{Plan, RolloutBatch, collect_with_async};
@@ -186,8 +187,8 @@ impl<P: Policy> Trainer<P> {
 
     /// Plays this iteration's groups, each on a different task, and collects their statistics.
     ///
-    /// Zero-variance groups are replaced by groups of further tasks for up to `rollout.max_resampling_rounds`
-    /// rounds (dynamic sampling; DAPO, Yu et al. 2025).
+    /// Zero-variance groups are replaced by groups of further tasks for up to
+    /// `rollout.max_resampling_rounds` rounds (dynamic sampling; DAPO, Yu et al. 2025).
     async fn play(&self, environment: &dyn Environment) -> Result<(Rollout<P>, RolloutStatistics)> {
         let rollout = &self.config.rollout;
         let total = environment.tasks();
@@ -200,19 +201,20 @@ impl<P: Policy> Trainer<P> {
         statistics.add(&batch);
         let mut played = groups;
         for _ in 0..rollout.max_resampling_rounds {
-            let even = (0..batch.groups()).filter(|&group| batch.is_even(group)).count();
-            let further = &tasks[played..(played + even).min(max_groups)];
+            let uniform =
+                (0..batch.groups()).filter(|&group| batch.is_zero_variance(group)).count();
+            let further = &tasks[played..(played + uniform).min(max_groups)];
             if further.is_empty() {
                 break;
             }
             let more = self.play_tasks(environment, further, played).await?;
             statistics.add(&more);
             played += further.len();
-            batch.retain_groups(|batch, group| !batch.is_even(group));
-            batch.append(more);
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
+            batch.append(more)?;
         }
         if rollout.drop_zero_variance {
-            batch.retain_groups(|batch, group| !batch.is_even(group));
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
         }
         Ok((batch, statistics))
     }
@@ -238,8 +240,8 @@ impl<P: Policy> Trainer<P> {
         Ok(batch)
     }
 
-    /// The policy's own embedding of every row and its width, where the settings ask for embeddings
-    /// that are given; else nothing and 0.
+    /// The policy's own embedding of every row and its width, if the settings ask for it; else nothing
+    /// and 0.
     fn embed(&self, batch: &Rollout<P>) -> Result<(Vec<f32>, usize)> {
         if self.config.credit.embedding != Embedding::Given {
             return Ok((Vec::new(), 0));
@@ -255,7 +257,7 @@ impl<P: Policy> Trainer<P> {
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok((values, width)),
             Some(at) => Err(Error::Run(format!(
-                "{}: the policy's embedding of it holds {}; its weights have gone wrong, go on from an \
+                "{}: the policy's embedding of it holds {}; its weights have diverged, resume from an \
                  earlier checkpoint with a lower update.learning_rate",
                 describe_row(batch, at / width.max(1)),
                 values[at]
@@ -263,33 +265,21 @@ impl<P: Policy> Trainer<P> {
         }
     }
 
-    /// What each step was worth.
+    /// Assigns credit to every step.
     fn assign(&mut self, batch: &Rollout<P>) -> Result<Credit> {
         let penalty = self.config.update.invalid_action_penalty;
-        let rewards: Vec<f32> = batch
-            .rewards
-            .iter()
-            .zip(&batch.valid)
-            .map(
+        let rewards = batch.data.rewards().iter().zip(batch.data.valid());
+        let penalised =
+            rewards.map(
                 |(&reward, &valid)| {
                     if valid { reward } else { (reward - penalty).max(-MAX_REWARD) }
                 },
-            )
-            .collect();
-        let texts: Vec<&str> = batch.texts.iter().map(String::as_str).collect();
+            );
+        let mut rows = batch.data.with_rewards(penalised.collect())?;
         let (values, width) = self.embed(batch)?;
-        let embeddings = (width > 0).then_some(Embeddings::Steps { values: &values, width });
-        let rows = CreditBatch {
-            group_offsets: &batch.group_offsets,
-            episode_offsets: &batch.episode_offsets,
-            rewards: &rewards,
-            success: &batch.success,
-            valid: &batch.valid,
-            observations: &batch.observations,
-            texts: &texts,
-            final_observations: Some(&batch.final_observations),
-            embeddings,
-        };
+        if width > 0 {
+            rows = rows.with_embeddings(Embeddings::Steps { values, width })?;
+        }
         credit::assign_with(&rows, &self.config.credit, &mut self.credit_state)
     }
 }

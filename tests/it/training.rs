@@ -166,7 +166,7 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
     };
     let mut whole = play(&[4, 9, 1, 7], 0);
     let mut parts = play(&[4, 9], 0);
-    parts.append(play(&[1, 7], 2));
+    parts.append(play(&[1, 7], 2)).unwrap();
     assert_eq!(parts.records(), whole.records());
     for batch in [&mut whole, &mut parts] {
         batch.retain_groups(|batch, group| batch.tasks[group] != 9);
