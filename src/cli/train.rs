@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Resume the run in --run from its newest checkpoint. Flags override its settings.
     #[arg(long, requires = "run", conflicts_with_all = ["config", "preset"])]
     resume: bool,
-    /// Print only warnings and the final table.
+    /// Print no progress, only warnings and results.
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]

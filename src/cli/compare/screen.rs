@@ -189,6 +189,10 @@ pub struct RunProgress<'a> {
 }
 
 impl Recorder for RunProgress<'_> {
+    fn warning(&mut self, text: &str) {
+        self.screen.bars.suspend(|| tell!("  {}: warning: {text}", self.name));
+    }
+
     fn iteration(&mut self, line: &IterationMetrics) -> Result<()> {
         if let Some(evaluation) = &line.evaluation {
             self.evaluation = format!(", held out {}", percent(evaluation.success));
