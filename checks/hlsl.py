@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""hlsl.py LIBRARY FILE...: compiles HLSL compute shaders with the library of DXC.
+"""hlsl.py LIBRARY FILE...: compiles HLSL compute shaders with DXC's library.
 
-LIBRARY is libdxcompiler.so. The entry point of each file is `main`, the shader model 6.0. Prints the
-messages of DXC for files that do not compile, and then exits with 1.
+LIBRARY is libdxcompiler.so. Each file's entry point is `main`, its shader model 6.0. Prints the errors of
+a file that does not compile, and exits with 1.
 """
 
 import ctypes
 import sys
 import uuid
 
-# All warnings are errors, apart from one about redundant parentheses, which naga writes.
+# Every warning is an error, but for one about the parentheses that naga writes.
 ARGUMENTS = ["-T", "cs_6_0", "-E", "main", "-HV", "2018", "-WX", "-Wno-parentheses-equality"]
 UTF_8 = 65001
-# Indices of methods in the virtual tables of DXC's interfaces. COM's three methods come first, then,
-# outside of Windows, two destructors.
+# Places of methods in the tables of DXC's interfaces. Three methods of COM stand first, and outside
+# Windows two destructors after them.
 COMPILE = 5
 STATUS, RESULT, ERRORS = 5, 6, 7
 POINTER, SIZE = 5, 6
@@ -28,7 +28,7 @@ def identity(text):
 
 
 def method(thing, place, result, *arguments):
-    """A method of a COM object, from the virtual table that the object starts with."""
+    """A method of a COM object: an address in the table that the object begins with."""
     table = ctypes.cast(thing, ctypes.POINTER(ctypes.POINTER(ctypes.c_void_p))).contents
     kind = ctypes.CFUNCTYPE(result, ctypes.c_void_p, *(type(one) for one in arguments))
     return kind(table[place])(thing, *arguments)
@@ -51,7 +51,7 @@ class Compiler:
             sys.exit(f"{library} has no compiler (status {failed:#x})")
 
     def compile(self, source):
-        """The size of the compiled shader, or 0, and the compiler's messages."""
+        """The size of the compiled shader, and what the compiler said."""
         text = Text(source, len(source), UTF_8)
         words = (ctypes.c_wchar_p * len(ARGUMENTS))(*ARGUMENTS)
         interface = identity("58346cda-dde7-4497-9461-6f87af5e0659")

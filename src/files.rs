@@ -1,4 +1,4 @@
-//! Writing files whole or not at all, and keeping a folder for one process.
+//! Atomic writes, and locking a folder for one process.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// How a temporary name begins.
+/// Prefix of temporary names.
 const UNFINISHED: &str = ".unfinished-";
 
-/// Writes a file under a temporary name beside it, waits until it is on the disk, and renames it: a
-/// reader sees the old content or the new one, whatever happens in between.
+/// Writes a file atomically: under a temporary name in the same folder, synced, then renamed. A reader
+/// sees either the old or the new content.
 ///
 /// # Errors
-/// Where the file system refuses; the old content is then untouched.
+/// Fails if the file system fails; the old content is then unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = as_any_file()
+    let mut file = temporary_file()
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(Error::io("write", path))?;
     file.write_all(bytes)
@@ -26,10 +26,11 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
-/// Removes what processes that died left of [`write_atomic`]. For whoever alone writes into the folder.
+/// Removes temporary files of [`write_atomic`] that killed processes left. Only a process that holds the
+/// folder's lock may call this.
 ///
 /// # Errors
-/// Where the file system refuses.
+/// Fails if the file system fails.
 pub fn clear_unfinished(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
@@ -41,27 +42,27 @@ pub fn clear_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file where nobody looks yet, and waits until it is on the disk.
+/// Writes and syncs a file that no other process reads yet.
 ///
 /// # Errors
-/// Where the file system refuses; part of the file may then be there.
+/// Fails if the file system fails; part of the file may then exist.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::create(path).map_err(Error::io("create", path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path))
 }
 
-/// Keeps a folder for this process until it is dropped. The system lets go of it when the process
-/// ends, however it ends; the file `.lock` stays and means nothing by itself.
+/// Locks a folder for this process until dropped. The system releases the lock when the process ends,
+/// for any reason; the file `.lock` stays and has no meaning without the lock.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes a folder. Where the file system knows no locks it is taken on trust.
+    /// Locks a folder. If the file system does not support locks, this succeeds without a lock.
     ///
     /// # Errors
-    /// Where another process has it, or the file system refuses.
+    /// Fails if another process holds the lock, or if the file system fails.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(".lock");
         let mut options = File::options();
@@ -71,8 +72,8 @@ impl FolderLock {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::file(
                 folder,
-                "another process is training into this folder; wait for it, stop it, or name \
-                 another folder with --run",
+                "another process is training into this folder; wait for it, stop it, or choose \
+                 another folder",
             )),
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
                 Ok(Self { _file: file })
@@ -82,8 +83,9 @@ impl FolderLock {
     }
 }
 
-/// Temporary files are for their owner alone; one that is there to stay is for whom the umask says.
-fn as_any_file<'a>() -> tempfile::Builder<'a, 'a> {
+/// Temporary files are readable by their owner only; this one gets the permissions of the umask, because
+/// it becomes permanent.
+fn temporary_file<'a>() -> tempfile::Builder<'a, 'a> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(UNFINISHED);
     #[cfg(unix)]
@@ -91,12 +93,12 @@ fn as_any_file<'a>() -> tempfile::Builder<'a, 'a> {
     builder
 }
 
-/// Waits until a folder's entries are on the disk, so that a rename in it outlives a power cut.
+/// Syncs a folder's entries, so that a rename in it survives a power failure.
 ///
 /// # Errors
-/// Where the file system refuses.
+/// Fails if the file system fails.
 pub fn sync_folder(folder: &Path) -> Result<()> {
-    // Only Unix lets a folder be opened as a file; elsewhere the rename is as durable as it gets.
+    // Only Unix can open a folder as a file.
     if cfg!(unix) {
         let opened = File::open(folder).map_err(Error::io("open", folder))?;
         opened.sync_all().map_err(Error::io("sync", folder))?;
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_is_replaced_and_nothing_is_left_behind() {
+    fn a_write_replaces_the_content_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         write_atomic(&path, b"one").unwrap();
@@ -121,17 +123,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_finished_is_cleared_away() {
+    fn unfinished_files_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         write_atomic(&folder.path().join("a.txt"), b"one").unwrap();
-        let half = as_any_file().tempfile_in(folder.path()).unwrap().into_temp_path();
+        let half = temporary_file().tempfile_in(folder.path()).unwrap().into_temp_path();
         let half = half.keep().unwrap();
         clear_unfinished(folder.path()).unwrap();
         assert!(!half.exists() && folder.path().join("a.txt").exists());
     }
 
     #[test]
-    fn a_folder_is_kept_for_one_until_it_is_let_go() {
+    fn a_folder_is_locked_until_the_lock_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let lock = FolderLock::take(folder.path()).unwrap();
         let error = FolderLock::take(folder.path()).unwrap_err();
@@ -143,7 +145,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_is_for_whom_any_other_file_is() {
+    fn a_written_file_has_the_permissions_of_any_other_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let mode =

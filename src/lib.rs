@@ -1,18 +1,19 @@
 //! Train multi-turn agents with ProxMO on any GPU that WebGPU reaches, or on the CPU.
 //!
 //! ProxMO ([arXiv 2602.19225](https://arxiv.org/abs/2602.19225)) is group-based policy optimisation
-//! with better credit: an episode's advantage is scaled by how hard its task is, and each step is
-//! compared with a baseline over all steps of its group, weighted by how near their states are.
+//! with better credit assignment: an episode's advantage is scaled by the difficulty of its task, and
+//! each step is compared with a baseline over all steps of its group, weighted by the proximity of their
+//! states.
 //!
 //! # Quick start
 //!
-//! An agent learns household tasks that the crate makes up:
+//! An agent learns household tasks that the crate generates:
 //!
-//! ```
+#![cfg_attr(feature = "burn", doc = "```")]
+#![cfg_attr(not(feature = "burn"), doc = "```ignore")]
 //! use proxmo::device::{Backend, open};
-//! use proxmo::env::Environment;
-//! use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
-//! use proxmo::train::{Config, Trainer};
+//! use proxmo::policy::scorer::ScorerConfig;
+//! use proxmo::prelude::*;
 //!
 //! # fn main() -> proxmo::Result<()> {
 //! let mut config = Config::default();
@@ -21,9 +22,7 @@
 //! let tasks = config.env.open("train")?;
 //!
 //! let device = open(Backend::Flex, 0)?.device.autodiff();
-//! let vocabulary = Vocabulary::from_environment(&*tasks, 20, 2048, 0)?;
-//! let policy = Scorer::new(&config.policy.network(vocabulary.len()), 0, &device);
-//! let encoder = ScorerEncoder { vocabulary, max_steps: tasks.max_steps() };
+//! let (policy, encoder) = ScorerConfig::default().spec(&*tasks, 0)?.build(0, &device)?;
 //!
 //! let mut trainer = Trainer::new(config, policy, encoder);
 //! let (metrics, episodes) = trainer.iterate(&*tasks, 0.0)?;
@@ -32,25 +31,39 @@
 //! # }
 //! ```
 //!
-//! # The rooms
+//! # Modules
 //!
-//! - [`credit`]: what each step was worth. Estimators without any device, one file each.
-//! - [`embed`]: observations as vectors.
-//! - [`env`](mod@env): environments; the ALFWorld engine and its task generator; any program as one
-//!   ([`env::process`]).
-//! - [`policy`]: policies; the small text scorer.
-//! - [`rollout`]: groups of episodes, played in lock-step into flat rows.
-//! - [`train`]: the loop, the loss, checkpoints, evaluation.
-//! - [`kernels`]: credit on a device: WGSL compute shaders, with portable and CPU bodies.
-//! - [`report`]: learning curves, comparisons, `report.html`.
-//! - [`device`]: backends and devices.
-//! - [`verify`]: whether every backend computes the same.
+//! | module | contents | feature |
+//! |---|---|---|
+//! | [`credit`] | advantages of steps: ProxMO and related estimators, one file each | |
+//! | [`embed`] | observations as vectors | |
+//! | [`env`](mod@env) | environments: the traits, household tasks, ALFWorld, other programs | |
+//! | [`episodes`] | episodes in memory and in files | |
+//! | `device` | backends and devices | `burn` |
+//! | `kernels` | credit on a device: WGSL compute shaders, CPU and portable bodies | `burn` |
+//! | `policy` | policies: the traits, the registry, a small text scorer | `burn` |
+//! | `rollout` | groups of episodes, played in lock-step | `burn` |
+//! | `train` | trainer, loss, evaluation | `burn` |
+//! | `verify` | comparison of backends with 64-bit references | `burn` |
+//! | `runs` | run folders, checkpoints, resuming, recorders | `burn`, `fs` |
+//! | `report` | learning curves, comparisons, `report.html` | `cli` |
 //!
 //! # Features
 //!
-//! `cli` (the command), `wgpu` (GPUs) and `parallel` (threads) are on by default; `ndarray` adds
-//! burn's older CPU backend for comparison. A library user wants
-//! `default-features = false, features = ["wgpu", "parallel"]`.
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `burn` | yes | tensors: devices, kernels, policies, rollouts, training |
+//! | `wgpu` | yes | GPUs: Vulkan, Metal, DX12, GL |
+//! | `cli` | yes | the `proxmo` command and its reports |
+//! | `parallel` | with `cli` | threads: environments step in parallel, and so do CPU kernels |
+//! | `fs` | with `cli` | game files, run folders, checkpoints |
+//! | `process` | with `cli` | programs as environments |
+//! | `fusion`, `autotune` | no | burn's features of the same names |
+//! | `ndarray` | no | burn's ndarray backend, for comparisons |
+//!
+//! A library needs `default-features = false` and, for training on GPUs,
+//! `features = ["wgpu", "parallel"]`. Without any feature the crate is credit assignment, embeddings,
+//! environments and episode files, and has no tensor library among its dependencies.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -71,6 +84,7 @@ pub mod kernels;
 mod parallel;
 #[cfg(feature = "burn")]
 pub mod policy;
+pub mod prelude;
 #[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "burn")]

@@ -10,8 +10,9 @@ use burn::tensor::Device;
 use libfuzzer_sys::fuzz_target;
 use proxmo::env::alfworld::{GeneratorConfig, generate};
 use proxmo::fuzzing::expect_readable;
-use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
-use proxmo::runs::checkpoint::{self, PolicyDescription};
+use proxmo::policy::PolicySpec;
+use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerSpec, Vocabulary};
+use proxmo::runs::{TrainedPolicy, checkpoint};
 use proxmo::train::{Config, Trainer};
 use proxmo_fuzz::within;
 use serde_json::json;
@@ -27,22 +28,23 @@ const FILES: [&str; 5] =
 struct Written {
     folder: PathBuf,
     files: Vec<(&'static str, Vec<u8>)>,
-    vocabulary: Vocabulary,
+    spec: ScorerSpec,
+}
+
+fn size() -> ScorerConfig {
+    ScorerConfig { embedding: 4, hidden: 4, ..ScorerConfig::default() }
 }
 
 fn config() -> Config {
-    let mut config = Config::default();
-    (config.policy.embedding, config.policy.hidden) = (4, 4);
+    let mut config = Config { policy: size().into(), ..Config::default() };
     config.rollout.groups = 2;
     config.rollout.group_size = 2;
     config.update.epochs = 1;
     config
 }
 
-fn trainer(vocabulary: &Vocabulary) -> Trainer<Scorer> {
-    let network = config().policy.network(vocabulary.len());
-    let scorer = Scorer::new(&network, 0, &Device::flex().autodiff());
-    let encoder = ScorerEncoder { vocabulary: vocabulary.clone(), max_steps: 5 };
+fn trainer(spec: &ScorerSpec) -> Trainer<Scorer> {
+    let (scorer, encoder) = spec.build(0, &Device::flex().autodiff()).expect("a policy is built");
     Trainer::new(config(), scorer, encoder)
 }
 
@@ -52,23 +54,18 @@ fn write() -> Written {
     let config_of_world = proxmo::env::alfworld::AlfWorldConfig { max_steps: 5, ..*world.config() };
     let world = world.with_config(config_of_world);
     let vocabulary = Vocabulary::from_environment(&world, 1, 8, 0).expect("tasks have words");
-    let mut trainer = trainer(&vocabulary);
+    let spec = ScorerSpec { size: size(), max_steps: 5, vocabulary };
+    let mut trainer = trainer(&spec);
     trainer.iterate(&world, 0.0).expect("an iteration is trained");
-    let description = PolicyDescription {
-        kind: "scorer".into(),
-        size: config().policy,
-        max_steps: 5,
-        vocabulary: vocabulary.clone(),
-    };
     let shared = Path::new("/dev/shm");
     let run = match shared.is_dir() {
         true => tempfile::tempdir_in(shared),
         false => tempfile::tempdir(),
     };
     let run = run.expect("there is room for a checkpoint").keep();
-    let folder = checkpoint::save(&run, &trainer, &description, 1.0, None).expect("it is written");
+    let folder = checkpoint::save(&run, &trainer, &spec, 1.0, None).expect("it is written");
     let read = |name| (name, fs::read(folder.join(name)).expect("a file was written"));
-    Written { files: FILES.map(read).to_vec(), folder, vocabulary }
+    Written { files: FILES.map(read).to_vec(), folder, spec }
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -110,19 +107,10 @@ fn read(written: &Written) {
     let folder = &written.folder;
     let place = folder.display().to_string();
     let refused = |error: &proxmo::Error| expect_readable(error, &[&place]);
-    if let Err(error) = checkpoint::read_state(folder) {
+    if let Err(error) = TrainedPolicy::load(folder, &Device::flex()) {
         refused(&error);
     }
-    match checkpoint::read_description(folder) {
-        Err(error) => refused(&error),
-        Ok(description) => {
-            let (scorer, _) = description.scorer(1, &Device::flex());
-            if let Err(error) = checkpoint::load_weights(scorer, folder) {
-                refused(&error);
-            }
-        }
-    }
-    if let Err(error) = checkpoint::restore(&mut trainer(&written.vocabulary), folder) {
+    if let Err(error) = checkpoint::restore(&mut trainer(&written.spec), folder) {
         refused(&error);
     }
 }

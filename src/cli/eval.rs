@@ -12,15 +12,15 @@ use super::terminal::{hand_over, say, tell};
 use super::world::World;
 use crate::device::open;
 use crate::env::alfworld::Expert;
-use crate::episodes::{EpisodeRecord, write_episodes};
+use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::policy::Sampling;
-use crate::runs::checkpoint;
-use crate::runs::checkpoint::Choice;
+use crate::runs::TrainedPolicy;
+use crate::runs::checkpoint::{self, CheckpointSelector};
 use crate::train::{
-    Config, EvalConfig, Evaluation, Exam, FixedPolicy, Watch, evaluate_fixed, evaluate_with,
-    random_policy, spread,
+    Config, EvalConfig, Evaluation, EvaluationPlan, FixedPolicy, evaluate_fixed, random_policy,
+    spread,
 };
 
 /// Evaluate a policy on a split: success overall and by kind of task.
@@ -42,7 +42,7 @@ pub struct Arguments {
     ///
     /// best is the best by evaluation on held-out tasks; of equally good ones, the latest.
     #[arg(long, value_name = "WHICH", alias = "iteration")]
-    checkpoint: Option<Choice>,
+    checkpoint: Option<CheckpointSelector>,
     /// Split whose tasks are played [default: the held-out split].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
@@ -87,7 +87,6 @@ struct Evaluated {
     split: String,
     world: World,
     evaluation: Evaluation,
-    episodes: Vec<EpisodeRecord>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -101,7 +100,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     if let Some(path) = &arguments.episode_file {
         let mut lines = Vec::new();
-        write_episodes(&mut lines, &evaluated.episodes).map_err(Error::io("write", path))?;
+        write_episodes(&mut lines, &evaluated.evaluation.episodes)
+            .map_err(Error::io("write", path))?;
         write_atomic(path, &lines)?;
     }
     if let Some(first) = evaluated.evaluation.errors.first() {
@@ -154,29 +154,26 @@ fn settings_of(run: &Path) -> Result<Config> {
 
 fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
     let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
-    let state = checkpoint::read_state(&checkpoint)?;
-    let description = checkpoint::read_description(&checkpoint)?;
     let config = arguments.settings.resolve(Some(settings_of(run)?))?;
     config.validate()?;
-    let (backend, device, run_seed) = (config.run.backend, config.run.device, config.run.seed);
+    let (backend, device) = (config.run.backend, config.run.device);
     let EvalConfig { tasks, temperature, .. } = config.eval;
     let limits = config.rollout.limits();
     let (world, split) = open_split(arguments, config)?;
     let environment = world.environment();
     let opened = open(backend, device)?;
-    let (policy, encoder) = description.scorer(run_seed, &opened.device);
-    let policy = checkpoint::load_weights(policy, &checkpoint)?;
-
+    let policy = TrainedPolicy::load(&checkpoint, &opened.device)?;
     let tasks = spread(environment.tasks(), tasks);
-    let sampling = Sampling::at(temperature);
-    let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
-    let kept = arguments.episode_file.is_some().then_some(&mut episodes);
-    let mut watch = Watch { progress: &mut progress, episodes: kept };
-    let exam = Exam { tasks: &tasks, sampling, seed, limits };
-    let evaluation = evaluate_with(environment, &policy, &encoder, &exam, &mut watch)?;
-    let iteration = Some(state.iteration);
-    let temperature = Some(temperature);
-    Ok(Evaluated { policy: "scorer", iteration, temperature, split, world, evaluation, episodes })
+    let plan = EvaluationPlan {
+        tasks: &tasks,
+        sampling: Sampling::at(temperature),
+        seed: arguments.seed,
+        limits,
+        keep_episodes: arguments.episode_file.is_some(),
+    };
+    let evaluation = policy.evaluate(environment, &plan, &mut progress(tasks.len()))?;
+    let (policy, iteration) = (policy.kind(), Some(policy.iteration()));
+    Ok(Evaluated { policy, iteration, temperature: Some(temperature), split, world, evaluation })
 }
 
 fn evaluate_untrained(
@@ -189,7 +186,7 @@ fn evaluate_untrained(
     let (world, split) = open_split(arguments, config)?;
     let environment = world.environment();
     let tasks = spread(environment.tasks(), tasks);
-    let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
+    let seed = arguments.seed;
     let begin = |task: usize| -> Result<FixedPolicy> {
         match policy {
             Untrained::Random => Ok(random_policy(seed, task)),
@@ -200,12 +197,12 @@ fn evaluate_untrained(
             }
         }
     };
-    let kept = arguments.episode_file.is_some().then_some(&mut episodes);
-    let mut watch = Watch { progress: &mut progress, episodes: kept };
-    let evaluation = evaluate_fixed(environment, &tasks, seed, &begin, &mut watch)?;
+    let keep_episodes = arguments.episode_file.is_some();
+    let plan = EvaluationPlan { seed, keep_episodes, ..EvaluationPlan::new(&tasks) };
+    let evaluation = evaluate_fixed(environment, &plan, &begin, &mut progress(tasks.len()))?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",
     };
-    Ok(Evaluated { policy, iteration: None, temperature: None, split, world, evaluation, episodes })
+    Ok(Evaluated { policy, iteration: None, temperature: None, split, world, evaluation })
 }

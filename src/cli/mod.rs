@@ -15,6 +15,7 @@ mod explain;
 mod json_line;
 mod play;
 mod progress;
+mod recorder;
 mod report;
 mod settings;
 mod table;

@@ -1,8 +1,8 @@
-//! A bar for work that takes a while. It shows on a terminal alone.
+//! Progress bars. They are shown only on a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A function that is told how many of `total` tasks are done, and shows it until all are.
+/// A function that receives the number of tasks done, out of `total`, and shows a progress bar.
 pub fn progress(total: usize) -> impl FnMut(usize) {
     let bar = bar(total, "evaluating");
     move |done| {
@@ -13,11 +13,11 @@ pub fn progress(total: usize) -> impl FnMut(usize) {
     }
 }
 
-/// A bar on standard error that says what goes on, cleared when it goes.
-pub fn bar(total: usize, what: &'static str) -> ProgressBar {
+/// A labelled progress bar on standard error.
+pub fn bar(total: usize, label: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("  {prefix} {wide_bar} {pos}/{len} {msg}");
     let bar = ProgressBar::new(total as u64);
-    bar.set_prefix(what);
+    bar.set_prefix(label);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }

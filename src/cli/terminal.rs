@@ -1,15 +1,13 @@
-//! All that is said to whoever sits at the terminal.
+//! Output to the terminal.
 //!
-//! A terminal takes commands from what it prints: escape sequences move its cursor, rename its window,
-//! on some even type into it. Names of files, texts of games, errors that quote them: none of it was
-//! written by this program. So every line goes through [`printable`] on its way, by [`say!`] (standard
-//! output) or [`tell!`] (standard error). What is for another program (JSON) goes through
-//! [`hand_over!`], which changes nothing.
+//! A terminal executes escape sequences in its output: they move the cursor, rename the window and, on
+//! some terminals, even type input. File names, game texts and errors that quote them are untrusted. So
+//! every line passes through [`printable`]: [`say!`] prints on standard output, [`tell!`] on standard
+//! error. Output for other programs (JSON) is printed unchanged by [`hand_over!`].
 //!
-//! Nothing that is said may end a training: where standard error is gone or its disk is full, the line
-//! is lost and the work goes on. Standard output is what a command was run for: that it could not be
-//! written is remembered, and is how the process ends. A reader who has read enough and left is no
-//! error.
+//! Output errors never end a run: if standard error is closed or its disk is full, the line is lost. An
+//! error on standard output is recorded, and the process reports it at its end. A closed pipe on
+//! standard output is not an error.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
@@ -19,18 +17,18 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Says a line on standard output, made printable.
+/// Prints a line on standard output, with control characters escaped.
 macro_rules! say {
     () => { $crate::cli::terminal::to_out(format_args!("\n")) };
     ($($words:tt)*) => { $crate::cli::terminal::to_out(format_args!("{}\n", format_args!($($words)*))) };
 }
 
-/// Tells a line on standard error, made printable.
+/// Prints a line on standard error, with control characters escaped.
 macro_rules! tell {
     ($($words:tt)*) => { $crate::cli::terminal::to_err(format_args!("{}\n", format_args!($($words)*))) };
 }
 
-/// Hands a line to another program on standard output, as it is.
+/// Prints a line on standard output unchanged, for another program.
 macro_rules! hand_over {
     ($($words:tt)*) => {
         $crate::cli::terminal::to_out_raw(&format!("{}\n", format_args!($($words)*)))
@@ -39,21 +37,21 @@ macro_rules! hand_over {
 
 pub(super) use {hand_over, say, tell};
 
-/// What befell standard output.
+/// The first error on standard output.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// [`say!`], with no end of line of its own.
+/// [`say!`] without a line break.
 pub fn to_out(words: Arguments) {
     to_out_raw(&printable(&words.to_string()));
 }
 
-/// [`tell!`], with no end of line of its own.
+/// [`tell!`] without a line break.
 pub fn to_err(words: Arguments) {
-    // There is nobody to be told of a failure.
+    // A failure cannot be reported anywhere.
     let _ = io::stderr().lock().write_all(printable(&words.to_string()).as_bytes());
 }
 
-/// [`hand_over!`], with no end of line of its own.
+/// [`hand_over!`] without a line break.
 pub fn to_out_raw(text: &str) {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -64,10 +62,10 @@ pub fn to_out_raw(text: &str) {
     }
 }
 
-/// Whether all that was said on standard output got there, or nobody cared to read it.
+/// Checks that standard output was written.
 ///
 /// # Errors
-/// Names what befell it first.
+/// Returns the first error, unless the reader closed the pipe.
 pub fn check() -> Result<()> {
     match FAILED.lock().unwrap_or_else(PoisonError::into_inner).take() {
         None => Ok(()),
@@ -75,8 +73,8 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// A text whose control characters but line breaks are told by their codes, such as `\u{1b}`, together
-/// with those that turn the direction of writing.
+/// Escapes control characters, except line breaks, and characters that change the direction of text,
+/// such as `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -104,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_commands_a_terminal_is_spelled_out() {
+    fn escape_sequences_and_direction_marks_are_escaped() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\td\r"), "a\\u{1b}[2Jb\nc d\\u{d}");
         assert_eq!(printable("\u{9b}1m\u{7}\u{0}"), "\\u{9b}1m\\u{7}\\u{0}");
         assert_eq!(printable("\u{202e}evil"), "\\u{202e}evil");
@@ -113,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_unsafe_is_ever_left() {
+    fn no_unsafe_character_remains() {
         let all: String = (0..=0x2fff).filter_map(char::from_u32).collect();
         assert!(!printable(&all).contains(is_unsafe));
     }

@@ -63,6 +63,12 @@ pub trait Environment: Send + Sync {
     /// After how many steps an episode is cut off.
     fn max_steps(&self) -> usize;
 
+    /// Maximum number of tasks that are played to collect an environment's words. An environment whose
+    /// steps are slow returns a smaller number.
+    fn vocabulary_tasks(&self) -> usize {
+        4000
+    }
+
     /// Tells beforehand which episodes are started next, each by its task and seed, as
     /// [`Environment::start`] is called with. What plays elsewhere may begin on all of them at once.
     fn announce(&self, _episodes: &[(usize, u64)]) {}

@@ -5,14 +5,12 @@ mod collect;
 mod guard;
 mod records;
 mod replay;
-mod rows;
 mod select;
 #[cfg(feature = "parallel")]
 mod watch;
 
 pub use batch::RolloutBatch;
-pub use collect::{Plan, collect, collect_with};
+pub use collect::{Plan, collect, collect_with, collect_with_async};
 pub use guard::{EnvironmentError, Limits};
 pub(crate) use guard::{expect_some, guarded};
 pub use replay::{Demonstration, replay};
-pub use rows::EpisodeRows;

@@ -1,4 +1,4 @@
-//! Episodes that are worth imitating: where they come from.
+//! Demonstrations: episodes that a policy imitates.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,14 +11,14 @@ use crate::episodes::{EpisodeRecord, read_episodes};
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::train::ImitationConfig;
-use crate::train::{FixedPolicy, Watch, evaluate_fixed, spread};
+use crate::train::{EvaluationPlan, FixedPolicy, evaluate_fixed, spread};
 
-/// The demonstrations that the settings ask for, on the tasks of `world`: of an expert those that it
-/// wins, of a file those that succeeded. `progress` is told how many tasks the expert has played.
+/// The demonstrations that the settings select, on the tasks of `world`: the successful episodes of an
+/// expert or of a file. `progress` receives the number of tasks that the expert has played.
 ///
 /// # Errors
-/// Where the file cannot be read or plays a task that `world` does not have, or where there is nothing
-/// to imitate.
+/// Fails if the file cannot be read or has a task that `world` does not have, or if there is no
+/// demonstration.
 pub fn demonstrations(
     world: &AlfWorld,
     config: &ImitationConfig,
@@ -34,12 +34,10 @@ pub fn demonstrations(
     expect_some(found, config)
 }
 
-/// The demonstrations of the file that the settings name: its episodes that succeeded, on the tasks of
-/// any environment.
+/// The successful episodes of the file that the settings name, on the tasks of any environment.
 ///
 /// # Errors
-/// Where the file cannot be read or plays a task that there is not, or where there is nothing to
-/// imitate.
+/// Fails if the file cannot be read or has an unknown task, or if there is no demonstration.
 pub fn demonstrations_of(
     environment: &dyn Environment,
     config: &ImitationConfig,
@@ -49,7 +47,7 @@ pub fn demonstrations_of(
 
 fn expect_some(found: Vec<Demonstration>, config: &ImitationConfig) -> Result<Vec<Demonstration>> {
     if found.is_empty() {
-        let message = format!("'{}' has no episode that succeeded", config.from);
+        let message = format!("'{}' has no successful episode", config.from);
         return Err(Error::setting("imitation.from", message));
     }
     Ok(found)
@@ -70,17 +68,17 @@ fn expert(
         let mut expert = Expert::new(world, task)?;
         Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
     };
-    let mut episodes = Vec::new();
-    let mut watch = Watch { progress, episodes: Some(&mut episodes) };
-    evaluate_fixed(world, tasks, seed, &begin, &mut watch)?;
+    let plan = EvaluationPlan { seed, keep_episodes: true, ..EvaluationPlan::new(tasks) };
+    let episodes = evaluate_fixed(world, &plan, &begin, progress)?.episodes;
     let played = tasks.iter().zip(episodes).filter(|(_, episode)| episode.success);
     Ok(played
         .map(|(&task, episode)| demonstration(task, episode, format!("expert, task {task}")))
         .collect())
 }
 
-/// Episodes of a file, which name their tasks as `proxmo eval --episode-file` does.
-fn from_file(world: &dyn Environment, path: &Path, most: usize) -> Result<Vec<Demonstration>> {
+/// The successful episodes of a file, at most `limit` (0 for all). Their groups are task names, as
+/// `proxmo eval` writes them.
+fn from_file(world: &dyn Environment, path: &Path, limit: usize) -> Result<Vec<Demonstration>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let name = path.display().to_string();
     let episodes = read_episodes(&mut BufReader::new(file), &name)?;
@@ -88,13 +86,13 @@ fn from_file(world: &dyn Environment, path: &Path, most: usize) -> Result<Vec<De
         (0..world.tasks()).map(|task| (world.task_name(task), task)).collect();
     let mut found = Vec::new();
     for (number, episode) in episodes.into_iter().enumerate() {
-        if !episode.success || (most > 0 && found.len() == most) {
+        if !episode.success || (limit > 0 && found.len() == limit) {
             continue;
         }
         let source = format!("{name}: episode {}", number + 1);
         let Some(&task) = tasks.get(episode.group.as_str()) else {
             let message = format!(
-                "its group '{}' is no task of the training split, expected a task's name, such as \
+                "its group '{}' is not a task of the training split, expected a task's name, such as \
                  '{}'",
                 episode.group,
                 world.task_name(0)

@@ -1,38 +1,39 @@
-//! A run's `metrics.jsonl`: one line an iteration, appended.
+//! A run's `metrics.jsonl`: one line per iteration.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use super::recorder::Recorder;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::train::{IterationMetrics, read_metrics};
 
-/// The file, open to append to.
+/// The file, open for appending.
 pub(super) struct MetricsFile {
     path: PathBuf,
     file: File,
 }
 
 impl MetricsFile {
-    /// Opens the file in a run's folder, or begins it.
+    /// Opens the file in a run's folder, or creates it.
     pub(super) fn open(run: &Path) -> Result<Self> {
         let path = path(run);
         let file = OpenOptions::new().create(true).append(true).open(&path);
         let file = file.map_err(Error::io("open", &path))?;
         Ok(Self { path, file })
     }
+}
 
-    /// Appends a line.
-    pub(super) fn append(&mut self, line: &IterationMetrics) -> Result<()> {
+impl Recorder for MetricsFile {
+    fn iteration(&mut self, line: &IterationMetrics) -> Result<()> {
         let mut text = serde_json::to_vec(line)
             .map_err(|error| Error::file(&self.path, format!("cannot be written: {error}")))?;
         text.push(b'\n');
         self.file.write_all(&text).map_err(Error::io("write", &self.path))
     }
 
-    /// Waits until all lines are on the disk.
-    pub(super) fn sync(&self) -> Result<()> {
+    fn sync(&mut self) -> Result<()> {
         self.file.sync_data().map_err(Error::io("write", &self.path))
     }
 }
@@ -41,9 +42,9 @@ fn path(run: &Path) -> PathBuf {
     run.join("metrics.jsonl")
 }
 
-/// Takes away the lines of iterations after `iteration`, which are about to be lived again, and
-/// whatever is unfinished. The lines before stay byte for byte; says which of them are missing.
-pub(super) fn cut(run: &Path, iteration: u64) -> Result<Vec<String>> {
+/// Removes the lines after `iteration`, which will be recorded again, and an incomplete last line.
+/// Earlier lines keep their bytes. Returns a warning for each missing line.
+pub(super) fn truncate(run: &Path, iteration: u64) -> Result<Vec<String>> {
     let path = path(run);
     let text = match fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -57,7 +58,7 @@ pub(super) fn cut(run: &Path, iteration: u64) -> Result<Vec<String>> {
             break;
         }
         let place = format!("{}:{}", path.display(), number + 1);
-        // Only the last line can be one that was never finished.
+        // Only the last line can be incomplete.
         let Some(found) = read_line(line, &place)? else { break };
         if found > iteration {
             break;
@@ -74,8 +75,11 @@ pub(super) fn cut(run: &Path, iteration: u64) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Takes all lines away, where none is of an iteration that was trained.
-pub(super) fn begin_again(run: &Path) -> Result<()> {
+/// Removes all lines if none belongs to a trained iteration.
+///
+/// # Errors
+/// Fails if the file has lines of trained iterations.
+pub(super) fn clear(run: &Path) -> Result<()> {
     let path = path(run);
     let text = match fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -84,15 +88,15 @@ pub(super) fn begin_again(run: &Path) -> Result<()> {
     let trained = text.split_inclusive(|&byte| byte == b'\n').skip(1).count();
     if trained > 0 {
         let message = format!(
-            "tells of {trained} iterations, but checkpoints/ is empty: there is nothing to go on \
-             from; bring the checkpoints back, or train into another folder"
+            "has {trained} trained iterations, but checkpoints/ is empty, so the run cannot resume; \
+             restore the checkpoints, or train into another folder"
         );
         return Err(Error::file(&path, message));
     }
     write_atomic(&path, b"")
 }
 
-/// The iteration of a line; nothing if the line was never finished.
+/// The iteration of a line, or `None` if the line is incomplete.
 fn read_line(line: &[u8], place: &str) -> Result<Option<u64>> {
     if line.last() != Some(&b'\n') {
         return Ok(None);
@@ -115,7 +119,7 @@ mod tests {
     fn folder(iterations: &[u64]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let mut file = MetricsFile::open(folder.path()).unwrap();
-        iterations.iter().for_each(|&iteration| file.append(&line(iteration)).unwrap());
+        iterations.iter().for_each(|&iteration| file.iteration(&line(iteration)).unwrap());
         file.sync().unwrap();
         folder
     }
@@ -125,44 +129,44 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_to_be_lived_again_goes_and_the_rest_stays_as_it_was() {
+    fn later_and_incomplete_lines_are_removed_and_earlier_lines_keep_their_bytes() {
         let (cut_short, expected) = (folder(&[0, 1, 2, 3]), text(&folder(&[0, 1, 2])));
-        // As if the process had died while it wrote.
-        let unfinished = format!("{}{}", text(&cut_short), r#"{"iteration":4,"st"#);
-        fs::write(path(cut_short.path()), unfinished).unwrap();
-        assert_eq!(cut(cut_short.path(), 2).unwrap(), Vec::<String>::new());
+        // As if the process was killed while it wrote a line.
+        let incomplete = format!("{}{}", text(&cut_short), r#"{"iteration":4,"st"#);
+        fs::write(path(cut_short.path()), incomplete).unwrap();
+        assert_eq!(truncate(cut_short.path(), 2).unwrap(), Vec::<String>::new());
         assert_eq!(text(&cut_short), expected);
-        // Where the last line kept is whole, what follows does not matter.
+        // Garbage after the last line that is kept is removed.
         fs::write(path(cut_short.path()), format!("{expected}\0\0\0\n")).unwrap();
-        cut(cut_short.path(), 2).unwrap();
+        truncate(cut_short.path(), 2).unwrap();
         assert_eq!(text(&cut_short), expected);
     }
 
     #[test]
-    fn what_is_missing_or_damaged_is_named() {
+    fn missing_and_malformed_lines_are_named() {
         let gap = folder(&[0, 2, 5]);
-        let missing = cut(gap.path(), 3).unwrap();
+        let missing = truncate(gap.path(), 3).unwrap();
         assert_eq!(missing.len(), 2);
         assert!(missing[0].ends_with("no line of iteration 1"), "{missing:?}");
         assert!(missing[1].ends_with("no line of iteration 3"), "{missing:?}");
         assert_eq!(text(&gap), text(&folder(&[0, 2])));
-        let damaged = folder(&[0, 1, 2]);
-        let text = text(&damaged).replacen("\"iteration\":1", "\"iteration\":x", 1);
-        fs::write(path(damaged.path()), text).unwrap();
-        let message = cut(damaged.path(), 2).unwrap_err().to_string();
+        let malformed = folder(&[0, 1, 2]);
+        let text = text(&malformed).replacen("\"iteration\":1", "\"iteration\":x", 1);
+        fs::write(path(malformed.path()), text).unwrap();
+        let message = truncate(malformed.path(), 2).unwrap_err().to_string();
         assert!(message.contains("metrics.jsonl:2: not a metrics line"), "{message}");
     }
 
     #[test]
-    fn a_run_begins_again_only_where_nothing_was_trained() {
+    fn lines_are_cleared_only_if_nothing_was_trained() {
         for iterations in [&[][..], &[0]] {
             let folder = folder(iterations);
-            begin_again(folder.path()).unwrap();
+            clear(folder.path()).unwrap();
             assert_eq!(text(&folder), "");
         }
         let trained = folder(&[0, 1]);
-        let message = begin_again(trained.path()).unwrap_err().to_string();
-        assert!(message.contains("tells of 1 iterations"), "{message}");
+        let message = clear(trained.path()).unwrap_err().to_string();
+        assert!(message.contains("has 1 trained iterations"), "{message}");
         assert_ne!(text(&trained), "");
     }
 }

@@ -1,13 +1,21 @@
-//! Runs: a trainer with a folder.
+//! Runs: training with a folder on disk.
 //!
-//! [`Run`] keeps metrics, checkpoints and evaluations of a training in a folder, and resumes it.
-//! [`auto`] chooses a device by measuring.
+//! [`Run`] trains a policy, keeps metrics and checkpoints in a folder, and resumes from them. Its events
+//! go to [`Recorder`]s. [`TrainedPolicy`] loads a policy from a checkpoint. [`auto`] chooses a device by
+//! measuring.
 
 pub mod auto;
 pub mod checkpoint;
 mod demonstrations;
+mod describe;
 mod metrics_file;
+mod recorder;
 mod run;
+mod start;
+mod trained;
+mod training;
 
 pub use demonstrations::{demonstrations, demonstrations_of};
-pub use run::{Event, Run, Summary};
+pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
+pub use run::Run;
+pub use trained::TrainedPolicy;

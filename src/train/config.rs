@@ -12,7 +12,7 @@ use crate::credit::CreditConfig;
 use crate::device::Backend;
 use crate::env::EnvConfig;
 use crate::error::{Error, Result};
-use crate::policy::scorer::ScorerNetworkConfig;
+use crate::policy::PolicyConfig;
 use crate::rollout::Limits;
 use crate::settings;
 
@@ -29,7 +29,7 @@ pub struct Config {
     /// Collection of episodes.
     #[garde(dive)]
     pub rollout: RolloutConfig,
-    /// The policy.
+    /// The policy that is trained.
     #[garde(dive)]
     pub policy: PolicyConfig,
     /// Credit assignment.
@@ -170,35 +170,6 @@ impl RolloutConfig {
     /// Limits on environment errors.
     pub fn limits(&self) -> Limits {
         Limits { max_errors: self.max_env_errors, step_timeout: self.step_timeout }
-    }
-}
-
-/// Size of the policy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct PolicyConfig {
-    /// Length of a word's vector and of a text's encoding.
-    #[garde(range(min = 4, max = 4096))]
-    #[schemars(extend("x-flag" = "policy-embedding"))]
-    pub embedding: usize,
-    /// Width of the hidden layers.
-    #[garde(range(min = 4, max = 4096))]
-    pub hidden: usize,
-    /// Maximum number of words in the vocabulary.
-    #[garde(range(min = 1, max = 65_536))]
-    pub max_words: usize,
-}
-
-impl Default for PolicyConfig {
-    fn default() -> Self {
-        Self { embedding: 64, hidden: 64, max_words: 2048 }
-    }
-}
-
-impl PolicyConfig {
-    /// The network for a vocabulary of `words` words.
-    pub fn network(&self, words: usize) -> ScorerNetworkConfig {
-        ScorerNetworkConfig::new(words, self.embedding, self.hidden)
     }
 }
 

@@ -1,36 +1,36 @@
-//! Judging a policy on tasks.
+//! Evaluation of a policy on tasks.
 
 use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 
 use super::metrics::EvaluationMetrics;
 use crate::env::{Environment, Session, Texts};
 use crate::episodes::{EpisodeRecord, StepRecord};
 use crate::error::{Error, Result};
-use crate::policy::{Policy, Sampling};
-use crate::rollout::{EnvironmentError, Limits, Plan, collect_with, expect_some};
+use crate::policy::{EncoderOf, Policy, Sampling};
+use crate::rollout::{EnvironmentError, Limits, Plan, collect_with_async, expect_some};
 use crate::stream::{Purpose, Stream};
 
-/// How one task went.
+/// The outcome of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// The task.
     pub task: usize,
     /// Whether its goal was reached.
     pub success: bool,
-    /// How many steps were taken.
+    /// Number of steps.
     pub steps: usize,
 }
 
-/// How all tasks went.
+/// The outcomes of all tasks.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
-    /// One a task, in the order in which they were given, without those that were lost to an
-    /// environment error.
+    /// One per task, in the given order, without the tasks that were lost to environment errors.
     pub outcomes: Vec<Outcome>,
     /// The tasks that were lost.
     pub errors: Vec<EnvironmentError>,
+    /// The episodes of `outcomes`, if the plan keeps them. Group and trajectory have the task's name.
+    pub episodes: Vec<EpisodeRecord>,
 }
 
 /// Results over the tasks of one kind.
@@ -38,139 +38,143 @@ pub struct Evaluation {
 pub struct KindResult {
     /// The kind's name.
     pub kind: String,
-    /// How many tasks there were.
+    /// Number of tasks.
     pub tasks: usize,
-    /// How many were won.
+    /// Number of tasks that succeeded.
     pub won: usize,
-    /// Share of them that were won.
+    /// Fraction of tasks that succeeded.
     pub success: f64,
     /// Mean number of steps.
     pub length: f64,
 }
 
-/// How many tasks are played in lock-step. More need more memory, fewer waste the device.
-const TASKS_AT_ONCE: usize = 128;
+/// Number of tasks that are played in lock-step. More take more memory, fewer waste the device.
+const CONCURRENT_TASKS: usize = 128;
 
-/// What is told of an evaluation while it goes on.
-pub struct Watch<'a> {
-    /// Is told how many tasks are done.
-    pub progress: &'a mut dyn FnMut(usize),
-    /// Takes what was played, an episode a task, in the order of the tasks. Group and trajectory bear
-    /// the task's name.
-    pub episodes: Option<&'a mut Vec<EpisodeRecord>>,
-}
-
-/// What is played in an evaluation, and how.
+/// The tasks of an evaluation, and how they are played.
 #[derive(Debug, Clone)]
-pub struct Exam<'a> {
-    /// Each is played once.
+pub struct EvaluationPlan<'a> {
+    /// Each task is played once.
     pub tasks: &'a [usize],
     /// How actions are drawn.
     pub sampling: Sampling,
-    /// The seed of whatever is left to chance.
+    /// Seed of all random draws.
     pub seed: u64,
-    /// How much is put up with from the environment.
+    /// Limits on environment errors.
     pub limits: Limits,
+    /// Whether the evaluation keeps the episodes.
+    pub keep_episodes: bool,
 }
 
-/// Plays every task once.
-///
-/// # Errors
-/// Fails where an environment or the device does.
-pub fn evaluate<P: Policy>(
-    environment: &dyn Environment,
-    policy: &P,
-    encoder: &P::Encoder,
-    tasks: &[usize],
-    sampling: Sampling,
-    seed: u64,
-    watch: &mut Watch,
-) -> Result<Evaluation> {
-    let exam = Exam { tasks, sampling, seed, limits: Limits::default() };
-    evaluate_with(environment, policy, encoder, &exam, watch)
+impl<'a> EvaluationPlan<'a> {
+    /// A plan that plays greedily with seed 0, allows no environment error and keeps no episodes.
+    pub fn new(tasks: &'a [usize]) -> Self {
+        let limits = Limits::default();
+        Self { tasks, sampling: Sampling::Greedy, seed: 0, limits, keep_episodes: false }
+    }
 }
 
-/// [`evaluate`], putting up with environments that go wrong: a task that is lost to its environment is
-/// left out of the outcomes.
+/// Plays every task once. `progress` receives the number of tasks done.
+///
+/// A task that is lost to an environment error is left out of the outcomes.
 ///
 /// # Errors
-/// Fails where more tasks are lost than the limits allow, or where the policy or the device fails.
-pub fn evaluate_with<P: Policy>(
+/// Fails if more tasks are lost than the limits allow, or if the policy or the device fails.
+pub async fn evaluate_async<P: Policy>(
     environment: &dyn Environment,
     policy: &P,
-    encoder: &P::Encoder,
-    exam: &Exam,
-    watch: &mut Watch,
+    encoder: &EncoderOf<P>,
+    plan: &EvaluationPlan<'_>,
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Evaluation> {
     let mut evaluation = Evaluation::default();
-    let &Exam { sampling, seed, mut limits, .. } = exam;
-    for (part, tasks) in exam.tasks.chunks(TASKS_AT_ONCE).enumerate() {
-        let plan =
+    let &EvaluationPlan { sampling, seed, mut limits, .. } = plan;
+    for (part, tasks) in plan.tasks.chunks(CONCURRENT_TASKS).enumerate() {
+        let rollout =
             Plan { tasks, first_group: 0, episodes: 1, sampling, seed, iteration: part as u64 };
-        let batch = collect_with(environment, policy, encoder, &plan, &limits)?;
-        // One task a group; that of a task that was lost is empty.
-        let played = tasks.iter().zip(batch.group_offsets.windows(2));
-        let played = played.filter(|(_, bounds)| bounds[0] < bounds[1]);
+        let batch = collect_with_async(environment, policy, encoder, &rollout, &limits).await?;
+        // Each group has one task; the group of a lost task is empty.
+        let played = tasks.iter().zip(batch.data.layout().group_episodes());
+        let played = played.filter(|(_, episodes)| !episodes.is_empty());
         let tasks: Vec<usize> = played.map(|(&task, _)| task).collect();
         evaluation.outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
             task,
-            success: batch.success[episode],
-            steps: batch.episode_rows(episode).len(),
+            success: batch.data.success()[episode],
+            steps: batch.data.rows_of_episode(episode).len(),
         }));
-        if let Some(episodes) = &mut watch.episodes {
+        if plan.keep_episodes {
             let named = batch.records().into_iter().zip(&tasks).map(|(mut record, &task)| {
                 record.group = environment.task_name(task).to_string();
                 record.trajectory = record.group.clone();
                 record
             });
-            episodes.extend(named);
+            evaluation.episodes.extend(named);
         }
         limits.max_errors -= batch.errors.len();
         evaluation.errors.extend(batch.errors);
-        (watch.progress)(evaluation.outcomes.len() + evaluation.errors.len());
+        progress(evaluation.outcomes.len() + evaluation.errors.len());
     }
     expect_some(evaluation.outcomes.len(), &evaluation.errors)?;
     Ok(evaluation)
 }
 
-/// A policy that does not learn and keeps what it remembers to itself: it is told the observation and
-/// the admissible actions of one episode, step by step, and answers by an action's index.
-pub type FixedPolicy = Box<dyn FnMut(&str, &Texts) -> usize>;
-
-/// Plays every task once with the policy that `begin` gives for it.
+/// [`evaluate_async`], blocking.
 ///
 /// # Errors
-/// Fails where an environment or `begin` does, or where a policy chooses an action that is not there.
-pub fn evaluate_fixed(
+/// As [`evaluate_async`].
+pub fn evaluate<P: Policy>(
     environment: &dyn Environment,
-    tasks: &[usize],
-    seed: u64,
-    begin: &dyn Fn(usize) -> Result<FixedPolicy>,
-    watch: &mut Watch,
+    policy: &P,
+    encoder: &EncoderOf<P>,
+    plan: &EvaluationPlan,
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Evaluation> {
-    let mut outcomes = Vec::with_capacity(tasks.len());
-    for &task in tasks {
-        let chance = Stream::new(seed, Purpose::Environment).of(task, 0).rng().next_u64();
-        let session = environment.start(task, chance)?;
-        let (name, most) = (environment.task_name(task), 2 * environment.max_steps());
-        let record = play_fixed(session, begin(task)?, name, most)?;
-        outcomes.push(Outcome { task, success: record.success, steps: record.steps.len() });
-        if let Some(episodes) = &mut watch.episodes {
-            episodes.push(record);
-        }
-        if outcomes.len().is_multiple_of(TASKS_AT_ONCE) || outcomes.len() == tasks.len() {
-            (watch.progress)(outcomes.len());
-        }
-    }
-    Ok(Evaluation { outcomes, errors: Vec::new() })
+    pollster::block_on(evaluate_async(environment, policy, encoder, plan, progress))
 }
 
-/// Plays one episode to its end, which is to come within so many steps.
+/// A policy without weights for one episode. It receives the observation and the admissible actions of
+/// each step, and returns the index of an action.
+pub type FixedPolicy = Box<dyn FnMut(&str, &Texts) -> usize>;
+
+/// Plays every task once with the policy that `begin` returns for it. The plan's sampling and limits do
+/// not apply. `progress` receives the number of tasks done.
+///
+/// # Errors
+/// Fails if an environment or `begin` fails, or if a policy returns an index out of range.
+pub fn evaluate_fixed(
+    environment: &dyn Environment,
+    plan: &EvaluationPlan,
+    begin: &dyn Fn(usize) -> Result<FixedPolicy>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Evaluation> {
+    let mut evaluation = Evaluation::default();
+    for (number, &task) in plan.tasks.iter().enumerate() {
+        let seed = Stream::new(plan.seed, Purpose::Environment).of(task, 0).rng().next_u64();
+        let session = environment.start(task, seed)?;
+        let (name, limit) = (environment.task_name(task), 2 * environment.max_steps());
+        let record = play_fixed(session, begin(task)?, name, limit)?;
+        evaluation.outcomes.push(Outcome {
+            task,
+            success: record.success,
+            steps: record.steps.len(),
+        });
+        if plan.keep_episodes {
+            evaluation.episodes.push(record);
+        }
+        let done = number + 1;
+        if done.is_multiple_of(CONCURRENT_TASKS) || done == plan.tasks.len() {
+            progress(done);
+        }
+    }
+    Ok(evaluation)
+}
+
+/// Plays one episode to its end, which must come within `limit` steps.
 fn play_fixed(
     mut session: Box<dyn Session>,
     mut policy: FixedPolicy,
     name: &str,
-    most: usize,
+    limit: usize,
 ) -> Result<EpisodeRecord> {
     let mut record = EpisodeRecord {
         group: name.to_string(),
@@ -179,7 +183,7 @@ fn play_fixed(
         success: false,
         final_observation: None,
         steps: Vec::new(),
-        other: Map::new(),
+        other: Default::default(),
     };
     let mut admissible = Texts::new();
     loop {
@@ -190,43 +194,43 @@ fn play_fixed(
         let action = policy(&observation, &admissible);
         let action = admissible.get(action).ok_or_else(|| {
             let count = admissible.len();
-            Error::Run(format!("the policy chose action {action} of {count} admissible ones"))
+            Error::Run(format!("the policy chose action {action} of {count} admissible actions"))
         })?;
-        let done = session.step(action)?;
+        let transition = session.step(action)?;
         record.steps.push(StepRecord {
             observation,
             action: action.to_string(),
-            reward: f64::from(done.reward),
-            valid: done.valid,
+            reward: f64::from(transition.reward),
+            valid: transition.valid,
             embedding: None,
-            other: Map::new(),
+            other: Default::default(),
         });
-        if done.ended() {
+        if transition.ended() {
             let mut last = String::new();
             session.observe(&mut last);
-            record.success = done.success;
+            record.success = transition.success;
             record.final_observation = Some(last);
             return Ok(record);
         }
-        if record.steps.len() >= most {
-            let message = format!("task '{name}' has not ended after {most} steps");
+        if record.steps.len() >= limit {
+            let message = format!("task '{name}' has not ended after {limit} steps");
             return Err(Error::Environment(message));
         }
     }
 }
 
-/// The policy that chooses any admissible action, each as likely as the others.
+/// A policy that chooses uniformly among the admissible actions.
 pub fn random_policy(seed: u64, task: usize) -> FixedPolicy {
     let mut rng = Stream::new(seed, Purpose::Actions).of(task, 0).rng();
     Box::new(move |_, admissible| rng.random_range(0..admissible.len().max(1)))
 }
 
-/// `wanted` of `total` tasks, evenly spread; all of them if `wanted` is 0.
-pub fn spread(total: usize, wanted: usize) -> Vec<usize> {
-    if wanted == 0 || wanted >= total {
+/// `count` of `total` tasks, evenly spaced; all of them if `count` is 0.
+pub fn spread(total: usize, count: usize) -> Vec<usize> {
+    if count == 0 || count >= total {
         return (0..total).collect();
     }
-    (0..wanted).map(|place| place * total / wanted).collect()
+    (0..count).map(|place| place * total / count).collect()
 }
 
 impl Evaluation {
@@ -235,7 +239,7 @@ impl Evaluation {
         summarise("All", self.outcomes.iter())
     }
 
-    /// Results by kind of task, in the environment's order; kinds without a task are left out.
+    /// Results by kind of task, in the environment's order, without kinds that have no task.
     pub fn by_kind(&self, environment: &dyn Environment) -> Vec<KindResult> {
         let kinds = environment.kinds().iter().enumerate();
         let results = kinds.map(|(kind, name)| {
@@ -245,7 +249,7 @@ impl Evaluation {
         results.filter(|result| result.tasks > 0).collect()
     }
 
-    /// The form in which a metrics line keeps it.
+    /// The form that a metrics line holds.
     pub fn metrics(&self, environment: &dyn Environment, split: &str) -> EvaluationMetrics {
         let overall = self.overall();
         EvaluationMetrics {
@@ -277,18 +281,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_are_spread_evenly_without_repeats() {
+    fn tasks_are_evenly_spaced_without_repeats() {
         assert_eq!(spread(10, 3), [0, 3, 6]);
         assert_eq!(spread(3, 0), [0, 1, 2]);
         assert_eq!(spread(3, 7), [0, 1, 2]);
     }
 
     #[test]
-    fn results_are_counted() {
+    fn results_count_tasks_successes_and_steps() {
         let outcome = |task, success, steps| Outcome { task, success, steps };
         let evaluation = Evaluation {
             outcomes: vec![outcome(0, true, 4), outcome(1, false, 50), outcome(2, true, 6)],
-            errors: Vec::new(),
+            ..Evaluation::default()
         };
         let all = evaluation.overall();
         assert_eq!((all.tasks, all.won, all.length), (3, 2, 20.0));

@@ -1,8 +1,8 @@
 //! The gradient of the objective over some rows.
 //!
-//! On a CPU the rows are cut into shards whose gradients are computed side by side and added up. The
-//! number of shards is a setting and not the number of threads: a sum's last digits depend on where it
-//! is cut.
+//! On a CPU the rows are split into shards whose gradients are computed in parallel and added. The
+//! number of shards is a setting, independent of the number of threads, because the last digits of a
+//! sum depend on how it is split.
 
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -10,66 +10,64 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::Aggregation;
 use super::loss::{Loss, LossInputs, imitation_loss, loss};
-use super::update::Lesson;
-use crate::device::{computes_here, read};
+use super::update::UpdateBatch;
+use crate::device::{computes_here, read_async};
 use crate::error::Result;
 use crate::parallel::par_map;
-use crate::policy::{Encoder, Inputs, Policy};
+use crate::policy::{Inputs, InputsOf, Policy};
 use crate::rollout::RolloutBatch;
 
 /// A gradient by parameter.
 pub(super) struct Gradient(pub(super) GradientsParams);
 
-type LessonOf<'a, P> = Lesson<'a, <<P as Policy>::Encoder as Encoder>::Inputs>;
-
-/// What is descended.
+/// The objective of an update.
 pub(super) enum Objective {
-    /// The clipped surrogate of a policy that learns from its own play, with the reference policy's
-    /// log-probability of every token of the batch, if there is one.
+    /// The clipped surrogate of the policy's own episodes, with the reference policy's log-probability
+    /// of every token of the batch, if there is a reference policy.
     Surrogate(Option<Vec<f32>>),
-    /// How unlikely the policy finds the responses of the batch.
+    /// The negative log-likelihood of the responses of the batch.
     Imitation,
 }
 
-/// The numbers of an objective over `rows`, and its gradient.
+/// The loss values over `rows`, and the gradient.
 pub(super) fn differentiate<P: Policy>(
     policy: &P,
-    lesson: &LessonOf<P>,
+    update: &UpdateBatch<InputsOf<P>>,
     rows: &[usize],
     objective: &Objective,
 ) -> (Tensor<1>, Gradient) {
-    let weights = token_weights(lesson.batch, rows, lesson.config.aggregation);
+    let weights = token_weights(update.batch, rows, update.config.aggregation);
     let one = |policy: &P, first: usize, rows: &[usize]| {
-        let losses = evaluate(policy, lesson, rows, &weights[first..], objective);
+        let losses = evaluate(policy, update, rows, &weights[first..], objective);
         let gradients = GradientsParams::from_grads(losses.total.backward(), policy);
-        (losses.numbers(), Gradient(gradients))
+        (losses.values(), Gradient(gradients))
     };
     let here = policy.devices().iter().all(computes_here);
-    let size = rows.len().div_ceil(lesson.config.shards);
+    let size = rows.len().div_ceil(update.config.shards);
     if !here || size >= rows.len() {
         return one(policy, 0, rows);
     }
     let shards: Vec<&[usize]> = rows.chunks(size).collect();
     let parts = par_map(shards.len(), |shard| {
-        // Leaves of its own give a shard a graph of its own: backward holds a graph's lock.
+        // Separate leaves give each shard a separate graph, because backward locks its graph.
         one(&policy.valid().train(), shard * size, shards[shard])
     });
-    let sum = parts.into_iter().reduce(|(numbers, gradient), (other_numbers, other)| {
-        (numbers + other_numbers, gradient.add(policy, other))
+    let sum = parts.into_iter().reduce(|(values, gradient), (other_values, other)| {
+        (values + other_values, gradient.add(policy, other))
     });
     sum.unwrap_or_else(|| one(policy, 0, rows))
 }
 
 fn evaluate<P: Policy>(
     policy: &P,
-    lesson: &LessonOf<P>,
+    update: &UpdateBatch<InputsOf<P>>,
     rows: &[usize],
     weights: &[f32],
     objective: &Objective,
 ) -> Loss {
-    let batch = lesson.batch;
+    let batch = update.batch;
     let responses = batch.responses.select(rows);
-    let scores = policy.evaluate(&batch.inputs, rows, &responses, lesson.temperature);
+    let scores = policy.evaluate(&batch.inputs, rows, &responses, update.temperature);
     let device = scores.log_probs.device();
     let width = responses.width();
     let pad = |token: &dyn Fn(usize, usize, usize) -> f32| {
@@ -82,15 +80,15 @@ fn evaluate<P: Policy>(
     let inputs = LossInputs {
         old_log_probs: pad(&|_, _, token| batch.responses.log_probs[token]),
         reference_log_probs: reference.as_ref().map(|values| pad(&|_, _, token| values[token])),
-        advantages: pad(&|_, row, _| lesson.advantages[row]),
+        advantages: pad(&|_, row, _| update.advantages[row]),
         weights,
         scores,
     };
-    loss(inputs, lesson.config)
+    loss(inputs, update.config)
 }
 
-/// `[rows]`: what a token of each row weighs in the objective. Over all tokens of all rows the weights
-/// add up to 1.
+/// `[rows]`: the weight of each token of a row in the objective. Over all tokens of all rows the
+/// weights add up to 1.
 fn token_weights<I: Inputs>(
     batch: &RolloutBatch<I>,
     rows: &[usize],
@@ -101,8 +99,9 @@ fn token_weights<I: Inputs>(
         Aggregation::Token => 1.0,
         Aggregation::Response => 1.0 / tokens(row).max(1) as f64,
         Aggregation::Episode => {
-            let episode = batch.episode_offsets.partition_point(|&start| start <= row) - 1;
-            let tokens: usize = batch.episode_rows(episode).map(tokens).sum();
+            let layout = batch.data.layout();
+            let episode = layout.rows_of_episode(layout.episode_of_row(row));
+            let tokens: usize = episode.map(tokens).sum();
             1.0 / tokens.max(1) as f64
         }
     };
@@ -111,8 +110,8 @@ fn token_weights<I: Inputs>(
     raw.iter().map(|weight| (weight / sum.max(f64::MIN_POSITIVE)) as f32).collect()
 }
 
-/// Values of tokens as a `[rows, width]` tensor, 0 where there is no token. `value` is asked by place
-/// among `rows`, row and token.
+/// Values of tokens as a `[rows, width]` tensor, padded with 0. The arguments of `value` are the
+/// position among `rows`, the row and the token.
 fn padded(
     rows: &[usize],
     width: usize,
@@ -129,21 +128,21 @@ fn padded(
     Tensor::from_data(TensorData::new(values, [rows.len(), width]), device)
 }
 
-/// The objective's numbers and the gradient's norm, in one transfer from the device.
-pub(super) fn read_back<P: Policy>(
-    numbers: Tensor<1>,
+/// The loss values and the gradient norm, in one transfer from the device.
+pub(super) async fn read_back<P: Policy>(
+    loss: Tensor<1>,
     gradient: &Gradient,
     policy: &P,
-) -> Result<([f64; Loss::NUMBERS], f64)> {
-    let mut squares = Squares { gradient, sums: vec![numbers] };
+) -> Result<([f64; Loss::VALUES], f64)> {
+    let mut squares = Squares { gradient, sums: vec![loss] };
     policy.visit(&mut squares);
-    let values = read(Tensor::cat(squares.sums, 0))?;
-    let mut numbers = [0.0; Loss::NUMBERS];
-    for (number, value) in numbers.iter_mut().zip(&values) {
-        *number = f64::from(*value);
+    let values = read_async(Tensor::cat(squares.sums, 0)).await?;
+    let mut loss = [0.0; Loss::VALUES];
+    for (target, value) in loss.iter_mut().zip(&values) {
+        *target = f64::from(*value);
     }
-    let sum: f64 = values[numbers.len()..].iter().map(|value| f64::from(*value)).sum();
-    Ok((numbers, sum.sqrt()))
+    let sum: f64 = values[loss.len()..].iter().map(|value| f64::from(*value)).sum();
+    Ok((loss, sum.sqrt()))
 }
 
 impl Gradient {
@@ -210,11 +209,13 @@ impl ModuleVisitor for Add<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::episodes::{Batch, Episode};
     use crate::policy::Responses;
 
-    struct Nothing;
+    #[derive(Default)]
+    struct NoInputs;
 
-    impl Inputs for Nothing {
+    impl Inputs for NoInputs {
         fn len(&self) -> usize {
             0
         }
@@ -224,30 +225,27 @@ mod tests {
         fn append(&mut self, _other: Self) {}
     }
 
-    impl Default for Nothing {
-        fn default() -> Self {
-            Self
-        }
-    }
-
     /// Episode 0 has responses of 1 and 3 tokens, episode 1 has one of 2.
-    fn batch() -> RolloutBatch<Nothing> {
+    fn batch() -> RolloutBatch<NoInputs> {
         let mut responses = Responses::default();
         for tokens in [1, 3, 2] {
             responses.push(&vec![7; tokens], &vec![-1.0; tokens]);
         }
-        RolloutBatch { episode_offsets: vec![0, 2, 3], responses, ..RolloutBatch::default() }
+        let episodes =
+            [Episode::new().step("a", 0.0).step("b", 0.0), Episode::new().step("a", 0.0)];
+        let data = Batch::builder().group(episodes).build().unwrap();
+        RolloutBatch { data, responses, ..RolloutBatch::default() }
     }
 
     #[test]
-    fn weights_share_one_out_over_what_is_aggregated() {
+    fn weights_add_up_to_one_for_every_aggregation() {
         let weights = |rows: &[usize], over| token_weights(&batch(), rows, over);
         let sixth = 1.0 / 6.0;
         assert_eq!(weights(&[0, 1, 2], Aggregation::Token), [sixth, sixth, sixth]);
         let third = 1.0 / 3.0;
         assert_eq!(weights(&[0, 1, 2], Aggregation::Response), [third, third / 3.0, third / 2.0]);
         assert_eq!(weights(&[0, 1, 2], Aggregation::Episode), [0.125, 0.125, 0.25]);
-        // A minibatch that lacks some rows shares one out all the same.
+        // So do those of a minibatch with some rows only.
         let some = weights(&[2, 0], Aggregation::Episode);
         assert!((2.0 * some[0] + some[1] - 1.0).abs() < 1e-6, "{some:?}");
         assert!((some[0] - 2.0 * some[1]).abs() < 1e-6, "{some:?}");

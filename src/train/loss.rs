@@ -1,102 +1,98 @@
-//! The objective that an update descends.
+//! The objective that an update minimises.
 //!
-//! For every token with log-probability l under the policy, l_old when it was drawn, l_ref under the
-//! reference policy, advantage A and ratio r = exp(l - l_old):
+//! The loss adds two terms to the [clipped surrogate](super::surrogate::clipped_surrogate). For every
+//! token with log-probability l under the policy and l_ref under the reference policy:
 //!
 //! ```text
-//! surrogate = min( r A, clip(r, 1 - clip_low, 1 + clip_high) A )      Schulman et al. 2017, eq. 7
-//! kl        = exp(l_ref - l) - (l_ref - l) - 1                        Schulman 2020, the estimator "k3"
-//! loss      = weighted mean over tokens of ( -surrogate + kl_weight kl - entropy_weight entropy )
+//! kl   = exp(l_ref - l) - (l_ref - l) - 1                             Schulman 2020, the estimator "k3"
+//! loss = surrogate loss + weighted mean over tokens of ( kl_weight kl - entropy_weight entropy )
 //! ```
 //!
-//! The weights say what is aggregated over: every token alike, or every response, or every episode.
+//! The weights decide whether the mean is over tokens, responses or episodes.
 
 use burn::tensor::Tensor;
 
 use super::config::UpdateConfig;
+use super::surrogate::{LossConfig, MAX_LOG_RATIO, SurrogateLoss, TokenWeights, clipped_surrogate};
 use crate::policy::TokenScores;
 
-/// What a loss is computed from. All tensors have the shape `[rows, tokens]`.
+/// The inputs of a loss. All tensors have the shape `[rows, tokens]`.
 #[derive(Debug, Clone)]
 pub struct LossInputs {
-    /// The policy's view of the responses, with gradients.
+    /// Scores of the responses under the policy, with gradients.
     pub scores: TokenScores,
-    /// Log-probabilities when the responses were drawn.
+    /// Log-probabilities when the responses were sampled.
     pub old_log_probs: Tensor<2>,
     /// Log-probabilities under the reference policy.
     pub reference_log_probs: Option<Tensor<2>>,
     /// The advantage of each token's step.
     pub advantages: Tensor<2>,
-    /// What each token weighs, 0 where there is none. The weights of a minibatch add up to 1; those
-    /// of a part of it to the part's share.
+    /// The weight of each token, 0 for padding. The weights of a minibatch add up to 1; those of a
+    /// shard of it add up to the shard's share.
     pub weights: Tensor<2>,
 }
 
-/// The loss and what it is made of, each a weighted mean over tokens of shape `[1]`.
+/// The loss and its terms, each a weighted mean over tokens of shape `[1]`.
 #[derive(Debug, Clone)]
 pub struct Loss {
-    /// What is descended.
+    /// The loss that is minimised.
     pub total: Tensor<1>,
     /// Minus the clipped surrogate.
     pub policy: Tensor<1>,
-    /// Divergence from the reference policy; 0 without one.
+    /// KL divergence from the reference policy; 0 without one.
     pub kl: Tensor<1>,
     /// Entropy, in nats.
     pub entropy: Tensor<1>,
-    /// Share of tokens whose ratio the clip changed the objective of.
+    /// Fraction of tokens whose objective the clip reduced.
     pub clip_fraction: Tensor<1>,
 }
 
 impl Loss {
-    /// How many numbers a loss is.
-    pub const NUMBERS: usize = 5;
+    /// Number of values in [`Loss::values`].
+    pub const VALUES: usize = 5;
 
-    /// Total, policy, kl, entropy and clip fraction, in that order, without gradients.
-    pub fn numbers(&self) -> Tensor<1> {
+    /// Total, policy, KL, entropy and clip fraction, in that order, without gradients.
+    pub fn values(&self) -> Tensor<1> {
         let parts = [&self.total, &self.policy, &self.kl, &self.entropy, &self.clip_fraction];
         Tensor::cat(parts.into_iter().map(|part| part.clone().without_autodiff()).collect(), 0)
     }
 }
 
-/// Differences of log-probabilities are held within this bound, so that their exponential is finite.
-const MAX_LOG_RATIO: f32 = 20.0;
-
 /// Computes the loss.
 pub fn loss(inputs: LossInputs, config: &UpdateConfig) -> Loss {
     let LossInputs { scores, old_log_probs, reference_log_probs, advantages, weights } = inputs;
-    let mean = |values: Tensor<2>| (values * weights.clone()).sum();
-
-    let log_ratio = (scores.log_probs.clone() - old_log_probs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO);
-    let ratio = log_ratio.exp();
-    let clipped = ratio.clone().clamp(1.0 - config.clip_low, 1.0 + config.clip_high);
-    let free = ratio * advantages.clone();
-    let bound = clipped * advantages;
-    let clip_fraction = mean(bound.clone().lower(free.clone()).float()).detach();
-    let policy = mean(free.min_pair(bound)).neg();
-
+    let weights = TokenWeights::from(weights);
+    let clip = LossConfig { clip_low: config.clip_low, clip_high: config.clip_high };
+    let SurrogateLoss { loss: policy, clip_fraction } = clipped_surrogate(
+        scores.log_probs.clone(),
+        old_log_probs,
+        advantages,
+        weights.clone(),
+        &clip,
+    );
     let kl = match reference_log_probs {
         Some(reference) => {
             let log_ratio = (reference - scores.log_probs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO);
-            mean(log_ratio.clone().exp() - log_ratio - 1.0)
+            weights.mean(log_ratio.clone().exp() - log_ratio - 1.0)
         }
         None => policy.zeros_like(),
     };
-    let entropy = mean(scores.entropy);
+    let entropy = weights.mean(scores.entropy);
     let total = policy.clone() + kl.clone().mul_scalar(config.kl_weight)
         - entropy.clone().mul_scalar(config.entropy_weight);
     Loss { total, policy, kl, entropy, clip_fraction }
 }
 
-/// What a policy descends that imitates: minus the weighted mean log-probability of given responses.
+/// The loss of imitation: minus the weighted mean log-probability of given responses.
 pub(super) fn imitation_loss(scores: TokenScores, weights: Tensor<2>) -> Loss {
-    let mean = |values: Tensor<2>| (values * weights.clone()).sum();
-    let total = mean(scores.log_probs).neg();
-    let none = total.zeros_like();
+    let weights = TokenWeights::from(weights);
+    let total = weights.mean(scores.log_probs).neg();
+    let zero = total.zeros_like();
     Loss {
         policy: total.clone(),
-        kl: none.clone(),
-        entropy: mean(scores.entropy),
-        clip_fraction: none,
+        kl: zero.clone(),
+        entropy: weights.mean(scores.entropy),
+        clip_fraction: zero,
         total,
     }
 }
@@ -115,9 +111,9 @@ mod tests {
         f64::from(read(value).unwrap()[0])
     }
 
-    /// The formulas at the head of this file, token by token in f64.
+    /// The formulas of the module documentation, token by token in f64.
     #[test]
-    fn agrees_with_the_formulas() {
+    fn the_loss_agrees_with_its_formulas() {
         let config = UpdateConfig {
             clip_low: 0.2,
             clip_high: 0.3,

@@ -1,4 +1,4 @@
-//! What is written down of every iteration.
+//! The metrics of an iteration, one line of `metrics.jsonl` each.
 
 use std::io::BufRead;
 
@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 use super::evaluate::KindResult;
 use crate::error::{Error, Result};
 
-/// One line of `metrics.jsonl`.
+/// Metrics of one iteration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct IterationMetrics {
-    /// Counted from 1: the iteration that this line closes. The line of iteration 0 holds only an
-    /// evaluation, that of the untrained policy.
+    /// Number of iterations done, from 1. The line of iteration 0 holds only the evaluation of the
+    /// untrained policy.
     pub iteration: u64,
     /// Environment steps of all iterations so far.
     pub steps: u64,
-    /// Share of this iteration's episodes that reached their goal.
+    /// Fraction of this iteration's episodes that reached their goal.
     pub success: f64,
     /// Mean summed reward of an episode.
     #[serde(rename = "return")]
     pub mean_return: f64,
     /// Mean number of steps of an episode.
     pub length: f64,
-    /// Episodes that were lost to environment errors, and are in no other number.
+    /// Episodes lost to environment errors. No other metric includes them.
     #[serde(default)]
     pub environment_errors: usize,
-    /// Share of steps whose action was not admissible.
+    /// Fraction of steps whose action was not admissible.
     pub invalid: f64,
-    /// Share of groups whose episodes did not all end alike, and so teach something.
+    /// Fraction of groups with both successful and failed episodes.
     pub mixed_groups: f64,
-    /// The objective.
+    /// The loss.
     pub loss: f64,
-    /// Its surrogate part.
+    /// Its surrogate term.
     pub policy_loss: f64,
-    /// Divergence from the reference policy, nats a token.
+    /// KL divergence from the reference policy, in nats per token.
     pub kl: f64,
-    /// Entropy, nats a token.
+    /// Entropy, in nats per token.
     pub entropy: f64,
-    /// Share of tokens that the clip held back.
+    /// Fraction of tokens whose objective the clip reduced.
     pub clip_fraction: f64,
-    /// Norm of the gradient before it is scaled down.
+    /// Gradient norm before clipping.
     pub gradient_norm: f64,
     /// The learning rate.
     pub learning_rate: f64,
-    /// Updates skipped because a number was not finite.
+    /// Updates skipped because a loss or gradient was not finite.
     pub skipped_updates: usize,
-    /// How credit was assigned, in numbers.
+    /// Diagnostics of credit assignment.
     pub credit: serde_json::Value,
-    /// Where the time went.
+    /// Time by phase.
     pub seconds: Seconds,
-    /// Evaluation on held-out tasks, if there was one after this iteration.
+    /// Evaluation on held-out tasks, if one follows this iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationMetrics>,
 }
@@ -57,36 +57,36 @@ pub struct IterationMetrics {
 /// Wall-clock seconds of one iteration.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Seconds {
-    /// Playing episodes.
+    /// Rollout.
     pub rollout: f64,
-    /// Assigning credit.
+    /// Credit assignment.
     pub credit: f64,
-    /// Changing the policy.
+    /// Policy update.
     pub update: f64,
-    /// Since the run began, time before a resume included.
+    /// Since the run began, including the time before a resume.
     pub elapsed: f64,
 }
 
-/// An evaluation as it stands in a metrics line.
+/// An evaluation in a metrics line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EvaluationMetrics {
-    /// The split that was played.
+    /// The split.
     pub split: String,
-    /// Share of its tasks that were won.
+    /// Fraction of its tasks that succeeded.
     pub success: f64,
     /// Mean number of steps.
     pub length: f64,
-    /// The same by kind of task.
+    /// Results by kind of task.
     pub kinds: Vec<KindResult>,
-    /// Tasks that were lost to environment errors, and are in no other number.
+    /// Tasks lost to environment errors. No other metric includes them.
     #[serde(default)]
     pub environment_errors: usize,
 }
 
-/// Reads `metrics.jsonl`. `name` stands for the file in errors.
+/// Parses metrics lines. `name` is the file's name in errors.
 ///
 /// # Errors
-/// Names the line that is not a metrics line.
+/// Names the first line that is malformed.
 pub fn read_metrics(input: &mut dyn BufRead, name: &str) -> Result<Vec<IterationMetrics>> {
     let mut all = Vec::new();
     for (number, line) in input.lines().enumerate() {

@@ -1,29 +1,32 @@
-//! Training: from a configuration to a policy that plays.
+//! Training: from a configuration to a trained policy.
 //!
-//! [`Trainer`] is the algorithm and touches no file.
+//! [`Trainer`] is the algorithm. It uses no files and no terminal; [`crate::runs`] adds both. Methods
+//! that wait for a device have an asynchronous form, with the suffix `_async`, and a blocking form.
 
-mod blame;
 mod config;
 mod evaluate;
 mod gradient;
+mod locate;
 mod loss;
 mod metrics;
 pub(crate) mod optimizer;
 mod preset;
-mod tally;
+mod statistics;
+mod surrogate;
 mod trainer;
 mod update;
 
 pub use config::{
-    Aggregation, Config, EvalConfig, ImitationConfig, PolicyConfig, RolloutConfig, RunConfig,
-    Schedule, UpdateConfig,
+    Aggregation, Config, EvalConfig, ImitationConfig, RolloutConfig, RunConfig, Schedule,
+    UpdateConfig,
 };
 pub use evaluate::{
-    Evaluation, Exam, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed,
-    evaluate_with, random_policy, spread,
+    Evaluation, EvaluationPlan, FixedPolicy, KindResult, Outcome, evaluate, evaluate_async,
+    evaluate_fixed, random_policy, spread,
 };
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, read_metrics};
 pub use preset::Preset;
+pub use surrogate::{LossConfig, SurrogateLoss, TokenWeights, clipped_surrogate};
 pub use trainer::Trainer;
-pub use update::{Learner, Lesson, UpdateStats};
+pub use update::{Learner, UpdateBatch, UpdateStats};

@@ -1,7 +1,7 @@
-//! AdamW, whose state is read back onto the device that it is for.
+//! AdamW whose state loads onto a given device.
 //!
-//! burn reads an optimizer's state onto its default device first. With the feature `wgpu` that is a
-//! GPU, whatever the policy lives on: where there is none, reading would end the process.
+//! burn loads an optimizer's state onto its default device first. With the feature `wgpu` that is a
+//! GPU, whichever device the policy is on; on a machine without a GPU, loading would abort the process.
 
 use std::cell::RefCell;
 
@@ -12,7 +12,7 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor};
 
 thread_local! {
-    /// The device that a state is being read onto.
+    /// The device that a state is being loaded onto.
     static TARGET: RefCell<Option<Device>> = const { RefCell::new(None) };
 }
 
@@ -21,7 +21,7 @@ pub(super) fn adamw(weight_decay: f32) -> ModuleOptimizer {
     Placed(AdamWConfig::new().with_weight_decay(weight_decay).build()).into()
 }
 
-/// An optimizer with the state of a record, on a device without autodiff.
+/// An optimizer with the state of a record, loaded onto a device without autodiff.
 pub(crate) fn load(
     optimizer: ModuleOptimizer,
     record: OptimizerRecord,

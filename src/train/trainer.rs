@@ -1,78 +1,77 @@
-//! The training loop's heart: one iteration, from tasks to a changed policy.
+//! The trainer: one iteration, from tasks to an updated policy.
 
 use rand::seq::index;
 use web_time::Instant;
 
-use super::blame::place;
-use super::config::Config;
+use super::config::{Config, UpdateConfig};
+use super::locate::describe_row;
 use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
-use super::tally::Tally;
-use super::update::{Learner, Lesson, UpdateStats};
-use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MAX_REWARD};
+use super::statistics::RolloutStatistics;
+use super::update::{Learner, UpdateBatch, UpdateStats};
+use crate::credit::{self, Credit, Embedding};
 use crate::device::read;
 use crate::env::Environment;
+use crate::episodes::{Embeddings, MAX_REWARD};
 use crate::error::{Error, Result};
-use crate::policy::{Encoder, Policy, Sampling};
-use crate::rollout::{Plan, RolloutBatch, collect_with};
+use crate::policy::{EncoderOf, InputsOf, Policy, Sampling};
+use crate::rollout::{Plan, RolloutBatch, collect_with_async};
 use crate::stream::{Purpose, Stream};
 
-/// Trains a policy, one iteration a call. Touches no file.
+/// Trains a policy, one iteration per call. It uses no files and no terminal.
 pub struct Trainer<P: Policy> {
     /// All settings.
     pub config: Config,
     /// The policy and its optimizer.
     pub learner: Learner<P>,
     /// The policy's host half.
-    pub encoder: P::Encoder,
+    pub encoder: EncoderOf<P>,
     /// Iterations done.
     pub iteration: u64,
     /// Environment steps done.
     pub steps: u64,
-    /// What credit assignment carries from one iteration to the next.
+    /// State that credit assignment carries from one iteration to the next.
     pub credit_state: credit::CreditState,
 }
 
-type Inputs<P> = <<P as Policy>::Encoder as Encoder>::Inputs;
-type Batch<P> = RolloutBatch<Inputs<P>>;
-type LessonOf<'a, P> = Lesson<'a, Inputs<P>>;
+type Rollout<P> = RolloutBatch<InputsOf<P>>;
 
 impl<P: Policy> Trainer<P> {
-    /// A trainer at iteration 0. `policy` lives on a device with autodiff; it is also the reference
-    /// that the KL term holds it to.
-    pub fn new(config: Config, policy: P, encoder: P::Encoder) -> Self {
+    /// A trainer at iteration 0. `policy` lives on a device with autodiff; a copy of it is the
+    /// reference policy of the KL term.
+    pub fn new(config: Config, policy: P, encoder: EncoderOf<P>) -> Self {
         let optimizer = adamw(config.update.weight_decay);
         let reference = (config.update.kl_weight > 0.0).then(|| policy.valid());
-        let learner = Learner { policy, reference, optimizer, bad_updates: 0 };
+        let learner = Learner { policy, reference, optimizer, consecutive_skips: 0 };
         let credit_state = credit::CreditState::default();
         Self { config, learner, encoder, iteration: 0, steps: 0, credit_state }
     }
 
-    /// Plays, assigns credit, learns. `progress` says how much of the run is done, in [0, 1], which
-    /// is what the learning rate goes by.
+    /// One iteration: plays episodes, assigns credit, updates the policy. `progress` is the fraction of
+    /// the run that is done, in [0, 1]; learning-rate schedules depend on it.
     ///
     /// # Errors
-    /// Fails where an environment or the device does, or after too many updates that were not finite.
-    pub fn iterate(
+    /// Fails if an environment or the device fails, or after too many consecutive skipped updates.
+    pub async fn iterate_async(
         &mut self,
         environment: &dyn Environment,
         progress: f64,
-    ) -> Result<(IterationMetrics, Batch<P>)> {
+    ) -> Result<(IterationMetrics, Rollout<P>)> {
         let begun = Instant::now();
-        let (batch, tally) = self.play(environment)?;
+        let (batch, statistics) = self.play(environment).await?;
         let played = Instant::now();
         let credit = self.assign(&batch)?;
         let assigned = Instant::now();
-        let learned = self.learn(&batch, &credit.advantages, progress, Learner::learn)?;
-        self.steps += tally.steps as u64;
+        let updated = self.learn(&batch, &credit.advantages, progress).await?;
+        self.steps += statistics.steps as u64;
         let metrics = IterationMetrics {
             steps: self.steps,
-            success: tally.success(),
-            mean_return: tally.mean_return(),
-            length: tally.length(),
-            environment_errors: tally.environment_errors,
-            invalid: tally.invalid(),
-            mixed_groups: tally.mixed_groups(),
+            success: statistics.success(),
+            mean_return: statistics.mean_return(),
+            length: statistics.length(),
+            environment_errors: statistics.environment_errors,
+            invalid: statistics.invalid(),
+            mixed_groups: statistics.mixed_groups(),
             credit: serde_json::to_value(&credit.diagnostics)
                 .map_err(|error| Error::Run(format!("cannot write credit diagnostics: {error}")))?,
             seconds: Seconds {
@@ -81,48 +80,97 @@ impl<P: Policy> Trainer<P> {
                 update: assigned.elapsed().as_secs_f64(),
                 elapsed: 0.0,
             },
-            ..learned
+            ..updated
         };
         Ok((metrics, batch))
     }
 
-    /// Learns to act as in `demonstrations`: `update.epochs` passes over them a call. No credit is
-    /// assigned, and nothing is played.
+    /// [`Trainer::iterate_async`], blocking.
     ///
     /// # Errors
-    /// Fails where the device does, or after too many updates that were not finite.
-    pub fn imitate(
+    /// As [`Trainer::iterate_async`].
+    pub fn iterate(
         &mut self,
-        demonstrations: &Batch<P>,
+        environment: &dyn Environment,
+        progress: f64,
+    ) -> Result<(IterationMetrics, Rollout<P>)> {
+        pollster::block_on(self.iterate_async(environment, progress))
+    }
+
+    /// One iteration of imitation (behaviour cloning): `update.epochs` passes over `demonstrations`. No
+    /// episode is played and no credit assigned.
+    ///
+    /// # Errors
+    /// Fails if the device fails, or after too many consecutive skipped updates.
+    pub async fn imitate_async(
+        &mut self,
+        demonstrations: &Rollout<P>,
         progress: f64,
     ) -> Result<IterationMetrics> {
         let begun = Instant::now();
-        let mut metrics = self.learn(demonstrations, &[], progress, Learner::imitate)?;
+        let config = self.update_config(progress);
+        let update = self.update_batch(demonstrations, &[], progress, &config);
+        let learning_rate = update.learning_rate;
+        let stats = self.learner.imitate_async(&update).await?;
+        let mut metrics = self.finish_update(&stats, learning_rate);
         metrics.seconds.update = begun.elapsed().as_secs_f64();
         Ok(metrics)
     }
 
-    /// Changes the policy, and begins the iteration's line with what that came to.
-    fn learn(
+    /// [`Trainer::imitate_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Trainer::imitate_async`].
+    pub fn imitate(
         &mut self,
-        batch: &Batch<P>,
+        demonstrations: &Rollout<P>,
+        progress: f64,
+    ) -> Result<IterationMetrics> {
+        pollster::block_on(self.imitate_async(demonstrations, progress))
+    }
+
+    /// Updates the policy, and returns the part of the metrics that an update determines.
+    async fn learn(
+        &mut self,
+        batch: &Rollout<P>,
         advantages: &[f32],
         progress: f64,
-        by: impl Fn(&mut Learner<P>, &LessonOf<P>) -> Result<UpdateStats>,
     ) -> Result<IterationMetrics> {
-        let mut update = self.config.update.clone();
-        update.entropy_weight = update.entropy_weight_at(progress);
-        let lesson = Lesson {
+        let config = self.update_config(progress);
+        let update = self.update_batch(batch, advantages, progress, &config);
+        let learning_rate = update.learning_rate;
+        let stats = self.learner.learn_async(&update).await?;
+        Ok(self.finish_update(&stats, learning_rate))
+    }
+
+    /// The settings of the update at a point of the run.
+    fn update_config(&self, progress: f64) -> UpdateConfig {
+        let mut config = self.config.update.clone();
+        config.entropy_weight = config.entropy_weight_at(progress);
+        config
+    }
+
+    fn update_batch<'a>(
+        &self,
+        batch: &'a Rollout<P>,
+        advantages: &'a [f32],
+        progress: f64,
+        config: &'a UpdateConfig,
+    ) -> UpdateBatch<'a, InputsOf<P>> {
+        UpdateBatch {
             batch,
             advantages,
             temperature: self.config.rollout.temperature,
-            config: &update,
-            learning_rate: update.learning_rate_at(self.iteration, progress),
+            config,
+            learning_rate: config.learning_rate_at(self.iteration, progress),
             shuffle: Stream::new(self.config.run.seed, Purpose::Minibatches).at(self.iteration),
-        };
-        let stats = by(&mut self.learner, &lesson)?;
+        }
+    }
+
+    /// Counts the iteration, and begins its metrics.
+    fn finish_update(&mut self, stats: &UpdateStats, learning_rate: f64) -> IterationMetrics {
         self.iteration += 1;
-        Ok(IterationMetrics {
+        IterationMetrics {
             iteration: self.iteration,
             steps: self.steps,
             loss: stats.loss,
@@ -131,52 +179,53 @@ impl<P: Policy> Trainer<P> {
             entropy: stats.entropy,
             clip_fraction: stats.clip_fraction,
             gradient_norm: stats.gradient_norm,
-            learning_rate: lesson.learning_rate,
+            learning_rate,
             skipped_updates: stats.skipped,
             ..IterationMetrics::default()
-        })
+        }
     }
 
-    /// Plays this iteration's groups, each on a task of its own, and counts what was played.
+    /// Plays this iteration's groups, each on a different task, and collects their statistics.
     ///
-    /// Groups whose episodes all returned the same give way to groups of further tasks, as often as
-    /// `rollout.max_resampling_rounds` says (Yu et al. 2025, DAPO, call this dynamic sampling).
-    fn play(&self, environment: &dyn Environment) -> Result<(Batch<P>, Tally)> {
+    /// Zero-variance groups are replaced by groups of further tasks for up to
+    /// `rollout.max_resampling_rounds` rounds (dynamic sampling; DAPO, Yu et al. 2025).
+    async fn play(&self, environment: &dyn Environment) -> Result<(Rollout<P>, RolloutStatistics)> {
         let rollout = &self.config.rollout;
         let total = environment.tasks();
-        let wanted = rollout.groups.min(total);
+        let groups = rollout.groups.min(total);
         let mut rng = Stream::new(self.config.run.seed, Purpose::Tasks).at(self.iteration).rng();
-        let most = wanted.saturating_mul(1 + rollout.max_resampling_rounds).min(total);
-        let tasks = index::sample(&mut rng, total, most).into_vec();
-        let mut tally = Tally::default();
-        let mut batch = self.play_tasks(environment, &tasks[..wanted], 0)?;
-        tally.add(&batch);
-        let mut played = wanted;
+        let max_groups = groups.saturating_mul(1 + rollout.max_resampling_rounds).min(total);
+        let tasks = index::sample(&mut rng, total, max_groups).into_vec();
+        let mut statistics = RolloutStatistics::default();
+        let mut batch = self.play_tasks(environment, &tasks[..groups], 0).await?;
+        statistics.add(&batch);
+        let mut played = groups;
         for _ in 0..rollout.max_resampling_rounds {
-            let even = (0..batch.groups()).filter(|&group| batch.is_even(group)).count();
-            let further = &tasks[played..(played + even).min(most)];
+            let uniform =
+                (0..batch.groups()).filter(|&group| batch.is_zero_variance(group)).count();
+            let further = &tasks[played..(played + uniform).min(max_groups)];
             if further.is_empty() {
                 break;
             }
-            let more = self.play_tasks(environment, further, played)?;
-            tally.add(&more);
+            let more = self.play_tasks(environment, further, played).await?;
+            statistics.add(&more);
             played += further.len();
-            batch.retain_groups(|batch, group| !batch.is_even(group));
-            batch.append(more);
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
+            batch.append(more)?;
         }
         if rollout.drop_zero_variance {
-            batch.retain_groups(|batch, group| !batch.is_even(group));
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
         }
-        Ok((batch, tally))
+        Ok((batch, statistics))
     }
 
-    /// Plays one group a task. `first_group` is how many groups the iteration played before.
-    fn play_tasks(
+    /// Plays one group per task. `first_group` is the number of groups that the iteration has played.
+    async fn play_tasks(
         &self,
         environment: &dyn Environment,
         tasks: &[usize],
         first_group: usize,
-    ) -> Result<Batch<P>> {
+    ) -> Result<Rollout<P>> {
         let plan = Plan {
             tasks,
             first_group,
@@ -186,14 +235,14 @@ impl<P: Policy> Trainer<P> {
             iteration: self.iteration,
         };
         let (policy, limits) = (self.learner.policy.valid(), self.config.rollout.limits());
-        let batch = collect_with(environment, &policy, &self.encoder, &plan, &limits)?;
+        let batch = collect_with_async(environment, &policy, &self.encoder, &plan, &limits).await?;
         batch.expect_episodes()?;
         Ok(batch)
     }
 
-    /// The policy's own embedding of every row and its width, where the settings ask for embeddings
-    /// that are given; else nothing and 0.
-    fn embed(&self, batch: &Batch<P>) -> Result<(Vec<f32>, usize)> {
+    /// The policy's own embedding of every row and its width, if the settings ask for it; else nothing
+    /// and 0.
+    fn embed(&self, batch: &Rollout<P>) -> Result<(Vec<f32>, usize)> {
         if self.config.credit.embedding != Embedding::Given {
             return Ok((Vec::new(), 0));
         }
@@ -208,41 +257,29 @@ impl<P: Policy> Trainer<P> {
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok((values, width)),
             Some(at) => Err(Error::Run(format!(
-                "{}: the policy's embedding of it holds {}; its weights have gone wrong, go on from an \
+                "{}: the policy's embedding of it holds {}; its weights have diverged, resume from an \
                  earlier checkpoint with a lower update.learning_rate",
-                place(batch, at / width.max(1)),
+                describe_row(batch, at / width.max(1)),
                 values[at]
             ))),
         }
     }
 
-    /// What each step was worth.
-    fn assign(&mut self, batch: &Batch<P>) -> Result<Credit> {
+    /// Assigns credit to every step.
+    fn assign(&mut self, batch: &Rollout<P>) -> Result<Credit> {
         let penalty = self.config.update.invalid_action_penalty;
-        let rewards: Vec<f32> = batch
-            .rewards
-            .iter()
-            .zip(&batch.valid)
-            .map(
+        let rewards = batch.data.rewards().iter().zip(batch.data.valid());
+        let penalised =
+            rewards.map(
                 |(&reward, &valid)| {
                     if valid { reward } else { (reward - penalty).max(-MAX_REWARD) }
                 },
-            )
-            .collect();
-        let texts: Vec<&str> = batch.texts.iter().map(String::as_str).collect();
+            );
+        let mut rows = batch.data.with_rewards(penalised.collect())?;
         let (values, width) = self.embed(batch)?;
-        let embeddings = (width > 0).then_some(Embeddings::Steps { values: &values, width });
-        let rows = CreditBatch {
-            group_offsets: &batch.group_offsets,
-            episode_offsets: &batch.episode_offsets,
-            rewards: &rewards,
-            success: &batch.success,
-            valid: &batch.valid,
-            observations: &batch.observations,
-            texts: &texts,
-            final_observations: Some(&batch.final_observations),
-            embeddings,
-        };
+        if width > 0 {
+            rows = rows.with_embeddings(Embeddings::Steps { values, width })?;
+        }
         credit::assign_with(&rows, &self.config.credit, &mut self.credit_state)
     }
 }

@@ -3,112 +3,127 @@
 use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
 
-use super::blame::blame;
 use super::config::UpdateConfig;
 use super::gradient::{Objective, differentiate, read_back};
-use crate::device::read;
+use super::locate::describe_non_finite;
+use super::loss::Loss;
 use crate::error::{Error, Result};
-use crate::parallel::par_map;
-use crate::policy::{Encoder, Policy};
+use crate::policy::{InputsOf, Policy, read_parts};
 use crate::rollout::RolloutBatch;
 use crate::stream::Stream;
 
-/// What is trained, and the state of its optimizer.
+/// A policy in training, and the state of its optimizer.
 pub struct Learner<P> {
     /// The policy, on a device with autodiff.
     pub policy: P,
-    /// What the KL term holds the policy to, on the device without autodiff.
+    /// The reference policy of the KL term, on the device without autodiff.
     pub reference: Option<P>,
     /// AdamW.
     pub optimizer: ModuleOptimizer,
-    /// Updates in a row that were skipped because a number was not finite.
-    pub bad_updates: usize,
+    /// Number of consecutive updates that were skipped because a value was not finite.
+    pub consecutive_skips: usize,
 }
 
 /// Means over an iteration's updates.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct UpdateStats {
-    /// The whole objective.
+    /// The loss.
     pub loss: f64,
-    /// Its surrogate part.
+    /// Its surrogate term.
     pub policy_loss: f64,
-    /// Divergence from the reference policy.
+    /// KL divergence from the reference policy.
     pub kl: f64,
     /// Entropy, in nats.
     pub entropy: f64,
-    /// Share of tokens that the clip held back.
+    /// Fraction of tokens whose objective the clip reduced.
     pub clip_fraction: f64,
-    /// Norm of the gradient before it is scaled down.
+    /// Gradient norm before clipping.
     pub gradient_norm: f64,
-    /// Updates that were made.
+    /// Number of updates.
     pub updates: usize,
-    /// Updates that were skipped because a number was not finite.
+    /// Number of updates that were skipped because a value was not finite.
     pub skipped: usize,
 }
 
-/// Rows of one iteration with their advantages, and how to learn from them.
-pub struct Lesson<'a, I> {
-    /// What was played.
+/// The rows of one iteration with their advantages, and how to update from them.
+pub struct UpdateBatch<'a, I> {
+    /// The rollout.
     pub batch: &'a RolloutBatch<I>,
-    /// `[rows]`: what each step is worth.
+    /// `[rows]`: advantage of each step.
     pub advantages: &'a [f32],
-    /// The temperature that responses were drawn at.
+    /// Temperature at which the responses were sampled.
     pub temperature: f32,
-    /// How to learn.
+    /// Settings of the update.
     pub config: &'a UpdateConfig,
-    /// The learning rate of this iteration.
+    /// Learning rate of this iteration.
     pub learning_rate: f64,
-    /// Where the order of rows comes from.
+    /// Random stream of the order of rows.
     pub shuffle: Stream,
 }
 
 impl<P: Policy> Learner<P> {
-    /// Learns from one iteration's rows.
+    /// Updates the policy on one iteration's rows.
     ///
-    /// A loss or a gradient that is not finite changes nothing but the count of skipped updates.
-    ///
-    /// # Errors
-    /// Fails where the device does, or after `max_skipped_updates` skipped updates in a row.
-    pub fn learn(
-        &mut self,
-        lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
-    ) -> Result<UpdateStats> {
-        let reference = self.reference_log_probs(lesson)?;
-        self.descend(lesson, &Objective::Surrogate(reference))
-    }
-
-    /// Learns to respond as the batch's responses do. Advantages play no part.
+    /// An update whose loss or gradient is not finite is skipped and counted; it changes nothing else.
     ///
     /// # Errors
-    /// As [`Learner::learn`].
-    pub fn imitate(
+    /// Fails if the device fails, or after `max_skipped_updates` consecutive skipped updates.
+    pub async fn learn_async(
         &mut self,
-        lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
+        update: &UpdateBatch<'_, InputsOf<P>>,
     ) -> Result<UpdateStats> {
-        self.descend(lesson, &Objective::Imitation)
+        let reference = self.reference_log_probs(update).await?;
+        self.minimise(update, &Objective::Surrogate(reference)).await
     }
 
-    /// Epochs of shuffled minibatches down an objective.
-    fn descend(
+    /// [`Learner::learn_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Learner::learn_async`].
+    pub fn learn(&mut self, update: &UpdateBatch<InputsOf<P>>) -> Result<UpdateStats> {
+        pollster::block_on(self.learn_async(update))
+    }
+
+    /// Updates the policy towards the batch's responses. Advantages are ignored.
+    ///
+    /// # Errors
+    /// As [`Learner::learn_async`].
+    pub async fn imitate_async(
         &mut self,
-        lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
+        update: &UpdateBatch<'_, InputsOf<P>>,
+    ) -> Result<UpdateStats> {
+        self.minimise(update, &Objective::Imitation).await
+    }
+
+    /// [`Learner::imitate_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Learner::learn_async`].
+    pub fn imitate(&mut self, update: &UpdateBatch<InputsOf<P>>) -> Result<UpdateStats> {
+        pollster::block_on(self.imitate_async(update))
+    }
+
+    /// Minimises an objective over epochs of shuffled minibatches.
+    async fn minimise(
+        &mut self,
+        update: &UpdateBatch<'_, InputsOf<P>>,
         objective: &Objective,
     ) -> Result<UpdateStats> {
-        let config = lesson.config;
-        let mut rows: Vec<usize> = (0..lesson.batch.rows()).collect();
-        let mut rng = lesson.shuffle.rng();
+        let config = update.config;
+        let mut rows: Vec<usize> = (0..update.batch.rows()).collect();
+        let mut rng = update.shuffle.rng();
         let mut stats = UpdateStats::default();
         for _ in 0..config.epochs {
             rows.shuffle(&mut rng);
-            for rows in rows.chunks(even(rows.len(), config.minibatch)) {
-                self.step(lesson, rows, objective, &mut stats)?;
-                if self.bad_updates >= config.max_skipped_updates {
+            for rows in rows.chunks(minibatch_size(rows.len(), config.minibatch)) {
+                self.step(update, rows, objective, &mut stats).await?;
+                if self.consecutive_skips >= config.max_skipped_updates {
                     return Err(Error::Run(format!(
-                        "{} updates in a row had a loss or gradient that was not finite; the last: \
-                         {}; lower update.learning_rate, or look for extreme rewards (the last good \
-                         state is in the checkpoints)",
-                        self.bad_updates,
-                        blame(&self.policy, lesson, rows)?
+                        "{} consecutive updates had a loss or gradient that is not finite; the last: \
+                         {}; lower update.learning_rate, or check the rewards for extreme values (the \
+                         last good state is in the checkpoints)",
+                        self.consecutive_skips,
+                        describe_non_finite(&self.policy, update, rows).await?
                     )));
                 }
             }
@@ -117,67 +132,68 @@ impl<P: Policy> Learner<P> {
         Ok(stats)
     }
 
-    /// The reference policy's log-probability of every token, in the order of the batch.
-    fn reference_log_probs(
+    /// The reference policy's log-probability of every token, in the order of the batch. `None` if the
+    /// objective has no KL term.
+    async fn reference_log_probs(
         &self,
-        lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
+        update: &UpdateBatch<'_, InputsOf<P>>,
     ) -> Result<Option<Vec<f32>>> {
-        let Some(reference) = self.reference.as_ref().filter(|_| lesson.config.kl_weight > 0.0)
+        let Some(reference) = self.reference.as_ref().filter(|_| update.config.kl_weight > 0.0)
         else {
             return Ok(None);
         };
-        let batch = lesson.batch;
+        let batch = update.batch;
         let rows: Vec<usize> = (0..batch.rows()).collect();
-        let parts: Vec<&[usize]> = rows.chunks(lesson.config.minibatch).collect();
-        let log_probs = par_map(parts.len(), |part| {
+        let parts: Vec<&[usize]> = rows.chunks(update.config.minibatch).collect();
+        let device = reference.devices().into_iter().next().unwrap_or_default();
+        let padded = read_parts(&device, parts.len(), |part| {
             let responses = batch.responses.select(parts[part]);
-            let scores =
-                reference.evaluate(&batch.inputs, parts[part], &responses, lesson.temperature);
-            let width = responses.width();
-            let padded = read(scores.log_probs)?;
-            let own = padded.chunks_exact(width).enumerate();
-            Ok(own
-                .flat_map(|(row, padded)| &padded[..responses.range(row).len()])
-                .copied()
-                .collect())
+            reference.evaluate(&batch.inputs, parts[part], &responses, update.temperature).log_probs
         });
-        let log_probs: Result<Vec<Vec<f32>>> = log_probs.into_iter().collect();
-        Ok(Some(log_probs?.concat()))
+        let mut log_probs = Vec::with_capacity(batch.responses.tokens.len());
+        for (padded, rows) in padded.await?.iter().zip(parts) {
+            let width = padded.len() / rows.len();
+            for (padded, &row) in padded.chunks_exact(width).zip(rows) {
+                log_probs.extend_from_slice(&padded[..batch.responses.range(row).len()]);
+            }
+        }
+        Ok(Some(log_probs))
     }
 
-    fn step(
+    /// One minibatch.
+    async fn step(
         &mut self,
-        lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
+        update: &UpdateBatch<'_, InputsOf<P>>,
         rows: &[usize],
         objective: &Objective,
         stats: &mut UpdateStats,
     ) -> Result<()> {
-        let (numbers, mut gradient) = differentiate(&self.policy, lesson, rows, objective);
-        let (numbers, norm) = read_back(numbers, &gradient, &self.policy)?;
-        if !(norm.is_finite() && numbers.iter().all(|number| number.is_finite())) {
+        let (loss, mut gradient) = differentiate(&self.policy, update, rows, objective);
+        let (loss, norm) = read_back(loss, &gradient, &self.policy).await?;
+        if !(norm.is_finite() && loss.iter().all(|value| value.is_finite())) {
             stats.skipped += 1;
-            self.bad_updates += 1;
+            self.consecutive_skips += 1;
             return Ok(());
         }
-        self.bad_updates = 0;
-        let limit = f64::from(lesson.config.max_gradient_norm);
+        self.consecutive_skips = 0;
+        let limit = f64::from(update.config.max_gradient_norm);
         if norm > limit {
             gradient.scale(&self.policy, (limit / norm) as f32);
         }
-        self.policy = self.optimizer.step(lesson.learning_rate, self.policy.clone(), gradient.0);
-        stats.add(numbers, norm);
+        self.policy = self.optimizer.step(update.learning_rate, self.policy.clone(), gradient.0);
+        stats.add(loss, norm);
         Ok(())
     }
 }
 
-/// The size of equal pieces of at most `largest` that make up `total`.
-fn even(total: usize, largest: usize) -> usize {
+/// The size of minibatches of equal size, at most `largest`, that cover `total` rows.
+fn minibatch_size(total: usize, largest: usize) -> usize {
     let pieces = total.div_ceil(largest.max(1)).max(1);
     total.div_ceil(pieces).max(1)
 }
 
 impl UpdateStats {
-    fn add(&mut self, [loss, policy, kl, entropy, clip]: [f64; 5], norm: f64) {
+    fn add(&mut self, [loss, policy, kl, entropy, clip]: [f64; Loss::VALUES], norm: f64) {
         self.loss += loss;
         self.policy_loss += policy;
         self.kl += kl;
@@ -208,10 +224,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minibatches_are_even() {
-        assert_eq!(even(1000, 300), 250);
-        assert_eq!(even(5, 100), 5);
-        assert_eq!(even(0, 100), 1);
-        assert_eq!(even(101, 100), 51);
+    fn minibatches_have_equal_sizes() {
+        assert_eq!(minibatch_size(1000, 300), 250);
+        assert_eq!(minibatch_size(5, 100), 5);
+        assert_eq!(minibatch_size(0, 100), 1);
+        assert_eq!(minibatch_size(101, 100), 51);
     }
 }

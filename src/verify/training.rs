@@ -19,7 +19,7 @@ use crate::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, ScorerNetworkCo
 use crate::policy::{Policy, Sampling};
 use crate::rollout::{Plan, RolloutBatch, collect};
 use crate::stream::{Purpose, Stream};
-use crate::train::{Learner, Lesson, LossInputs, UpdateConfig, UpdateStats, loss};
+use crate::train::{Learner, LossInputs, UpdateBatch, UpdateConfig, UpdateStats, loss};
 
 /// How many updates are compared.
 pub const UPDATES: u64 = 20;
@@ -115,11 +115,11 @@ impl Reference {
         let policy = Scorer::new(&self.network, 0, &device.clone().autodiff());
         let reference = Some(policy.valid());
         let optimizer = AdamWConfig::new().with_weight_decay(0.01).init();
-        Learner { policy, reference, optimizer, bad_updates: 0 }
+        Learner { policy, reference, optimizer, consecutive_skips: 0 }
     }
 
     fn update(&self, learner: &mut Learner<Scorer>, update: u64) -> Result<UpdateStats> {
-        learner.learn(&Lesson {
+        learner.learn(&UpdateBatch {
             batch: &self.batch,
             advantages: &self.advantages,
             temperature: 1.0,

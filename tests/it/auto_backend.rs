@@ -1,14 +1,15 @@
-//! `--backend auto`: measured once, remembered, and measured again where it has to be.
+//! `--backend auto`: times are measured once, cached, and measured again when they are out of date.
 
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
 use proxmo::device::{Backend, adapters};
-use proxmo::runs::auto::{Auto, Choice, open_for_training};
+use proxmo::policy::scorer::ScorerConfig;
+use proxmo::runs::auto::{Auto, DeviceChoice, open_for_training};
 use proxmo::train::Config;
 
-/// A run whose updates are as small as they get.
+/// A run with very small updates.
 fn config() -> Config {
     let mut config = Config::default();
     config.env.tasks = 4;
@@ -16,13 +17,12 @@ fn config() -> Config {
     config.rollout.groups = 2;
     config.rollout.group_size = 2;
     config.update.minibatch = 16;
-    config.policy.embedding = 8;
-    config.policy.hidden = 8;
+    config.policy = ScorerConfig { embedding: 8, hidden: 8, ..ScorerConfig::default() }.into();
     config
 }
 
-/// What is chosen, and what was measured for it.
-fn choose(config: &Config, cache: &Path, software: bool) -> (Choice, Vec<Backend>) {
+/// The choice, and the backends that were measured.
+fn choose(config: &Config, cache: &Path, software: bool) -> (DeviceChoice, Vec<Backend>) {
     let environment = config.env.open("train").unwrap();
     let auto = Auto { cache: Some(cache.to_path_buf()), software };
     let measured = RefCell::new(Vec::new());
@@ -33,8 +33,8 @@ fn choose(config: &Config, cache: &Path, software: bool) -> (Choice, Vec<Backend
     (choice, measured.into_inner())
 }
 
-/// Without a Vulkan adapter there is nothing to measure; with `CI` set that fails.
-fn vulkan_is_here() -> bool {
+/// Whether there is a Vulkan adapter to measure. With `CI` set, its absence is a failure.
+fn has_vulkan() -> bool {
     let here = adapters().iter().any(|adapter| adapter.backend == Backend::Vulkan);
     if !here {
         assert!(std::env::var_os("CI").is_none(), "there is no Vulkan adapter to measure");
@@ -44,15 +44,15 @@ fn vulkan_is_here() -> bool {
 }
 
 #[test]
-fn candidates_are_measured_once_and_remembered() {
-    if !vulkan_is_here() {
+fn candidates_are_measured_once_and_cached() {
+    if !has_vulkan() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("proxmo");
     let (first, measured) = choose(&config(), &cache, true);
     assert!(measured.contains(&Backend::Vulkan) && measured.contains(&Backend::Flex));
-    assert!(!first.remembered && first.reason.ends_with("(measured now)"), "{}", first.reason);
+    assert!(!first.cached && first.reason.ends_with("(measured now)"), "{}", first.reason);
     for backend in ["flex", "vulkan"] {
         assert!(first.reason.contains(&format!("{backend} ")), "{}", first.reason);
     }
@@ -64,22 +64,20 @@ fn candidates_are_measured_once_and_remembered() {
     assert_eq!(first.opened.adapter, best.adapter);
 
     let (again, measured) = choose(&config(), &cache, true);
-    assert!(measured.is_empty() && again.remembered);
+    assert!(measured.is_empty() && again.cached);
     assert_eq!((again.timed, again.opened.adapter), (first.timed, first.opened.adapter));
     assert!(again.reason.contains("measured by an earlier run"), "{}", again.reason);
 
-    stale_measurements_are_made_again(&cache);
+    outdated_measurements_are_repeated(&cache);
 }
 
-/// The file decides, and what does not fit is not believed.
-fn stale_measurements_are_made_again(cache: &Path) {
+/// The cache file decides, and entries that do not match are ignored.
+fn outdated_measurements_are_repeated(cache: &Path) {
     let mut larger = config();
-    larger.policy.hidden = 12;
+    larger.policy = ScorerConfig { embedding: 8, hidden: 12, ..ScorerConfig::default() }.into();
     let (_, measured) = choose(&larger, cache, true);
     assert!(!measured.is_empty(), "another size was not measured");
-    assert!(
-        choose(&larger, cache, true).0.remembered && choose(&config(), cache, true).0.remembered
-    );
+    assert!(choose(&larger, cache, true).0.cached && choose(&config(), cache, true).0.cached);
 
     let file = cache.join("backends.json");
     let whole = fs::read_to_string(&file).unwrap();
@@ -97,18 +95,18 @@ fn stale_measurements_are_made_again(cache: &Path) {
     assert_eq!(faster("vulkan").opened.adapter.backend, Backend::Vulkan);
     let flex = faster("flex");
     assert_eq!(flex.opened.adapter.backend, Backend::Flex);
-    assert!(flex.reason.starts_with("flex 1.5 ms an update, vulkan 20.0 ms"), "{}", flex.reason);
+    assert!(flex.reason.starts_with("flex 1.5 ms per update, vulkan 20.0 ms"), "{}", flex.reason);
 
     let driver = &adapters()[0].driver;
     fs::write(&file, whole.replace(driver.as_str(), "another driver")).unwrap();
-    assert!(!choose(&config(), cache, true).1.is_empty(), "another driver was believed");
+    assert!(!choose(&config(), cache, true).1.is_empty(), "times of another driver were used");
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    assert!(!choose(&config(), cache, true).1.is_empty(), "a damaged file was believed");
-    assert!(choose(&config(), cache, true).0.remembered, "a damaged file was not replaced");
+    assert!(!choose(&config(), cache, true).1.is_empty(), "a malformed file was used");
+    assert!(choose(&config(), cache, true).0.cached, "a malformed file was not replaced");
 }
 
 #[test]
-fn nothing_is_measured_where_there_is_nothing_to_choose() {
+fn nothing_is_measured_if_there_is_one_candidate() {
     let folder = tempfile::tempdir().unwrap();
     let mut named = config();
     named.run.backend = Backend::Flex;
@@ -118,7 +116,7 @@ fn nothing_is_measured_where_there_is_nothing_to_choose() {
     if adapters().iter().all(|adapter| !adapter.kind.is_gpu()) {
         let (choice, measured) = choose(&config(), folder.path(), false);
         assert_eq!(choice.opened.adapter.backend, Backend::Flex);
-        assert_eq!((choice.reason.as_str(), measured.len()), ("no real GPU here", 0));
+        assert_eq!((choice.reason.as_str(), measured.len()), ("this machine has no real GPU", 0));
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

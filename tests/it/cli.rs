@@ -71,7 +71,7 @@ fn a_run_leaves_its_folder_and_is_judged_and_resumed() {
     refused(&mut resume(&["--task-seed", "99", "--train-tasks", "3"]), "another vocabulary");
     refused(
         &mut resume(&["--hidden", "16"]),
-        "the policy there has policy.hidden 8, the settings ask for 16",
+        "the saved policy has policy.hidden 8, the settings have 16",
     );
 }
 
@@ -264,11 +264,11 @@ fn training_says_why_it_took_a_backend() {
     let here = proxmo::device::adapters();
     if here.iter().all(|adapter| !adapter.kind.is_gpu()) {
         let line = run("plain", false);
-        assert!(line.ends_with("flex on CPU (burn-flex): no real GPU here"), "{line}");
+        assert!(line.ends_with("flex on CPU (burn-flex): this machine has no real GPU"), "{line}");
     }
     if here.iter().any(|adapter| adapter.backend == proxmo::device::Backend::Vulkan) {
         let (first, again) = (run("first", true), run("again", true));
-        assert!(first.contains("ms an update") && first.contains("(measured now)"), "{first}");
+        assert!(first.contains("ms per update") && first.contains("(measured now)"), "{first}");
         assert!(again.contains("(measured by an earlier run)"), "{again}");
         assert!(folder.path().join("cache/proxmo/backends.json").is_file() || !cfg!(unix));
     }

@@ -38,7 +38,7 @@ fn demonstrations_are_played_again_as_they_were() {
         assert!(found.len() >= 10, "{from}: {}", found.len());
         assert_eq!(played, if from == "expert" { 12 } else { 0 });
         let batch = replay(&world, &encoder, &found, 0).unwrap();
-        assert!(batch.success.iter().all(|&won| won), "{from}: a demonstration fails");
+        assert!(batch.data.success().iter().all(|&won| won), "{from}: a demonstration fails");
         assert_eq!(batch.rows(), batch.inputs.len());
         for (record, demonstration) in batch.records().iter().zip(&found) {
             let actions: Vec<&str> = record.steps.iter().map(|step| &*step.action).collect();
@@ -137,9 +137,9 @@ fn what_cannot_be_imitated_is_refused() {
     let line = r#"{"group":"elsewhere","trajectory":"t","success":SUCCESS,"steps":[]}"#;
     let from = format!("--imitate {}", file.display());
     fs::write(&file, line.replace("SUCCESS", "true")).unwrap();
-    refused(&from, "its group 'elsewhere' is no task of the training split");
+    refused(&from, "its group 'elsewhere' is not a task of the training split");
     fs::write(&file, line.replace("SUCCESS", "false")).unwrap();
-    refused(&from, "has no episode that succeeded");
+    refused(&from, "has no successful episode");
     assert!(read_episodes(&mut &fs::read(&file).unwrap()[..], "f").is_ok());
     let mut train = proxmo(&format!("train {TASKS} --quiet --init nowhere --run"));
     let run = folder.path().join("run");

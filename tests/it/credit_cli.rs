@@ -243,7 +243,7 @@ fn a_bad_line_is_named_and_nothing_is_written() {
         ),
         (
             step(r#"{"observation":"o","action":"a","reward":1e999}"#),
-            "in.jsonl:3: expected an episode as a JSON object, found no JSON: number out of range",
+            "in.jsonl:3: steps[1].reward: expected a number from -1e30 to 1e30, found inf",
         ),
         (
             step(r#"{"observation":"o","action":"a","reward":NaN}"#),
@@ -289,7 +289,7 @@ fn bad_settings_and_paths_are_one_line() {
     refused(&mut on_nothing(&["--config", "nowhere.toml"]), "cannot read nowhere.toml");
     refused(&mut credit(&["--input", "nowhere.jsonl"]), "cannot read nowhere.jsonl");
     refused(&mut on_nothing(&["--output", "no/such/folder/out.jsonl"]), "cannot write");
-    refused(&mut on_nothing(&["--explain", "t"]), "no episode's trajectory is 't'");
+    refused(&mut on_nothing(&["--explain", "t"]), "no episode has the trajectory 't'");
     credit(&[]).assert().code(2).stderr(contains("--input"));
 }
 
@@ -367,7 +367,7 @@ fn an_episode_is_explained_step_by_step() {
         "sees     hall   (2 rows of the group)",
         "return 0.9500",
         "(this state)",
-        "lone states",
+        "unique states",
         "effective neighbours",
         "explained variance",
         "temperature           0.1000",
@@ -387,6 +387,9 @@ fn an_episode_is_explained_step_by_step() {
         command.write_stdin(MIXED);
         command
     };
-    refused(&mut ask("t0"), "2 episodes have the trajectory 't0', first standard input:1 and");
-    refused(&mut ask("t9"), "no episode's trajectory is 't9'; the first is 't0'");
+    refused(
+        &mut ask("t0"),
+        "2 episodes have the trajectory 't0', the first at standard input:1 and",
+    );
+    refused(&mut ask("t9"), "no episode has the trajectory 't9'; the first is 't0'");
 }

@@ -1,7 +1,5 @@
-//! What goes wrong around a process that trains: the disk is full or read-only, the clock jumps, the
-//! games are gone.
+//! Failures around a training process: a full or read-only disk, a clock that jumps, missing games.
 
-#[allow(dead_code, reason = "other tests share it too")]
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -21,11 +19,11 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Trains where no file may grow beyond `blocks` of 512 bytes (of 1,024 in some shells); 0 for no limit.
+/// Trains with a limit on file size of `blocks` of 512 bytes (1,024 in some shells); 0 for no limit.
 fn train(run: &Path, blocks: u64, arguments: &str) -> Output {
     let limit = match blocks {
         0 => String::new(),
-        // A write beyond the limit then fails as on a full disk, and does not end the process.
+        // A write beyond the limit fails as on a full disk, without a signal.
         _ => format!("trap '' XFSZ; ulimit -f {blocks};"),
     };
     let script = format!("{limit} exec \"$0\" {arguments} --quiet --run \"$1\"");
@@ -37,12 +35,12 @@ fn weights(run: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn a_full_disk_is_said_and_harms_nothing() {
+fn a_full_disk_is_reported_and_the_run_can_resume() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     assert!(train(&whole, 0, HOUSEHOLD).status.success());
 
-    // Room for the weights, and none for the optimizer once that has a state.
+    // Enough space for the weights, not for the optimizer once it has a state.
     let ended = train(&parts, 32, HOUSEHOLD);
     let text = said(&ended);
     assert_eq!(ended.status.code(), Some(1), "{text}");
@@ -50,13 +48,13 @@ fn a_full_disk_is_said_and_harms_nothing() {
     assert!(parts.join("checkpoints/000000/manifest.json").is_file());
     assert!(!parts.join("checkpoints/000002").exists());
 
-    // Still no room; then there is.
+    // The first resume still lacks space.
     assert_eq!(train(&parts, 32, "train --resume").status.code(), Some(1));
     let resumed = train(&parts, 0, "train --resume");
     assert!(resumed.status.success(), "{}", said(&resumed));
     assert!(weights(&whole) == weights(&parts), "the weights differ");
 
-    // Episodes that find no room end the run too, before its metrics tell of them.
+    // A failure to write episodes also ends the run, before the iteration's metrics.
     let third = folder.path().join("third");
     let many = HOUSEHOLD.replace("--groups 4", "--groups 16 --save-episodes");
     let ended = train(&third, 32, &many);
@@ -69,10 +67,10 @@ fn a_full_disk_is_said_and_harms_nothing() {
     assert_eq!(fs::read_dir(third.join("episodes")).unwrap().count(), 4);
 }
 
-/// A log that finds no room, or a reader who has left, must not end a training of hours.
+/// A full log or a closed pipe does not end a run.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_cannot_be_said_ends_no_training() {
+fn terminal_output_errors_do_not_end_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
     assert!(train(&whole, 0, HOUSEHOLD).status.success());
@@ -83,8 +81,8 @@ fn what_cannot_be_said_ends_no_training() {
     let silent = sh("\"$0\" $HOUSEHOLD --run \"$1\" 2>/dev/full");
     assert!(silent.status.success(), "{silent:?}");
     assert!(weights(&whole) == weights(&run), "the weights differ");
-    // What a command was run for is another matter.
-    let eval = "\"$0\" eval --run \"$1\" --eval-tasks 2";
+    // An error on standard output is reported.
+    let eval = "\"$0\" eval --run \"$1\" --tasks 2";
     let full = sh(&format!("{eval} >/dev/full"));
     assert_eq!(full.status.code(), Some(1), "{full:?}");
     assert!(said(&full).contains("cannot write standard output: No space left"), "{full:?}");
@@ -95,7 +93,7 @@ fn what_cannot_be_said_ends_no_training() {
     }
 }
 
-/// Runs a script as root of a namespace of its own, where it may mount. What it mounts is gone with it.
+/// Runs a script as root of a new namespace, in which it can mount. The mounts end with it.
 #[cfg(target_os = "linux")]
 fn with_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {
     let mut command = Command::new("unshare");
@@ -106,23 +104,23 @@ fn with_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {
         }
         failed => {
             assert!(std::env::var_os("CI").is_none(), "cannot mount: {failed:?}");
-            println!("skipped: this user may not mount ({failed:?})");
+            println!("skipped: this user cannot mount ({failed:?})");
             None
         }
     }
 }
 
-/// Whichever write it is that finds no room: the run ends with a clear message, what is there stays
-/// sound, and with room again it ends as it would have.
+/// Whichever write fails: the run ends with a clear message, existing files stay valid, and with enough
+/// space the resumed run gives the same weights.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_disk_of_any_size_fills_up_without_harm() {
+fn a_disk_of_any_size_can_fill_up_without_loss() {
     const SCRIPT: &str = r#"
         disk=$1 size=$2 out=$3
         mount -t tmpfs -o "size=${size}k" disk "$disk" || exit 99
         "$0" $HOUSEHOLD --quiet --run "$disk/run"; first=$?
         mount -o remount,size=64m disk "$disk" || exit 99
-        # Where not even the settings found room there is nothing to go on with.
+        # If even the settings did not fit, there is no run to resume.
         again="train --resume"
         test -e "$disk/run/config.toml" || again="$HOUSEHOLD"
         "$0" $again --quiet --run "$disk/run"; echo "$first $?"
@@ -143,7 +141,7 @@ fn a_disk_of_any_size_fills_up_without_harm() {
         let codes = listed.lines().find(|line| line.split(' ').count() == 2).unwrap_or_default();
         assert!(matches!(codes, "0 0" | "1 0"), "{} KiB: {codes}: {text}", size.display());
         assert!(weights(&whole) == fs::read(&out).unwrap(), "the weights differ");
-        for left in [".unfinished-", ".filling", ".removed", ".damaged"] {
+        for left in [".unfinished-", ".filling", ".removed", ".corrupt"] {
             assert!(!listed.contains(left), "{} KiB: {listed}", size.display());
         }
         if codes == "0 0" {
@@ -159,7 +157,7 @@ fn a_disk_of_any_size_fills_up_without_harm() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_read_only_disk_is_said() {
+fn a_read_only_disk_is_reported() {
     const SCRIPT: &str = r#"
         mount -t tmpfs disk "$1" || exit 99
         "$0" $HOUSEHOLD --quiet --run "$1/run" || exit 3
@@ -180,7 +178,7 @@ fn a_read_only_disk_is_said() {
     assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("cannot ")), "{text}");
 }
 
-/// The library that pretends another time to a program, if it is here (Debian: faketime).
+/// The library that changes the time of a program, if it is installed (Debian: faketime).
 #[cfg(target_os = "linux")]
 fn faketime() -> Option<PathBuf> {
     let folders =
@@ -188,8 +186,8 @@ fn faketime() -> Option<PathBuf> {
     let files = folders.map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1"));
     let found = files.into_iter().find(|file| file.is_file());
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "faketime is not here");
-        println!("skipped: faketime is not here (Debian: apt-get install faketime)");
+        assert!(std::env::var_os("CI").is_none(), "faketime is not installed");
+        println!("skipped: faketime is not installed (Debian: apt-get install faketime)");
     }
     found
 }
@@ -219,7 +217,7 @@ fn a_clock_that_jumps_changes_nothing() {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        // Whole at any moment, as it is read all the time.
+        // Renamed, because the file is read all the time.
         let next = clock.with_extension("next");
         fs::write(&next, jumps.next().unwrap()).unwrap();
         fs::rename(&next, &clock).unwrap();
@@ -236,7 +234,7 @@ fn a_clock_that_jumps_changes_nothing() {
 }
 
 #[test]
-fn games_may_go_while_they_are_played() {
+fn games_may_disappear_during_a_run() {
     let Some(game) = game_file() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (games, away, run) =
@@ -266,7 +264,7 @@ fn games_may_go_while_they_are_played() {
     };
     let so_far = wait_for(2);
     fs::rename(&games, &away).unwrap();
-    // They were read when the run began.
+    // The games were read when the run began.
     wait_for(so_far + 3);
     let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupt.unwrap().success());

@@ -7,9 +7,8 @@ use proxmo::env::process::{Process, ProcessConfig};
 use proxmo::env::{Environment, Texts};
 use proxmo::episodes::EpisodeRecord;
 use proxmo::policy::Sampling;
-use proxmo::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, Vocabulary};
+use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerEncoder, ScorerInputs, Vocabulary};
 use proxmo::rollout::{Limits, Plan, RolloutBatch, collect_with};
-use proxmo::train::PolicyConfig;
 
 /// Long enough for an answer on a busy machine.
 const PATIENT: f64 = 120.0;
@@ -24,7 +23,7 @@ fn play(environment: &dyn Environment) -> RolloutBatch<ScorerInputs> {
     let words = Fake::new("none");
     let vocabulary = Vocabulary::from_environment(&words.open(1, PATIENT).unwrap(), 6, 100, 0);
     let encoder = ScorerEncoder { vocabulary: vocabulary.unwrap(), max_steps: 6 };
-    let size = PolicyConfig { embedding: 8, hidden: 8, ..PolicyConfig::default() };
+    let size = ScorerConfig { embedding: 8, hidden: 8, ..ScorerConfig::default() };
     let policy = Scorer::new(&size.network(encoder.vocabulary.len()), 0, &Device::flex());
     let sampling = Sampling::Temperature(1.0);
     let plan = Plan { tasks: &TASKS, first_group: 0, episodes: 4, sampling, seed: 1, iteration: 2 };

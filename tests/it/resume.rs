@@ -1,4 +1,4 @@
-//! A run that is stopped and resumed ends as one that never stopped.
+//! A resumed run ends with the same bytes as an uninterrupted run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 use serde_json::Value;
 
-/// Tiny runs that win now and then, so that all that a run carries along is in use; where they win
-/// nothing, the entropy bonus changes their weights.
+/// Tiny runs with some successes, so that all state of a run is in use. The entropy bonus changes the
+/// weights of iterations without successes.
 const SETTINGS: &str = "--seed 10 --train-tasks 40 --held-out 20 --groups 4 --group-size 6 \
     --difficulty easy --max-steps 40 --policy-embedding 8 --hidden 8 --eval-every 2 \
     --eval-temperature 1 --schedule constant --warmup 5 --proximity-temperature auto --learning-rate 0.02 \
@@ -29,7 +29,7 @@ fn arguments(run: &Path, more: &str) -> Vec<String> {
     all
 }
 
-/// Trains, and gives what was said on standard error.
+/// Trains, and returns standard error.
 fn train(run: &Path, more: &str) -> String {
     let mut command = Command::cargo_bin("proxmo").unwrap();
     let done = command.args(arguments(run, more)).assert().success();
@@ -45,7 +45,7 @@ fn spawn(run: &Path, more: &str) -> Child {
         .unwrap()
 }
 
-/// The metrics, byte for byte, without their times.
+/// The metrics lines, without times.
 fn metrics(run: &Path) -> Vec<String> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let timeless = |line: &str| {
@@ -61,7 +61,7 @@ fn checkpoint(run: &Path, iteration: u64) -> PathBuf {
     run.join(format!("checkpoints/{iteration:06}"))
 }
 
-/// Everything in a checkpoint but the time that the run took.
+/// The content of a checkpoint, except the time that the run took.
 fn content(run: &Path, iteration: u64) -> Vec<(&'static str, Vec<u8>)> {
     let folder = checkpoint(run, iteration);
     let names = ["weights.safetensors", "reference.safetensors", "optimizer.bpk", "policy.json"];
@@ -92,7 +92,7 @@ fn assert_same(whole: &Path, parts: &Path, iteration: u64) {
     }
 }
 
-/// Nothing half done is left in the folder of checkpoints.
+/// The folder of checkpoints has no partial checkpoint.
 #[track_caller]
 fn assert_tidy(run: &Path) {
     for entry in fs::read_dir(run.join("checkpoints")).unwrap() {
@@ -101,8 +101,8 @@ fn assert_tidy(run: &Path) {
     }
 }
 
-/// Whether a process died while it wrote or removed a checkpoint, or another file.
-fn died_amid_writing(run: &Path) -> bool {
+/// Whether a process was killed while it wrote or removed a checkpoint or another file.
+fn killed_while_writing(run: &Path) -> bool {
     let half = |folder: PathBuf| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -114,14 +114,14 @@ fn died_amid_writing(run: &Path) -> bool {
     half(run.to_path_buf()) || half(run.join("checkpoints"))
 }
 
-/// `PROXMO_KILLS` says how many processes are killed.
+/// The environment variable `PROXMO_KILLS` sets the number of kills.
 #[test]
-fn a_process_that_is_killed_at_any_moment_loses_nothing() {
+fn a_run_killed_at_any_time_resumes_to_the_same_bytes() {
     const ITERATIONS: u64 = 8;
-    let most: u32 = std::env::var("PROXMO_KILLS").map_or(40, |kills| kills.parse().unwrap());
+    let max_kills: u32 = std::env::var("PROXMO_KILLS").map_or(40, |kills| kills.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let mut delays = Stream::new(0, Purpose::Environment).rng();
-    let (mut kills, mut amid_writing) = (0, 0);
+    let (mut kills, mut while_writing) = (0, 0);
     let whole = [1, 2].map(|every| {
         let run = folder.path().join(format!("whole-{every}"));
         let settings = format!("--iterations {ITERATIONS} --checkpoint-every {every}");
@@ -138,7 +138,7 @@ fn a_process_that_is_killed_at_any_moment_loses_nothing() {
         let (whole, settings, took) = &whole[trial % whole.len()];
         let parts = folder.path().join(format!("parts-{trial}"));
         loop {
-            // What a user would do: go on where there is something to go on with.
+            // As a user would: resume if the run has begun.
             let begun = parts.join("config.toml").exists();
             let mut child = spawn(&parts, if begun { "--resume" } else { settings });
             let delay = took.mul_f64(delays.random_range(0.0..1.2)).max(Duration::from_millis(1));
@@ -153,7 +153,7 @@ fn a_process_that_is_killed_at_any_moment_loses_nothing() {
             child.kill().unwrap();
             child.wait().unwrap();
             kills += 1;
-            amid_writing += u32::from(died_amid_writing(&parts));
+            while_writing += u32::from(killed_while_writing(&parts));
             if kills % 10 == 0 {
                 train(
                     &parts,
@@ -164,22 +164,22 @@ fn a_process_that_is_killed_at_any_moment_loses_nothing() {
         }
         assert_same(whole, &parts, ITERATIONS);
         assert_tidy(&parts);
-        if kills >= most {
-            println!("{kills} kills in {} runs, {amid_writing} of them amid writing", trial + 1);
+        if kills >= max_kills {
+            println!("{kills} kills in {} runs, {while_writing} of them while writing", trial + 1);
             break;
         }
     }
 }
 
 #[test]
-fn a_limit_on_iterations_leaves_no_trace_but_its_evaluation() {
+fn a_limit_on_iterations_changes_nothing_except_the_last_evaluation() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 6 --checkpoint-every 1");
     train(&parts, "--iterations 2 --checkpoint-every 1");
     train(&parts, "--resume --iterations 4");
     train(&parts, "--resume --iterations 6");
-    // 2 and 4 are evaluated in any case.
+    // Iterations 2 and 4 are evaluated in both runs.
     assert_same(&whole, &parts, 6);
     train(&parts, "--resume --iterations 7");
     let last: Value = serde_json::from_str(metrics(&parts).last().unwrap()).unwrap();
@@ -187,7 +187,7 @@ fn a_limit_on_iterations_leaves_no_trace_but_its_evaluation() {
 }
 
 #[test]
-fn neither_another_process_nor_the_number_of_threads_changes_a_byte() {
+fn the_number_of_threads_changes_no_byte() {
     let folder = tempfile::tempdir().unwrap();
     let runs: Vec<PathBuf> = [("a", "1"), ("b", "2"), ("c", "2")]
         .into_iter()
@@ -195,7 +195,7 @@ fn neither_another_process_nor_the_number_of_threads_changes_a_byte() {
             let run = folder.path().join(name);
             let mut command = Command::cargo_bin("proxmo").unwrap();
             command.env("RAYON_NUM_THREADS", threads);
-            // Enough rows that there is work for two.
+            // Enough rows for two threads.
             let more = "--iterations 3 --checkpoint-every 1 --groups 8 --group-size 8";
             let settings = SETTINGS.replace("--groups 4 --group-size 6", "");
             command.args(["train", "--backend", "flex"]).args(settings.split_whitespace());
@@ -208,12 +208,12 @@ fn neither_another_process_nor_the_number_of_threads_changes_a_byte() {
 }
 
 #[test]
-fn what_a_dying_process_leaves_is_cleared_away() {
+fn leftovers_of_a_killed_process_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 4 --checkpoint-every 2");
     train(&parts, "--iterations 2 --checkpoint-every 2");
-    // Killed while it wrote one checkpoint and removed another, and after two iterations more.
+    // As if killed while it wrote one checkpoint and removed another, one iteration later.
     for left in ["000004.filling", "000000.removed"] {
         let left = parts.join("checkpoints").join(left);
         fs::create_dir(&left).unwrap();
@@ -229,7 +229,7 @@ fn what_a_dying_process_leaves_is_cleared_away() {
 }
 
 #[test]
-fn a_run_that_ended_before_its_first_checkpoint_begins_again() {
+fn a_run_without_a_checkpoint_starts_again() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 2 --checkpoint-every 1");
@@ -239,41 +239,41 @@ fn a_run_that_ended_before_its_first_checkpoint_begins_again() {
     assert!(said.contains("warning: the run ended before its first checkpoint"), "{said}");
     assert_same(&whole, &parts, 2);
 
-    // Iterations without a checkpoint are not thrown away.
+    // Metrics of trained iterations are not deleted.
     fs::remove_dir_all(parts.join("checkpoints")).unwrap();
     let mut command = Command::cargo_bin("proxmo").unwrap();
     let refused = command.args(arguments(&parts, "--resume")).assert().code(2);
     let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("tells of 2 iterations"), "{said}");
+    assert!(said.contains("has 2 trained iterations"), "{said}");
     assert_eq!(metrics(&parts), metrics(&whole));
 }
 
 #[test]
-fn a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken() {
+fn a_run_resumes_from_the_previous_checkpoint_if_the_newest_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 6 --checkpoint-every 1");
     train(&parts, "--iterations 4 --checkpoint-every 1");
-    let damage = |iteration| {
+    let corrupt = |iteration| {
         let optimizer = checkpoint(&parts, iteration).join("optimizer.bpk");
         let mut bytes = fs::read(&optimizer).unwrap();
         bytes[1000] ^= 1;
         fs::write(&optimizer, bytes).unwrap();
     };
-    damage(4);
+    corrupt(4);
     let said = train(&parts, "--resume --iterations 6");
-    assert!(said.contains("warning: a damaged checkpoint is set aside"), "{said}");
+    assert!(said.contains("warning: a corrupt checkpoint is set aside"), "{said}");
     assert!(said.contains("000004/optimizer.bpk: its SHA-256 checksum"), "{said}");
-    assert!(said.contains(&format!("goes on from {}", checkpoint(&parts, 3).display())), "{said}");
-    assert!(checkpoint(&parts, 4).with_extension("damaged").is_dir(), "it is kept");
+    assert!(said.contains(&format!("resumes from {}", checkpoint(&parts, 3).display())), "{said}");
+    assert!(checkpoint(&parts, 4).with_extension("corrupt").is_dir(), "it is kept");
     assert_same(&whole, &parts, 6);
 
-    // Where none is whole the run says so and touches nothing.
-    [4, 5, 6].into_iter().for_each(damage);
+    // If all checkpoints are corrupt, the run fails and changes nothing.
+    [4, 5, 6].into_iter().for_each(corrupt);
     let mut command = Command::cargo_bin("proxmo").unwrap();
     let refused = command.args(arguments(&parts, "--resume")).assert().code(2);
     let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("all its checkpoints are damaged; the newest: "), "{said}");
+    assert!(said.contains("all its checkpoints are corrupt; the newest: "), "{said}");
     assert!([4, 5, 6].iter().all(|&iteration| checkpoint(&parts, iteration).is_dir()));
     assert_eq!(metrics(&whole), metrics(&parts));
 }
@@ -284,7 +284,7 @@ fn the_best_checkpoint_is_kept_and_found() {
     let run = folder.path().join("run");
     train(&run, "--iterations 6 --checkpoint-every 1 --keep-checkpoints 1");
     let best = &state(&run, 6)["best"];
-    // Ties go to the later one, and this tiny policy has not won anything it could lose again.
+    // The later of equally good evaluations is the best.
     let evaluated: Vec<(u64, f64)> = metrics(&run)
         .iter()
         .filter_map(|line| {
@@ -292,8 +292,8 @@ fn the_best_checkpoint_is_kept_and_found() {
             Some((line["iteration"].as_u64()?, line["evaluation"]["success"].as_f64()?))
         })
         .collect();
-    let most = evaluated.iter().map(|(_, success)| *success).fold(0.0, f64::max);
-    let expected = evaluated.iter().rev().find(|(_, success)| *success == most).unwrap().0;
+    let best_success = evaluated.iter().map(|(_, success)| *success).fold(0.0, f64::max);
+    let expected = evaluated.iter().rev().find(|(_, success)| *success == best_success).unwrap().0;
     assert_eq!(best["iteration"], expected);
     let mut kept = vec![expected, 6];
     kept.dedup();
@@ -310,10 +310,10 @@ fn the_best_checkpoint_is_kept_and_found() {
     let mut command = Command::cargo_bin("proxmo").unwrap();
     let refused = command.args(["eval", "--checkpoint", "99", "--run"]).arg(&run).assert().code(2);
     let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("there is no such checkpoint, there are"), "{said}");
+    assert!(said.contains("there is no such checkpoint; the run has"), "{said}");
 }
 
-/// Waits until the run has trained so many iterations.
+/// Waits until the run has trained the given number of iterations.
 fn wait_for(child: &mut Child, run: &Path, iterations: usize) {
     let lines =
         || fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
@@ -352,17 +352,17 @@ fn an_interrupt_finishes_the_iteration_and_saves() {
     assert!(child.wait().unwrap().success());
     let done = metrics(&run).len() as u64 - 1;
     assert!(checkpoint(&run, done).join("manifest.json").is_file());
-    // An even number, which is evaluated in any case.
+    // An even number, which is evaluated in both runs.
     let end = (done + 3) / 2 * 2;
     train(&run, &format!("--resume --iterations {end}"));
     train(&whole, &format!("--iterations {end} --checkpoint-every 100000"));
     assert_same(&whole, &run, end);
 }
 
-/// Drivers are looked for by the environment on Linux alone.
+/// Environment variables select drivers on Linux only.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_run_on_the_cpu_is_resumed_where_there_is_no_gpu() {
+fn a_cpu_run_resumes_without_a_gpu() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 2 --checkpoint-every 1");
@@ -375,20 +375,20 @@ fn a_run_on_the_cpu_is_resumed_where_there_is_no_gpu() {
     assert_eq!(content(&whole, 2)[0], content(&parts, 2)[0], "weights differ");
 }
 
-/// How far the weights of a run that was resumed on a GPU may be from those of one that was not. A GPU
-/// backend may choose its kernels by measuring them, and so sum in another order in another process:
-/// f32 sums then differ by about 1e-7 of the sum, and AdamW divides by the gradient's own size.
+/// Maximum difference of weights between a resumed and an uninterrupted run on a GPU. A GPU backend may
+/// choose its kernels by measurement, and so sum in another order in another process: f32 sums then
+/// differ by about 1e-7 of the sum, and AdamW divides by the size of the gradient.
 #[cfg(feature = "wgpu")]
 const GPU_BOUND: f32 = 1e-3;
 
 #[test]
 #[cfg(feature = "wgpu")]
-fn on_a_gpu_a_resumed_run_is_as_close_as_stated() {
+fn a_resumed_run_on_a_gpu_stays_within_the_stated_bound() {
     use proxmo::device::{Backend, open};
-    let there = [Backend::Vulkan, Backend::Metal, Backend::Dx12];
-    let Some(backend) = there.into_iter().find(|backend| open(*backend, 0).is_ok()) else {
-        assert!(std::env::var_os("CI").is_none(), "no GPU adapter is here");
-        println!("skipped: no GPU adapter is here (Debian: apt-get install mesa-vulkan-drivers)");
+    let backends = [Backend::Vulkan, Backend::Metal, Backend::Dx12];
+    let Some(backend) = backends.into_iter().find(|backend| open(*backend, 0).is_ok()) else {
+        assert!(std::env::var_os("CI").is_none(), "there is no GPU adapter");
+        println!("skipped: there is no GPU adapter (Debian: apt-get install mesa-vulkan-drivers)");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -405,8 +405,8 @@ fn on_a_gpu_a_resumed_run_is_as_close_as_stated() {
         numbers.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
     };
     let (whole, parts) = (weights(&whole), weights(&parts));
-    let apart = |(a, b): (&f32, &f32)| (a - b).abs();
-    let worst = whole.iter().zip(&parts).map(apart).fold(0.0, f32::max);
+    let difference = |(a, b): (&f32, &f32)| (a - b).abs();
+    let worst = whole.iter().zip(&parts).map(difference).fold(0.0, f32::max);
     println!("{}: weights differ by at most {worst:e}", backend.name());
     assert!(whole.len() == parts.len() && worst <= GPU_BOUND, "weights differ by {worst:e}");
 }

@@ -11,10 +11,10 @@ use proxmo::device::adapters;
 #[cfg(any(feature = "wgpu", feature = "ndarray"))]
 use proxmo::device::open;
 use proxmo::env::Environment;
-use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
-use proxmo::policy::{Policy, Sampling};
+use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerEncoder};
+use proxmo::policy::{Policy, PolicyKind, PolicySpec, Sampling};
 use proxmo::rollout::{Plan, collect};
-use proxmo::train::{Config, IterationMetrics, Trainer, Watch, evaluate};
+use proxmo::train::{Config, EvaluationPlan, IterationMetrics, Trainer, evaluate};
 use proxmo::verify::{TESTS, training};
 
 fn config(iterations: u64) -> Config {
@@ -22,8 +22,7 @@ fn config(iterations: u64) -> Config {
     config.run.iterations = iterations;
     config.rollout.groups = 6;
     config.rollout.group_size = 6;
-    config.policy.embedding = 16;
-    config.policy.hidden = 16;
+    config.policy = size().into();
     config.update.minibatch = 128;
     config.update.learning_rate = 0.003;
     config
@@ -31,11 +30,12 @@ fn config(iterations: u64) -> Config {
 
 const BALLS: Balls = Balls { tasks: 16, max_steps: 8 };
 
+fn size() -> ScorerConfig {
+    ScorerConfig { embedding: 16, hidden: 16, ..ScorerConfig::default() }
+}
+
 fn scorer(config: &Config, device: &Device) -> (Scorer, ScorerEncoder) {
-    let vocabulary = Vocabulary::from_environment(&BALLS, 16, 100, config.run.seed).unwrap();
-    let network = config.policy.network(vocabulary.len());
-    let scorer = Scorer::new(&network, config.run.seed, device);
-    (scorer, ScorerEncoder { vocabulary, max_steps: BALLS.max_steps })
+    size().spec(&BALLS, config.run.seed).unwrap().build(config.run.seed, device).unwrap()
 }
 
 fn trainer(config: Config, device: &Device) -> Trainer<Scorer> {
@@ -61,8 +61,8 @@ fn success(trainer: &Trainer<Scorer>) -> f64 {
     let tasks: Vec<usize> = (0..BALLS.tasks()).collect();
     let policy = trainer.learner.policy.valid();
     let encoder = &trainer.encoder;
-    let mut watch = Watch { progress: &mut |_| {}, episodes: None };
-    let result = evaluate(&BALLS, &policy, encoder, &tasks, Sampling::Greedy, 0, &mut watch);
+    let plan = EvaluationPlan::new(&tasks);
+    let result = evaluate(&BALLS, &policy, encoder, &plan, &mut |_| {});
     result.unwrap().overall().success
 }
 
@@ -166,7 +166,7 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
     };
     let mut whole = play(&[4, 9, 1, 7], 0);
     let mut parts = play(&[4, 9], 0);
-    parts.append(play(&[1, 7], 2));
+    parts.append(play(&[1, 7], 2)).unwrap();
     assert_eq!(parts.records(), whole.records());
     for batch in [&mut whole, &mut parts] {
         batch.retain_groups(|batch, group| batch.tasks[group] != 9);

@@ -1,5 +1,5 @@
-//! Checkpoints that somebody altered and made whole again: sizes and checksums are right, and what
-//! they vouch for is not. Such a checkpoint is refused in one line, or holds numbers that fit.
+//! Altered checkpoints with a matching manifest: sizes and checksums are right, the content is altered.
+//! Such a checkpoint is refused with a one-line error, or its values are valid.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,48 +9,44 @@ use crate::support::checkpoint::replace;
 use burn::tensor::Device;
 use proptest::prelude::*;
 use proxmo::env::alfworld::{AlfWorldConfig, GeneratorConfig, generate};
-use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
-use proxmo::runs::checkpoint::{self, PolicyDescription};
+use proxmo::policy::PolicySpec;
+use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerSpec, Vocabulary};
+use proxmo::runs::{TrainedPolicy, checkpoint};
 use proxmo::train::{Config, Trainer};
 
 const FILES: [&str; 5] =
     ["state.json", "policy.json", "weights.safetensors", "optimizer.bpk", "reference.safetensors"];
 
-/// A checkpoint as it was written.
+/// A checkpoint and its original files.
 struct Written {
     folder: PathBuf,
     files: Vec<Vec<u8>>,
-    vocabulary: Vocabulary,
+    spec: ScorerSpec,
     _kept: tempfile::TempDir,
 }
 
-fn trainer(vocabulary: &Vocabulary) -> Trainer<Scorer> {
-    let mut config = Config::default();
-    (config.policy.embedding, config.policy.hidden) = (4, 4);
+fn trainer(spec: &ScorerSpec) -> Trainer<Scorer> {
+    let mut config = Config { policy: spec.size.clone().into(), ..Config::default() };
     (config.rollout.groups, config.rollout.group_size) = (2, 2);
-    let network = config.policy.network(vocabulary.len());
-    let scorer = Scorer::new(&network, 0, &Device::flex().autodiff());
-    let encoder = ScorerEncoder { vocabulary: vocabulary.clone(), max_steps: 5 };
+    let (scorer, encoder) = spec.build(0, &Device::flex().autodiff()).unwrap();
     Trainer::new(config, scorer, encoder)
 }
 
 fn write() -> Written {
     let world = generate(&GeneratorConfig::default(), 7, 2).unwrap();
     let world = world.with_config(AlfWorldConfig { max_steps: 5, ..AlfWorldConfig::default() });
-    let vocabulary = Vocabulary::from_environment(&world, 1, 8, 0).unwrap();
-    let mut trainer = trainer(&vocabulary);
-    // The optimizer is to have something to keep.
-    trainer.iterate(&world, 0.0).unwrap();
-    let description = PolicyDescription {
-        kind: "scorer".into(),
-        size: trainer.config.policy.clone(),
+    let spec = ScorerSpec {
+        size: ScorerConfig { embedding: 4, hidden: 4, ..ScorerConfig::default() },
         max_steps: 5,
-        vocabulary: vocabulary.clone(),
+        vocabulary: Vocabulary::from_environment(&world, 1, 8, 0).unwrap(),
     };
+    let mut trainer = trainer(&spec);
+    // One update fills the optimizer's state.
+    trainer.iterate(&world, 0.0).unwrap();
     let run = tempfile::tempdir().unwrap();
-    let folder = checkpoint::save(run.path(), &trainer, &description, 1.0, None).unwrap();
+    let folder = checkpoint::save(run.path(), &trainer, &spec, 1.0, None).unwrap();
     let files = FILES.iter().map(|name| fs::read(folder.join(name)).unwrap()).collect();
-    Written { folder, files, vocabulary, _kept: run }
+    Written { folder, files, spec, _kept: run }
 }
 
 fn written() -> MutexGuard<'static, Written> {
@@ -59,17 +55,15 @@ fn written() -> MutexGuard<'static, Written> {
     written.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads everything of a checkpoint one of whose files holds something else.
+/// Reads every part of a checkpoint, one file of which is replaced.
 fn read_with(altered: usize, content: &[u8]) -> Result<(), proxmo::Error> {
     let written = written();
-    let Written { folder, files, vocabulary, .. } = &*written;
+    let Written { folder, files, spec, .. } = &*written;
     for (at, (name, whole)) in FILES.iter().zip(files).enumerate() {
         replace(folder, name, if at == altered { content } else { whole });
     }
-    checkpoint::read_state(folder)?;
-    let (scorer, _) = checkpoint::read_description(folder)?.scorer(1, &Device::flex());
-    checkpoint::load_weights(scorer, folder)?;
-    checkpoint::restore(&mut trainer(vocabulary), folder).map(drop)
+    TrainedPolicy::load(folder, &Device::flex())?;
+    checkpoint::restore(&mut trainer(spec), folder).map(drop)
 }
 
 fn expect_readable(altered: usize, content: &[u8]) {
@@ -81,7 +75,7 @@ fn expect_readable(altered: usize, content: &[u8]) {
 }
 
 #[test]
-fn the_checkpoint_itself_is_read() {
+fn the_unaltered_checkpoint_is_read() {
     read_with(usize::MAX, &[]).unwrap();
 }
 
@@ -89,12 +83,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn altered_files_are_refused_or_fit(
+    fn altered_files_are_refused_or_valid(
         file in 0..FILES.len(), at in any::<prop::sample::Index>(), removed in 0usize..40,
         inserted in proptest::collection::vec(any::<u8>(), 0..12), early in any::<bool>(),
     ) {
         let whole = written().files[file].clone();
-        // What describes tensors stands at a file's beginning.
+        // The descriptions of tensors are at the beginning of a file.
         let within = if early { whole.len().min(400) } else { whole.len() };
         let from = at.index(within);
         let to = (from + removed).min(whole.len());
@@ -102,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn files_of_anything_are_refused(
+    fn files_of_random_bytes_are_refused(
         file in 0..FILES.len(), content in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         expect_readable(file, &content);

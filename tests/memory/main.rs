@@ -1,5 +1,5 @@
-//! What reading games and checkpoints takes in memory: no more than a stated multiple of a file's size.
-//! A test binary of its own, for everything that it allocates is counted.
+//! Memory use of reading games and checkpoints: at most a stated multiple of a file's size.
+//! A separate test binary, because it counts all allocations of the process.
 
 #[allow(dead_code)] // The published games are not played here.
 #[path = "../it/support/alfworld.rs"]
@@ -21,7 +21,9 @@ use checkpoint_support::replace;
 use peak_alloc::PeakAlloc;
 use proxmo::device::{Backend, open};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
-use proxmo::runs::{Run, checkpoint};
+use proxmo::policy::scorer::{ScorerConfig, ScorerSpec};
+use proxmo::policy::{PolicyKind, PolicySpec};
+use proxmo::runs::{Run, TrainedPolicy, checkpoint};
 use proxmo::train::{Config, Trainer};
 use serde_json::{Value, json};
 use untrusted::{header, refusal, xz, zeros};
@@ -31,15 +33,15 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1 << 20;
 
-/// One test at a time, as all of them count the same memory.
+/// Tests run one at a time, because they count the same memory.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// What `AlfWorld::load` promises of a game's file, and `checkpoint` of a checkpoint: so many times its
-/// size, and so much besides.
-const TIMES: usize = 32;
-const BESIDES: usize = 16 * MIB;
+/// The documented limit of `AlfWorld::load` and `checkpoint`: a multiple of the size of the files plus a
+/// constant.
+const FACTOR: usize = 32;
+const CONSTANT: usize = 16 * MIB;
 
-/// The most that was allocated at once while `work` ran, beyond what was before.
+/// The peak of allocated memory while `work` runs, less the memory allocated before.
 fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
@@ -47,19 +49,19 @@ fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
     (result, MEMORY.peak_usage().saturating_sub(before))
 }
 
-/// Files of some mebibytes that take as much as their makers could think of.
-fn hungry_files(sound: &str) -> Vec<(&'static str, String)> {
-    let sound: Value = serde_json::from_str(sound).unwrap();
+/// Game files of several mebibytes, made to take as much memory as possible.
+fn hungry_files(valid: &str) -> Vec<(&'static str, String)> {
+    let valid: Value = serde_json::from_str(valid).unwrap();
     let with = |field: &str, value: Value| {
-        let mut file = sound.clone();
+        let mut file = valid.clone();
         file[field] = value;
         file.to_string()
     };
-    let problem = sound["pddl_problem"].as_str().unwrap();
+    let problem = valid["pddl_problem"].as_str().unwrap();
     let in_problem = |mark: &str, text: String| {
         with("pddl_problem", json!(problem.replacen(mark, &format!("{mark} {text}"), 1)))
     };
-    let grammar = sound["grammar"].as_str().unwrap();
+    let grammar = valid["grammar"].as_str().unwrap();
     let rules = |rules: String| {
         with("grammar", json!(format!("{grammar}\ngrammar :: \"\"\" {{ {rules} }} \"\"\";\n")))
     };
@@ -67,7 +69,7 @@ fn hungry_files(sound: &str) -> Vec<(&'static str, String)> {
     vec![
         ("empty commands", with("walkthrough", json!(vec![""; (2 << 20) + 1]))),
         ("short commands", with("walkthrough", json!(vec!["x"; (2 << 20) + 1]))),
-        ("what nobody asks for", with("more", json!(vec![json!([]); 2 << 20]))),
+        ("an unknown field", with("more", json!(vec![json!([]); 2 << 20]))),
         ("one long text", with("pddl_domain", json!("x".repeat(8 * MIB)))),
         ("marks written as numbers", with("grammar", json!("\u{1}".repeat(MIB)))),
         ("brackets", with("pddl_problem", json!("(".repeat(8 * MIB)))),
@@ -78,7 +80,7 @@ fn hungry_files(sound: &str) -> Vec<(&'static str, String)> {
         ("short rules", rules(vec![r#""x":[]"#; MIB / 8].join(","))),
         ("alternatives", rules(format!(r#""x":[{}]"#, vec![r#"{"rhs":""}"#; MIB / 16].join(",")))),
         (
-            "a text told often",
+            "a text repeated often",
             rules(format!(
                 r#""intro": [{{"rhs": "{}"}}], "x": [{{"rhs": "{}"}}]"#,
                 "#x#".repeat(9_000),
@@ -111,12 +113,12 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn reading_takes_no_more_than_a_stated_multiple_of_a_file() {
+fn reading_a_game_takes_at_most_the_stated_multiple_of_its_size() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("games.tar.xz");
 
-    // Little is held of an archive, whatever it says of itself: the decoder's window and one file.
+    // Of an archive, only the decoder's window and one file are in memory, whatever its header says.
     greedy_archive(&path);
     let (text, taken) = peak(|| refusal(&path));
     assert!(text.contains("Memory") || text.contains("memory"), "{text}");
@@ -133,48 +135,51 @@ fn reading_takes_no_more_than_a_stated_multiple_of_a_file() {
         assert!(taken < 40 * MIB, "{kind:?} had {taken} bytes taken");
     }
 
-    let Some(sound) = game_file() else { return };
+    let Some(valid) = game_file() else { return };
     let config = AlfWorldConfig::default();
-    let files = hungry_files(&sound);
+    let files = hungry_files(&valid);
     let mut refused = 0;
     for (what, file) in &files {
         let (read, taken) = peak(|| AlfWorld::read("game", file.as_bytes(), config));
         println!("{what}: {} bytes took {taken}, {:?}", file.len(), read.as_ref().map(drop));
-        assert!(taken <= TIMES * file.len() + BESIDES, "{what}: {} took {taken}", file.len());
+        assert!(taken <= FACTOR * file.len() + CONSTANT, "{what}: {} took {taken}", file.len());
         refused += usize::from(read.is_err());
     }
     assert!((6..files.len()).contains(&refused), "{refused} of {} were refused", files.len());
 }
 
-/// A run after one iteration, with weights of some mebibytes.
-fn trained(folder: &Path) -> (Config, PathBuf) {
+fn size() -> ScorerConfig {
+    ScorerConfig { embedding: 128, hidden: 512, ..ScorerConfig::default() }
+}
+
+/// A run after one iteration, with several mebibytes of weights.
+fn trained(folder: &Path) -> (Config, ScorerSpec, PathBuf) {
     let mut config = Config::default();
     (config.env.tasks, config.env.held_out) = (10, 2);
     (config.rollout.groups, config.rollout.group_size) = (1, 2);
-    (config.policy.embedding, config.policy.hidden) = (128, 512);
+    config.policy = size().into();
     (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());
     let opened = open(Backend::Flex, 0).unwrap();
     let (training, held_out) =
         (config.env.open("train").unwrap(), config.env.open("valid").unwrap());
     let run = Run::create(folder, config.clone(), &opened, &*training, &*held_out).unwrap();
-    run.train(&|| false, &mut |_| ()).unwrap();
-    (config, checkpoint::folder(folder, 1))
+    run.train(&|| false).unwrap();
+    let spec = size().spec(&*training, config.run.seed).unwrap();
+    (config, spec, checkpoint::folder(folder, 1))
 }
 
-/// Reads all that a checkpoint has to give: the policy by itself, and all that goes on with a run.
-fn load(config: &Config, from: &Path) -> proxmo::Result<()> {
-    checkpoint::read_state(from)?;
-    let (scorer, _) = checkpoint::read_description(from)?.scorer(1, &Device::flex());
-    drop(checkpoint::load_weights(scorer, from)?);
-    let (scorer, encoder) =
-        checkpoint::read_description(from)?.scorer(1, &Device::flex().autodiff());
+/// Reads every part of a checkpoint: the policy alone, then the state of a run.
+fn load(config: &Config, spec: &ScorerSpec, from: &Path) -> proxmo::Result<()> {
+    drop(TrainedPolicy::load(from, &Device::flex())?);
+    let (scorer, encoder) = spec.build(1, &Device::flex().autodiff())?;
     checkpoint::restore(&mut Trainer::new(config.clone(), scorer, encoder), from).map(drop)
 }
 
-/// Files of some mebibytes that take as much as their makers could think of.
+/// Checkpoint files of several mebibytes, made to take as much memory as possible.
 fn hungry_parts(policy: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut policy: Value = serde_json::from_slice(policy).unwrap();
-    policy["vocabulary"] = json!({ "words": vec!["a"; MIB / 2], "weights": vec![0; MIB / 2] });
+    policy["spec"]["vocabulary"] =
+        json!({ "words": vec!["a"; MIB / 2], "weights": vec![0; MIB / 2] });
     let weight = json!({ "dtype": "F32", "shape": [0], "data_offsets": [0, 0] });
     let weights: BTreeMap<String, &Value> =
         (0..MIB / 32).map(|number| (number.to_string(), &weight)).collect();
@@ -200,25 +205,25 @@ fn hungry_parts(policy: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn a_checkpoint_takes_no_more_than_a_stated_multiple_of_its_files() {
+fn reading_a_checkpoint_takes_at_most_the_stated_multiple_of_its_size() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
-    let (config, newest) = trained(folder.path());
+    let (config, spec, newest) = trained(folder.path());
     let size = || -> usize {
         let files = fs::read_dir(&newest).unwrap();
         files.map(|file| file.unwrap().metadata().unwrap().len() as usize).sum()
     };
-    let (read, taken) = peak(|| load(&config, &newest));
+    let (read, taken) = peak(|| load(&config, &spec, &newest));
     read.unwrap();
-    println!("sound: {} bytes took {taken}", size());
+    println!("valid: {} bytes took {taken}", size());
     assert!(size() > 4 * MIB && taken < 4 * size(), "{} took {taken}", size());
     for (name, bytes) in hungry_parts(&fs::read(newest.join("policy.json")).unwrap()) {
         let whole = fs::read(newest.join(name)).unwrap();
         replace(&newest, name, &bytes);
-        let (read, taken) = peak(|| load(&config, &newest));
+        let (read, taken) = peak(|| load(&config, &spec, &newest));
         println!("{name}: {} bytes took {taken}, {read:?}", size());
-        assert!(read.is_err() && taken <= TIMES * size() + BESIDES, "{} took {taken}", size());
+        assert!(read.is_err() && taken <= FACTOR * size() + CONSTANT, "{} took {taken}", size());
         replace(&newest, name, &whole);
     }
-    load(&config, &newest).unwrap();
+    load(&config, &spec, &newest).unwrap();
 }

@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Print only the final tables.
+    /// Print no progress, only warnings and results.
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]

@@ -68,7 +68,7 @@ fn progress(folder: &Path, wanted: &Config) -> Result<Progress> {
         return Ok(Progress::New);
     }
     expect_same(&path, &read_config(&path)?, wanted)?;
-    let Some(newest) = checkpoint::newest_whole(folder)?.whole else {
+    let Some(newest) = checkpoint::newest(folder)?.intact else {
         return Ok(Progress::Started(0.0));
     };
     let state = checkpoint::read_state(&newest)?;

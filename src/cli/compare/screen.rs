@@ -12,7 +12,8 @@ use super::plan::{PlannedRun, Progress};
 use crate::cli::table::percent;
 use crate::cli::terminal::{printable, tell};
 use crate::error::Result;
-use crate::runs::{Event, Summary};
+use crate::runs::{Recorder, RunSummary};
+use crate::train::IterationMetrics;
 
 /// The terminal output of a comparison, shared by the threads of its runs.
 pub struct Screen {
@@ -106,7 +107,7 @@ impl Screen {
     }
 
     /// Prints the outcome of a run.
-    pub fn run_ended(&self, run: &PlannedRun, outcome: &Result<Summary>) {
+    pub fn run_ended(&self, run: &PlannedRun, outcome: &Result<RunSummary>) {
         let message = match outcome {
             Err(error) => format!("failed: {error}"),
             Ok(summary) => {
@@ -187,12 +188,12 @@ pub struct RunProgress<'a> {
     evaluation: String,
 }
 
-impl RunProgress<'_> {
-    /// Shows an event of the run.
-    pub fn show(&mut self, event: &Event) {
-        let Event::Iteration(line) = event else {
-            return;
-        };
+impl Recorder for RunProgress<'_> {
+    fn warning(&mut self, text: &str) {
+        self.screen.bars.suspend(|| tell!("  {}: warning: {text}", self.name));
+    }
+
+    fn iteration(&mut self, line: &IterationMetrics) -> Result<()> {
         if let Some(evaluation) = &line.evaluation {
             self.evaluation = format!(", held out {}", percent(evaluation.success));
         }
@@ -214,6 +215,7 @@ impl RunProgress<'_> {
             self.screen.print(&format!("  {}: {message}{}", self.name, self.screen.remaining()));
         }
         self.bar.set_message(message);
+        Ok(())
     }
 }
 

@@ -11,10 +11,11 @@ use std::thread::Builder;
 
 use super::plan::{PlannedRun, Progress};
 use super::screen::Screen;
+use crate::cli::recorder::ReportWriter;
 use crate::device::{Backend, Opened, open};
 use crate::env::{EnvConfig, Environment};
 use crate::error::{Error, Result};
-use crate::runs::{Run, Summary};
+use crate::runs::{Run, RunSummary};
 use crate::train::Config;
 
 /// The stack size of a training's thread: that of a main thread, on which single trainings run.
@@ -108,7 +109,7 @@ fn train(
     opened: &OpenedResources,
     is_stopped: &dyn Fn() -> bool,
     screen: &Screen,
-) -> Result<Summary> {
+) -> Result<RunSummary> {
     let config = &run.config;
     let absent = || Error::Run(format!("{}: its environment or device is not open", run.name));
     let training = opened.environment(&config.env, &config.env.split).ok_or_else(absent)?;
@@ -118,9 +119,9 @@ fn train(
         Progress::Started(_) | Progress::Finished => Run::resume,
         Progress::New => Run::create,
     };
-    let mut progress = screen.show_run(run);
+    let progress = screen.show_run(run);
     let started = start(&run.folder, config.clone(), device, training, held_out)?;
-    started.train(is_stopped, &mut |event| progress.show(&event))
+    started.record(progress).record(ReportWriter).train(is_stopped)
 }
 
 #[cfg(test)]

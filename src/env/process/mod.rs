@@ -271,6 +271,10 @@ impl Environment for Process {
         self.names.len()
     }
 
+    fn vocabulary_tasks(&self) -> usize {
+        500
+    }
+
     fn task_name(&self, task: usize) -> &str {
         self.names.get(task).unwrap_or_default()
     }

@@ -1,13 +1,13 @@
-//! Encoded steps: what the network reads, as flat arrays.
+//! Encoded steps as flat arrays.
 
 use super::texts::TextTable;
-use crate::policy::Inputs;
+use crate::policy::interface::Inputs;
 
-/// How many numbers describe an action besides its text: its past in the episode, and how far its words
-/// and those of its last outcome meet the goal and the observation.
+/// Number of features of an action besides its text: its history in the episode, and the overlap of
+/// its words and those of its last outcome with the goal and the observation.
 pub const ACTION_FEATURES: usize = 10;
 
-/// Encoded steps of many episodes. Texts are numbers into one shared table.
+/// Encoded steps of many episodes. Texts are indices into one shared table.
 #[derive(Debug, Clone, Default)]
 pub struct ScorerInputs {
     /// The distinct texts that rows and actions refer to.
@@ -16,33 +16,33 @@ pub struct ScorerInputs {
     pub goals: Vec<u32>,
     /// Per row: the observation's text.
     pub observations: Vec<u32>,
-    /// Per row: the text of the action before, or the empty text.
+    /// Per row: the text of the previous action, or the empty text.
     pub last_actions: Vec<u32>,
-    /// Per row: how much of the episode's step limit is spent, in [0, 1).
+    /// Per row: the fraction of the episode's step limit that is used, in [0, 1).
     pub progress: Vec<f32>,
-    /// Words of past actions with ln(1 + count), end to end.
+    /// Words of past actions, concatenated over rows.
     pub history_words: Vec<u32>,
-    /// Beside each of `history_words`: ln(1 + how often it stood in an action taken so far).
+    /// For each of `history_words`: ln(1 + its number of occurrences in past actions).
     pub history_counts: Vec<f32>,
-    /// Per row: where its history ends.
+    /// Per row: end of its history.
     pub history_ends: Vec<usize>,
-    /// Admissible actions of all rows, end to end: their texts.
+    /// Texts of the admissible actions, concatenated over rows.
     pub actions: Vec<u32>,
-    /// Per action: the observation that it led to when it was last taken, or the empty text.
+    /// Per action: the observation that followed when it was last taken, or the empty text.
     pub outcomes: Vec<u32>,
     /// Per action: [`ACTION_FEATURES`] numbers.
     pub features: Vec<f32>,
-    /// Per row: where its actions end.
+    /// Per row: end of its actions.
     pub action_ends: Vec<usize>,
 }
 
 impl ScorerInputs {
-    /// The place of a row's actions in `actions` and `outcomes`.
+    /// The range of a row's actions in `actions` and `outcomes`.
     pub fn action_range(&self, row: usize) -> std::ops::Range<usize> {
         range(&self.action_ends, row)
     }
 
-    /// The place of a row's past words in `history_words`.
+    /// The range of a row's history in `history_words`.
     pub fn history_range(&self, row: usize) -> std::ops::Range<usize> {
         range(&self.history_ends, row)
     }

@@ -1,31 +1,31 @@
-//! What the scorer remembers of an episode, and how it writes a step down.
+//! The scorer's memory of an episode, and the encoding of a step.
 //!
-//! Most of a long task is searching, so what counts is memory: what was tried, what it led to, what is
-//! in hand. All of it is read off the texts that the agent saw and the actions that it took.
+//! Most of a long task is search, so the scorer needs a memory: which actions it has tried and what
+//! followed. The memory is built from the observed texts and the actions taken, nothing else.
 
 use std::collections::HashMap;
 
 use super::inputs::{ACTION_FEATURES, ScorerInputs};
 use super::vocabulary::Vocabulary;
 use crate::env::Texts;
-use crate::policy::Encoder;
+use crate::policy::interface::Encoder;
 
-/// An action's past in this episode.
+/// The history of one action in this episode.
 #[derive(Debug, Clone, Copy, Default)]
 struct Past {
     times: u32,
     last_step: u32,
-    /// The observation that it led to, once that was seen.
+    /// The observation that followed it, 0 before that was seen.
     outcome: u32,
 }
 
-/// What the scorer remembers of one episode.
+/// The scorer's memory of one episode.
 #[derive(Debug, Clone)]
 pub struct ScorerMemory {
     goal: u32,
     step: u32,
     last_action: u32,
-    /// Per word: how often it stood in an action taken so far. Ascending by word.
+    /// Per word: its number of occurrences in past actions. Ascending by word.
     words: Vec<(u32, u32)>,
     past: HashMap<u32, Past>,
 }
@@ -33,9 +33,9 @@ pub struct ScorerMemory {
 /// The host half of the scorer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScorerEncoder {
-    /// The words that the network knows.
+    /// The vocabulary of the network.
     pub vocabulary: Vocabulary,
-    /// The step limit of an episode, by which progress is measured.
+    /// Step limit of an episode, by which progress is measured.
     pub max_steps: usize,
 }
 
@@ -106,8 +106,8 @@ impl Encoder for ScorerEncoder {
 }
 
 impl ScorerEncoder {
-    /// What an action looks like besides its words: its past in the episode, and how far its words
-    /// and those of its last outcome meet the goal and the observation.
+    /// Features of an action besides its words: its history in the episode, and the overlap of its
+    /// words and those of its last outcome with the goal and the observation.
     fn features(
         &self,
         memory: &ScorerMemory,
@@ -141,7 +141,7 @@ impl ScorerEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Inputs;
+    use crate::policy::interface::Inputs;
 
     fn encoder() -> ScorerEncoder {
         let json =
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_remembers_that_it_was_taken_and_what_it_led_to() {
+    fn an_action_has_features_of_its_history_and_last_outcome() {
         let (encoder, mut inputs) = (encoder(), ScorerInputs::default());
         let actions: Texts = ["go shelf", "open safe"].into_iter().collect();
         let mut memory = encoder.begin("key", &mut inputs);
@@ -162,13 +162,17 @@ mod tests {
         assert_eq!(inputs.outcomes, [0, 0, 0, inputs.observations[1]]);
         let feature = |action: usize, k: usize| inputs.features[action * ACTION_FEATURES + k];
         assert_eq!((feature(2, 0), feature(3, 0)), (0.0, 1.0));
-        assert_eq!((feature(2, 7), feature(3, 7)), (0.0, 1.0), "the outcome shows the goal's key");
+        assert_eq!(
+            (feature(2, 7), feature(3, 7)),
+            (0.0, 1.0),
+            "the outcome contains the goal's word"
+        );
         assert_eq!(inputs.history_range(1).len(), 2);
         assert_eq!(inputs.progress, [0.0, 0.1]);
     }
 
     #[test]
-    fn reordering_moves_whole_rows_and_may_drop_some() {
+    fn reordering_moves_whole_rows_and_drops_those_not_named() {
         let (encoder, mut inputs) = (encoder(), ScorerInputs::default());
         let mut memory = encoder.begin("key", &mut inputs);
         for (observation, actions) in

@@ -9,7 +9,7 @@
 //! score   = w . relu( V z + c )
 //! ```
 //!
-//! where `*` is the elementwise product. Whatever depends on a text alone is computed once for each
+//! where `*` is the elementwise product. Everything that depends on a text alone is computed once per
 //! distinct text and gathered, so an action costs additions and one small matrix product.
 
 use burn::config::Config;
@@ -26,11 +26,11 @@ use crate::stream::{Purpose, Stream};
 /// The size of a [`ScorerNetwork`].
 #[derive(Config, Debug, PartialEq, Eq)]
 pub struct ScorerNetworkConfig {
-    /// How many words the vocabulary has, the buckets for unknown ones included.
+    /// Number of words in the vocabulary, including the buckets for unknown words.
     pub words: usize,
-    /// The length of a word's vector and of a text's encoding.
+    /// Length of word vectors and text encodings.
     pub embedding: usize,
-    /// The width of the two hidden layers.
+    /// Width of the two hidden layers.
     pub hidden: usize,
 }
 
@@ -57,8 +57,8 @@ pub struct ScorerNetwork {
     score: Param<Tensor<2>>,
 }
 
-/// Draws initial weights on the host, so that every backend starts from the same numbers, and numbers
-/// the parameters in order, so that an optimizer's saved state finds its parameters again.
+/// Draws initial weights on the host, so that every backend starts from the same values, and numbers
+/// the parameters in order, so that a saved optimizer state matches its parameters.
 struct Initializer<'a> {
     rng: ChaCha8Rng,
     device: &'a Device,
@@ -87,13 +87,12 @@ impl Initializer<'_> {
 }
 
 impl ScorerNetworkConfig {
-    /// The length of the vectors that texts are matched by.
+    /// Length of the vectors by which texts are matched.
     fn key(&self) -> usize {
         (self.embedding / 4).max(1)
     }
 
-    /// A network with weights drawn from the stream of `seed`. It is trainable where `device` has
-    /// autodiff.
+    /// A network with initial weights drawn from `seed`. It is trainable if `device` has autodiff.
     pub fn init(&self, seed: u64, device: &Device) -> ScorerNetwork {
         let rng = Stream::new(seed, Purpose::Weights).rng();
         let mut init = Initializer { rng, device, next: 0 };
@@ -147,7 +146,7 @@ impl ScorerNetwork {
             + self.state_bias.val().unsqueeze()
     }
 
-    /// What the network makes of the states of a batch: `[rows, hidden]`.
+    /// The state vectors u(s) of a batch: `[rows, hidden]`.
     pub fn states(&self, batch: &Packed) -> Tensor<2> {
         self.state(batch, &self.encode(batch))
     }
@@ -161,7 +160,7 @@ impl ScorerNetwork {
         Tensor::from_data(TensorData::new(values.to_vec(), shape), &self.device())
     }
 
-    /// Scores of all actions of a batch: `[rows, width]`, 0 where a row has no such action.
+    /// Scores of all actions of a batch: `[rows, width]`. Padding has the score of the first action.
     pub fn scores(&self, batch: &Packed) -> Tensor<2> {
         let encoded = self.encode(batch);
         let state = self.state(batch, &encoded);

@@ -1,16 +1,16 @@
-//! From chosen rows to the arrays that the network is fed.
+//! The arrays that the network reads, built from selected rows.
 
 use super::inputs::{ACTION_FEATURES, ScorerInputs};
 
-/// A batch of rows, packed: actions of all rows end to end, texts renumbered so that only those in
-/// use are encoded.
+/// A packed batch of rows: the actions of all rows are concatenated, and texts are renumbered so that
+/// only those in use are encoded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Packed {
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: usize,
-    /// The most actions that a row has, at least 1.
+    /// Maximum number of actions of a row, at least 1.
     pub width: usize,
-    /// How many words the vocabulary has.
+    /// Number of words in the vocabulary.
     pub words: usize,
     /// `[texts, words]`: counts of words divided by the square root of their sum of squares.
     pub text_words: Vec<f32>,
@@ -22,7 +22,7 @@ pub struct Packed {
     pub last_actions: Vec<i32>,
     /// `[rows, words]`: ln(1 + count) of the words of past actions.
     pub history: Vec<f32>,
-    /// `[actions]`: the row that an action belongs to.
+    /// `[actions]`: the row of each action.
     pub action_rows: Vec<i32>,
     /// `[actions]`, into texts.
     pub actions: Vec<i32>,
@@ -30,13 +30,13 @@ pub struct Packed {
     pub outcomes: Vec<i32>,
     /// `[actions, ACTION_FEATURES]`.
     pub features: Vec<f32>,
-    /// `[rows · width]`: where in `actions` each place of the padded table is; 0 for padding.
+    /// `[rows · width]`: index into `actions` of each cell of the padded table; 0 for padding.
     pub places: Vec<i32>,
-    /// `[rows]`: how many actions each row has.
+    /// `[rows]`: number of actions of each row.
     pub counts: Vec<usize>,
 }
 
-/// Renumbers texts by first use.
+/// Renumbers texts in order of first use.
 struct Renumber<'a> {
     inputs: &'a ScorerInputs,
     numbers: Vec<i32>,
@@ -53,7 +53,7 @@ impl Renumber<'_> {
         *number
     }
 
-    /// The word counts of the texts in use, scaled to length 1.
+    /// Word counts of the texts in use, scaled to unit length.
     fn text_words(&self, words: usize) -> Vec<f32> {
         let mut table = vec![0.0; self.used.len() * words];
         for (row, &text) in table.chunks_exact_mut(words).zip(&self.used) {
@@ -111,7 +111,7 @@ impl Packed {
         self.features.extend_from_slice(&inputs.features[features]);
     }
 
-    /// `[rows, width]`: 1 where there is an action, else 0.
+    /// `[rows, width]`: whether a cell holds an action.
     pub fn mask(&self) -> Vec<bool> {
         let columns = |&count: &usize| (0..self.width).map(move |column| column < count);
         self.counts.iter().flat_map(columns).collect()

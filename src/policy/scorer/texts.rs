@@ -1,4 +1,4 @@
-//! Distinct texts, numbered, with the words they have.
+//! Distinct texts with their words.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use super::vocabulary::{Vocabulary, for_each_word};
 
 /// A table of distinct texts. Text 0 is the empty text.
 ///
-/// Sentences recur: a batch of thousands of steps has some hundreds of distinct observations and
-/// actions. Whatever depends on a text alone is computed once for each.
+/// Sentences repeat: a batch of thousands of steps has a few hundred distinct observations and actions.
+/// Everything that depends on a text alone is computed once per distinct text.
 #[derive(Debug, Clone)]
 pub struct TextTable {
     index: HashMap<Box<str>, u32>,
-    /// Distinct words of each text, ascending, end to end.
+    /// Distinct words of each text, ascending, concatenated.
     words: Vec<u32>,
-    /// How often each of `words` stands in its text.
+    /// Number of occurrences of each of `words` in its text.
     counts: Vec<u16>,
     ends: Vec<usize>,
 }
@@ -26,17 +26,17 @@ impl Default for TextTable {
 }
 
 impl TextTable {
-    /// How many distinct texts there are.
+    /// Number of distinct texts.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Never: text 0 is always there.
+    /// Always false: text 0 always exists.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// A text's number; a new text is added.
+    /// The index of a text; a new text is added.
     pub fn intern(&mut self, text: &str, vocabulary: &Vocabulary) -> u32 {
         if let Some(&id) = self.index.get(text) {
             return id;
@@ -51,10 +51,10 @@ impl TextTable {
         id
     }
 
-    /// Adds another table's texts and says what number each has here. Both go by one vocabulary.
+    /// Adds the texts of a table of the same vocabulary, and returns their new indices.
     pub fn absorb(&mut self, other: &Self) -> Vec<u32> {
         let mut numbers = vec![0; other.len()];
-        // In the order of their numbers there, so that numbers here do not depend on hashing.
+        // In the order of their old indices, so that the new ones do not depend on hashing.
         let mut texts: Vec<(&str, u32)> =
             other.index.iter().map(|(text, &id)| (&**text, id)).collect();
         texts.sort_unstable_by_key(|&(_, id)| id);
@@ -98,7 +98,7 @@ impl TextTable {
         &self.words[self.range(text)]
     }
 
-    /// How often each of [`TextTable::words`] stands in the text.
+    /// Number of occurrences of each of [`TextTable::words`] in the text.
     pub fn counts(&self, text: u32) -> &[u16] {
         &self.counts[self.range(text)]
     }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_numbered_once_and_words_counted() {
+    fn equal_texts_share_an_index_and_words_are_counted() {
         let json = r#"{"words":["go","shelf","to"],"weights":[0.5,2.0,0.25]}"#;
         let vocabulary: Vocabulary = serde_json::from_str(json).unwrap();
         let mut table = TextTable::default();

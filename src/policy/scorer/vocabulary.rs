@@ -1,4 +1,4 @@
-//! Words and what they weigh.
+//! Words and their weights.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::env::{Environment, Session, Texts};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::stream::{Purpose, Stream};
 
-/// How many buckets unknown words are hashed into. Several, so that two unknown things in one
-/// sentence are usually still two things.
+/// Number of buckets into which unknown words are hashed. There are several, so that two unknown
+/// words of one sentence are usually distinguished.
 pub const UNKNOWN_BUCKETS: usize = 16;
 
-/// The words of a scorer, with inverse document frequencies. Word `0..UNKNOWN_BUCKETS` are buckets
+/// The words of a scorer, with inverse document frequencies. Words `0..UNKNOWN_BUCKETS` are the buckets
 /// for unknown words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
@@ -24,7 +24,7 @@ pub struct Vocabulary {
     index: HashMap<String, u32>,
 }
 
-/// The form in which a vocabulary is kept in a checkpoint.
+/// The serialized form of a vocabulary.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -57,7 +57,7 @@ impl From<Vocabulary> for Stored {
 }
 
 /// Calls `each` with every word of a text: maximal runs of letters or of digits, in lower case.
-/// Letters and digits do not mix, so "shelf 12" and "shelf12" read alike.
+/// A change between letters and digits ends a word, so "shelf 12" and "shelf12" have the same words.
 pub fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
     let mut lower = String::new();
     let mut rest = text;
@@ -89,12 +89,12 @@ impl Vocabulary {
         Self { words, weights, index }
     }
 
-    /// Reads a vocabulary off an environment's own texts: goals, observations and admissible actions
-    /// met in random play of up to `max_tasks` tasks, a few dozen steps each. The `max_words` most
+    /// Collects a vocabulary from the texts of an environment: goals, observations and admissible
+    /// actions of random play on up to `max_tasks` tasks, a few dozen steps each. The `max_words` most
     /// frequent words are kept, ties in alphabetical order.
     ///
     /// # Errors
-    /// Fails where the environment fails a task again and again.
+    /// Fails if the environment fails repeatedly on a task.
     pub fn from_environment(
         environment: &dyn Environment,
         max_tasks: usize,
@@ -105,32 +105,32 @@ impl Vocabulary {
         let count = environment.tasks().min(max_tasks);
         let plan = |place: usize| {
             let mut rng = Stream::new(seed, Purpose::Weights).of(place, 0).rng();
-            // Spread over all tasks, since neighbours in the list tend to be alike.
-            Planned { task: place * environment.tasks() / count, seed: rng.random(), rng }
+            // Spread over all tasks, because neighbours in the list tend to be similar.
+            PlannedTask { task: place * environment.tasks() / count, seed: rng.random(), rng }
         };
-        let plans: Vec<Planned> = (0..count).map(plan).collect();
-        for plans in plans.chunks(TASKS_AT_ONCE) {
+        let plans: Vec<PlannedTask> = (0..count).map(plan).collect();
+        for plans in plans.chunks(CONCURRENT_TASKS) {
             counts.add_walks(environment, plans.to_vec())?;
         }
         Ok(counts.finish(max_words))
     }
 
-    /// How many words there are, the buckets for unknown ones included.
+    /// Number of words, including the buckets for unknown words.
     pub fn len(&self) -> usize {
         self.words.len() + UNKNOWN_BUCKETS
     }
 
-    /// Whether there are no words but the buckets.
+    /// Whether there are no words except the buckets.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// A word's number, in `0..len()`.
+    /// The index of a word, in `0..len()`.
     pub fn word(&self, word: &str) -> u32 {
         self.index.get(word).copied().unwrap_or_else(|| bucket(word))
     }
 
-    /// How much a word tells: ln(texts / texts that have it), 0 for a number. An unknown word weighs
+    /// The weight of a word: ln(texts / texts that contain it), 0 for a number. An unknown word weighs
     /// as much as the rarest known one.
     pub fn weight(&self, word: u32) -> f32 {
         match (word as usize).checked_sub(UNKNOWN_BUCKETS) {
@@ -139,25 +139,23 @@ impl Vocabulary {
         }
     }
 
-    /// Checks that two vocabularies are the same, as they must be for weights to fit.
+    /// Checks that two vocabularies have the same words, as saved weights require.
     ///
     /// # Errors
-    /// Says at which word they part.
-    pub fn expect_same(&self, other: &Self) -> Result<()> {
+    /// Names the first word that differs.
+    pub fn expect_same(&self, other: &Self) -> Result<(), String> {
         if self.words == other.words {
             return Ok(());
         }
         let at = self.words.iter().zip(&other.words).take_while(|(a, b)| a == b).count();
         let show = |words: &[String]| words.get(at).map_or("no word".into(), |w| format!("'{w}'"));
-        Err(Error::input(
-            "vocabulary",
-            format!(
-                "the checkpoint has {} words, these tasks give {}; they part at word {at}: {} and {}",
-                self.words.len(),
-                other.words.len(),
-                show(&self.words),
-                show(&other.words)
-            ),
+        Err(format!(
+            "another vocabulary: the checkpoint has {} words, these tasks give {}; the first \
+             difference is word {at}: {} and {}",
+            self.words.len(),
+            other.words.len(),
+            show(&self.words),
+            show(&other.words)
         ))
     }
 }
@@ -170,14 +168,14 @@ fn bucket(word: &str) -> u32 {
     (hash % UNKNOWN_BUCKETS as u64) as u32
 }
 
-/// How many tasks are played side by side, for environments that gain by that.
-const TASKS_AT_ONCE: usize = 128;
+/// Number of tasks that are played concurrently, for environments that support it.
+const CONCURRENT_TASKS: usize = 128;
 
-/// How often a task is played in which the environment fails: what a vocabulary is depends on all of
-/// its tasks, so none can be left out.
-const TRIES: usize = 3;
+/// Maximum number of attempts to play a task. The vocabulary depends on all tasks, so a task on which
+/// the environment fails cannot be left out.
+const MAX_ATTEMPTS: usize = 3;
 
-/// In how many texts each word was met.
+/// Number of texts that contain each word.
 #[derive(Default)]
 struct WordCounts {
     texts: usize,
@@ -185,8 +183,8 @@ struct WordCounts {
     seen: Vec<String>,
 }
 
-/// Enough to open a few receptacles of a household; more adds no words.
-const STEPS_A_TASK: usize = 24;
+/// Steps per task: enough to open a few receptacles of a household; more steps add no words.
+const STEPS_PER_TASK: usize = 24;
 
 impl WordCounts {
     fn add(&mut self, text: &str) {
@@ -202,12 +200,16 @@ impl WordCounts {
         }
     }
 
-    /// Counts the words of walks, side by side.
-    fn add_walks(&mut self, environment: &dyn Environment, mut plans: Vec<Planned>) -> Result<()> {
+    /// Plays tasks at random, concurrently, and counts their words.
+    fn add_walks(
+        &mut self,
+        environment: &dyn Environment,
+        mut plans: Vec<PlannedTask>,
+    ) -> Result<()> {
         for attempt in 1.. {
             let episodes: Vec<_> = plans.iter().map(|plan| (plan.task, plan.seed)).collect();
             environment.announce(&episodes);
-            let walks = plans.iter().map(|plan| Walk::begin(environment, plan)).collect();
+            let walks = plans.iter().map(|plan| RandomWalk::begin(environment, plan)).collect();
             let (mut failed, mut last) = (Vec::new(), None);
             for (plan, walked) in plans.into_iter().zip(walk_all(walks)) {
                 match walked {
@@ -220,7 +222,7 @@ impl WordCounts {
             }
             match last {
                 None => break,
-                Some(error) if attempt == TRIES => return Err(error),
+                Some(error) if attempt == MAX_ATTEMPTS => return Err(error),
                 Some(_) => plans = failed,
             }
         }
@@ -247,31 +249,31 @@ impl WordCounts {
     }
 }
 
-/// A task that is to be played at random.
+/// A task to play at random.
 #[derive(Clone)]
-struct Planned {
+struct PlannedTask {
     task: usize,
-    /// What the environment leaves to chance.
+    /// Seed of the environment.
     seed: u64,
-    /// What decides the actions.
+    /// Stream of the actions.
     rng: ChaCha8Rng,
 }
 
-/// A task that is played at random.
-struct Walk {
+/// One task under way.
+struct RandomWalk {
     session: Box<dyn Session>,
     rng: ChaCha8Rng,
     counts: WordCounts,
-    /// What is done next; `None` at the end.
+    /// The next action; `None` at the end.
     action: Option<String>,
 }
 
-/// Plays all walks to their ends, step by step side by side. One that fails gives its error.
-fn walk_all(mut walks: Vec<Result<Walk>>) -> Vec<Result<Walk>> {
-    for _ in 0..STEPS_A_TASK {
-        walks.iter_mut().flatten().for_each(Walk::choose);
+/// Plays all walks to their ends, in lock-step. A walk that fails returns its error.
+fn walk_all(mut walks: Vec<Result<RandomWalk>>) -> Vec<Result<RandomWalk>> {
+    for _ in 0..STEPS_PER_TASK {
+        walks.iter_mut().flatten().for_each(RandomWalk::choose);
         for walk in &mut walks {
-            if let Ok(Err(error)) = walk.as_mut().map(Walk::step) {
+            if let Ok(Err(error)) = walk.as_mut().map(RandomWalk::step) {
                 *walk = Err(error);
             }
         }
@@ -279,15 +281,15 @@ fn walk_all(mut walks: Vec<Result<Walk>>) -> Vec<Result<Walk>> {
     walks
 }
 
-impl Walk {
-    fn begin(environment: &dyn Environment, plan: &Planned) -> Result<Self> {
+impl RandomWalk {
+    fn begin(environment: &dyn Environment, plan: &PlannedTask) -> Result<Self> {
         let session = environment.start(plan.task, plan.seed)?;
         let mut counts = WordCounts::default();
         counts.add(session.goal());
         Ok(Self { session, rng: plan.rng.clone(), counts, action: Some(String::new()) })
     }
 
-    /// Counts what is seen and chooses what is done next.
+    /// Counts the current texts and chooses the next action.
     fn choose(&mut self) {
         if self.action.take().is_none() {
             return;
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_words_weigh_more_and_numbers_nothing() {
+    fn rare_words_weigh_more_and_numbers_have_weight_zero() {
         let mut counts = WordCounts::default();
         ["go to shelf 1", "go to desk 1", "go to lamp 2"].iter().for_each(|text| counts.add(text));
         let vocabulary = counts.finish(100);
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vocabulary_survives_its_file_and_a_damaged_one_is_refused() {
+    fn a_vocabulary_round_trips_and_a_malformed_one_is_refused() {
         let mut counts = WordCounts::default();
         counts.add("open the drawer");
         let vocabulary = counts.finish(2);

@@ -1,7 +1,7 @@
-//! What updates took, by machine and by the size of the run.
+//! A cache of measured update times, by machine and by size of the run.
 //!
-//! `backends.json` holds the newest measurements. One counts as long as everything that it depends on
-//! is the same; a file that is damaged counts as empty and is written anew.
+//! `backends.json` holds the newest measurements, each with everything that it depends on. A malformed
+//! file counts as empty and is replaced.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Adapter, Backend};
-use crate::env::EnvName;
+use crate::env::EnvConfig;
 use crate::files::write_atomic;
-use crate::train::{Config, PolicyConfig};
+use crate::policy::PolicyConfig;
+use crate::train::Config;
 
-/// How many measurements are kept.
-const KEPT: usize = 64;
+/// Maximum number of measurements in the file.
+const MAX_ENTRIES: usize = 64;
 
 /// Everything that a measurement depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,11 +23,7 @@ pub(super) struct Key {
     version: String,
     threads: usize,
     adapters: Vec<Candidate>,
-    env: EnvName,
-    /// Whose tasks these are, where a program plays them.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    command: String,
-    max_steps: usize,
+    env: EnvConfig,
     policy: PolicyConfig,
     minibatch: usize,
 }
@@ -49,9 +46,7 @@ impl Key {
             version: env!("CARGO_PKG_VERSION").into(),
             threads: threads(),
             adapters: candidates.iter().map(candidate).collect(),
-            env: config.env.name,
-            command: config.env.command.clone(),
-            max_steps: config.env.max_steps,
+            env: config.env.clone(),
             policy: config.policy.clone(),
             minibatch: config.update.minibatch,
         }
@@ -72,7 +67,7 @@ fn threads() -> usize {
 struct Entry {
     #[serde(flatten)]
     key: Key,
-    /// Milliseconds an update, one for each of the key's adapters.
+    /// Milliseconds per update, one for each of the key's adapters.
     milliseconds: Vec<f64>,
 }
 
@@ -84,29 +79,29 @@ impl Cache {
         Self(folder.join("backends.json"))
     }
 
-    /// What is known, oldest first.
+    /// All measurements, oldest first.
     fn entries(&self) -> Vec<Entry> {
         let bytes = fs::read(&self.0).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
-    /// Milliseconds an update of each of the key's adapters, where they are known.
+    /// Milliseconds per update of each of the key's adapters, if they are known.
     pub fn find(&self, key: &Key) -> Option<Vec<f64>> {
-        let sound = |entry: &Entry| {
+        let valid = |entry: &Entry| {
             entry.milliseconds.len() == key.adapters.len()
                 && entry.milliseconds.iter().all(|&time| time > 0.0 && time.is_finite())
         };
         let entries = self.entries();
-        let found = entries.into_iter().rev().find(|entry| entry.key == *key && sound(entry));
+        let found = entries.into_iter().rev().find(|entry| entry.key == *key && valid(entry));
         found.map(|entry| entry.milliseconds)
     }
 
-    /// Keeps a measurement. One that cannot be kept will be made again: that is no error.
+    /// Adds a measurement. A write error is ignored, because the times can be measured again.
     pub fn keep(&self, key: Key, milliseconds: &[f64]) {
         let mut entries = self.entries();
         entries.retain(|entry| entry.key != key);
         entries.push(Entry { key, milliseconds: milliseconds.to_vec() });
-        let old = entries.len().saturating_sub(KEPT);
+        let old = entries.len().saturating_sub(MAX_ENTRIES);
         if let (Ok(text), Some(folder)) =
             (serde_json::to_vec_pretty(&entries[old..]), self.0.parent())
         {
@@ -120,41 +115,41 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::device::candidates;
+    use crate::policy::scorer::ScorerConfig;
 
     fn key() -> Key {
         Key::of(&Config::default(), &candidates(Backend::Flex)[..1])
     }
 
     #[test]
-    fn what_is_kept_is_found_by_its_own_key_alone() {
+    fn a_measurement_is_found_by_an_equal_key_only() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::in_folder(&folder.path().join("a/b"));
         assert_eq!(cache.find(&key()), None);
         cache.keep(key(), &[1.0]);
         cache.keep(key(), &[2.0]);
         assert_eq!((cache.find(&key()), cache.entries().len()), (Some(vec![2.0]), 1));
-        let mut others = vec![key(); 8];
+        let mut others = vec![key(); 7];
         others[0].version = "0.0.0".into();
         others[1].threads += 1;
         others[2].adapters[0].name = "another".into();
         others[3].adapters[0].driver = "newer".into();
-        others[4].policy.hidden += 1;
+        others[4].policy = ScorerConfig { hidden: 65, ..ScorerConfig::default() }.into();
         others[5].minibatch += 1;
-        others[6].env = EnvName::AlfWorld;
-        others[7].command = "python3 my_env.py".into();
+        others[6].env.max_steps += 1;
         for other in &others {
             assert_eq!(cache.find(other), None, "{other:?}");
         }
         for other in others.iter().cycle().take(100) {
             let mut other = other.clone();
-            other.max_steps = cache.entries().len();
+            other.minibatch = 10_000 + cache.entries().len();
             cache.keep(other, &[3.0]);
         }
-        assert_eq!(cache.entries().len(), KEPT);
+        assert_eq!(cache.entries().len(), MAX_ENTRIES);
     }
 
     #[test]
-    fn a_damaged_file_counts_as_empty_and_is_written_anew() {
+    fn a_malformed_file_counts_as_empty_and_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::in_folder(folder.path());
         cache.keep(key(), &[1.0]);
@@ -176,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_is_no_error() {
+    fn a_folder_that_cannot_be_created_is_not_an_error() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
         let cache = Cache::in_folder(&folder.path().join("file/below"));

@@ -1,97 +1,99 @@
-//! Which backend `auto` trains on: the one that takes least time for this run's own updates.
+//! The backend that `auto` trains on: the one with the fastest updates for this run.
 //!
-//! A small network can be faster on the CPU than on a GPU, so nothing is presumed: where there is a
-//! real GPU, a few updates of a policy of the run's size are timed on each candidate. What they took
-//! is kept in a file and measured again only where the machine, the crate or the run's size changed.
+//! A small network can be faster on the CPU than on a GPU. On a machine with a real GPU, a few updates of
+//! a policy of the run's size are therefore timed on each candidate. A cache file keeps the times; they
+//! are measured again only if the machine, the crate version or the run's size changes.
 
 mod cache;
-mod trial;
+mod timer;
 
 use std::path::PathBuf;
 
 use self::cache::{Cache, Key};
-use self::trial::Trial;
+use self::timer::new_timer;
+use super::describe::describe;
 use crate::device::{Adapter, Backend, Opened, auto_candidates, candidates, choose, open};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::train::Config;
 
-/// How `auto` goes about it.
+/// Options of `auto`.
 #[derive(Debug, Clone, Default)]
 pub struct Auto {
-    /// The folder that keeps what was measured; nothing is kept without one.
+    /// Folder of the cache file; `None` for no cache.
     pub cache: Option<PathBuf>,
-    /// Whether software GPUs are candidates too, as they are in tests.
+    /// Whether software GPUs are candidates, as in tests.
     pub software: bool,
 }
 
-/// What a candidate took.
+/// The measurement of a candidate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Timed {
+pub struct TimedDevice {
     /// The candidate.
     pub adapter: Adapter,
-    /// Milliseconds an update, or why it could not be measured.
+    /// Milliseconds per update, or the error of the measurement.
     pub milliseconds: Result<f64, String>,
 }
 
-/// A device to train on, and why it was chosen.
+/// The device that a run trains on, and the reason for it.
 #[derive(Debug)]
-pub struct Choice {
+pub struct DeviceChoice {
     /// The device.
     pub opened: Opened,
-    /// What each candidate took; empty where there was nothing to choose.
-    pub timed: Vec<Timed>,
-    /// Whether that was measured by an earlier run.
-    pub remembered: bool,
-    /// Why, in words; empty where the backend was named.
+    /// The measurements; empty if there was only one candidate.
+    pub timed: Vec<TimedDevice>,
+    /// Whether the measurements come from the cache.
+    pub cached: bool,
+    /// The reason as text; empty if the settings name the backend.
     pub reason: String,
 }
 
-/// Opens the device that a run asks for; for `auto` the fastest. `observe` is told before each
-/// candidate that is measured.
+/// Opens the device that the settings name; for `auto`, the fastest. `observe` is called before each
+/// candidate is measured.
 ///
-/// A cache that cannot be read or written is as good as none.
+/// A cache that cannot be read or written is ignored.
 ///
 /// # Errors
-/// Where there is no such device, or the environment cannot be played.
+/// Fails if there is no such device, or if the environment fails.
 pub fn open_for_training(
     config: &Config,
     environment: &dyn Environment,
     auto: &Auto,
     observe: &mut dyn FnMut(&Adapter),
-) -> Result<Choice> {
+) -> Result<DeviceChoice> {
     let run = &config.run;
-    let without = |backend, index, reason: &str| -> Result<Choice> {
+    let unmeasured = |backend, index, reason: &str| -> Result<DeviceChoice> {
         let opened = open(backend, index)?;
-        Ok(Choice { opened, timed: Vec::new(), remembered: false, reason: reason.into() })
+        Ok(DeviceChoice { opened, timed: Vec::new(), cached: false, reason: reason.into() })
     };
     if run.backend != Backend::Auto {
-        return without(run.backend, run.device, "");
+        return unmeasured(run.backend, run.device, "");
     }
-    let here = candidates(Backend::Auto);
-    let candidates = auto_candidates(&here, run.device, auto.software);
+    let all = candidates(Backend::Auto);
+    let candidates = auto_candidates(&all, run.device, auto.software);
     let [_, _, ..] = &candidates[..] else {
         let only = choose(&candidates, Backend::Auto, 0)?;
-        return without(only.backend, only.index, "no real GPU here");
+        return unmeasured(only.backend, only.index, "this machine has no real GPU");
     };
     let key = Key::of(config, &candidates);
     let cache = auto.cache.as_deref().map(Cache::in_folder);
     let known = cache.as_ref().and_then(|cache| cache.find(&key));
-    let remembered = known.is_some();
+    let cached = known.is_some();
     let milliseconds = match known {
         Some(known) => known.into_iter().map(Ok).collect(),
         None => measure(config, environment, &candidates, observe)?,
     };
-    if let (Some(cache), false) = (&cache, remembered) {
-        // Only what all of them managed is worth remembering.
+    if let (Some(cache), false) = (&cache, cached) {
+        // Kept only if all candidates were measured.
         let all: Result<Vec<f64>, String> = milliseconds.iter().cloned().collect();
         if let Ok(all) = all {
             cache.keep(key, &all);
         }
     }
     let timed = candidates.into_iter().zip(milliseconds);
-    let timed = timed.map(|(adapter, milliseconds)| Timed { adapter, milliseconds }).collect();
-    decide(timed, remembered)
+    let timed =
+        timed.map(|(adapter, milliseconds)| TimedDevice { adapter, milliseconds }).collect();
+    decide(timed, cached)
 }
 
 fn measure(
@@ -100,26 +102,26 @@ fn measure(
     candidates: &[Adapter],
     observe: &mut dyn FnMut(&Adapter),
 ) -> Result<Vec<Result<f64, String>>> {
-    let trial = Trial::new(config, environment)?;
+    let timer = new_timer(&describe(environment, config)?, config, environment)?;
     let time = |adapter: &Adapter| {
         observe(adapter);
         let opened = open(adapter.backend, adapter.index);
-        let time = opened.and_then(|opened| trial.milliseconds(&opened.device));
+        let time = opened.and_then(|opened| timer.milliseconds(&opened.device));
         time.map_err(|error| error.to_string())
     };
     Ok(candidates.iter().map(time).collect())
 }
 
-fn decide(timed: Vec<Timed>, remembered: bool) -> Result<Choice> {
+fn decide(timed: Vec<TimedDevice>, cached: bool) -> Result<DeviceChoice> {
     let best = fastest(&timed)?;
     let opened = open(best.backend, best.index)?;
-    let when = if remembered { "measured by an earlier run" } else { "measured now" };
-    let reason = format!("{} ({when})", in_words(&timed));
-    Ok(Choice { opened, timed, remembered, reason })
+    let when = if cached { "measured by an earlier run" } else { "measured now" };
+    let reason = format!("{} ({when})", describe_times(&timed));
+    Ok(DeviceChoice { opened, timed, cached, reason })
 }
 
-/// The candidate that took least; the first of equals.
-fn fastest(timed: &[Timed]) -> Result<&Adapter> {
+/// The fastest candidate; the first of equally fast ones.
+fn fastest(timed: &[TimedDevice]) -> Result<&Adapter> {
     let mut best: Option<(&Adapter, f64)> = None;
     for one in timed {
         if let Ok(time) = one.milliseconds
@@ -129,16 +131,16 @@ fn fastest(timed: &[Timed]) -> Result<&Adapter> {
         }
     }
     best.map(|(adapter, _)| adapter)
-        .ok_or_else(|| Error::Run(format!("no backend can train: {}", in_words(timed))))
+        .ok_or_else(|| Error::Run(format!("no backend can train: {}", describe_times(timed))))
 }
 
-/// "flex 12.1 ms an update, vulkan 31.4 ms", the fastest first.
-fn in_words(timed: &[Timed]) -> String {
-    let mut sorted: Vec<&Timed> = timed.iter().collect();
-    let time = |one: &Timed| one.milliseconds.as_ref().map_or(f64::INFINITY, |&time| time);
+/// Text such as "flex 12.1 ms per update, vulkan 31.4 ms", the fastest first.
+fn describe_times(timed: &[TimedDevice]) -> String {
+    let mut sorted: Vec<&TimedDevice> = timed.iter().collect();
+    let time = |one: &TimedDevice| one.milliseconds.as_ref().map_or(f64::INFINITY, |&time| time);
     sorted.sort_by(|a, b| time(a).total_cmp(&time(b)));
-    let one = |(place, one): (usize, &&Timed)| {
-        let unit = if place == 0 { "ms an update" } else { "ms" };
+    let one = |(place, one): (usize, &&TimedDevice)| {
+        let unit = if place == 0 { "ms per update" } else { "ms" };
         match &one.milliseconds {
             Ok(time) => format!("{} {time:.1} {unit}", one.adapter.backend),
             Err(error) => format!("{} failed: {error}", one.adapter.backend),
@@ -151,21 +153,21 @@ fn in_words(timed: &[Timed]) -> String {
 mod tests {
     use super::*;
 
-    fn timed(backend: Backend, milliseconds: Result<f64, String>) -> Timed {
+    fn timed(backend: Backend, milliseconds: Result<f64, String>) -> TimedDevice {
         let mut adapter = candidates(Backend::Flex)[0].clone();
         adapter.backend = backend;
-        Timed { adapter, milliseconds }
+        TimedDevice { adapter, milliseconds }
     }
 
     #[test]
-    fn the_fastest_is_taken_and_the_reason_names_all() {
+    fn the_fastest_device_is_chosen_and_the_reason_names_all() {
         let slow = timed(Backend::Vulkan, Ok(31.44));
         let quick = timed(Backend::Flex, Ok(12.06));
         let broken = timed(Backend::Metal, Err("no such thing".into()));
         let all = [broken.clone(), slow.clone(), quick];
         assert_eq!(fastest(&all).unwrap().backend, Backend::Flex);
-        let words = in_words(&all);
-        assert_eq!(words, "flex 12.1 ms an update, vulkan 31.4 ms, metal failed: no such thing");
+        let words = describe_times(&all);
+        assert_eq!(words, "flex 12.1 ms per update, vulkan 31.4 ms, metal failed: no such thing");
         let other = [slow.clone(), timed(Backend::Flex, Ok(99.0))];
         assert_eq!(fastest(&other).unwrap().backend, Backend::Vulkan);
         let message = fastest(&[broken]).unwrap_err().to_string();

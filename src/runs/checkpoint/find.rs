@@ -1,27 +1,28 @@
-//! Which checkpoints a run has, which of them are whole, and which stay.
+//! The checkpoints of a run: listing, checking, selecting and removing them.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::files::{REQUIRED, STATE, folder};
 use super::manifest::{MANIFEST, Manifest};
-use super::{NEEDED, STATE, expect_version, folder, read_state};
+use super::state::{expect_version, read_state};
 use crate::error::{Error, Result};
 
-/// Which checkpoint of a run.
+/// Selects a checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Choice {
+pub enum CheckpointSelector {
     /// The newest.
     #[default]
     Latest,
-    /// That of the best evaluation on held-out tasks; of equally good ones the latest.
+    /// The one with the best evaluation on held-out tasks; the latest of equally good ones.
     Best,
-    /// That of an iteration.
+    /// The one of an iteration.
     Iteration(u64),
 }
 
-impl FromStr for Choice {
+impl FromStr for CheckpointSelector {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -31,15 +32,15 @@ impl FromStr for Choice {
             _ => text
                 .parse()
                 .map(Self::Iteration)
-                .map_err(|_| "expected latest, best or the number of an iteration".into()),
+                .map_err(|_| "expected latest, best or an iteration number".into()),
         }
     }
 }
 
-/// The iterations that a run has checkpoints of, ascending.
+/// The iterations of a run's checkpoints, ascending.
 ///
 /// # Errors
-/// Where the folder cannot be read.
+/// Fails if the folder cannot be read.
 pub fn list(run: &Path) -> Result<Vec<u64>> {
     let mut iterations: Vec<u64> =
         entries(run)?.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
@@ -47,7 +48,7 @@ pub fn list(run: &Path) -> Result<Vec<u64>> {
     Ok(iterations)
 }
 
-/// Whatever lies in a run's folder of checkpoints.
+/// All entries of a run's folder of checkpoints.
 fn entries(run: &Path) -> Result<Vec<PathBuf>> {
     let folder = run.join("checkpoints");
     if !folder.exists() {
@@ -57,10 +58,11 @@ fn entries(run: &Path) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry.map_err(Error::io("read", &folder))?.path())).collect()
 }
 
-/// Removes what a process that died was writing or removing. For whoever alone writes into the run.
+/// Removes checkpoints that a killed process left half written or half removed. Only the process that
+/// trains into the run may call this.
 ///
 /// # Errors
-/// Where the file system refuses.
+/// Fails if the file system fails.
 pub fn clear_leftovers(run: &Path) -> Result<()> {
     for path in entries(run)? {
         let extension = path.extension().and_then(|extension| extension.to_str());
@@ -71,13 +73,14 @@ pub fn clear_leftovers(run: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes a checkpoint. It loses its name first: half a checkpoint never bears one.
+/// Removes a checkpoint. It is renamed first, so that a partial checkpoint never has a checkpoint's name.
 pub(super) fn discard(checkpoint: &Path) -> Result<()> {
     let removed = checkpoint.with_extension("removed");
     fs::rename(checkpoint, &removed).map_err(Error::io("remove", checkpoint))?;
     fs::remove_dir_all(&removed).map_err(Error::io("remove", &removed))
 }
 
+/// Removes all but the newest `keep` checkpoints, and those of the `spared` iterations.
 pub(super) fn prune(run: &Path, keep: usize, spared: &[Option<u64>]) -> Result<()> {
     let all = list(run)?;
     let mut old =
@@ -86,109 +89,111 @@ pub(super) fn prune(run: &Path, keep: usize, spared: &[Option<u64>]) -> Result<(
 }
 
 /// Why a checkpoint is not used.
-enum Fault {
-    /// It is not what was written: the one before it may serve.
-    Damaged(Error),
-    /// It is whole and of another kind, or cannot be read at all.
+enum Rejection {
+    /// Its files are not as they were written. An earlier checkpoint may be used instead.
+    Corrupt(Error),
+    /// It is intact but of another version, or the file system fails.
     Refused(Error),
 }
 
 /// Checks every file of a checkpoint, and its version.
-fn examine(checkpoint: &Path) -> Result<(), Fault> {
-    let sort = |error| match &error {
-        Error::Io { source, .. } if source.kind() != ErrorKind::NotFound => Fault::Refused(error),
-        _ => Fault::Damaged(error),
+fn examine(checkpoint: &Path) -> Result<(), Rejection> {
+    let classify = |error| match &error {
+        Error::Io { source, .. } if source.kind() != ErrorKind::NotFound => {
+            Rejection::Refused(error)
+        }
+        _ => Rejection::Corrupt(error),
     };
     if !checkpoint.join(MANIFEST).exists() {
         // Checkpoints of the first version had no manifest.
         expect_version(&fs::read(checkpoint.join(STATE)).unwrap_or_default(), checkpoint)
-            .map_err(Fault::Refused)?;
+            .map_err(Rejection::Refused)?;
     }
-    let manifest = Manifest::open(checkpoint).map_err(sort)?;
-    manifest.verify(checkpoint, &NEEDED).map_err(sort)?;
-    read_state(checkpoint).map(drop).map_err(Fault::Refused)
+    let manifest = Manifest::open(checkpoint).map_err(classify)?;
+    manifest.verify(checkpoint, &REQUIRED).map_err(classify)?;
+    read_state(checkpoint).map(drop).map_err(Rejection::Refused)
 }
 
-/// What a run can go on from.
+/// The checkpoint from which a run can resume.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// The newest checkpoint that is whole.
-    pub whole: Option<PathBuf>,
-    /// Newer ones that are damaged, and how.
-    pub damaged: Vec<(PathBuf, Error)>,
+pub struct NewestCheckpoint {
+    /// The newest intact checkpoint.
+    pub intact: Option<PathBuf>,
+    /// Newer checkpoints that are corrupt, with the error.
+    pub corrupt: Vec<(PathBuf, Error)>,
 }
 
-/// The newest checkpoint that is whole.
+/// Finds the newest intact checkpoint.
 ///
 /// # Errors
-/// Where it is of another version, where there are checkpoints and all are damaged, or where the file
-/// system refuses.
-pub fn newest_whole(run: &Path) -> Result<Found> {
-    let mut found = Found::default();
+/// Fails if it is of another version, if there are checkpoints and all are corrupt, or if the file system
+/// fails.
+pub fn newest(run: &Path) -> Result<NewestCheckpoint> {
+    let mut found = NewestCheckpoint::default();
     for iteration in list(run)?.into_iter().rev() {
         let checkpoint = folder(run, iteration);
         match examine(&checkpoint) {
-            Ok(()) => return Ok(Found { whole: Some(checkpoint), ..found }),
-            Err(Fault::Refused(error)) => return Err(error),
-            Err(Fault::Damaged(error)) => found.damaged.push((checkpoint, error)),
+            Ok(()) => return Ok(NewestCheckpoint { intact: Some(checkpoint), ..found }),
+            Err(Rejection::Refused(error)) => return Err(error),
+            Err(Rejection::Corrupt(error)) => found.corrupt.push((checkpoint, error)),
         }
     }
-    match found.damaged.first() {
+    match found.corrupt.first() {
         Some((_, error)) => {
-            Err(Error::file(run, format!("all its checkpoints are damaged; the newest: {error}")))
+            Err(Error::file(run, format!("all its checkpoints are corrupt; the newest: {error}")))
         }
         None => Ok(found),
     }
 }
 
-/// Takes a damaged checkpoint out of the list and keeps it as `<iteration>.damaged`.
+/// Renames a corrupt checkpoint to `<iteration>.corrupt`.
 ///
 /// # Errors
-/// Where the file system refuses.
+/// Fails if the file system fails.
 pub fn set_aside(checkpoint: &Path) -> Result<()> {
-    let aside = checkpoint.with_extension("damaged");
+    let aside = checkpoint.with_extension("corrupt");
     if aside.exists() {
         fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
     }
     fs::rename(checkpoint, &aside).map_err(Error::io("rename", checkpoint))
 }
 
-/// A whole checkpoint of a run.
+/// Finds an intact checkpoint of a run.
 ///
 /// # Errors
-/// Where it is not there, or is damaged or of another version.
-pub fn find(run: &Path, choice: Choice) -> Result<PathBuf> {
+/// Fails if it does not exist, is corrupt or is of another version.
+pub fn find(run: &Path, selector: CheckpointSelector) -> Result<PathBuf> {
     if !run.is_dir() {
         return Err(Error::file(run, "there is no such run folder"));
     }
     let all = list(run)?;
     let Some(&newest) = all.last() else {
-        let message = "no checkpoint is in it, expected checkpoints/<iteration>/state.json";
+        let message = "has no checkpoint, expected checkpoints/<iteration>/state.json";
         return Err(Error::file(run, message));
     };
-    let iteration = match choice {
-        Choice::Latest => newest,
-        Choice::Iteration(iteration) => iteration,
-        Choice::Best => {
-            let newest = find(run, Choice::Latest)?;
+    let iteration = match selector {
+        CheckpointSelector::Latest => newest,
+        CheckpointSelector::Iteration(iteration) => iteration,
+        CheckpointSelector::Best => {
+            let newest = find(run, CheckpointSelector::Latest)?;
             let best = read_state(&newest)?.best.map(|best| best.iteration);
-            best.ok_or_else(|| Error::file(&newest.join(STATE), "no evaluation was made so far"))?
+            best.ok_or_else(|| Error::file(&newest.join(STATE), "the run has no evaluation yet"))?
         }
     };
     let checkpoint = folder(run, iteration);
     if !all.contains(&iteration) {
-        let there: Vec<String> = all.iter().map(u64::to_string).collect();
-        let message = format!("there is no such checkpoint, there are {}", there.join(", "));
+        let existing: Vec<String> = all.iter().map(u64::to_string).collect();
+        let message = format!("there is no such checkpoint; the run has {}", existing.join(", "));
         return Err(Error::file(&checkpoint, message));
     }
-    examine(&checkpoint).map(|()| checkpoint).map_err(|fault| match fault {
-        Fault::Refused(error) => error,
-        Fault::Damaged(error) => {
-            let before = all.iter().rev().find(|&&other| other < iteration);
-            let instead = before.map_or_else(String::new, |before| {
-                format!("; the one before it: --checkpoint {before}")
+    examine(&checkpoint).map(|()| checkpoint).map_err(|rejection| match rejection {
+        Rejection::Refused(error) => error,
+        Rejection::Corrupt(error) => {
+            let previous = all.iter().rev().find(|&&other| other < iteration);
+            let hint = previous.map_or_else(String::new, |previous| {
+                format!("; the previous checkpoint is {previous}")
             });
-            Error::file(&folder(run, iteration), format!("is damaged: {error}{instead}"))
+            Error::file(&folder(run, iteration), format!("is corrupt: {error}{hint}"))
         }
     })
 }
@@ -198,10 +203,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_a_word_or_a_number() {
-        assert_eq!("best".parse(), Ok(Choice::Best));
-        assert_eq!("latest".parse(), Ok(Choice::Latest));
-        assert_eq!("25".parse(), Ok(Choice::Iteration(25)));
-        assert!("newest".parse::<Choice>().unwrap_err().contains("latest, best"));
+    fn a_selector_is_a_word_or_a_number() {
+        assert_eq!("best".parse(), Ok(CheckpointSelector::Best));
+        assert_eq!("latest".parse(), Ok(CheckpointSelector::Latest));
+        assert_eq!("25".parse(), Ok(CheckpointSelector::Iteration(25)));
+        assert!("newest".parse::<CheckpointSelector>().unwrap_err().contains("latest, best"));
     }
 }

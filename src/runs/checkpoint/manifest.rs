@@ -1,9 +1,8 @@
-//! What proves a checkpoint whole: the size and the SHA-256 checksum of each of its files.
+//! The manifest of a checkpoint: size and SHA-256 checksum of each of its files.
 //!
-//! The manifest is written last. A file is read only after its size was compared, and used only after
-//! its checksum was: what a checkpoint's reader takes in memory is bounded by what its writer wrote.
-//! It may list the files that a checkpoint has and no others, so that nothing outside of the folder is
-//! ever opened.
+//! The manifest is written last. A file is read only after its size is compared, and used only after
+//! its checksum is compared, so the memory that a reader takes is bounded by the size of the files. The
+//! manifest may list only the known files of a checkpoint, so nothing outside the folder is opened.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -12,14 +11,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{NEEDED, REFERENCE};
+use super::files::{REFERENCE, REQUIRED};
 use crate::error::{Error, Result};
 use crate::files::write_new;
 
-/// The manifest's own name.
+/// Name of the manifest's file.
 pub(super) const MANIFEST: &str = "manifest.json";
 
-/// A manifest longer than this is not one.
+/// Maximum size of a manifest.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// A manifest.
@@ -39,7 +38,7 @@ struct Entry {
 }
 
 impl Manifest {
-    /// Writes a file into a checkpoint that nobody reads yet, and notes it.
+    /// Writes a file into an incomplete checkpoint, and adds it to the manifest.
     pub(super) fn write(&mut self, folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
         write_new(&folder.join(name), bytes)?;
         self.files.push(Entry {
@@ -50,7 +49,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Writes the manifest itself, which closes the checkpoint.
+    /// Writes the manifest itself, which completes the checkpoint.
     pub(super) fn close(&self, folder: &Path) -> Result<()> {
         let path = folder.join(MANIFEST);
         let text = serde_json::to_vec_pretty(self)
@@ -70,18 +69,19 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_slice(&text)
             .map_err(|error| Error::file(&path, format!("not a manifest: {error}")))?;
-        match manifest.stranger() {
+        match manifest.unexpected_name() {
             None => Ok(manifest),
             Some(name) => {
-                let message = format!("lists {name:?}, which is no file of a checkpoint or twice");
+                let message =
+                    format!("lists {name:?}, which is not a file of a checkpoint or appears twice");
                 Err(Error::file(&path, message))
             }
         }
     }
 
-    /// The first name that no checkpoint has, or that stands here for the second time.
-    fn stranger(&self) -> Option<&str> {
-        let is_known = |name: &str| NEEDED.contains(&name) || name == REFERENCE;
+    /// The first name that is not a file of a checkpoint or appears for the second time.
+    fn unexpected_name(&self) -> Option<&str> {
+        let is_known = |name: &str| REQUIRED.contains(&name) || name == REFERENCE;
         let names = || self.files.iter().map(|entry| entry.name.as_str());
         names().enumerate().find_map(|(at, name)| {
             let fine = is_known(name) && !names().take(at).any(|before| before == name);
@@ -94,12 +94,12 @@ impl Manifest {
         self.files.iter().any(|entry| entry.name == name)
     }
 
-    /// How long a file is, 0 if the checkpoint has none of that name.
+    /// Size of a file in bytes, 0 if the checkpoint does not have it.
     pub(super) fn bytes(&self, name: &str) -> u64 {
         self.files.iter().find(|entry| entry.name == name).map_or(0, |entry| entry.bytes)
     }
 
-    /// A file's content, if it is what was written.
+    /// Reads a file and checks its size and checksum.
     pub(super) fn read(&self, folder: &Path, name: &str) -> Result<Vec<u8>> {
         let entry = self.entry(folder, name)?;
         let mut file = entry.open(folder)?;
@@ -110,9 +110,9 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Checks every file, reading each in small pieces.
-    pub(super) fn verify(&self, folder: &Path, needed: &[&str]) -> Result<()> {
-        needed.iter().try_for_each(|name| self.entry(folder, name).map(drop))?;
+    /// Checks the size and checksum of every file, reading in small pieces.
+    pub(super) fn verify(&self, folder: &Path, required: &[&str]) -> Result<()> {
+        required.iter().try_for_each(|name| self.entry(folder, name).map(drop))?;
         for entry in &self.files {
             let path = folder.join(&entry.name);
             let mut sum = Sha256::new();
@@ -123,14 +123,15 @@ impl Manifest {
     }
 
     fn entry(&self, folder: &Path, name: &str) -> Result<&Entry> {
-        self.files.iter().find(|entry| entry.name == name).ok_or_else(|| {
-            Error::file(&folder.join(MANIFEST), format!("does not list {name}, expected it to"))
-        })
+        self.files
+            .iter()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| Error::file(&folder.join(MANIFEST), format!("does not list {name}")))
     }
 }
 
 impl Entry {
-    /// The file, if its size is right. No more than that size can be read from it.
+    /// Opens the file if its size is as expected. No more than that size can be read from it.
     fn open(&self, folder: &Path) -> Result<io::Take<File>> {
         let path = folder.join(&self.name);
         let found = fs::metadata(&path).map_err(Error::io("read", &path))?;
@@ -145,7 +146,7 @@ impl Entry {
         if hexadecimal(sum) == self.sha256 {
             return Ok(());
         }
-        Err(Error::file(path, "its SHA-256 checksum is not the one in the manifest"))
+        Err(Error::file(path, "its SHA-256 checksum differs from the manifest"))
     }
 }
 
@@ -155,7 +156,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::STATE;
+    use super::super::files::STATE;
     use super::*;
 
     fn written() -> (tempfile::TempDir, Manifest) {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back() {
+    fn a_written_file_reads_back() {
         let (folder, manifest) = written();
         assert_eq!(Manifest::open(folder.path()).unwrap(), manifest);
         assert_eq!(manifest.read(folder.path(), STATE).unwrap(), b"alpha");
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_is_named_and_not_given_out() {
+    fn a_changed_file_is_named_and_not_returned() {
         let (folder, manifest) = written();
         for (changed, expected) in
             [("alphA", "SHA-256"), ("alph", "has 4 bytes, expected 5"), ("alphaa", "has 6 bytes")]
@@ -198,19 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leads_elsewhere_is_refused() {
+    fn a_name_outside_the_checkpoint_is_refused() {
         let (folder, mut manifest) = written();
         let outside = folder.path().join("outside");
         fs::write(&outside, b"alpha").unwrap();
-        let sound = manifest.clone();
+        let valid = manifest.clone();
         for name in ["../x", "/etc/passwd", "outside", outside.to_str().unwrap(), STATE, "a\u{1b}"]
         {
             manifest.files.push(Entry { name: name.into(), ..manifest.files[0].clone() });
             manifest.close(folder.path()).unwrap();
             let error = Manifest::open(folder.path()).unwrap_err().to_string();
-            assert!(error.contains("no file of a checkpoint or twice"), "{error}");
+            assert!(error.contains("not a file of a checkpoint or appears twice"), "{error}");
             assert!(!error.contains('\u{1b}'), "{error}");
-            manifest = sound.clone();
+            manifest = valid.clone();
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Tensors as the bytes of a checkpoint's files, and back.
+//! Conversion between tensors and the bytes of a checkpoint's files.
 //!
-//! A file that bears the right checksum may still have been made by somebody else. What burn takes on
-//! trust (that tensors are of the right type, that an optimizer's state has the shapes of its
-//! parameters) is checked before burn reads it, as it panics where that does not hold.
+//! A file with the right checksum may still come from an untrusted source. burn panics if a tensor has
+//! an unexpected type or an optimizer's state does not match the shapes of its parameters, so both are
+//! checked before burn reads the file.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 
-use super::OPTIMIZER;
+use super::files::OPTIMIZER;
 use super::manifest::Manifest;
 use crate::device::read;
 use crate::error::{Error, Result};
@@ -19,8 +19,8 @@ use crate::train::optimizer;
 
 pub(super) fn weights_bytes<P: Module>(policy: &P, folder: &Path) -> Result<Vec<u8>> {
     let refuse = |error: &dyn std::fmt::Display| Error::file(folder, one_line(error));
-    // One metadata entry: the store writes several in an order that changes from run to run, and the
-    // same weights are to give the same bytes.
+    // One metadata entry only: the store writes several in an order that changes from run to run, and
+    // equal weights must give equal bytes.
     let mut store =
         SafetensorsStore::from_bytes(None).clear_metadata().metadata("format", "safetensors");
     policy.save_into(&mut store).map_err(|error| refuse(&error))?;
@@ -34,15 +34,15 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
     let tensors = store.get_all_tensors().map_err(|error| Error::file(path, one_line(&error)))?;
     let parameters = Parameters::of(&policy);
     for tensor in tensors.values() {
-        // Before any of them is read, as the store goes through the whole header for each.
+        // Checked before any tensor is read, because the store scans the whole header for each.
         if !parameters.all.iter().any(|parameter| parameter.name == tensor.name) {
-            let message = format!("weight '{}' has no place in this policy", tensor.name);
+            let message = format!("weight '{}' is unknown to this policy", tensor.name);
             return Err(Error::file(path, message));
         }
     }
     for tensor in tensors.values() {
         let bytes = tensor.to_bytes().map_err(|error| Error::file(path, one_line(&error)))?;
-        expect_numbers(tensor.dtype, &bytes)
+        expect_finite_floats(tensor.dtype, &bytes)
             .map_err(|message| Error::file(path, format!("weight '{}' {message}", tensor.name)))?;
     }
     let result =
@@ -56,15 +56,15 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
     Ok(policy)
 }
 
-/// Checks that a tensor holds finite numbers of 32 bits, or says what it holds.
-fn expect_numbers(dtype: DType, bytes: &[u8]) -> Result<(), String> {
+/// Checks that a tensor holds finite 32-bit floats, or describes what it holds.
+fn expect_finite_floats(dtype: DType, bytes: &[u8]) -> Result<(), String> {
     if dtype != DType::F32 {
         return Err(format!("is of type {dtype:?}, expected F32"));
     }
-    let mut numbers = bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number));
-    match numbers.find(|number| !number.is_finite()) {
+    let mut values = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+    match values.find(|value| !value.is_finite()) {
         None => Ok(()),
-        Some(number) => Err(format!("holds {number}, expected finite numbers")),
+        Some(value) => Err(format!("holds {value}, expected finite values")),
     }
 }
 
@@ -72,8 +72,8 @@ fn one_line(error: &dyn std::fmt::Display) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// An optimizer's state. burn writes its tensors in an order that changes from process to process; here
-/// they stand in the order of their names.
+/// Serializes an optimizer's state. burn writes tensors in an order that changes from process to process;
+/// this sorts them by name.
 pub(super) fn optimizer_bytes(optimizer: &ModuleOptimizer, folder: &Path) -> Result<Vec<u8>> {
     let refuse =
         |error: &dyn std::fmt::Display| Error::file(&folder.join(OPTIMIZER), one_line(error));
@@ -91,7 +91,7 @@ pub(super) fn optimizer_bytes(optimizer: &ModuleOptimizer, folder: &Path) -> Res
     Ok(writer.into_bytes().map_err(|error| refuse(&error))?.to_vec())
 }
 
-/// An optimizer with the state that a checkpoint has of the parameters of `policy`.
+/// An optimizer with a checkpoint's state of the parameters of `policy`.
 pub(super) fn load_optimizer<P: Module>(
     optimizer: &ModuleOptimizer,
     policy: &P,
@@ -106,7 +106,7 @@ pub(super) fn load_optimizer<P: Module>(
     let record = OptimizerRecord::from_bytes(bytes).map_err(|error| refuse(one_line(&error)))?;
     let expected = record.len();
     let optimizer = optimizer::load(optimizer.clone(), record, device);
-    // What does not fit is passed over without a word.
+    // burn skips tensors that do not fit, without an error.
     let found = optimizer.to_record().len();
     if found != expected {
         return Err(refuse(format!("{found} of its {expected} tensors fit this optimizer")));
@@ -114,14 +114,14 @@ pub(super) fn load_optimizer<P: Module>(
     Ok(optimizer)
 }
 
-/// Checks that an optimizer's state is one of a policy's parameters, or says what is wrong with it.
+/// Checks that an optimizer's state belongs to a policy's parameters, or describes the mismatch.
 fn expect_state_of<P: Module>(policy: &P, bytes: Bytes) -> Result<(), String> {
     let parameters = Parameters::of(policy).all;
     let shape_of = |name: &str| -> Result<&[usize], String> {
         let number: Option<u64> = name.split_once('.').and_then(|(number, _)| number.parse().ok());
         let parameter = parameters.iter().find(|parameter| Some(parameter.number) == number);
         let shape = parameter.map(|parameter| parameter.shape.as_slice());
-        shape.ok_or_else(|| format!("{name:?} is of no parameter of the policy"))
+        shape.ok_or_else(|| format!("{name:?} does not belong to a parameter of the policy"))
     };
     let reader = burn_pack::Reader::from_bytes(bytes).map_err(|error| one_line(&error))?;
     for (name, &value) in reader.scalars() {
@@ -140,17 +140,17 @@ fn expect_state_of<P: Module>(policy: &P, bytes: Bytes) -> Result<(), String> {
             tensor.into_parts().map_err(|error| one_line(&error))?;
         let expected = shape_of(&name)?;
         if !parameter.is_some_and(|number| name.starts_with(&format!("{number}."))) {
-            return Err(format!("{name:?} is said to be of parameter {parameter:?}"));
+            return Err(format!("{name:?} names parameter {parameter:?}"));
         }
         if *shape != *expected {
             return Err(format!("{name:?} has the shape {shape:?}, expected {expected:?}"));
         }
-        expect_numbers(dtype, &bytes).map_err(|message| format!("{name:?} {message}"))?;
+        expect_finite_floats(dtype, &bytes).map_err(|message| format!("{name:?} {message}"))?;
     }
     Ok(())
 }
 
-/// What a policy calls one of its weights, and what shape it has.
+/// Name, number and shape of one weight of a policy.
 struct Parameter {
     name: String,
     number: u64,
@@ -187,7 +187,7 @@ impl ModuleVisitor for Parameters {
     }
 }
 
-/// Refuses weights that are not finite: a checkpoint is to be a state that training can go on from.
+/// Refuses NaN or infinite weights, because training could not resume from such a checkpoint.
 pub(super) fn expect_finite<P: Module>(policy: &P) -> Result<()> {
     let mut zeros = Zeros(Vec::new());
     policy.visit(&mut zeros);
@@ -199,13 +199,13 @@ pub(super) fn expect_finite<P: Module>(policy: &P) -> Result<()> {
     match values.iter().zip(&parameters).find(|(value, _)| !value.is_finite()) {
         None => Ok(()),
         Some((_, Parameter { name, .. })) => Err(Error::Run(format!(
-            "weight '{name}' holds a number that is not finite, so no checkpoint is written; go on \
-             from the last one with a lower update.learning_rate"
+            "weight '{name}' holds a NaN or infinite value, so no checkpoint is written; resume \
+             from the last checkpoint with a lower update.learning_rate"
         ))),
     }
 }
 
-/// Of each parameter, 0 if all its numbers are finite, else NaN.
+/// For each parameter, 0 if all its values are finite, else NaN.
 struct Zeros(Vec<Tensor<1>>);
 
 impl ModuleVisitor for Zeros {
@@ -217,11 +217,11 @@ impl ModuleVisitor for Zeros {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::PolicyConfig;
+    use crate::policy::scorer::ScorerConfig;
 
     #[test]
-    fn a_weight_that_is_not_finite_is_named() {
-        let config = PolicyConfig { embedding: 4, hidden: 4, max_words: 10 }.network(20);
+    fn a_nan_or_infinite_weight_is_named() {
+        let config = ScorerConfig { embedding: 4, hidden: 4, max_words: 10 }.network(20);
         let network = config.init(0, &burn::tensor::Device::flex());
         expect_finite(&network).unwrap();
         let broken = network.map(&mut Break);
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(error.exit_code(), 1);
     }
 
-    /// Makes the one number of a vector of its own infinite: the bias of states.
+    /// Makes the bias of states infinite.
     struct Break;
 
     impl burn::module::ModuleMapper for Break {

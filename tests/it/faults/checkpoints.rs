@@ -1,17 +1,18 @@
-//! Checkpoints that were cut, changed, or made for something else: named, and never loaded.
+//! Checkpoints that are truncated, changed, or of another run: they are named and never loaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use proxmo::env::Environment;
-use proxmo::runs::Run;
-use proxmo::runs::checkpoint::{self, Choice};
+use proxmo::policy::scorer::ScorerConfig;
+use proxmo::runs::checkpoint::{self, CheckpointSelector};
+use proxmo::runs::{Run, TrainedPolicy};
 use proxmo::stream::{Purpose, Stream};
 use proxmo::train::Config;
 use rand::Rng;
 
-use super::runs::{BALLS, config, finish, flex, trainer};
+use super::runs::{BALLS, config, finish, flex, size, trainer};
 use crate::support::balls::Balls;
 
 /// A run with checkpoints 0, 2 and 4.
@@ -24,11 +25,9 @@ pub fn three_checkpoints(folder: &Path) -> PathBuf {
     run
 }
 
-/// Reads all that a checkpoint has to give.
+/// Reads every part of a checkpoint.
 pub fn load(folder: &Path) -> proxmo::Result<()> {
-    checkpoint::read_state(folder)?;
-    let (scorer, _) = checkpoint::read_description(folder)?.scorer(1, &Device::flex());
-    checkpoint::load_weights(scorer, folder)?;
+    TrainedPolicy::load(folder, &Device::flex())?;
     checkpoint::restore(&mut trainer(config()), folder).map(drop)
 }
 
@@ -42,7 +41,7 @@ const FILES: [&str; 6] = [
 ];
 
 #[test]
-fn a_file_that_was_cut_or_changed_is_named_and_never_loaded() {
+fn a_truncated_or_changed_file_is_named_and_never_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let run = three_checkpoints(folder.path());
     let newest = checkpoint::folder(&run, 4);
@@ -68,7 +67,7 @@ fn a_file_that_was_cut_or_changed_is_named_and_never_loaded() {
         for bytes in cut.chain([longer]).chain(flipped.collect::<Vec<_>>()) {
             fs::write(&path, bytes).unwrap();
             if file == "manifest.json" && load(&newest).is_ok() {
-                // Only a manifest that says the same is as good.
+                // Only a manifest with equal content is accepted.
                 let left: serde_json::Value =
                     serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
                 assert_eq!(left, serde_json::from_slice::<serde_json::Value>(&whole).unwrap());
@@ -77,25 +76,26 @@ fn a_file_that_was_cut_or_changed_is_named_and_never_loaded() {
             let error = load(&newest).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{error}");
             assert!(error.to_string().contains("000004"), "{error}");
-            let found = checkpoint::newest_whole(&run).unwrap();
-            assert_eq!(found.whole, Some(checkpoint::folder(&run, 2)));
-            assert_eq!(found.damaged[0].0, newest);
-            let refused = checkpoint::find(&run, Choice::Latest).unwrap_err().to_string();
+            let found = checkpoint::newest(&run).unwrap();
+            assert_eq!(found.intact, Some(checkpoint::folder(&run, 2)));
+            assert_eq!(found.corrupt[0].0, newest);
+            let refused =
+                checkpoint::find(&run, CheckpointSelector::Latest).unwrap_err().to_string();
             assert!(
-                refused.contains("is damaged") && refused.contains("--checkpoint 2"),
+                refused.contains("is corrupt") && refused.contains("previous checkpoint is 2"),
                 "{refused}"
             );
         }
         fs::remove_file(&path).unwrap();
         load(&newest).unwrap_err();
-        assert_eq!(checkpoint::newest_whole(&run).unwrap().damaged.len(), 1);
+        assert_eq!(checkpoint::newest(&run).unwrap().corrupt.len(), 1);
         fs::write(&path, whole).unwrap();
     }
     load(&newest).unwrap();
 }
 
-/// What is read into memory is bounded by what the manifest says was written, and the manifest by 64
-/// KiB: a file of a tebibyte is refused as quickly as any.
+/// The manifest bounds the memory that a file takes, and has at most 64 KiB itself, so a file of a
+/// tebibyte is refused without being read.
 #[test]
 fn a_huge_file_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ fn a_huge_file_is_not_read() {
     for file in FILES {
         let path = newest.join(file);
         let whole = fs::read(&path).unwrap();
-        // A hole, which takes no room on the disk.
+        // A sparse file, which takes no space on disk.
         let sparse = fs::File::options().write(true).open(&path).unwrap();
         if sparse.set_len(1 << 40).is_err() {
             println!("skipped: this file system has no sparse files");
@@ -112,14 +112,14 @@ fn a_huge_file_is_not_read() {
         }
         let error = load(&newest).unwrap_err().to_string();
         assert!(error.contains("bytes"), "{error}");
-        assert_eq!(checkpoint::newest_whole(&run).unwrap().damaged.len(), 1);
+        assert_eq!(checkpoint::newest(&run).unwrap().corrupt.len(), 1);
         fs::write(&path, whole).unwrap();
     }
     load(&newest).unwrap();
 }
 
 #[test]
-fn a_checkpoint_of_another_kind_is_refused_with_what_differs() {
+fn a_checkpoint_that_does_not_fit_is_refused_with_the_difference() {
     let folder = tempfile::tempdir().unwrap();
     let run = three_checkpoints(folder.path());
     let resume = |change: &dyn Fn(&mut Config), environment: &dyn Environment| {
@@ -130,24 +130,25 @@ fn a_checkpoint_of_another_kind_is_refused_with_what_differs() {
         assert_eq!(error.exit_code(), 2, "{error}");
         error.to_string()
     };
-    let wider = resume(&|config| config.policy.hidden = 16, &BALLS);
-    assert!(wider.contains("has policy.hidden 8, the settings ask for 16"), "{wider}");
+    let wider =
+        resume(&|config| config.policy = ScorerConfig { hidden: 16, ..size() }.into(), &BALLS);
+    assert!(wider.contains("has policy.hidden 8, the settings have 16"), "{wider}");
     let words = resume(&|_| (), &Balls { tasks: 4, max_steps: 8 });
     assert!(words.contains("another vocabulary"), "{words}");
 
-    // Of another version; as it was written, but for that.
+    // A checkpoint of an older version, which has no manifest.
     let newest = checkpoint::folder(&run, 4);
     let state = fs::read_to_string(newest.join("state.json")).unwrap();
-    let older = state.replacen("\"version\": 2", "\"version\": 1", 1);
+    let older = state.replacen("\"version\": 3", "\"version\": 1", 1);
     fs::write(newest.join("state.json"), &older).unwrap();
     fs::remove_file(newest.join("manifest.json")).unwrap();
     let version = resume(&|_| (), &BALLS);
-    assert!(version.contains("checkpoint version 1, this program reads version 2"), "{version}");
+    assert!(version.contains("checkpoint version 1, this program reads version 3"), "{version}");
     assert_eq!(checkpoint::list(&run).unwrap(), [0, 2, 4], "nothing is set aside");
 }
 
 #[test]
-fn a_reference_policy_that_is_not_there_is_named() {
+fn a_missing_reference_policy_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let mut without = config();

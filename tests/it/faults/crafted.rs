@@ -1,4 +1,4 @@
-//! Checkpoints that somebody made: whole by their checksums, and not what they should be.
+//! Crafted checkpoints: their checksums are right, their content is not.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::checkpoints::{load, three_checkpoints};
 use crate::support::checkpoint::replace;
 
-/// What is said of a checkpoint with a file changed, which is put right again.
+/// The error of a checkpoint with a changed file. The file is restored afterwards.
 fn refused(folder: &Path, name: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let whole = fs::read(folder.join(name)).unwrap();
     load(folder).unwrap();
@@ -35,7 +35,7 @@ fn with_header(file: &[u8], change: impl FnOnce(&mut Value, &mut Vec<u8>)) -> Ve
 }
 
 #[test]
-fn weights_of_another_kind_are_refused() {
+fn weights_with_invalid_tensors_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let newest = checkpoint::folder(&three_checkpoints(folder.path()), 4);
     for file in ["weights.safetensors", "reference.safetensors"] {
@@ -44,10 +44,10 @@ fn weights_of_another_kind_are_refused() {
         };
         let bias = "network.state_bias";
         let said = refused(&|_, data| data[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
-        assert!(said.contains("holds NaN, expected finite numbers"), "{said}");
+        assert!(said.contains("holds NaN, expected finite values"), "{said}");
         let said = refused(&|header, _| header[bias]["dtype"] = json!("I32"));
         assert!(said.contains(&format!("weight '{bias}' is of type I32, expected F32")), "{said}");
-        // Half as many numbers of twice the width.
+        // Half as many values of twice the size.
         let said = refused(&|header, _| {
             header[bias]["dtype"] = json!("F64");
             header[bias]["shape"] = json!([4]);
@@ -95,15 +95,18 @@ fn repacked(
 }
 
 #[test]
-fn an_optimizers_state_that_is_not_the_policys_is_refused() {
+fn an_optimizer_state_of_another_policy_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let newest = checkpoint::folder(&three_checkpoints(folder.path()), 4);
     type Change = fn(&mut BTreeMap<String, Scalar>, &mut Vec<Parts>);
     let cases: [(Change, &str); 12] = [
-        (|_, tensors| tensors[0].3 = None, "is said to be of parameter None"),
-        (|_, tensors| tensors[0].3 = Some(2), "is said to be of parameter Some(2)"),
-        (|_, tensors| tensors[0].0 = "99.momentum.moment_1".into(), "of no parameter"),
-        (|_, tensors| tensors[0].0 = "moment".into(), "\"moment\" is of no parameter"),
+        (|_, tensors| tensors[0].3 = None, "names parameter None"),
+        (|_, tensors| tensors[0].3 = Some(2), "names parameter Some(2)"),
+        (
+            |_, tensors| tensors[0].0 = "99.momentum.moment_1".into(),
+            "does not belong to a parameter",
+        ),
+        (|_, tensors| tensors[0].0 = "moment".into(), "\"moment\" does not belong to a parameter"),
         (|_, tensors| tensors[0].2 = Shape::from([1, tensors[0].4.len() / 4]), "has the shape"),
         (|_, tensors| tensors[0].1 = DType::I32, "is of type I32, expected F32"),
         (
@@ -116,7 +119,7 @@ fn an_optimizers_state_that_is_not_the_policys_is_refused() {
         ),
         (|scalars, _| _ = scalars.insert("1.__rank".into(), Scalar::UInt(77)), "out of range"),
         (|scalars, _| _ = scalars.insert("1.__rank".into(), Scalar::UInt(1)), "out of range"),
-        (|scalars, _| _ = scalars.insert("55.__rank".into(), Scalar::UInt(2)), "no parameter"),
+        (|scalars, _| _ = scalars.insert("55.__rank".into(), Scalar::UInt(2)), "does not belong"),
         (
             |scalars, _| _ = scalars.insert("1.momentum.time".into(), Scalar::Int(-1)),
             "\"1.momentum.time\" is Int(-1), which is out of range",
@@ -131,7 +134,7 @@ fn an_optimizers_state_that_is_not_the_policys_is_refused() {
 }
 
 #[test]
-fn states_and_descriptions_that_make_no_sense_are_refused() {
+fn invalid_states_and_policy_descriptions_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let newest = checkpoint::folder(&three_checkpoints(folder.path()), 4);
     let changed = |name: &str, change: &dyn Fn(&mut Value)| {
@@ -142,14 +145,15 @@ fn states_and_descriptions_that_make_no_sense_are_refused() {
         })
     };
     let said = changed("state.json", &|state| state["iteration"] = json!(5));
-    assert!(said.contains("is of iteration 5, its folder bears another"), "{said}");
+    assert!(said.contains("has iteration 5, its folder is named 000004"), "{said}");
     let said = changed("state.json", &|state| state["elapsed"] = json!(-1.0));
     assert!(said.contains("elapsed is -1"), "{said}");
     let said = changed("state.json", &|state| state["more"] = json!(1));
     assert!(said.contains("unknown field `more`"), "{said}");
-    let said = changed("policy.json", &|policy| policy["size"]["hidden"] = json!(1_u64 << 40));
-    assert!(said.contains("policy.hidden"), "{said}");
-    let said = changed("policy.json", &|policy| policy["size"]["hidden"] = json!(2048));
+    let said =
+        changed("policy.json", &|policy| policy["spec"]["size"]["hidden"] = json!(1_u64 << 40));
+    assert!(said.contains("'size.hidden'"), "{said}");
+    let said = changed("policy.json", &|policy| policy["spec"]["size"]["hidden"] = json!(2048));
     assert!(said.contains("bytes of weights"), "{said}");
     let said = changed("policy.json", &|policy| policy["kind"] = json!("oracle"));
     assert!(said.contains("policy kind 'oracle' is unknown"), "{said}");

@@ -1,4 +1,4 @@
-//! Environments that go wrong: each loses its own episode and nothing else.
+//! Failing environments: each loses its own episode and nothing else.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use proxmo::policy::scorer::ScorerInputs;
 use proxmo::rollout::{Limits, Plan, RolloutBatch, collect, collect_with};
 use proxmo::runs::Run;
 use proxmo::runs::checkpoint;
-use proxmo::train::{Exam, Watch, evaluate_with, read_metrics};
+use proxmo::train::{EvaluationPlan, evaluate, read_metrics};
 
 use super::faulty::{Fault, Faulty, Shared};
 use super::runs::{BALLS, config, finish, flex, player, trainer};
@@ -34,15 +34,15 @@ fn play(
 
 const MANY: Limits = Limits { max_errors: 1000, step_timeout: 0.0 };
 
-/// Episodes without their names, which tell their places.
+/// Episodes without their names, which depend on their position.
 fn nameless(records: Vec<EpisodeRecord>) -> Vec<EpisodeRecord> {
     let nameless = |record| EpisodeRecord { trajectory: String::new(), ..record };
     records.into_iter().map(nameless).collect()
 }
 
 #[test]
-fn an_environment_that_goes_wrong_loses_its_own_episode_and_nothing_else() {
-    let sound = play(&BALLS, &Limits::default()).unwrap();
+fn a_failing_environment_loses_its_own_episode_and_nothing_else() {
+    let fault_free = play(&BALLS, &Limits::default()).unwrap();
     for (fault, says) in Fault::ALL {
         // Few that hang, as each is waited for.
         let hangs = matches!(fault, Fault::Hang | Fault::HangsAtStart);
@@ -53,13 +53,12 @@ fn an_environment_that_goes_wrong_loses_its_own_episode_and_nothing_else() {
         assert!(!batch.errors.is_empty(), "{fault:?}");
         let lost: Vec<usize> =
             batch.errors.iter().map(|error| 8 * error.group + error.episode).collect();
-        let records = nameless(sound.records()).into_iter().enumerate();
+        let records = nameless(fault_free.records()).into_iter().enumerate();
         let expected: Vec<_> =
             records.filter(|(at, _)| !lost.contains(at)).map(|(_, r)| r).collect();
         assert_eq!(nameless(batch.records()), expected, "{fault:?}");
-        assert_eq!(batch.episodes() + batch.errors.len(), sound.episodes());
-        assert_eq!(batch.episode_offsets.last(), Some(&batch.rows()));
-        assert_eq!(batch.group_offsets.last(), Some(&batch.episodes()));
+        assert_eq!(batch.episodes() + batch.errors.len(), fault_free.episodes());
+        assert_eq!(batch.data.groups(), batch.groups());
         for error in &batch.errors {
             let said = error.to_string();
             let task = BALLS.task_name(TASKS[error.group]);
@@ -70,8 +69,8 @@ fn an_environment_that_goes_wrong_loses_its_own_episode_and_nothing_else() {
 }
 
 #[test]
-fn credit_and_updates_know_nothing_of_a_lost_episode() {
-    // Where all episodes of a group are lost, too: task 3 never begins.
+fn credit_and_updates_ignore_lost_episodes() {
+    // Also if all episodes of a group are lost: task 3 never begins.
     let faulty = Faulty::new(BALLS, Fault::RefusesToStart, |_| true).only(3);
     let mut trainer = trainer(config());
     let mut lost = 0;
@@ -79,7 +78,7 @@ fn credit_and_updates_know_nothing_of_a_lost_episode() {
         let (line, batch) = trainer.iterate(&faulty, 0.0).unwrap();
         assert_eq!(line.environment_errors, batch.errors.len());
         assert!(line.loss.is_finite() && line.skipped_updates == 0);
-        let won = batch.success.iter().filter(|&&won| won).count();
+        let won = batch.data.success().iter().filter(|&&won| won).count();
         assert_eq!(line.success, won as f64 / batch.episodes() as f64);
         lost += line.environment_errors;
     }
@@ -87,7 +86,7 @@ fn credit_and_updates_know_nothing_of_a_lost_episode() {
 }
 
 #[test]
-fn too_many_errors_end_the_run_and_say_where() {
+fn too_many_errors_end_the_run_and_the_last_is_named() {
     let faulty = Faulty::new(BALLS, Fault::Panic, |seed| seed % 5 == 0);
     let lost = play(&faulty, &MANY).unwrap().errors.len();
     let at_most = |max_errors| play(&faulty, &Limits { max_errors, step_timeout: 0.0 });
@@ -103,7 +102,7 @@ fn too_many_errors_end_the_run_and_say_where() {
     let (policy, encoder) = player(&Device::flex());
     collect(&faulty, &policy, &encoder, &plan()).unwrap_err();
 
-    // An iteration that lost everything teaches nothing, whatever the limit.
+    // An iteration that loses all episodes fails with any limit.
     let broken = Faulty::new(BALLS, Fault::Error, |_| true);
     let mut config = config();
     config.rollout.max_env_errors = 1000;
@@ -114,38 +113,36 @@ fn too_many_errors_end_the_run_and_say_where() {
 #[test]
 fn a_slow_environment_is_waited_for() {
     let slow = Faulty::new(BALLS, Fault::Slow, |seed| seed % 5 == 0);
-    let sound = play(&BALLS, &Limits::default()).unwrap();
+    let fault_free = play(&BALLS, &Limits::default()).unwrap();
     for step_timeout in [0.0, 30.0] {
         let batch = play(&slow, &Limits { max_errors: 0, step_timeout }).unwrap();
-        assert_eq!(batch.records(), sound.records());
+        assert_eq!(batch.records(), fault_free.records());
     }
 }
 
 #[test]
-fn an_evaluation_leaves_out_what_was_lost() {
+fn an_evaluation_leaves_out_lost_tasks() {
     let (policy, encoder) = player(&Device::flex());
     let tasks: Vec<usize> = (0..16).collect();
     let evaluate = |environment: &dyn Environment, limits| {
-        let exam = Exam { tasks: &tasks, sampling: Sampling::Greedy, seed: 0, limits };
-        let mut episodes = Vec::new();
-        let mut watch = Watch { progress: &mut |_| {}, episodes: Some(&mut episodes) };
-        let result = evaluate_with(environment, &policy, &encoder, &exam, &mut watch);
-        result.map(|evaluation| (evaluation, episodes))
+        let plan = EvaluationPlan { limits, keep_episodes: true, ..EvaluationPlan::new(&tasks) };
+        evaluate(environment, &policy, &encoder, &plan, &mut |_| {})
     };
-    let (sound, _) = evaluate(&BALLS, Limits::default()).unwrap();
+    let fault_free = evaluate(&BALLS, Limits::default()).unwrap();
     let faulty = Faulty::new(BALLS, Fault::Panic, |_| true).only(3);
-    let (judged, episodes) = evaluate(&faulty, MANY).unwrap();
+    let evaluation = evaluate(&faulty, MANY).unwrap();
     let expected: Vec<_> =
-        sound.outcomes.iter().copied().filter(|outcome| outcome.task != 3).collect();
-    assert_eq!(judged.outcomes, expected);
-    assert_eq!(judged.errors.len(), 1);
+        fault_free.outcomes.iter().copied().filter(|outcome| outcome.task != 3).collect();
+    assert_eq!(evaluation.outcomes, expected);
+    assert_eq!(evaluation.errors.len(), 1);
     assert!(
-        episodes
+        evaluation
+            .episodes
             .iter()
             .map(|episode| &episode.group)
             .eq(tasks.iter().filter(|&&task| task != 3).map(|&task| BALLS.task_name(task)))
     );
-    assert_eq!(judged.metrics(&faulty, "balls").environment_errors, 1);
+    assert_eq!(evaluation.metrics(&faulty, "balls").environment_errors, 1);
     evaluate(&faulty, Limits::default()).unwrap_err();
 }
 
@@ -154,7 +151,7 @@ fn weights(run: &Path, iteration: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_run_outlives_its_environment() {
+fn a_run_resumes_after_its_environment_failed() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     finish(Run::create(&whole, config(), &flex(), &BALLS, &BALLS).unwrap()).0.unwrap();
@@ -165,7 +162,7 @@ fn a_run_outlives_its_environment() {
     let (result, _) = finish(run);
     let said = result.unwrap_err().to_string();
     assert!(said.contains("a lamp fell over"), "{said}");
-    assert_eq!(checkpoint::list(&parts).unwrap().last(), Some(&3), "what was learnt is kept");
+    assert_eq!(checkpoint::list(&parts).unwrap().last(), Some(&3), "earlier iterations are saved");
 
     let (result, warnings) =
         finish(Run::resume(&parts, config(), &flex(), &BALLS, &BALLS).unwrap());
@@ -175,7 +172,7 @@ fn a_run_outlives_its_environment() {
 }
 
 #[test]
-fn an_evaluation_that_fails_costs_no_training() {
+fn a_failed_evaluation_loses_no_training() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config();
     config.run.checkpoint_every = 100;
@@ -191,7 +188,7 @@ fn an_evaluation_that_fails_costs_no_training() {
 }
 
 #[test]
-fn errors_that_are_put_up_with_are_counted_and_said() {
+fn tolerated_errors_are_counted_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let faulty = Faulty::new(BALLS, Fault::NanReward, |seed| seed % 40 == 0);
     let run = Run::create(folder.path(), config(), &flex(), &faulty, &faulty).unwrap();
@@ -200,7 +197,7 @@ fn errors_that_are_put_up_with_are_counted_and_said() {
     let text = fs::read(folder.path().join("metrics.jsonl")).unwrap();
     let lines = read_metrics(&mut &*text, "metrics.jsonl").unwrap();
     let lost = |line: &proxmo::train::IterationMetrics| {
-        let held_out = line.evaluation.as_ref().map_or(0, |judged| judged.environment_errors);
+        let held_out = line.evaluation.as_ref().map_or(0, |one| one.environment_errors);
         usize::from(line.environment_errors > 0) + usize::from(held_out > 0)
     };
     assert_eq!(lines.iter().map(lost).sum::<usize>(), warnings.len());

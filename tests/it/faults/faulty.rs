@@ -1,4 +1,4 @@
-//! An environment that goes wrong in a way of one's choice.
+//! An environment with a chosen fault.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,14 +9,14 @@ use proxmo::{Error, Result};
 
 use crate::support::balls::Balls;
 
-/// What goes wrong, in the second step unless it says otherwise.
+/// A fault, in the second step unless stated otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Error,
     Panic,
-    /// Panics when it is looked at after the second step.
+    /// Panics when the observation is read after the second step.
     PanicsWhenSeen,
-    /// Panics, and once more when it is dropped.
+    /// Panics, and again when dropped.
     PanicsTwice,
     NanReward,
     HugeReward,
@@ -24,20 +24,20 @@ pub enum Fault {
     NoActions,
     LongObservation,
     LongActions,
-    /// Never says that the episode is over.
+    /// Never ends the episode.
     NeverEnds,
-    /// Panics when it is to begin.
+    /// Panics at the start.
     RefusesToStart,
-    /// Gives no answer for a minute.
+    /// Takes a minute to answer.
     Hang,
-    /// Gives no answer for a minute when it is to begin.
+    /// Takes a minute to start.
     HangsAtStart,
-    /// Takes a while, and answers well.
+    /// Is slow, and answers correctly.
     Slow,
 }
 
 impl Fault {
-    /// Everything that costs the episode, and what is said of it.
+    /// All faults that lose the episode, with part of the error.
     pub const ALL: &[(Self, &str)] = &[
         (Self::Error, "step 2: the lamp fell over"),
         (Self::Panic, "step 2: panicked: a lamp fell over"),
@@ -56,14 +56,14 @@ impl Fault {
     ];
 }
 
-/// [`Balls`], some of whose episodes go wrong.
+/// [`Balls`] with faults in some episodes.
 pub struct Faulty {
     balls: Balls,
     fault: Fault,
-    /// Which seeds are struck.
+    /// Selects the seeds of episodes with the fault.
     strikes: fn(u64) -> bool,
     task: Option<usize>,
-    /// Sessions begun from seeds that are not 0.
+    /// Number of sessions begun.
     begun: AtomicUsize,
     spared: usize,
 }
@@ -73,12 +73,12 @@ impl Faulty {
         Self { balls, fault, strikes, task: None, begun: AtomicUsize::new(0), spared: 0 }
     }
 
-    /// Strikes episodes of one task alone.
+    /// Limits the fault to episodes of one task.
     pub fn only(self, task: usize) -> Self {
         Self { task: Some(task), ..self }
     }
 
-    /// Spares so many episodes first, besides those that the vocabulary is read off.
+    /// Exempts the first `episodes` episodes, after those that the vocabulary is read from.
     pub fn after(self, episodes: usize) -> Self {
         Self { spared: self.balls.tasks + episodes, ..self }
     }
@@ -124,7 +124,7 @@ impl Environment for Faulty {
     }
 }
 
-/// One that a thread may keep.
+/// An environment that a thread can share.
 pub struct Shared(pub Arc<Faulty>);
 
 impl Environment for Shared {
@@ -161,7 +161,7 @@ impl Environment for Shared {
     }
 }
 
-/// An episode that goes wrong.
+/// An episode with a fault.
 struct Struck {
     session: Box<dyn Session>,
     fault: Fault,
@@ -224,7 +224,7 @@ impl Session for Struck {
 
 impl Drop for Struck {
     fn drop(&mut self) {
-        // Not while it unwinds already, which would end the process.
+        // A second panic while unwinding would abort the process.
         let fault = self.fault == Fault::PanicsTwice && !std::thread::panicking();
         assert!(!fault, "and it fell again");
     }

@@ -1,4 +1,4 @@
-//! Run folders that are in use, or cannot be written.
+//! Run folders that are in use or not writable.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn a_second_run_in_the_same_folder_is_refused() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named() {
+fn a_read_only_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let create = |run: &Path| match Run::create(run, config(), &flex(), &BALLS, &BALLS) {
         Err(error @ Error::Io { .. }) => (error.exit_code(), error.to_string()),
@@ -36,12 +36,12 @@ fn a_folder_that_cannot_be_written_is_named() {
     closed.set_readonly(true);
     fs::set_permissions(folder.path(), closed.clone()).unwrap();
     if fs::write(folder.path().join("probe"), "x").is_ok() {
-        println!("skipped in part: this user may write into read-only folders");
+        println!("skipped in part: this user can write to read-only folders");
     } else {
         let (code, said) = create(&folder.path().join("run"));
         assert!(code == 2 && said.contains("cannot create"), "{said}");
     }
-    #[allow(clippy::permissions_set_readonly_false)] // A folder of this test alone.
+    #[allow(clippy::permissions_set_readonly_false)] // Only this test uses the folder.
     closed.set_readonly(false);
     fs::set_permissions(folder.path(), closed).unwrap();
 }

@@ -1,5 +1,5 @@
-//! What goes wrong around a run: environments, numbers, files. Nothing is lost, nothing is silently
-//! wrong, and what went wrong is said plainly.
+//! Failures around a run: environments, NaN and infinite values, files. No result is lost or silently
+//! wrong, and every failure is reported.
 
 mod checkpoints;
 mod crafted;

@@ -1,4 +1,4 @@
-//! Numbers that are not finite: found where they enter, counted, traced to their row.
+//! NaN and infinite values: they are detected, counted and traced to their row.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
@@ -6,46 +6,35 @@ use proxmo::credit::Embedding;
 use proxmo::policy::scorer::Scorer;
 use proxmo::runs::checkpoint;
 use proxmo::stream::{Purpose, Stream};
-use proxmo::train::{Lesson, Trainer};
+use proxmo::train::{Trainer, UpdateBatch};
 
 use super::poisoned::{Poison, Poisoned};
-use super::runs::{BALLS, config, player, trainer};
+use super::runs::{BALLS, config, player, spec, trainer};
 
 /// Makes every weight NaN.
-struct NoNumbers;
+struct MakeNan;
 
-impl ModuleMapper for NoNumbers {
+impl ModuleMapper for MakeNan {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(|tensor| tensor.mul_scalar(f32::NAN))
     }
 }
 
 #[test]
-fn a_policy_whose_numbers_are_not_finite_ends_the_run() {
+fn nan_weights_end_the_run_and_are_not_saved() {
     let mut trainer = trainer(config());
-    trainer.learner.policy = trainer.learner.policy.clone().map(&mut NoNumbers);
+    trainer.learner.policy = trainer.learner.policy.clone().map(&mut MakeNan);
     let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().contains("not finite"), "{error}");
-    // Nor is it written down as if it were something to go on from.
     let folder = tempfile::tempdir().unwrap();
-    let description = describe(&trainer);
-    let error = checkpoint::save(folder.path(), &trainer, &description, 0.0, None).unwrap_err();
-    assert!(error.to_string().contains("holds a number that is not finite"), "{error}");
+    let error = checkpoint::save(folder.path(), &trainer, &spec(), 0.0, None).unwrap_err();
+    assert!(error.to_string().contains("holds a NaN or infinite value"), "{error}");
     assert_eq!(checkpoint::list(folder.path()).unwrap(), Vec::<u64>::new());
 }
 
-fn describe(trainer: &Trainer<Scorer>) -> checkpoint::PolicyDescription {
-    checkpoint::PolicyDescription {
-        kind: "scorer".into(),
-        size: trainer.config.policy.clone(),
-        max_steps: trainer.encoder.max_steps,
-        vocabulary: trainer.encoder.vocabulary.clone(),
-    }
-}
-
 #[test]
-fn an_update_that_is_not_finite_is_skipped_counted_and_traced() {
+fn a_non_finite_update_is_skipped_counted_and_traced() {
     let mut trainer = trainer(config());
     let (_, batch) = trainer.iterate(&BALLS, 0.0).unwrap();
     let rows = batch.rows();
@@ -54,7 +43,7 @@ fn an_update_that_is_not_finite_is_skipped_counted_and_traced() {
         let mut update = trainer.config.update.clone();
         update.max_skipped_updates = max_skipped_updates;
         update.minibatch = 1_000_000;
-        trainer.learner.learn(&Lesson {
+        trainer.learner.learn(&UpdateBatch {
             batch: &batch,
             advantages,
             temperature: 1.0,
@@ -69,22 +58,22 @@ fn an_update_that_is_not_finite_is_skipped_counted_and_traced() {
         // Two epochs of one minibatch each.
         let stats = learn(&mut trainer, &advantages, 3).unwrap();
         assert_eq!((stats.skipped, stats.updates), (2, 0));
-        assert_eq!(trainer.learner.bad_updates, 2);
+        assert_eq!(trainer.learner.consecutive_skips, 2);
         let error = learn(&mut trainer, &advantages, 3).unwrap_err();
         let said = error.to_string();
-        assert!(said.contains("3 updates in a row"), "{said}");
+        assert!(said.contains("3 consecutive updates"), "{said}");
         assert!(said.contains("row 7 (group 0, episode"), "{said}");
         assert!(said.contains(&format!("its advantage is {bad}")), "{said}");
         assert_eq!(error.exit_code(), 1);
         assert!(bytes(&before) == bytes(&trainer.learner.policy), "the weights changed");
-        // One good update, and the count begins again.
+        // A finite update resets the count.
         let stats = learn(&mut trainer, &vec![0.0; rows], 3).unwrap();
-        assert_eq!((stats.skipped, trainer.learner.bad_updates), (0, 0));
+        assert_eq!((stats.skipped, trainer.learner.consecutive_skips), (0, 0));
         trainer.learner.policy = before.clone();
     }
 }
 
-/// A policy's weights, as a checkpoint has them.
+/// A policy's weights as bytes.
 fn bytes(policy: &Scorer) -> Vec<u8> {
     use burn::store::{ModuleSnapshot, SafetensorsStore};
     let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
@@ -92,7 +81,7 @@ fn bytes(policy: &Scorer) -> Vec<u8> {
     store.get_bytes().unwrap().to_vec()
 }
 
-/// A trainer of a poisoned policy, one minibatch an epoch.
+/// A trainer of a poisoned policy, one minibatch per epoch.
 fn poisoned(poison: Poison, embedding: Embedding) -> Trainer<Poisoned> {
     let (scorer, encoder) = player(&Device::flex().autodiff());
     let mut config = config();
@@ -104,8 +93,8 @@ fn poisoned(poison: Poison, embedding: Embedding) -> Trainer<Poisoned> {
 }
 
 #[test]
-fn a_poisoned_answer_or_embedding_ends_the_run_and_is_placed() {
-    let mut trainer = poisoned(Poison::Answer, Embedding::Tfidf);
+fn a_poisoned_response_or_embedding_ends_the_run_and_names_the_step() {
+    let mut trainer = poisoned(Poison::Sampled, Embedding::Tfidf);
     let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
     let said = error.to_string();
     assert_eq!(error.exit_code(), 1);
@@ -120,10 +109,10 @@ fn a_poisoned_answer_or_embedding_ends_the_run_and_is_placed() {
 }
 
 #[test]
-fn a_poisoned_update_is_skipped_and_counted_until_there_are_too_many() {
+fn poisoned_updates_are_skipped_until_the_limit() {
     for (poison, says) in [
-        (Poison::Response, "its log-probability under the policy is NaN"),
-        (Poison::Gradient, "it is the gradient that overflows"),
+        (Poison::Scored, "its log-probability under the policy is NaN"),
+        (Poison::Gradient, "so the gradient overflows"),
     ] {
         let mut trainer = poisoned(poison, Embedding::Tfidf);
         let before = bytes(&trainer.learner.policy.scorer);
@@ -132,7 +121,7 @@ fn a_poisoned_update_is_skipped_and_counted_until_there_are_too_many() {
         let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
         let said = error.to_string();
         assert_eq!(error.exit_code(), 1);
-        assert!(said.contains("3 updates in a row") && said.contains(says), "{said}");
+        assert!(said.contains("3 consecutive updates") && said.contains(says), "{said}");
         assert!(poison == Poison::Gradient || said.contains("row 7 (group 0"), "{said}");
         assert!(bytes(&trainer.learner.policy.scorer) == before, "the weights changed");
     }

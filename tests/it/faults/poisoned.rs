@@ -1,4 +1,4 @@
-//! A policy that gives a number that is none, in a place of one's choice.
+//! A policy that produces a NaN or infinite value at a chosen place.
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
@@ -7,23 +7,23 @@ use proxmo::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs};
 use proxmo::policy::{Answer, Policy, Responses, Sampling, TokenScores};
 use rand_chacha::ChaCha8Rng;
 
-/// The row whose numbers are poisoned.
+/// The poisoned row.
 pub const ROW: usize = 7;
 
-/// What is poisoned.
+/// The poisoned value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
-    /// The log-probability of an answer while playing.
-    Answer,
-    /// The log-probability of a response while learning.
-    Response,
-    /// The gradient, though every number before it is finite.
+    /// The log-probability of a response when it is sampled.
+    Sampled,
+    /// The log-probability of a response in an update.
+    Scored,
+    /// The gradient, although every other value is finite.
     Gradient,
     /// The embedding of a state.
     Embedding,
 }
 
-/// A scorer, poisoned.
+/// A poisoned scorer.
 #[derive(Module, Debug)]
 pub struct Poisoned {
     pub scorer: Scorer,
@@ -32,7 +32,7 @@ pub struct Poisoned {
 }
 
 impl Poisoned {
-    /// `[rows, 1]`: a value at the poisoned row's place, 0 elsewhere.
+    /// `[rows, 1]`: a value at the poisoned row, 0 elsewhere.
     fn at_row(&self, rows: &[usize], value: f32, like: &Tensor<2>) -> Tensor<2> {
         let values = rows.iter().map(|&row| if row == ROW { value } else { 0.0 }).collect();
         Tensor::from_data(TensorData::new::<f32, _>(values, [rows.len(), 1]), &like.device())
@@ -42,15 +42,16 @@ impl Poisoned {
 impl Policy for Poisoned {
     type Encoder = ScorerEncoder;
 
-    fn respond(
+    async fn respond_async(
         &self,
         inputs: &ScorerInputs,
         rows: &[usize],
         sampling: Sampling,
         draws: &mut [&mut ChaCha8Rng],
     ) -> Result<(Vec<Answer>, Responses)> {
-        let (answers, mut responses) = self.scorer.respond(inputs, rows, sampling, draws)?;
-        if let (Poison::Answer, Some(place)) = (self.poison, rows.iter().position(|&r| r == ROW)) {
+        let (answers, mut responses) =
+            self.scorer.respond_async(inputs, rows, sampling, draws).await?;
+        if let (Poison::Sampled, Some(place)) = (self.poison, rows.iter().position(|&r| r == ROW)) {
             responses.log_probs[place] = f32::NEG_INFINITY;
         }
         Ok((answers, responses))
@@ -66,7 +67,7 @@ impl Policy for Poisoned {
         let mut scores = self.scorer.evaluate(inputs, rows, responses, temperature);
         let log_probs = scores.log_probs;
         scores.log_probs = match self.poison {
-            Poison::Response => log_probs.clone() + self.at_row(rows, f32::NAN, &log_probs),
+            Poison::Scored => log_probs.clone() + self.at_row(rows, f32::NAN, &log_probs),
             Poison::Gradient => {
                 let nothing = log_probs.clone() - log_probs.clone().detach();
                 log_probs + nothing.mul_scalar(f32::MAX)

@@ -1,9 +1,13 @@
 //! Runs and trainers of a tiny policy on a tiny environment.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use burn::tensor::Device;
 use proxmo::device::{Backend, Opened, open};
-use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
-use proxmo::runs::{Event, Run};
+use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerEncoder, ScorerSpec};
+use proxmo::policy::{PolicyKind, PolicySpec};
+use proxmo::runs::{Recorder, Run};
 use proxmo::train::{Config, Trainer};
 
 use crate::support::balls::Balls;
@@ -16,8 +20,7 @@ pub fn config() -> Config {
     config.run.checkpoint_every = 2;
     config.rollout.groups = 6;
     config.rollout.group_size = 6;
-    config.policy.embedding = 8;
-    config.policy.hidden = 8;
+    config.policy = size().into();
     config.update.minibatch = 64;
     config.update.schedule = proxmo::train::Schedule::Constant;
     config.eval.every = 2;
@@ -25,10 +28,16 @@ pub fn config() -> Config {
     config
 }
 
+pub fn size() -> ScorerConfig {
+    ScorerConfig { embedding: 8, hidden: 8, ..ScorerConfig::default() }
+}
+
+pub fn spec() -> ScorerSpec {
+    size().spec(&BALLS, 0).unwrap()
+}
+
 pub fn player(device: &Device) -> (Scorer, ScorerEncoder) {
-    let vocabulary = Vocabulary::from_environment(&BALLS, 16, 100, 0).unwrap();
-    let scorer = Scorer::new(&config().policy.network(vocabulary.len()), 0, device);
-    (scorer, ScorerEncoder { vocabulary, max_steps: BALLS.max_steps })
+    spec().build(0, device).unwrap()
 }
 
 pub fn trainer(config: Config) -> Trainer<Scorer> {
@@ -40,14 +49,18 @@ pub fn flex() -> Opened {
     open(Backend::Flex, 0).unwrap()
 }
 
-/// Trains to the end, and gives what was warned of.
+/// Collects warnings.
+struct Warnings(Rc<RefCell<Vec<String>>>);
+
+impl Recorder for Warnings {
+    fn warning(&mut self, text: &str) {
+        self.0.borrow_mut().push(text.to_string());
+    }
+}
+
+/// Trains to the end, and returns the warnings.
 pub fn finish(run: Run) -> (proxmo::Result<()>, Vec<String>) {
-    let mut warnings = Vec::new();
-    let mut observe = |event: Event| {
-        if let Event::Warning(text) = event {
-            warnings.push(text.to_string());
-        }
-    };
-    let result = run.train(&|| false, &mut observe).map(drop);
-    (result, warnings)
+    let warnings = Rc::new(RefCell::new(Vec::new()));
+    let result = run.record(Warnings(warnings.clone())).train(&|| false).map(drop);
+    (result, warnings.take())
 }

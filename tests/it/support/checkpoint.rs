@@ -1,4 +1,4 @@
-//! Checkpoints that somebody else might have made.
+//! Crafted checkpoints.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Puts a file into a checkpoint as if it had been written there: its size and checksum are right.
+/// Replaces a file of a checkpoint, with its size and checksum in the manifest.
 pub fn replace(folder: &Path, name: &str, bytes: &[u8]) {
     fs::write(folder.join(name), bytes).unwrap();
     let path = folder.join("manifest.json");

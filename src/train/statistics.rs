@@ -1,45 +1,45 @@
-//! What an iteration's play came to, be it learned from or not.
+//! Statistics of an iteration's rollout, including groups that the update leaves out.
 
 use crate::policy::Inputs;
 use crate::rollout::RolloutBatch;
 
-/// Counts over all groups that were played.
+/// Counts over all groups of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Tally {
+pub(super) struct RolloutStatistics {
     groups: usize,
     mixed_groups: usize,
     episodes: usize,
-    won: usize,
+    successes: usize,
     reward: f64,
     invalid: usize,
-    /// Episodes that were lost to their environment, and are in no other number.
+    /// Episodes lost to environment errors. No other count includes them.
     pub environment_errors: usize,
     /// Environment steps.
     pub steps: usize,
 }
 
-impl Tally {
-    /// Counts a batch's groups too.
+impl RolloutStatistics {
+    /// Adds the groups of a batch.
     pub fn add<I: Inputs>(&mut self, batch: &RolloutBatch<I>) {
-        let won = |episodes: std::ops::Range<usize>| {
-            batch.success[episodes].iter().filter(|&&won| won).count()
+        let successes = |episodes: std::ops::Range<usize>| {
+            batch.data.success()[episodes].iter().filter(|&&success| success).count()
         };
-        for bounds in batch.group_offsets.windows(2) {
-            let (episodes, won) = (bounds[1] - bounds[0], won(bounds[0]..bounds[1]));
+        for group in batch.data.layout().group_episodes() {
+            let (episodes, won) = (group.len(), successes(group));
             self.mixed_groups += usize::from(won > 0 && won < episodes);
         }
         self.groups += batch.groups();
         self.episodes += batch.episodes();
-        self.won += won(0..batch.episodes());
-        self.reward += batch.rewards.iter().map(|&reward| f64::from(reward)).sum::<f64>();
-        self.invalid += batch.valid.iter().filter(|&&valid| !valid).count();
+        self.successes += successes(0..batch.episodes());
+        self.reward += batch.data.rewards().iter().map(|&reward| f64::from(reward)).sum::<f64>();
+        self.invalid += batch.data.valid().iter().filter(|&&valid| !valid).count();
         self.steps += batch.rows();
         self.environment_errors += batch.errors.len();
     }
 
-    /// Share of episodes that reached their goal.
+    /// Fraction of episodes that reached their goal.
     pub fn success(&self) -> f64 {
-        self.won as f64 / self.episodes.max(1) as f64
+        self.successes as f64 / self.episodes.max(1) as f64
     }
 
     /// Mean summed reward of an episode.
@@ -52,12 +52,12 @@ impl Tally {
         self.steps as f64 / self.episodes.max(1) as f64
     }
 
-    /// Share of steps whose action was not admissible.
+    /// Fraction of steps whose action was not admissible.
     pub fn invalid(&self) -> f64 {
         self.invalid as f64 / self.steps.max(1) as f64
     }
 
-    /// Share of groups in which some episodes won and some did not.
+    /// Fraction of groups with both successful and failed episodes.
     pub fn mixed_groups(&self) -> f64 {
         self.mixed_groups as f64 / self.groups.max(1) as f64
     }

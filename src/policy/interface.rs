@@ -1,0 +1,102 @@
+//! The traits of a policy's two halves.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use rand_chacha::ChaCha8Rng;
+
+use super::response::{Answer, Responses, Sampling, TokenScores};
+use crate::env::Texts;
+use crate::error::Result;
+
+/// Encoded steps of many episodes, in the form that a policy reads.
+pub trait Inputs: Default + Send + Sync {
+    /// Number of rows.
+    fn len(&self) -> usize;
+
+    /// Whether there are no rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reorders the rows: the new row `i` is the old row `order[i]`. Rows that `order` does not name
+    /// are dropped.
+    fn reorder(&mut self, order: &[usize]);
+
+    /// Appends the rows of `other`.
+    fn append(&mut self, other: Self);
+}
+
+/// The half of a policy that lives on the host and reads text.
+pub trait Encoder: Send {
+    /// Encoded steps.
+    type Inputs: Inputs;
+    /// What the policy remembers of one episode.
+    type Memory: Send;
+
+    /// Begins an episode.
+    fn begin(&self, goal: &str, inputs: &mut Self::Inputs) -> Self::Memory;
+
+    /// Appends one row: the current step of `memory`'s episode.
+    fn encode(
+        &self,
+        memory: &mut Self::Memory,
+        observation: &str,
+        admissible: &Texts,
+        inputs: &mut Self::Inputs,
+    );
+
+    /// The tokens with which this policy takes `action`, or `None` if it cannot take that action.
+    fn response(&self, admissible: &Texts, action: &str) -> Option<Vec<u32>>;
+
+    /// Records the action that was taken at the step that was encoded last.
+    fn acted(&self, memory: &mut Self::Memory, action: &str, inputs: &mut Self::Inputs);
+}
+
+/// The half of a policy that has weights.
+///
+/// Methods that read a tensor back from the device are asynchronous, so that they also run where a
+/// thread must not block (a browser). Their futures need not be `Send`.
+pub trait Policy: Module + Sync {
+    /// The host half.
+    type Encoder: Encoder;
+
+    /// Responds to `rows` of `inputs`, drawing from one random stream per row. If a row's
+    /// distribution is not finite, neither is the log-probability of its response.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
+    fn respond_async(
+        &self,
+        inputs: &<Self::Encoder as Encoder>::Inputs,
+        rows: &[usize],
+        sampling: Sampling,
+        draws: &mut [&mut ChaCha8Rng],
+    ) -> impl Future<Output = Result<(Vec<Answer>, Responses)>>;
+
+    /// [`Policy::respond_async`], blocking.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
+    fn respond(
+        &self,
+        inputs: &<Self::Encoder as Encoder>::Inputs,
+        rows: &[usize],
+        sampling: Sampling,
+        draws: &mut [&mut ChaCha8Rng],
+    ) -> Result<(Vec<Answer>, Responses)> {
+        pollster::block_on(self.respond_async(inputs, rows, sampling, draws))
+    }
+
+    /// Scores `responses` as responses to `rows` (one response per row), with the logits divided by
+    /// `temperature`.
+    fn evaluate(
+        &self,
+        inputs: &<Self::Encoder as Encoder>::Inputs,
+        rows: &[usize],
+        responses: &Responses,
+        temperature: f32,
+    ) -> TokenScores;
+
+    /// The policy's own embedding of the states of `rows`, without gradients: `[rows, width]`.
+    fn embed(&self, inputs: &<Self::Encoder as Encoder>::Inputs, rows: &[usize]) -> Tensor<2>;
+}

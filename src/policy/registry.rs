@@ -1,0 +1,236 @@
+//! The kinds of policy that a configuration can name.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::kind::{PolicyKind, PolicySpec, SpecVisitor};
+use super::scorer::{ScorerConfig, ScorerSpec};
+use crate::env::Environment;
+use crate::error::Result;
+
+/// Defines [`PolicyConfig`] and [`PolicyDescription`] from a list of kinds, the first of which is the
+/// default.
+macro_rules! kinds {
+    (
+        $(#[$first_doc:meta])* $first:ident($first_config:ident, $first_spec:ident),
+        $($(#[$doc:meta])* $kind:ident($config:ident, $spec:ident),)*
+    ) => {
+        /// The policy that is trained: its kind and the settings of that kind.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+        #[serde(tag = "kind", rename_all = "kebab-case")]
+        pub enum PolicyConfig {
+            $(#[$first_doc])*
+            $first(#[garde(dive)] $first_config),
+            $($(#[$doc])* $kind(#[garde(dive)] $config),)*
+        }
+
+        impl From<$first_config> for PolicyConfig {
+            fn from(config: $first_config) -> Self {
+                Self::$first(config)
+            }
+        }
+
+        $(impl From<$config> for PolicyConfig {
+            fn from(config: $config) -> Self {
+                Self::$kind(config)
+            }
+        })*
+
+        impl Default for PolicyConfig {
+            fn default() -> Self {
+                Self::$first($first_config::default())
+            }
+        }
+
+        /// Everything that defines a policy except its weights.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum PolicyDescription {
+            $(#[$first_doc])*
+            $first($first_spec),
+            $($(#[$doc])* $kind($spec),)*
+        }
+
+        impl PolicyConfig {
+            /// Names of all kinds, as in `policy.kind`.
+            pub const KINDS: &'static [&'static str] = &[$first_spec::KIND, $($spec::KIND,)*];
+
+            /// Describes a new policy for the tasks of `environment`.
+            ///
+            /// # Errors
+            /// Fails if the environment fails.
+            pub fn describe(
+                &self,
+                environment: &dyn Environment,
+                seed: u64,
+            ) -> Result<PolicyDescription> {
+                Ok(match self {
+                    Self::$first(config) => {
+                        PolicyDescription::$first(config.spec(environment, seed)?)
+                    }
+                    $(Self::$kind(config) => {
+                        PolicyDescription::$kind(config.spec(environment, seed)?)
+                    })*
+                })
+            }
+        }
+
+        impl PolicyDescription {
+            /// The kind's name.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    Self::$first(_) => $first_spec::KIND,
+                    $(Self::$kind(_) => $spec::KIND,)*
+                }
+            }
+
+            /// Runs `visitor` on the specification.
+            pub fn visit<V: SpecVisitor>(&self, visitor: V) -> V::Output {
+                match self {
+                    Self::$first(spec) => visitor.visit(spec),
+                    $(Self::$kind(spec) => visitor.visit(spec),)*
+                }
+            }
+
+            /// Checks that the policy fits settings.
+            ///
+            /// # Errors
+            /// Says which setting differs.
+            pub fn expect_settings(&self, config: &PolicyConfig) -> Result<(), String> {
+                match (self, config) {
+                    (Self::$first(spec), PolicyConfig::$first(config)) => {
+                        spec.expect_settings(config)
+                    }
+                    $((Self::$kind(spec), PolicyConfig::$kind(config)) => {
+                        spec.expect_settings(config)
+                    })*
+                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds")]
+                    _ => Err(format!(
+                        "the saved policy is of kind '{}', the settings name another kind",
+                        self.kind()
+                    )),
+                }
+            }
+
+            /// Checks that a saved policy and a new one are the same apart from their weights.
+            ///
+            /// # Errors
+            /// Says how `other` differs.
+            pub fn expect_same(&self, other: &Self) -> Result<(), String> {
+                match (self, other) {
+                    (Self::$first(spec), Self::$first(other)) => spec.expect_same(other),
+                    $((Self::$kind(spec), Self::$kind(other)) => spec.expect_same(other),)*
+                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds")]
+                    _ => Err(format!(
+                        "the saved policy is of kind '{}', the settings name kind '{}'",
+                        self.kind(),
+                        other.kind()
+                    )),
+                }
+            }
+
+            /// Reads the specification of a kind.
+            fn from_parts(kind: &str, spec: &str) -> Result<Self, String> {
+                match kind {
+                    $first_spec::KIND => read_spec(spec).map(Self::$first),
+                    $($spec::KIND => read_spec(spec).map(Self::$kind),)*
+                    _ => Err(format!(
+                        "policy kind '{kind}' is unknown, expected '{}'",
+                        PolicyConfig::KINDS.join("' or '")
+                    )),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A small network that reads text and chooses among the admissible actions.
+    Scorer(ScorerConfig, ScorerSpec),
+}
+
+fn read_spec<S: PolicySpec>(json: &str) -> Result<S, String> {
+    let spec: S = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    spec.validate()?;
+    Ok(spec)
+}
+
+impl PolicyDescription {
+    /// Reads `policy.json`. The specification is parsed without an intermediate tree, so memory stays
+    /// proportional to the text.
+    ///
+    /// # Errors
+    /// Names the part that is malformed, of an unknown kind or out of range.
+    pub fn from_json(json: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File<'a> {
+            kind: String,
+            #[serde(borrow)]
+            spec: &'a RawValue,
+        }
+        let file: File = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        Self::from_parts(&file.kind, file.spec.get())
+    }
+    /// The content of `policy.json` for a specification.
+    ///
+    /// # Errors
+    /// Fails if the specification cannot be serialized.
+    pub fn to_json<S: PolicySpec>(spec: &S) -> Result<Vec<u8>, String> {
+        #[derive(Serialize)]
+        struct File<'a, S> {
+            kind: &'static str,
+            spec: &'a S,
+        }
+        let file = File { kind: S::KIND, spec };
+        serde_json::to_vec_pretty(&file).map_err(|error| error.to_string())
+    }
+
+    /// A lower bound of the size of the policy's weights in bytes.
+    pub fn min_weight_bytes(&self) -> u64 {
+        struct MinWeightBytes;
+
+        impl SpecVisitor for MinWeightBytes {
+            type Output = u64;
+
+            fn visit<S: PolicySpec>(self, spec: &S) -> u64 {
+                spec.min_weight_bytes()
+            }
+        }
+
+        self.visit(MinWeightBytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_the_same_name_in_settings_and_in_checkpoints() {
+        let config = serde_json::to_value(PolicyConfig::default()).unwrap();
+        assert_eq!(config["kind"], PolicyConfig::KINDS[0]);
+        for kind in PolicyConfig::KINDS {
+            let json = serde_json::json!({ "kind": kind });
+            serde_json::from_value::<PolicyConfig>(json).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_and_values_out_of_range_are_refused() {
+        let refuse = |json: &str| PolicyDescription::from_json(json.as_bytes()).unwrap_err();
+        let message = refuse(r#"{"kind": "oracle", "spec": {}}"#);
+        assert_eq!(message, "policy kind 'oracle' is unknown, expected 'scorer'");
+        let spec = r#"{"size": {"embedding": 4, "hidden": 9999, "max_words": 1}, "max_steps": 5,
+                       "vocabulary": {"words": [], "weights": []}}"#;
+        let message = refuse(&format!(r#"{{"kind": "scorer", "spec": {spec}}}"#));
+        assert!(message.contains("'size.hidden': is 9999"), "{message}");
+        let valid = spec.replace("9999", "4");
+        let json = format!(r#"{{"spec": {valid}, "kind": "scorer"}}"#);
+        let description = PolicyDescription::from_json(json.as_bytes()).unwrap();
+        let spec: ScorerSpec = serde_json::from_str(&valid).unwrap();
+        let written = PolicyDescription::to_json(&spec).unwrap();
+        assert_eq!(PolicyDescription::from_json(&written).unwrap(), description);
+    }
+}

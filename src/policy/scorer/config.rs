@@ -1,0 +1,116 @@
+//! The scorer's settings, and what they become for an environment.
+
+use burn::tensor::Device;
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::memory::ScorerEncoder;
+use super::network::ScorerNetworkConfig;
+use super::policy::Scorer;
+use super::vocabulary::Vocabulary;
+use crate::env::Environment;
+use crate::error::Result;
+use crate::policy::kind::{PolicyKind, PolicySpec};
+use crate::settings;
+
+/// Settings of the scorer, a small network that chooses among the admissible actions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScorerConfig {
+    /// Length of word vectors and text encodings.
+    #[garde(range(min = 4, max = 4096))]
+    #[schemars(extend("x-flag" = "policy-embedding"))]
+    pub embedding: usize,
+    /// Width of the hidden layers.
+    #[garde(range(min = 4, max = 4096))]
+    pub hidden: usize,
+    /// Maximum number of words in the vocabulary.
+    #[garde(range(min = 1, max = 65_536))]
+    pub max_words: usize,
+}
+
+impl Default for ScorerConfig {
+    fn default() -> Self {
+        Self { embedding: 64, hidden: 64, max_words: 2048 }
+    }
+}
+
+impl ScorerConfig {
+    /// The network for a vocabulary of `words` words.
+    pub fn network(&self, words: usize) -> ScorerNetworkConfig {
+        ScorerNetworkConfig::new(words, self.embedding, self.hidden)
+    }
+}
+
+impl PolicyKind for ScorerConfig {
+    type Spec = ScorerSpec;
+
+    fn spec(&self, environment: &dyn Environment, seed: u64) -> Result<ScorerSpec> {
+        let tasks = environment.vocabulary_tasks();
+        Ok(ScorerSpec {
+            size: self.clone(),
+            max_steps: environment.max_steps(),
+            vocabulary: Vocabulary::from_environment(environment, tasks, self.max_words, seed)?,
+        })
+    }
+}
+
+/// Everything that defines a scorer except its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScorerSpec {
+    /// Size of the network and the vocabulary.
+    pub size: ScorerConfig,
+    /// Step limit by which the scorer measures progress.
+    pub max_steps: usize,
+    /// The words that it knows.
+    pub vocabulary: Vocabulary,
+}
+
+impl PolicySpec for ScorerSpec {
+    const KIND: &'static str = "scorer";
+    type Config = ScorerConfig;
+    type Policy = Scorer;
+
+    fn build(&self, seed: u64, device: &Device) -> Result<(Scorer, ScorerEncoder)> {
+        let network = self.size.network(self.vocabulary.len());
+        let encoder =
+            ScorerEncoder { vocabulary: self.vocabulary.clone(), max_steps: self.max_steps };
+        Ok((Scorer::new(&network, seed, device), encoder))
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        settings::check(&self.size, "size").map_err(|error| error.to_string())
+    }
+
+    fn min_weight_bytes(&self) -> u64 {
+        let [words, embedding, hidden] =
+            [self.vocabulary.len(), self.size.embedding, self.size.hidden].map(|size| size as u64);
+        4 * (words * (embedding + hidden) + hidden * hidden)
+    }
+
+    fn expect_settings(&self, config: &ScorerConfig) -> Result<(), String> {
+        let saved = &self.size;
+        let sizes = [
+            ("embedding", saved.embedding, config.embedding),
+            ("hidden", saved.hidden, config.hidden),
+            ("max_words", saved.max_words, config.max_words),
+        ];
+        match sizes.into_iter().find(|(_, saved, config)| saved != config) {
+            None => Ok(()),
+            Some((name, saved, config)) => Err(format!(
+                "the saved policy has policy.{name} {saved}, the settings have {config}"
+            )),
+        }
+    }
+
+    fn expect_same(&self, other: &Self) -> Result<(), String> {
+        self.expect_settings(&other.size)?;
+        self.vocabulary.expect_same(&other.vocabulary)
+    }
+
+    fn summary(&self) -> String {
+        format!("{} words", self.vocabulary.len())
+    }
+}

@@ -1,0 +1,159 @@
+//! A trainer whose kind of policy is chosen at run time.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::checkpoint::{self, BestEvaluation, RunState};
+use super::recorder::PolicySummary;
+use crate::env::Environment;
+use crate::episodes::EpisodeRecord;
+use crate::error::Result;
+use crate::policy::{InputsOf, PolicyDescription, PolicySpec, SpecVisitor};
+use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay};
+use crate::train::{Config, Evaluation, EvaluationPlan, IterationMetrics, Trainer, evaluate};
+
+/// The result of one iteration.
+pub(super) struct Iteration {
+    /// Its metrics.
+    pub metrics: IterationMetrics,
+    /// Episodes that were lost to environment errors.
+    pub errors: Vec<EnvironmentError>,
+    /// The episodes that were played, if `run.save_episodes` is set.
+    pub episodes: Option<Vec<EpisodeRecord>>,
+}
+
+/// The part of [`Trainer`] that a run needs, without the type of the policy.
+pub(super) trait Training {
+    /// All settings.
+    fn config(&self) -> &Config;
+
+    /// Iterations done.
+    fn iteration(&self) -> u64;
+
+    /// The policy's kind and size.
+    fn policy(&self) -> PolicySummary;
+
+    /// Starts from the weights of a checkpoint, which also become the reference policy.
+    fn start_from(&mut self, checkpoint: &Path) -> Result<()>;
+
+    /// Restores the state of a checkpoint.
+    fn restore(&mut self, checkpoint: &Path) -> Result<RunState>;
+
+    /// From now on, iterations imitate `demonstrations`.
+    fn imitate(
+        &mut self,
+        environment: &dyn Environment,
+        demonstrations: &[Demonstration],
+    ) -> Result<()>;
+
+    /// Trains one iteration.
+    fn advance(&mut self, environment: &dyn Environment, progress: f64) -> Result<Iteration>;
+
+    /// Evaluates the policy.
+    fn evaluate(
+        &self,
+        environment: &dyn Environment,
+        plan: &EvaluationPlan,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Evaluation>;
+
+    /// Writes a checkpoint into the folder of a run.
+    fn save(&self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf>;
+}
+
+/// A trainer at iteration 0 for a described policy. `device` is a device without autodiff.
+///
+/// # Errors
+/// Fails if the policy cannot be built.
+pub(super) fn new_training(
+    description: &PolicyDescription,
+    config: Config,
+    device: &Device,
+) -> Result<Box<dyn Training>> {
+    description.visit(NewTraining { config, device })
+}
+
+struct NewTraining<'a> {
+    config: Config,
+    device: &'a Device,
+}
+
+impl SpecVisitor for NewTraining<'_> {
+    type Output = Result<Box<dyn Training>>;
+
+    fn visit<S: PolicySpec>(self, spec: &S) -> Self::Output {
+        let device = self.device.clone().autodiff();
+        let (policy, encoder) = spec.build(self.config.run.seed, &device)?;
+        let trainer = Trainer::new(self.config, policy, encoder);
+        Ok(Box::new(SpecTraining { spec: spec.clone(), trainer, demonstrations: None }))
+    }
+}
+
+/// A trainer with the specification of its policy.
+struct SpecTraining<S: PolicySpec> {
+    spec: S,
+    trainer: Trainer<S::Policy>,
+    demonstrations: Option<RolloutBatch<InputsOf<S::Policy>>>,
+}
+
+impl<S: PolicySpec> Training for SpecTraining<S> {
+    fn config(&self) -> &Config {
+        &self.trainer.config
+    }
+
+    fn iteration(&self) -> u64 {
+        self.trainer.iteration
+    }
+
+    fn policy(&self) -> PolicySummary {
+        let parameters = self.trainer.learner.policy.num_params();
+        PolicySummary { kind: S::KIND, details: self.spec.summary(), parameters }
+    }
+
+    fn start_from(&mut self, checkpoint: &Path) -> Result<()> {
+        let learner = &mut self.trainer.learner;
+        learner.policy = checkpoint::load_weights(learner.policy.clone(), checkpoint)?;
+        learner.reference = learner.reference.take().map(|_| learner.policy.valid());
+        Ok(())
+    }
+
+    fn restore(&mut self, checkpoint: &Path) -> Result<RunState> {
+        checkpoint::restore(&mut self.trainer, checkpoint)
+    }
+
+    fn imitate(
+        &mut self,
+        environment: &dyn Environment,
+        demonstrations: &[Demonstration],
+    ) -> Result<()> {
+        let (encoder, seed) = (&self.trainer.encoder, self.trainer.config.run.seed);
+        self.demonstrations = Some(replay(environment, encoder, demonstrations, seed)?);
+        Ok(())
+    }
+
+    fn advance(&mut self, environment: &dyn Environment, progress: f64) -> Result<Iteration> {
+        if let Some(demonstrations) = &self.demonstrations {
+            let metrics = self.trainer.imitate(demonstrations, progress)?;
+            return Ok(Iteration { metrics, errors: Vec::new(), episodes: None });
+        }
+        let (metrics, batch) = self.trainer.iterate(environment, progress)?;
+        let episodes = self.trainer.config.run.save_episodes.then(|| batch.records());
+        Ok(Iteration { metrics, errors: batch.errors, episodes })
+    }
+
+    fn evaluate(
+        &self,
+        environment: &dyn Environment,
+        plan: &EvaluationPlan,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Evaluation> {
+        let policy = self.trainer.learner.policy.valid();
+        evaluate(environment, &policy, &self.trainer.encoder, plan, progress)
+    }
+
+    fn save(&self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf> {
+        checkpoint::save(run, &self.trainer, &self.spec, elapsed, best)
+    }
+}
