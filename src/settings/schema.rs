@@ -69,7 +69,9 @@ pub fn words(schema: &Value) -> Vec<(&str, &str)> {
 
 /// Whether words are all that a schema allows.
 pub fn is_only_words(schema: &Value) -> bool {
-    alternatives(schema).into_iter().all(|one| !own_words(one).is_empty() || has_type(one, "null"))
+    let is_null = |one: &Value| one.get("type").is_some_and(|kind| kind == "null");
+    let all = alternatives(schema);
+    !words(schema).is_empty() && all.iter().all(|one| !own_words(one).is_empty() || is_null(one))
 }
 
 /// Whether a schema allows any text.
