@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::literal;
 use super::schema::{
-    alternatives, description, expected, has_type, is_any_text, is_only_words, properties, show,
-    variants, words,
+    alternatives, description, expected, has_type, is_any_text, is_null, is_only_words, properties,
+    show, variants, words,
 };
 use super::tree::find_problem;
 
@@ -226,7 +226,7 @@ fn setting(section: &str, name: &str, key: &str, schema: &Value) -> Setting {
 
 fn value_name(schema: &Value) -> &'static str {
     let all = alternatives(schema);
-    let is = |name: &str| all.iter().all(|one| has_type(one, name) || has_type(one, "null"));
+    let is = |name: &str| all.iter().all(|one| has_type(one, name) || is_null(one));
     match schema.get("format").and_then(Value::as_str) {
         Some("path") => "PATH",
         _ if is_only_words(schema) => "NAME",
