@@ -192,7 +192,7 @@ fn what_cannot_be_compared_is_refused_in_a_line() {
     let one_line = || predicate::function(|text: &str| text.trim_end().lines().count() == 1);
     for (arguments, says) in [
         (["--estimators", "magic"], "expected any of proxmo, gigpo"),
-        (["--estimators", "grpo,grpo"], "'grpo' is there twice"),
+        (["--estimators", "grpo,grpo"], "'grpo' is given twice"),
         (["--variant", "no colon"], "expected NAME: FLAGS"),
         (["--seeds", "0"], "expected how many"),
         (["--epochs", "0"], "update.epochs"),

@@ -42,6 +42,8 @@ fn flags(settings: &Value) -> Vec<String> {
                 curve.iter().for_each(|(key, value)| say(&format!("modulation_{key}"), value));
             }
             (_, Value::Null) => {}
+            ("temperature", _) => say("proximity_temperature", value),
+            ("invalid_action_penalty", _) => say("credit_invalid_action_penalty", value),
             _ => say(key, value),
         }
     }
