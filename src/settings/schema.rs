@@ -67,9 +67,15 @@ pub fn words(schema: &Value) -> Vec<(&str, &str)> {
     alternatives(schema).into_iter().flat_map(own_words).collect()
 }
 
+/// Whether a schema allows null alone.
+pub fn is_null(schema: &Value) -> bool {
+    schema.get("type").is_some_and(|kind| kind == "null")
+}
+
 /// Whether words are all that a schema allows.
 pub fn is_only_words(schema: &Value) -> bool {
-    alternatives(schema).into_iter().all(|one| !own_words(one).is_empty() || has_type(one, "null"))
+    let all = alternatives(schema);
+    !words(schema).is_empty() && all.iter().all(|one| !own_words(one).is_empty() || is_null(one))
 }
 
 /// Whether a schema allows any text.

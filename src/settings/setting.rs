@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::literal;
 use super::schema::{
-    alternatives, description, expected, has_type, is_any_text, is_only_words, properties, show,
-    variants, words,
+    alternatives, description, expected, has_type, is_any_text, is_null, is_only_words, properties,
+    show, variants, words,
 };
 use super::tree::find_problem;
 
@@ -99,9 +99,15 @@ pub fn settings_of(schema: &Value) -> Vec<Setting> {
     let sections = properties(schema).into_iter().flatten();
     let mut all: Vec<Setting> = Vec::new();
     for (section, schema) in sections {
+        let start = all.len();
         match variants(schema) {
             Some((tag, variants)) => tagged(section, schema, tag, &variants, &mut all),
             None => table(section, schema, &mut all),
+        }
+        let about = description(schema).into_iter().next().unwrap_or_default();
+        let about = about.trim_end_matches('.');
+        for setting in all[start..].iter_mut().filter(|setting| setting.heading.ends_with(']')) {
+            setting.heading = format!("{} {about}", setting.heading).trim_end().to_string();
         }
     }
     all
@@ -220,7 +226,7 @@ fn setting(section: &str, name: &str, key: &str, schema: &Value) -> Setting {
 
 fn value_name(schema: &Value) -> &'static str {
     let all = alternatives(schema);
-    let is = |name: &str| all.iter().all(|one| has_type(one, name));
+    let is = |name: &str| all.iter().all(|one| has_type(one, name) || is_null(one));
     match schema.get("format").and_then(Value::as_str) {
         Some("path") => "PATH",
         _ if is_only_words(schema) => "NAME",

@@ -58,7 +58,7 @@ pub struct RunConfig {
     #[garde(skip)]
     pub backend: Backend,
     /// Number of the backend's device, as `proxmo devices` lists them.
-    #[garde(skip)]
+    #[garde(range(max = 65_535))]
     pub device: usize,
     /// Iterations after which training ends. 0 sets no limit besides `run.minutes`.
     #[garde(range(max = 10_000_000), custom(ends(self.minutes)))]
@@ -321,7 +321,7 @@ pub struct ImitationConfig {
     #[schemars(extend("x-flag" = "imitate", "x-value" = "SOURCE", "x-aliases" = ["from"]))]
     pub from: String,
     /// Number of tasks (for a file: episodes) to imitate. 0 takes all.
-    #[garde(skip)]
+    #[garde(range(max = 1_000_000_000))]
     #[schemars(extend("x-flag" = "imitation-tasks", "x-aliases" = ["clone-tasks"]))]
     pub tasks: usize,
 }
@@ -335,11 +335,11 @@ pub struct EvalConfig {
     #[schemars(extend("x-flag" = "eval-split", "x-value" = "NAME"))]
     pub split: String,
     /// Number of tasks to evaluate, spread over the split. 0 takes all.
-    #[garde(skip)]
+    #[garde(range(max = 1_000_000_000))]
     #[schemars(extend("x-flag" = "eval-tasks"))]
     pub tasks: usize,
     /// Iterations between evaluations. 0 evaluates only at the start and the end.
-    #[garde(skip)]
+    #[garde(range(max = 10_000_000))]
     #[schemars(extend("x-flag" = "eval-every"))]
     pub every: u64,
     /// Sampling temperature of evaluations. 0 takes the most probable action.

@@ -1,4 +1,4 @@
-//! Cloning: demonstrations are played again as they were, and a policy learns to do the same.
+//! Imitation: demonstrations are replayed exactly, and a policy learns from them.
 
 use std::fs;
 use std::path::Path;
@@ -21,11 +21,11 @@ fn proxmo(arguments: &str) -> Command {
     command
 }
 
-/// Household tasks that are quick to learn.
+/// Household tasks that are learned quickly.
 const TASKS: &str = "--train-tasks 40 --held-out 10";
 
 #[test]
-fn demonstrations_are_played_again_as_they_were() {
+fn demonstrations_are_replayed_exactly() {
     let world = generate(&GeneratorConfig::default(), 3, 12).unwrap();
     let encoder = ScorerEncoder {
         vocabulary: Vocabulary::from_environment(&world, 12, 500, 0).unwrap(),
@@ -44,7 +44,7 @@ fn demonstrations_are_played_again_as_they_were() {
             let actions: Vec<&str> = record.steps.iter().map(|step| &*step.action).collect();
             assert_eq!(actions, demonstration.actions);
         }
-        // The response is the place of the action among those that were admissible.
+        // The response is the index of the action among the admissible actions.
         for row in 0..batch.rows() {
             let place = batch.responses.tokens[row] as usize;
             assert!(place < batch.inputs.action_range(row).len());
@@ -81,7 +81,7 @@ fn metrics(run: &Path) -> Vec<IterationMetrics> {
 }
 
 #[test]
-fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
+fn imitation_learns_resumes_and_initializes_a_training() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str| folder.path().join(name);
     let file = run("expert.jsonl");
@@ -99,10 +99,10 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     let (first, last) = (&whole[1], &whole[12]);
     assert!(last.loss < 0.6 * first.loss, "{} then {}", first.loss, last.loss);
     let success = |line: &IterationMetrics| line.evaluation.as_ref().unwrap().success;
-    assert!(success(last) > success(&whole[0]), "cloning taught nothing");
+    assert!(success(last) > success(&whole[0]), "imitation did not improve the policy");
 
     let from_file = clone("file", &format!("--iterations 12 --imitate {}", file.display()));
-    assert_eq!(from_file, whole, "an expert's episodes teach what the expert teaches");
+    assert_eq!(from_file, whole, "imitating the expert's episodes equals imitating the expert");
     let stopped = clone("stopped", "--iterations 5 --schedule constant");
     proxmo("clone --resume --iterations 12 --quiet --run").arg(run("stopped")).assert().success();
     let resumed = metrics(&run("stopped"));
@@ -114,8 +114,12 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     );
     proxmo(&train).arg(run("whole")).arg("--run").arg(run("trained")).assert().success();
     let trained = metrics(&run("trained"));
-    assert_eq!(success(&trained[0]), success(last), "it did not begin as the cloned policy");
-    // Another seed reads other words off the tasks, and still has those of the policy it began as.
+    assert_eq!(
+        success(&trained[0]),
+        success(last),
+        "training did not start from the cloned policy"
+    );
+    // Another seed samples other words from the tasks, but the vocabulary is the initial policy's.
     let again = train.replace("--iterations 1", "--iterations 2 --seed 5 --paraphrase 0.5");
     proxmo(&again).arg(run("whole")).arg("--run").arg(run("again")).assert().success();
     proxmo("train --resume --iterations 3 --quiet --run").arg(run("again")).assert().success();
@@ -124,7 +128,7 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
 }
 
 #[test]
-fn what_cannot_be_imitated_is_refused() {
+fn invalid_demonstrations_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |arguments: &str, says: &str| {
         let one_line = predicate::function(|text: &str| text.trim_end().lines().count() == 1);

@@ -192,7 +192,7 @@ fn invalid_comparisons_are_refused_in_one_line() {
     let one_line = || predicate::function(|text: &str| text.trim_end().lines().count() == 1);
     for (arguments, says) in [
         (["--estimators", "magic"], "expected any of proxmo, gigpo"),
-        (["--estimators", "grpo,grpo"], "'grpo' is there twice"),
+        (["--estimators", "grpo,grpo"], "'grpo' is given twice"),
         (["--variant", "no colon"], "expected NAME: FLAGS"),
         (["--seeds", "0"], "expected a number from 1 to 1000"),
         (["--epochs", "0"], "update.epochs"),

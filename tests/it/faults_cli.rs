@@ -82,7 +82,7 @@ fn terminal_output_errors_do_not_end_a_run() {
     assert!(silent.status.success(), "{silent:?}");
     assert!(weights(&whole) == weights(&run), "the weights differ");
     // An error on standard output is reported.
-    let eval = "\"$0\" eval --run \"$1\" --tasks 2";
+    let eval = "\"$0\" eval --run \"$1\" --eval-tasks 2";
     let full = sh(&format!("{eval} >/dev/full"));
     assert_eq!(full.status.code(), Some(1), "{full:?}");
     assert!(said(&full).contains("cannot write standard output: No space left"), "{full:?}");

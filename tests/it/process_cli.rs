@@ -192,8 +192,8 @@ fn what_a_program_cannot_do_is_said() {
         (&["play", "--walkthrough"], "setting '--walkthrough': needs household or alfworld"),
         (&["clone"], "setting '--imitate expert': needs household or alfworld"),
         (&["clone", "--imitate", "walkthroughs"], "name an episode file"),
-        (&["play", "--paraphrase", "0.3"], "setting 'env.paraphrase': is the program's own"),
-        (&["train", "--max-steps", "20"], "setting 'env.max_steps': is the program's own"),
+        (&["play", "--paraphrase", "0.3"], "(--paraphrase): is the program's own"),
+        (&["train", "--max-steps", "20"], "(--max-steps): is the program's own"),
         (&["train", "--answer-timeout", "-1"], "env.answer_timeout"),
         (&["train", "--processes", "0"], "env.processes"),
         (&["train", "--train-split", "test"], "'test' is unknown, expected 'train' or 'valid'"),
@@ -202,8 +202,11 @@ fn what_a_program_cannot_do_is_said() {
         let words = with(arguments);
         refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), says);
     }
-    refused(&["train", "--env", "process"], "setting 'env.command': is not set");
-    refused(&["train", "--command", "x"], "setting 'env.command': is for a program alone");
+    refused(&["train", "--env", "process"], "setting 'env.command' (--command): is not set");
+    refused(
+        &["train", "--command", "x"],
+        "setting 'env.command' (--command): is for a program alone",
+    );
     refused(&["train", "--env", "process", "--command", "./nowhere"], "'./nowhere' cannot be run");
 }
 
