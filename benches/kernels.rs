@@ -14,12 +14,10 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main};
+use proxmo::credit::CreditConfig;
 use proxmo::device::{Adapter, Backend, Opened, adapters, open, read};
 use proxmo::episodes::Layout;
-use proxmo::kernels::{
-    EpisodeOptions, ProximityOptions, discounted_returns, episode_advantages, plain_proximity,
-    proximity,
-};
+use proxmo::kernels::{discounted_returns, episode_advantages, plain_proximity, proximity};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 
@@ -31,8 +29,7 @@ mod scan;
 const ROWS: usize = 6_400;
 const GROUP: usize = 400;
 const WIDTH: usize = 256;
-const OPTIONS: ProximityOptions =
-    ProximityOptions { temperature: 0.1, excluded: proxmo::kernels::Excluded::Nobody };
+const TEMPERATURE: f64 = 0.1; // the default
 
 /// Rows on a device.
 struct Rows {
@@ -58,12 +55,16 @@ impl Rows {
     }
 
     fn fused(&self, embeddings: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
-        proximity(embeddings, values, &self.layout, &OPTIONS).expect("the rows fit").means
+        proximity(embeddings, values, &self.layout, &CreditConfig::default())
+            .expect("the rows fit")
+            .means
     }
 
     /// In plain operations, group by group.
     fn by_group(&self, embeddings: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
-        plain_proximity(embeddings, values, &self.layout, &OPTIONS).expect("the rows fit").means
+        plain_proximity(embeddings, values, &self.layout, &CreditConfig::default())
+            .expect("the rows fit")
+            .means
     }
 
     /// In plain operations over the matrix of all pairs, which is how one would write it.
@@ -74,7 +75,7 @@ impl Rows {
         values: Tensor<2>,
     ) -> Tensor<2> {
         let unit = unit(embeddings);
-        let cosines = unit.clone().matmul(unit.transpose()) / OPTIONS.temperature;
+        let cosines = unit.clone().matmul(unit.transpose()) / TEMPERATURE;
         softmax(cosines.mask_fill(apart.clone(), -1e30), 1).matmul(values)
     }
 
@@ -185,7 +186,7 @@ fn against_a_scan(criterion: &mut Criterion) {
         let unit = unit(given.embeddings.clone());
         let group_of: Vec<f32> = given.group_of.iter().map(|&group| group as f32).collect();
         let group_of = Tensor::from_data(TensorData::new(group_of, [ROWS]), &device);
-        let scan = || scan::scan(&unit, &given.values, &group_of, OPTIONS.temperature);
+        let scan = || scan::scan(&unit, &given.values, &group_of, TEMPERATURE as f32);
         group.bench_function("all rows", |bencher| bencher.iter(scan));
         group.bench_function("fused", |bencher| {
             bencher.iter(|| read(given.asked(|e, v| given.fused(e, v))).expect("it answers"));
@@ -207,8 +208,8 @@ fn episodes(criterion: &mut Criterion) {
             returns.expect("the rows fit").unsqueeze_dim(1)
         });
         time(&mut group, "advantages", || {
-            let options = EpisodeOptions::default();
-            let found = episode_advantages(rewards.clone(), success.clone(), &layout, &options);
+            let config = CreditConfig::default();
+            let found = episode_advantages(rewards.clone(), success.clone(), &layout, &config);
             found.expect("the rows fit").advantages.unsqueeze_dim(1)
         });
     }
@@ -254,7 +255,11 @@ fn facts(_: &mut Criterion) {
             let four = || Tensor::<2>::ones([4, columns], &device);
             let launch = || {
                 let started = Instant::now();
-                wait(proximity(four(), four(), &layout, &OPTIONS).expect("the rows fit").means);
+                wait(
+                    proximity(four(), four(), &layout, &CreditConfig::default())
+                        .expect("the rows fit")
+                        .means,
+                );
                 started.elapsed()
             };
             let (first, second) = (launch(), launch());

@@ -37,6 +37,9 @@ pub struct CreditConfig {
     /// published), a table of `successes` and `failures` in pseudo-episodes, or `fitted` to the
     /// batch's groups.
     pub success_prior: SuccessPrior,
+    /// Which engine computes in training: `host` in 64 bits, `device` with the kernels, or `auto`, the
+    /// device if embeddings are on a GPU and the kernels can express the settings.
+    pub engine: Engine,
     /// How observations become vectors. The paper's is `tfidf`.
     pub embedding: Embedding,
     /// How many terms tf-idf keeps, at least 1. 1,024 in the published code.
@@ -88,6 +91,7 @@ impl Default for CreditConfig {
             statistics: Statistics::Episode,
             modulation: Modulation::Auto,
             success_prior: SuccessPrior::None,
+            engine: Engine::Auto,
             embedding: Embedding::Tfidf,
             max_features: 1024,
             hash_features: 8192,
@@ -310,9 +314,23 @@ pub enum Embedding {
     Tfidf,
     /// Hashed words and pairs of words: no fitting, the same in every iteration.
     Hashed,
-    /// The vectors that come with the batch: in an episode file those of its steps, in training the
-    /// policy's own encoder.
+    /// The vectors of the steps in an episode file.
     Given,
+    /// The policy's own encoder, in training.
+    Policy,
+}
+
+/// Which engine assigns credit in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// The device if embeddings are on a GPU and the kernels can express the settings, else the host.
+    #[default]
+    Auto,
+    /// The host, in 64 bits.
+    Host,
+    /// The policy's device. Settings that the kernels cannot express are refused.
+    Device,
 }
 
 /// What GraphGPO rewards a step for.

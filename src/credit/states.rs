@@ -31,7 +31,7 @@ impl States {
                 let rows = hashed(batch.texts, config.hash_features);
                 Self { nodes: Nodes::of_observations(batch), matrix: Matrix::Sparse(rows) }
             }
-            Embedding::Given => match batch.embeddings {
+            Embedding::Policy | Embedding::Given => match batch.embeddings {
                 Some(Embeddings::Texts { values, width }) => Self {
                     nodes: Nodes::of_observations(batch),
                     matrix: Matrix::Dense(DenseRows::unit(values, width)),
@@ -41,7 +41,7 @@ impl States {
                     matrix: Matrix::Dense(DenseRows::unit(values, width)),
                 },
                 None => {
-                    let message = "is 'given', but the batch brings no embeddings";
+                    let message = "is 'given', but the batch has no embeddings";
                     return Err(Error::setting("credit.embedding", message));
                 }
             },

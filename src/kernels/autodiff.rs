@@ -7,9 +7,9 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
-use super::advantages::Episodes;
 use super::backend::KernelBackend;
-use super::proximity::Surroundings;
+use super::parameters::EpisodeComparison;
+use super::parameters::Neighbourhood;
 use crate::episodes::Layout;
 
 /// The backward step of proximity.
@@ -23,7 +23,7 @@ struct Kept<B: KernelBackend> {
     values: FloatTensor<B>,
     means: FloatTensor<B>,
     state: FloatTensor<B>,
-    around: Surroundings,
+    neighbourhood: Neighbourhood,
 }
 
 impl<B: KernelBackend> Backward<B, 2> for ProximityStep {
@@ -39,7 +39,7 @@ impl<B: KernelBackend> Backward<B, 2> for ProximityStep {
             kept.means,
             kept.state,
             gradient,
-            kept.around,
+            kept.neighbourhood,
         );
         if let Some(node) = embeddings {
             grads.register::<B>(node.id, to_embeddings);
@@ -60,17 +60,22 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
     fn proximity(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (embeddings, embeddings_node) = embeddings.into_parts();
         let (values, values_node) = values.into_parts();
         let (means, neighbours, state) =
-            B::proximity(embeddings.clone(), values.clone(), around.clone());
+            B::proximity(embeddings.clone(), values.clone(), neighbourhood.clone());
         let step = ProximityStep.prepare::<C>([embeddings_node, values_node]);
         let tracked = match step.compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let kept =
-                    Kept { embeddings, values, means: means.clone(), state: state.clone(), around };
+                let kept = Kept {
+                    embeddings,
+                    values,
+                    means: means.clone(),
+                    state: state.clone(),
+                    neighbourhood,
+                };
                 step.finish(kept, means)
             }
             OpsKind::UnTracked(step) => step.finish(means),
@@ -85,7 +90,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         means: FloatTensor<Self>,
         state: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (to_embeddings, to_values) = B::proximity_gradients(
             embeddings.into_primitive(),
@@ -93,7 +98,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             means.into_primitive(),
             state.into_primitive(),
             gradient.into_primitive(),
-            around,
+            neighbourhood,
         );
         (constant::<B, C>(to_embeddings), constant::<B, C>(to_values))
     }
@@ -111,10 +116,10 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
     fn episode_advantages(
         rewards: FloatTensor<Self>,
         success: FloatTensor<Self>,
-        episodes: Episodes,
+        comparison: EpisodeComparison,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (advantages, statistics) =
-            B::episode_advantages(rewards.into_primitive(), success.into_primitive(), episodes);
+            B::episode_advantages(rewards.into_primitive(), success.into_primitive(), comparison);
         (constant::<B, C>(advantages), constant::<B, C>(statistics))
     }
 }

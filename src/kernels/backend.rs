@@ -6,10 +6,10 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
-use super::advantages::Episodes;
 #[cfg(feature = "fusion")]
 use super::fusion;
-use super::proximity::Surroundings;
+use super::parameters::EpisodeComparison;
+use super::parameters::Neighbourhood;
 use super::{cpu, portable};
 use crate::episodes::Layout;
 
@@ -35,9 +35,9 @@ pub trait KernelBackend: Backend {
     fn proximity(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        portable::proximity::<Self>(embeddings, values, &around)
+        portable::proximity::<Self>(embeddings, values, &neighbourhood)
     }
 
     /// [`KernelBackend::proximity`] in burn's own operations, whatever the backend has.
@@ -45,9 +45,9 @@ pub trait KernelBackend: Backend {
     fn plain_proximity(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        portable::proximity::<Self>(embeddings, values, &around)
+        portable::proximity::<Self>(embeddings, values, &neighbourhood)
     }
 
     /// The gradients of [`KernelBackend::proximity`] with respect to embeddings and values, from its
@@ -59,9 +59,16 @@ pub trait KernelBackend: Backend {
         means: FloatTensor<Self>,
         state: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        portable::proximity_gradients::<Self>(embeddings, values, means, state, gradient, &around)
+        portable::proximity_gradients::<Self>(
+            embeddings,
+            values,
+            means,
+            state,
+            gradient,
+            &neighbourhood,
+        )
     }
 
     /// The discounted return of each row from its reward: `[rows]` both.
@@ -80,9 +87,9 @@ pub trait KernelBackend: Backend {
     fn episode_advantages(
         rewards: FloatTensor<Self>,
         success: FloatTensor<Self>,
-        episodes: Episodes,
+        comparison: EpisodeComparison,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        portable::episode_advantages::<Self>(rewards, success, &episodes)
+        portable::episode_advantages::<Self>(rewards, success, &comparison)
     }
 }
 
@@ -93,10 +100,11 @@ macro_rules! on_the_cpu {
             fn proximity(
                 embeddings: FloatTensor<Self>,
                 values: FloatTensor<Self>,
-                around: Surroundings,
+                neighbourhood: Neighbourhood,
             ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-                cpu::proximity::<Self>(&embeddings, &values, &around)
-                    .unwrap_or_else(|| portable::proximity::<Self>(embeddings, values, &around))
+                cpu::proximity::<Self>(&embeddings, &values, &neighbourhood).unwrap_or_else(|| {
+                    portable::proximity::<Self>(embeddings, values, &neighbourhood)
+                })
             }
 
             fn proximity_gradients(
@@ -105,18 +113,23 @@ macro_rules! on_the_cpu {
                 means: FloatTensor<Self>,
                 state: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
-                around: Surroundings,
+                neighbourhood: Neighbourhood,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                let given = cpu::Given {
+                let given = cpu::GradientInputs {
                     embeddings: &embeddings,
                     values: &values,
                     means: &means,
                     state: &state,
                     gradient: &gradient,
                 };
-                cpu::proximity_gradients::<Self>(&given, &around).unwrap_or_else(|| {
+                cpu::proximity_gradients::<Self>(&given, &neighbourhood).unwrap_or_else(|| {
                     portable::proximity_gradients::<Self>(
-                        embeddings, values, means, state, gradient, &around,
+                        embeddings,
+                        values,
+                        means,
+                        state,
+                        gradient,
+                        &neighbourhood,
                     )
                 })
             }
@@ -134,10 +147,10 @@ macro_rules! on_the_cpu {
             fn episode_advantages(
                 rewards: FloatTensor<Self>,
                 success: FloatTensor<Self>,
-                episodes: Episodes,
+                comparison: EpisodeComparison,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                cpu::episode_advantages::<Self>(&rewards, &success, &episodes).unwrap_or_else(
-                    || portable::episode_advantages::<Self>(rewards, success, &episodes),
+                cpu::episode_advantages::<Self>(&rewards, &success, &comparison).unwrap_or_else(
+                    || portable::episode_advantages::<Self>(rewards, success, &comparison),
                 )
             }
         }

@@ -5,7 +5,6 @@
 //! | [`proximity`] | softmax-weighted means over near rows of the same group, with gradients |
 //! | [`episode_advantages`] | centred and modulated advantages of episodes |
 //! | [`discounted_returns`] | what followed each step |
-//! | [`proxmo_advantages`] | all of these: what each step was worth |
 //!
 //! They take and give `burn` tensors on any device, so embeddings that are on a device stay there.
 //! On wgpu they are WGSL kernels (`shaders/`), on the CPU they go by blocks of rows, and on any
@@ -21,19 +20,18 @@ mod backend;
 mod cpu;
 #[cfg(feature = "fusion")]
 mod fusion;
+mod parameters;
 mod portable;
 mod proximity;
-mod proxmo;
 mod returns;
 mod shapes;
 #[cfg(feature = "wgpu")]
 mod wgsl;
 
-pub use advantages::{EpisodeAdvantages, EpisodeOptions, Modulation, episode_advantages};
-pub use proximity::{Excluded, Proximity, ProximityOptions, plain_proximity, proximity};
-pub use proxmo::{ProxmoAdvantages, ProxmoOptions, proxmo_advantages};
+pub use advantages::{EpisodeAdvantages, episode_advantages};
+pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;
 #[cfg(feature = "wgpu")]
 pub(crate) use wgsl::Prefilled;
 #[cfg(feature = "wgpu")]
-pub use wgsl::{Shader, shaders};
+pub use wgsl::{Shader, shaders, wgsl_launches};

@@ -1,7 +1,7 @@
 //! The same training on another device: losses, gradients and weights against flex's.
 //!
-//! What was played, what it was worth, the first weights and the order of rows all come from the host,
-//! so that nothing but arithmetic can differ.
+//! Episodes, advantages, initial weights and the order of rows all come from the host, so that only
+//! arithmetic can differ.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::cases::rng;
-use super::compare::Tally;
+use super::comparisons::Comparisons;
 use crate::device::read;
 use crate::env::EnvConfig;
 use crate::error::{Error, Result};
@@ -24,25 +24,25 @@ use crate::train::{Learner, Lesson, LossInputs, UpdateConfig, UpdateStats, loss}
 /// How many updates are compared.
 pub const UPDATES: u64 = 20;
 
-/// How far gradients at the same weights may be apart, as a share of the largest number in them. Sums
-/// of 32-bit numbers in another order differ by about 1e-7 of what is summed.
+/// The bound between gradients at the same weights, as a share of the largest number in them. Sums of
+/// 32-bit numbers in another order differ by about 1e-7 of their terms.
 pub const GRADIENT_BOUND: f64 = 5e-5;
 
-/// How far losses, and norms of gradients, may be apart: absolutely, or as a share of those above 1.
+/// The bound between losses, and between gradient norms: absolute, or relative for those above 1.
 pub const LOSS_BOUND: f64 = 2e-5;
 
-/// How far any weight may be apart after any update. AdamW divides a gradient by its own size, so that
-/// one that is all rounding moves a weight by up to the learning rate in either direction.
+/// The bound between weights after any update. AdamW divides a gradient by its own size, so a gradient
+/// that is all rounding moves a weight by up to the learning rate in either direction.
 pub const WEIGHT_BOUND: f64 = 2e-4;
 
 const LEARNING_RATE: f64 = 3e-3;
 
-/// What is trained on, and what flex makes of it.
+/// The rows of the training, and its course on flex.
 struct Reference {
     batch: RolloutBatch<ScorerInputs>,
     advantages: Vec<f32>,
     network: ScorerNetworkConfig,
-    /// The first policy's log-probabilities, `[rows]`, which the KL term holds to.
+    /// The initial policy's log-probabilities, the reference of the KL term: `[rows]`.
     log_probs: Vec<f32>,
     /// Weights before each update, and after the last.
     weights: Vec<Vec<f32>>,
@@ -57,8 +57,8 @@ fn reference() -> Result<&'static Reference> {
     REFERENCE.as_ref().map_err(|error| Error::Run(format!("flex cannot train: {error}")))
 }
 
-/// Settings of the training. Every part of the objective has a say, and the norm of the gradient is
-/// held down in some updates.
+/// Settings of the training. Every part of the objective has a weight, and the gradient norm is clipped
+/// in some updates.
 fn settings() -> UpdateConfig {
     UpdateConfig {
         epochs: 1,
@@ -110,7 +110,7 @@ impl Reference {
         Ok(reference)
     }
 
-    /// The first policy on a device, with nothing learnt.
+    /// The initial policy on a device.
     fn learner(&self, device: &Device) -> Learner<Scorer> {
         let policy = Scorer::new(&self.network, 0, &device.clone().autodiff());
         let reference = Some(policy.valid());
@@ -170,7 +170,7 @@ impl ModuleVisitor for Gradients<'_> {
 /// All weights of a policy end to end.
 ///
 /// # Errors
-/// Where the device fails.
+/// Fails if the device does.
 pub fn weights(policy: &Scorer) -> Result<Vec<f32>> {
     struct Weights(Vec<Tensor<1>>);
     impl ModuleVisitor for Weights {
@@ -200,32 +200,36 @@ fn with_weights(policy: Scorer, weights: &[f32]) -> Scorer {
     policy.map(&mut Put(weights))
 }
 
-/// Gradients along the path that flex took, at the very same weights.
-pub(super) fn gradients(device: &Device) -> Result<Tally> {
+/// Gradients at the weights of flex's updates.
+pub(super) fn gradients(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
-    let mut tally = Tally::default();
+    let mut comparisons = Comparisons::default();
     let mut policy = Scorer::new(&reference.network, 0, &device.clone().autodiff());
     for (update, expected) in reference.gradients.iter().enumerate() {
         policy = with_weights(policy, &reference.weights[update]);
         let found = reference.gradient(&policy)?;
         let what = format!("the gradient of update {update}");
-        tally.numbers(what, &found, &wide(expected), GRADIENT_BOUND);
-        // It is this gradient that the training goes by.
+        comparisons.compare(what, &found, &wide(expected), GRADIENT_BOUND);
+        // The training uses the same gradient.
         let norm = found.iter().map(|&one| f64::from(one).powi(2)).sum::<f64>().sqrt();
-        let told = reference.stats[update].gradient_norm;
-        tally.note(format!("the norm of update {update}"), off(norm, told), GRADIENT_BOUND);
+        let reported = reference.stats[update].gradient_norm;
+        comparisons.record(
+            format!("the norm of update {update}"),
+            off(norm, reported),
+            GRADIENT_BOUND,
+        );
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
-/// What the training says of each of its updates.
-pub(super) fn losses(device: &Device) -> Result<Tally> {
+/// The statistics of each update.
+pub(super) fn losses(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
-    let mut tally = Tally::default();
+    let mut comparisons = Comparisons::default();
     let mut learner = reference.learner(device);
     for (update, expected) in (0..UPDATES).zip(&reference.stats) {
         let found = reference.update(&mut learner, update)?;
-        let told = |what: &str| format!("{what} of update {update}");
+        let name = |what: &str| format!("{what} of update {update}");
         for (what, found, expected) in [
             ("the loss", found.loss, expected.loss),
             ("the surrogate", found.policy_loss, expected.policy_loss),
@@ -233,17 +237,17 @@ pub(super) fn losses(device: &Device) -> Result<Tally> {
             ("the entropy", found.entropy, expected.entropy),
             ("the norm of the gradient", found.gradient_norm, expected.gradient_norm),
         ] {
-            tally.note(told(what), off(found, expected), LOSS_BOUND);
+            comparisons.record(name(what), off(found, expected), LOSS_BOUND);
         }
-        tally.holds(told("the count"), (found.updates, found.skipped) == (1, 0));
+        comparisons.expect(name("the count"), (found.updates, found.skipped) == (1, 0));
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
 /// Every weight after each update of a training of its own.
-pub(super) fn trained_weights(device: &Device) -> Result<Tally> {
+pub(super) fn trained_weights(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
-    let mut tally = Tally::default();
+    let mut comparisons = Comparisons::default();
     let mut learner = reference.learner(device);
     for update in 0..UPDATES {
         reference.update(&mut learner, update)?;
@@ -253,17 +257,17 @@ pub(super) fn trained_weights(device: &Device) -> Result<Tally> {
         let apart = pairs.map(|(a, b)| f64::from((a - b).abs()));
         let worst =
             apart.fold(0.0, |worst, one| if one > worst || one.is_nan() { one } else { worst });
-        tally.holds("the number of weights", found.len() == expected.len());
-        tally.note(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
+        comparisons.expect("the number of weights", found.len() == expected.len());
+        comparisons.record(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// How far apart, as a share where numbers are above 1.
+/// The distance; relative for numbers above 1.
 fn off(found: f64, expected: f64) -> f64 {
     (found - expected).abs() / expected.abs().max(1.0)
 }
@@ -273,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_training_compared_is_one_that_does_something() {
+    fn the_compared_training_changes_weights_and_losses() {
         let reference = reference().unwrap();
         let (first, last) = (&reference.weights[0], &reference.weights[UPDATES as usize]);
         let moved = first.iter().zip(last).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -283,11 +287,11 @@ mod tests {
         assert!(last.kl > 10.0 * LOSS_BOUND, "{}", last.kl);
         let norms: Vec<f64> = reference.stats.iter().map(|one| one.gradient_norm).collect();
         let most = f64::from(settings().max_gradient_norm);
-        assert!(norms.iter().any(|&norm| norm > most), "none was held down: {norms:?}");
+        assert!(norms.iter().any(|&norm| norm > most), "none was clipped: {norms:?}");
     }
 
     #[test]
-    fn other_weights_are_found_out() {
+    fn other_weights_fail_the_comparison() {
         let reference = reference().unwrap();
         let mut policy = Scorer::new(&reference.network, 0, &Device::flex().autodiff());
         let mut other = reference.weights[3].clone();
@@ -297,9 +301,9 @@ mod tests {
         other[0] += 0.5;
         other[1000] += 0.5;
         policy = with_weights(policy, &other);
-        let mut tally = Tally::default();
+        let mut comparisons = Comparisons::default();
         let (found, expected) = (reference.gradient(&policy).unwrap(), &reference.gradients[3]);
-        tally.numbers("gradient", &found, &wide(expected), GRADIENT_BOUND);
-        assert_eq!(tally.failed, 1);
+        comparisons.compare("gradient", &found, &wide(expected), GRADIENT_BOUND);
+        assert_eq!(comparisons.failed, 1);
     }
 }

@@ -4,8 +4,9 @@ use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
 use super::array::Array;
+use crate::credit::Curve;
 use crate::episodes::Layout;
-use crate::kernels::advantages::{EPSILON, Episodes, Modulation};
+use crate::kernels::parameters::{EPSILON, EpisodeComparison, modulation_factor};
 
 /// Which row belongs to which episode and which episode to which group, and how often it counts.
 struct Membership<B: Backend> {
@@ -68,12 +69,12 @@ impl<B: Backend> Membership<B> {
 pub(in crate::kernels) fn episode_advantages<B: Backend>(
     rewards: FloatTensor<B>,
     success: FloatTensor<B>,
-    asked: &Episodes,
+    comparison: &EpisodeComparison,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let (layout, options) = (&asked.layout, asked.options);
+    let layout = &comparison.layout;
     let rewards = Array::<B>(Array::<B>::reshape(rewards, [layout.rows(), 1]));
     let success = Array::<B>(Array::<B>::reshape(success, [layout.episodes(), 1]));
-    let members = Membership::of(layout, options.by_step, &rewards);
+    let members = Membership::of(layout, comparison.by_step(), &rewards);
 
     let bad = members.rows.clone().matmul(rewards.flags(rewards.unsound()));
     let bad = bad + success.flags(success.unsound());
@@ -89,21 +90,21 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
     let centred = beyond - members.spread(above.clone());
     let mean = first + above;
     let deviation = deviation(&members, &centred);
-    let rate = rate(&members, &success, options.prior);
+    let rate = rate(&members, &success, comparison.pseudo_episodes());
 
     let scale = members.spread(deviation.clone()) + EPSILON;
-    let advantages = if options.scaled { centred / scale } else { centred };
-    let advantages = if options.by_step {
+    let advantages = if comparison.scaled() { centred / scale } else { centred };
+    let advantages = if comparison.by_step() {
         let single = members.total.flags(members.total.below_bound(1.5));
         let single = members.spread(single);
         advantages * (single.clone() * -1.0 + 1.0) + rewards * single
     } else {
         advantages
     };
-    let advantages = match options.modulation {
-        Some(modulation) => {
+    let advantages = match comparison.modulation {
+        Some(curve) => {
             let rate = members.spread(rate.clone());
-            advantages * weight(modulation, rate, success)
+            advantages * weight(curve, rate, success)
         }
         None => advantages,
     };
@@ -134,7 +135,8 @@ fn deviation<B: Backend>(members: &Membership<B>, centred: &Array<B>) -> Array<B
 }
 
 /// `(n · p + a) / (n + a + b)` with `n` episodes and the prior `[a, b]`.
-fn rate<B: Backend>(members: &Membership<B>, success: &Array<B>, prior: [f32; 2]) -> Array<B> {
+fn rate<B: Backend>(members: &Membership<B>, success: &Array<B>, prior: [f64; 2]) -> Array<B> {
+    let prior = prior.map(|count| count as f32);
     let raw = members.mean(success.clone());
     let strength = prior[0] + prior[1];
     if strength == 0.0 {
@@ -144,12 +146,13 @@ fn rate<B: Backend>(members: &Membership<B>, success: &Array<B>, prior: [f32; 2]
     (raw * episodes.clone() + prior[0]) / (episodes + strength)
 }
 
-fn weight<B: Backend>(modulation: Modulation, rate: Array<B>, success: Array<B>) -> Array<B> {
+fn weight<B: Backend>(curve: Curve, rate: Array<B>, success: Array<B>) -> Array<B> {
+    let steepness = curve.steepness as f32;
     let signal = |x: Array<B>| {
         let below = (x * -1.0).exp() + 1.0;
         below.flags(below.above(0.0)) / below - 0.5
     };
-    let won = signal((rate.clone() * -1.0 + 1.0).power(modulation.steepness));
-    let lost = signal(rate.power(modulation.steepness) * -1.0);
-    (won * success.clone() + lost * (success * -1.0 + 1.0)) * modulation.factor() + 1.0
+    let won = signal((rate.clone() * -1.0 + 1.0).power(steepness));
+    let lost = signal(rate.power(steepness) * -1.0);
+    (won * success.clone() + lost * (success * -1.0 + 1.0)) * modulation_factor(curve) + 1.0
 }

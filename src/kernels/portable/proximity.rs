@@ -6,7 +6,7 @@ use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
 use super::array::Array;
-use crate::kernels::proximity::{Span, Surroundings};
+use crate::kernels::parameters::{Neighbourhood, Span};
 
 /// Below every cosine.
 const FAR: f32 = -4.0;
@@ -23,7 +23,7 @@ struct Rows<B: Backend> {
     /// 1 where row `i` looks at row `j`.
     looks: Array<B>,
     /// 1 for a row with nobody to look at.
-    lonely: Array<B>,
+    isolated: Array<B>,
 }
 
 impl<B: Backend> Rows<B> {
@@ -41,9 +41,9 @@ impl<B: Backend> Rows<B> {
         let unit = scaled / length.clone();
         let one = length.flags(length.above(0.0));
         let scale = (one / length / largest).fill(zero, 0.0);
-        let (looks, lonely) = reach(&unit, &spans[rows.clone()], rows);
+        let (looks, isolated) = reach(&unit, &spans[rows.clone()], rows);
         let cosines = unit.clone().matmul(unit.clone().transpose());
-        Self { unit, scale, poisoned, cosines, looks, lonely }
+        Self { unit, scale, poisoned, cosines, looks, isolated }
     }
 
     /// The weight of row `j` for row `i`, relative to the nearest's.
@@ -64,11 +64,12 @@ impl<B: Backend> Rows<B> {
 /// Who looks at whom, and who at nobody.
 fn reach<B: Backend>(like: &Array<B>, spans: &[Span], rows: Range<usize>) -> (Array<B>, Array<B>) {
     let number = |yes: bool| if yes { 1.0 } else { 0.0 };
-    let pairs =
-        spans.iter().flat_map(|span| rows.clone().map(move |row| number(span.reaches(row as u32))));
-    let lonely = spans.iter().map(|span| number(span.is_lonely())).collect();
+    let pairs = spans
+        .iter()
+        .flat_map(|span| rows.clone().map(move |row| number(span.contains(row as u32))));
+    let isolated = spans.iter().map(|span| number(span.is_isolated())).collect();
     let count = spans.len();
-    (like.constant(pairs.collect(), [count, count]), like.constant(lonely, [count, 1]))
+    (like.constant(pairs.collect(), [count, count]), like.constant(isolated, [count, 1]))
 }
 
 /// 1 for each row that holds a NaN or an infinity, as a column.
@@ -77,19 +78,19 @@ fn poison<B: Backend>(array: &Array<B>) -> Array<B> {
 }
 
 /// The groups that have rows.
-fn groups(around: &Surroundings) -> impl Iterator<Item = Range<usize>> + '_ {
-    around.layout.group_rows().filter(|rows| !rows.is_empty())
+fn groups(neighbourhood: &Neighbourhood) -> impl Iterator<Item = Range<usize>> + '_ {
+    neighbourhood.layout.group_rows().filter(|rows| !rows.is_empty())
 }
 
 pub(in crate::kernels) fn proximity<B: Backend>(
     embeddings: FloatTensor<B>,
     values: FloatTensor<B>,
-    around: &Surroundings,
+    neighbourhood: &Neighbourhood,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     let (embeddings, values) = (Array::<B>(embeddings), Array::<B>(values));
-    let spans = around.spans();
+    let spans = neighbourhood.spans();
     let (mut means, mut neighbours, mut states) = (Vec::new(), Vec::new(), Vec::new());
-    for group in groups(around) {
+    for group in groups(neighbourhood) {
         let values = values.rows(group.clone());
         let rows = Rows::of(embeddings.rows(group.clone()), &spans, group);
         let bad = rows.poisoned.clone() + poison(&values);
@@ -97,12 +98,12 @@ pub(in crate::kernels) fn proximity<B: Backend>(
         let values = values.clone().fill(values.unsound(), 0.0);
 
         let nearest = rows.nearest();
-        let weights = rows.weights(nearest.clone(), around.temperature);
-        let (lonely, total) = (rows.lonely.clone(), weights.clone().sum());
+        let weights = rows.weights(nearest.clone(), neighbourhood.temperature);
+        let (isolated, total) = (rows.isolated.clone(), weights.clone().sum());
         let squares = (weights.clone() * weights.clone()).sum();
-        let inverse = (lonely.clone() * -1.0 + 1.0) / (total.clone() + lonely.clone());
-        let mean = weights.matmul(values.clone()) * inverse.clone() + values * lonely.clone();
-        let effective = total.clone() * total / (squares + lonely);
+        let inverse = (isolated.clone() * -1.0 + 1.0) / (total.clone() + isolated.clone());
+        let mean = weights.matmul(values.clone()) * inverse.clone() + values * isolated.clone();
+        let effective = total.clone() * total / (squares + isolated);
 
         means.push(mean.clone().fill(mean.stretched(bad.clone()), f32::NAN));
         neighbours.push(effective.fill(bad.clone(), f32::NAN));
@@ -119,14 +120,14 @@ pub(in crate::kernels) fn proximity_gradients<B: Backend>(
     means: FloatTensor<B>,
     state: FloatTensor<B>,
     gradient: FloatTensor<B>,
-    around: &Surroundings,
+    neighbourhood: &Neighbourhood,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let (embeddings, values, means) =
         (Array::<B>(embeddings), Array::<B>(values), Array::<B>(means));
     let (state, gradient) = (Array::<B>(state), Array::<B>(gradient));
-    let spans = around.spans();
+    let spans = neighbourhood.spans();
     let (mut to_embeddings, mut to_values) = (Vec::new(), Vec::new());
-    for group in groups(around) {
+    for group in groups(neighbourhood) {
         let state = state.rows(group.clone());
         let (nearest, inverse) = (state.column(0), state.column(1));
         let gradient = gradient.rows(group.clone());
@@ -138,16 +139,16 @@ pub(in crate::kernels) fn proximity_gradients<B: Backend>(
         let bad = (bad.clone() + rows.looks.clone().matmul(bad)).above(0.0);
 
         // p: softmax weights. A mean's gradient g_i gives each logit p_ij (g_i · v_j − g_i · b_i).
-        let p = rows.weights(nearest, around.temperature) * inverse;
+        let p = rows.weights(nearest, neighbourhood.temperature) * inverse;
         let agreement = gradient.clone().matmul(values.transpose());
         let expected = (gradient.clone() * means).sum();
-        let slope = p.clone() * (agreement - expected) / around.temperature;
+        let slope = p.clone() * (agreement - expected) / neighbourhood.temperature;
         // Each cosine is between two rows, and pulls at both.
         let slope = slope.clone() + slope.transpose();
         let pull = slope.clone().matmul(rows.unit.clone());
         let along = (slope * rows.cosines.clone()).sum();
         let to_embedding = (pull - rows.unit * along) * rows.scale;
-        let to_value = p.transpose().matmul(gradient.clone()) + gradient * rows.lonely;
+        let to_value = p.transpose().matmul(gradient.clone()) + gradient * rows.isolated;
 
         let fill = |array: Array<B>| array.clone().fill(array.stretched(bad.clone()), f32::NAN);
         to_embeddings.push(fill(to_embedding));
