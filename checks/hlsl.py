@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""hlsl.py LIBRARY FILE...: compiles HLSL compute shaders with DXC, by its library alone.
+"""hlsl.py LIBRARY FILE...: compiles HLSL compute shaders with DXC's library.
 
-LIBRARY is libdxcompiler.so. Each file's entry point is `main`, its model 6.0. Says what DXC says of a
-file that does not compile, and exits 1.
+LIBRARY is libdxcompiler.so. Each file's entry point is `main`, its shader model 6.0. Prints the errors of
+a file that does not compile, and exits with 1.
 """
 
 import ctypes

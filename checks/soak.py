@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Trains for a long time and watches memory, file handles and threads (Linux).
+"""Trains for a long time and samples memory, file handles and threads (Linux).
 
     checks/soak.py --minutes 60 --out docs/soak/flex -- \\
         target/release/proxmo train --backend flex --iterations 0 --quiet --run /tmp/soak-flex
 
-Writes OUT.csv (a line a sample) and OUT.svg (the curve of resident memory). Memory goes up and down within
-every iteration, so medians are compared: ends with 0 where, after the warm-up, the last third's is at most
---most-growth per cent above the first third's, and file handles and threads are no more.
+Writes OUT.csv (a line a sample) and OUT.svg (the curve of resident memory). Memory rises and falls within
+every iteration, so medians are compared. Exits with 0 if, after the warm-up, the median of the last third
+is at most --most-growth per cent above that of the first third, and file handles and threads have not
+increased.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 
 
 def sample(pid, run):
-    """Resident KiB, open files, threads, and how many iterations the run has written down."""
+    """Resident KiB, open files, threads, and the number of iterations in metrics.jsonl."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())
     try:

@@ -1,5 +1,5 @@
-// check.mjs FOLDER: runs the shaders of a folder on Dawn, the WebGPU of Chromium, and compares what
-// they answer with what `runs.json` there expects of them.
+// check.mjs FOLDER: runs the shaders of a folder on Dawn, the WebGPU of Chromium, and compares the results
+// with the expected ones in the folder's `runs.json`.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, globals } from 'webgpu';
@@ -10,13 +10,13 @@ if (!folder) {
   console.error('usage: node check.mjs FOLDER');
   process.exit(2);
 }
-const gpu = create(['backend=vulkan']); // Held on to: without it its devices die.
+const gpu = create(['backend=vulkan']); // Kept: its devices are destroyed with it.
 const adapter = await gpu.requestAdapter();
 if (!adapter) {
-  console.error('Dawn finds no adapter: it needs a Vulkan driver that it takes, such as SwiftShader');
+  console.error('Dawn finds no adapter: it needs a Vulkan driver that it supports, such as SwiftShader');
   process.exit(1);
 }
-// The large variant of the gradients wants more workgroup memory than every device has.
+// The large variant of the gradients needs more workgroup memory than some devices have.
 const { maxComputeWorkgroupStorageSize } = adapter.limits;
 const device = await adapter.requestDevice({ requiredLimits: { maxComputeWorkgroupStorageSize } });
 device.addEventListener('uncapturederror', ({ error }) => fail(error.message));

@@ -1,4 +1,4 @@
-//! Gradients: how the kernels take part in burn's autodiff.
+//! The kernels in burn's autodiff.
 
 use burn::backend::Autodiff;
 use burn::backend::AutodiffBackend;
@@ -16,9 +16,9 @@ use crate::episodes::Layout;
 #[derive(Debug)]
 struct ProximityStep;
 
-/// What the forward pass keeps for it. All of it is `O(rows)` and mostly shared with the graph.
+/// The tensors that the forward pass keeps for it: `O(rows)`, and mostly shared with the graph.
 #[derive(Debug, Clone)]
-struct Kept<B: KernelBackend> {
+struct Saved<B: KernelBackend> {
     embeddings: FloatTensor<B>,
     values: FloatTensor<B>,
     means: FloatTensor<B>,
@@ -27,19 +27,19 @@ struct Kept<B: KernelBackend> {
 }
 
 impl<B: KernelBackend> Backward<B, 2> for ProximityStep {
-    type State = Kept<B>;
+    type State = Saved<B>;
 
-    fn backward(self, ops: Ops<Kept<B>, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Saved<B>, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [embeddings, values] = ops.parents;
         let gradient = grads.consume::<B>(&ops.node);
-        let kept = ops.state;
+        let saved = ops.state;
         let (to_embeddings, to_values) = B::proximity_gradients(
-            kept.embeddings,
-            kept.values,
-            kept.means,
-            kept.state,
+            saved.embeddings,
+            saved.values,
+            saved.means,
+            saved.state,
             gradient,
-            kept.neighbourhood,
+            saved.neighbourhood,
         );
         if let Some(node) = embeddings {
             grads.register::<B>(node.id, to_embeddings);
@@ -69,14 +69,14 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         let step = ProximityStep.prepare::<C>([embeddings_node, values_node]);
         let tracked = match step.compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let kept = Kept {
+                let saved = Saved {
                     embeddings,
                     values,
                     means: means.clone(),
                     state: state.clone(),
                     neighbourhood,
                 };
-                step.finish(kept, means)
+                step.finish(saved, means)
             }
             OpsKind::UnTracked(step) => step.finish(means),
         };
@@ -103,7 +103,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         (constant::<B, C>(to_embeddings), constant::<B, C>(to_values))
     }
 
-    /// A constant: nothing learns through rewards.
+    /// A constant: no gradient reaches rewards.
     fn discounted_returns(
         rewards: FloatTensor<Self>,
         layout: Layout,
@@ -112,7 +112,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         constant::<B, C>(B::discounted_returns(rewards.into_primitive(), layout, gamma))
     }
 
-    /// Constants: nothing learns through rewards.
+    /// Constants: no gradient reaches rewards.
     fn episode_advantages(
         rewards: FloatTensor<Self>,
         success: FloatTensor<Self>,

@@ -1,7 +1,7 @@
-//! The extension of burn's backends by the kernels of this crate.
+//! The extension of burn's backends by the operations of this crate.
 //!
-//! The trait's own bodies are the plain statement of each operation in burn's operations, and what
-//! a backend without anything better runs.
+//! The trait's own bodies state each operation in burn's operations. Backends without a body of their own
+//! run these.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
@@ -13,10 +13,10 @@ use super::parameters::Neighbourhood;
 use super::{cpu, portable};
 use crate::episodes::Layout;
 
-/// What a backend adds to burn's operations.
+/// The operations that a backend adds to burn's.
 ///
-/// burn's fusion holds operations back until a result is asked for. To it ours are opaque: it is told
-/// what shapes will come out, and runs them when their turn comes.
+/// burn's fusion delays operations until a result is read. It knows only the shapes of the results of
+/// these operations, and runs them unchanged.
 #[backend_extension(
     Cube: cfg(feature = "wgpu"),
     Flex,
@@ -25,12 +25,12 @@ use crate::episodes::Layout;
     Fusion: cfg(feature = "fusion")
 )]
 pub trait KernelBackend: Backend {
-    /// Softmax-weighted means over each row's surroundings.
+    /// Softmax-weighted means over each row's neighbours.
     ///
     /// From embeddings `[rows, width]` and values `[rows, columns]`: the means `[rows, columns]`, the
-    /// effective number of neighbours `[rows]`, and what the gradient asks for, `[rows, 2]`: the
-    /// cosine of the nearest row and 1 / the sum of the weights relative to it (0 where there is
-    /// nobody to look at, −1 where the row is NaN).
+    /// effective sample sizes `[rows]`, and the state of the gradient `[rows, 2]`: the cosine of the
+    /// nearest row and 1 / the sum of the weights relative to it (0 for a row without neighbours, −1
+    /// for a NaN row).
     #[fusion(meta = fusion::proximity)]
     fn proximity(
         embeddings: FloatTensor<Self>,
@@ -40,7 +40,7 @@ pub trait KernelBackend: Backend {
         portable::proximity::<Self>(embeddings, values, &neighbourhood)
     }
 
-    /// [`KernelBackend::proximity`] in burn's own operations, whatever the backend has.
+    /// [`KernelBackend::proximity`] in burn's own operations on every backend.
     #[fusion(default)]
     fn plain_proximity(
         embeddings: FloatTensor<Self>,
@@ -93,7 +93,7 @@ pub trait KernelBackend: Backend {
     }
 }
 
-/// The CPU backends share one path: matrix products of the backend, everything else in plain loops.
+/// The body that CPU backends share: matrix products of the backend, and plain loops.
 macro_rules! on_the_cpu {
     ($backend:ty) => {
         impl KernelBackend for $backend {
@@ -115,14 +115,14 @@ macro_rules! on_the_cpu {
                 gradient: FloatTensor<Self>,
                 neighbourhood: Neighbourhood,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                let given = cpu::GradientInputs {
+                let inputs = cpu::GradientInputs {
                     embeddings: &embeddings,
                     values: &values,
                     means: &means,
                     state: &state,
                     gradient: &gradient,
                 };
-                cpu::proximity_gradients::<Self>(&given, &neighbourhood).unwrap_or_else(|| {
+                cpu::proximity_gradients::<Self>(&inputs, &neighbourhood).unwrap_or_else(|| {
                     portable::proximity_gradients::<Self>(
                         embeddings,
                         values,

@@ -1,4 +1,4 @@
-//! What comes out of the operations, for burn's fusion: it says before it computes.
+//! The shapes of the operations' results, which burn's fusion asks for before it runs them.
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
@@ -21,7 +21,7 @@ pub(super) fn proximity(
     (values.clone(), shaped(values, [rows]), shaped(values, [rows, 2]))
 }
 
-/// As the arguments that they are the gradients of.
+/// Gradients have the shapes of their arguments.
 pub(super) fn proximity_gradients(
     embeddings: &TensorSpec,
     values: &TensorSpec,

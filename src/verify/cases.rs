@@ -13,9 +13,9 @@ use crate::stream::{Purpose, Stream};
 pub struct Case {
     /// What the case tests.
     pub name: String,
-    /// Where groups begin among the episodes, and the end.
+    /// The first episode of each group, and the number of episodes: `[groups + 1]`.
     pub group_offsets: Vec<usize>,
-    /// Where episodes begin among the rows, and the end.
+    /// The first row of each episode, and the number of rows: `[episodes + 1]`.
     pub episode_offsets: Vec<usize>,
     /// The length of an embedding.
     pub width: usize,

@@ -54,7 +54,7 @@ const fn test(name: &'static str, check: fn(&Device) -> Result<Comparisons>) -> 
 }
 
 /// All tests, kernels first.
-pub const TESTS: [Test; 14] = [
+pub const TESTS: [Test; 15] = [
     test("proximity, shapes", proximity::shapes),
     test("proximity, settings", proximity::settings),
     test("proximity, extremes", proximity::extremes),
@@ -69,6 +69,7 @@ pub const TESTS: [Test; 14] = [
     test("training, gradients", training::gradients),
     test("training, losses", training::losses),
     test("training, weights", training::trained_weights),
+    test("training, device credit", training::device_credit),
 ];
 
 impl Test {

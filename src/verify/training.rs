@@ -1,7 +1,7 @@
 //! The same training on another device: losses, gradients and weights against flex's.
 //!
-//! Episodes, advantages, initial weights and the order of rows all come from the host, so that only
-//! arithmetic can differ.
+//! Episodes, initial weights and the order of rows all come from the host, and so do advantages except
+//! in the test of the device engine: only arithmetic can differ.
 
 use std::sync::LazyLock;
 
@@ -12,9 +12,12 @@ use rand::Rng;
 
 use super::cases::rng;
 use super::comparisons::Comparisons;
+use crate::credit::{self, CreditConfig, CreditState, Embedding};
 use crate::device::read;
 use crate::env::EnvConfig;
+use crate::episodes::{Batch, Embeddings};
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, ScorerNetworkConfig, Vocabulary};
 use crate::policy::{Policy, Sampling};
 use crate::rollout::{Plan, RolloutBatch, collect};
@@ -35,12 +38,18 @@ pub const LOSS_BOUND: f64 = 2e-5;
 /// that is all rounding moves a weight by up to the learning rate in either direction.
 pub const WEIGHT_BOUND: f64 = 2e-4;
 
+/// The bound between the engines' advantages from the same embeddings, as a share of the largest. Cosines
+/// of 32-bit numbers are off by about 1e-7, which a temperature of 0.1 magnifies.
+pub const CREDIT_BOUND: f64 = 2e-5;
+
 const LEARNING_RATE: f64 = 3e-3;
 
 /// The rows of the training, and its course on flex.
 struct Reference {
     batch: RolloutBatch<ScorerInputs>,
     advantages: Vec<f32>,
+    /// The episodes with random rewards, for credit to be assigned to.
+    rewarded: Batch,
     network: ScorerNetworkConfig,
     /// The initial policy's log-probabilities, the reference of the KL term: `[rows]`.
     log_probs: Vec<f32>,
@@ -52,6 +61,20 @@ struct Reference {
 }
 
 static REFERENCE: LazyLock<Result<Reference>> = LazyLock::new(Reference::new);
+
+/// Weights after each update of a training whose credit flex's policy embeddings and the host engine
+/// assign.
+static HOST_CREDIT: LazyLock<Result<Vec<Vec<f32>>>> = LazyLock::new(|| {
+    let reference = reference()?;
+    let mut learner = reference.learner(&Device::flex());
+    let train = |update| {
+        let embeddings = reference.embed(&learner.policy.valid());
+        let advantages = reference.host_credit(embeddings)?;
+        reference.update_by(&mut learner, &advantages, update)?;
+        weights(&learner.policy)
+    };
+    (0..UPDATES).map(train).collect()
+});
 
 fn reference() -> Result<&'static Reference> {
     REFERENCE.as_ref().map_err(|error| Error::Run(format!("flex cannot train: {error}")))
@@ -68,6 +91,11 @@ fn settings() -> UpdateConfig {
         max_gradient_norm: 0.05,
         ..UpdateConfig::default()
     }
+}
+
+/// ProxMO with the policy's embeddings.
+fn credit_settings() -> CreditConfig {
+    CreditConfig { embedding: Embedding::Policy, ..CreditConfig::default() }
 }
 
 impl Reference {
@@ -91,9 +119,12 @@ impl Reference {
         let rows: Vec<usize> = (0..batch.rows()).collect();
         let scores = policy.evaluate(&batch.inputs, &rows, &batch.responses, 1.0);
         let mut rng = rng(batch.rows());
+        let rewards = rows.iter().map(|_| rng.random_range(-1.0..1.0)).collect();
+        let rewarded = batch.episodes.with_rewards(rewards)?;
         let mut reference = Self {
             advantages: rows.iter().map(|_| rng.random_range(-1.0..1.0)).collect(),
             log_probs: read(scores.log_probs)?,
+            rewarded,
             batch,
             network,
             weights: Vec::new(),
@@ -118,10 +149,33 @@ impl Reference {
         Learner { policy, reference, optimizer, bad_updates: 0 }
     }
 
+    /// The policy's own embeddings of all rows, on its device.
+    fn embed(&self, policy: &Scorer) -> Tensor<2> {
+        let rows: Vec<usize> = (0..self.batch.rows()).collect();
+        policy.embed(&self.batch.inputs, &rows)
+    }
+
+    /// The host engine's advantages.
+    fn host_credit(&self, embeddings: Tensor<2>) -> Result<Vec<f32>> {
+        let [_, width] = embeddings.dims();
+        let embeddings = Embeddings::Steps { values: read(embeddings)?, width };
+        let batch = self.rewarded.with_embeddings(embeddings)?;
+        Ok(credit::assign(&batch, &credit_settings())?.advantages)
+    }
+
     fn update(&self, learner: &mut Learner<Scorer>, update: u64) -> Result<UpdateStats> {
+        self.update_by(learner, &self.advantages, update)
+    }
+
+    fn update_by(
+        &self,
+        learner: &mut Learner<Scorer>,
+        advantages: &[f32],
+        update: u64,
+    ) -> Result<UpdateStats> {
         learner.learn(&Lesson {
             batch: &self.batch,
-            advantages: &self.advantages,
+            advantages,
             temperature: 1.0,
             config: &settings(),
             learning_rate: LEARNING_RATE,
@@ -253,12 +307,38 @@ pub(super) fn trained_weights(device: &Device) -> Result<Comparisons> {
         reference.update(&mut learner, update)?;
         let found = weights(&learner.policy)?;
         let expected = &reference.weights[update as usize + 1];
-        let pairs = found.iter().zip(expected);
-        let apart = pairs.map(|(a, b)| f64::from((a - b).abs()));
-        let worst =
-            apart.fold(0.0, |worst, one| if one > worst || one.is_nan() { one } else { worst });
-        comparisons.expect("the number of weights", found.len() == expected.len());
-        comparisons.record(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
+        compare_weights(&mut comparisons, &found, expected, update);
+    }
+    Ok(comparisons)
+}
+
+/// Records the largest distance between weights.
+fn compare_weights(comparisons: &mut Comparisons, found: &[f32], expected: &[f32], update: u64) {
+    let apart = found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs()));
+    let worst = apart.fold(0.0, |worst, one| if one > worst || one.is_nan() { one } else { worst });
+    comparisons.expect("the number of weights", found.len() == expected.len());
+    comparisons.record(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
+}
+
+/// A training whose credit the device engine assigns from the policy's embeddings: advantages against
+/// the host engine's, weights against those of a training with the host engine on flex.
+pub(super) fn device_credit(device: &Device) -> Result<Comparisons> {
+    let reference = reference()?;
+    let host = HOST_CREDIT.as_ref();
+    let host = host.map_err(|error| Error::Run(format!("flex cannot train: {error}")))?;
+    let mut comparisons = Comparisons::default();
+    let mut learner = reference.learner(device);
+    let (config, mut state) = (credit_settings(), CreditState::default());
+    for (update, expected) in (0..UPDATES).zip(host) {
+        let embeddings = reference.embed(&learner.policy.valid());
+        let embedded = Some(embeddings.clone());
+        let credit =
+            kernels::assign(&reference.rewarded, embedded, device, &config, &mut state)?;
+        let advantages = wide(&reference.host_credit(embeddings)?);
+        let name = format!("the advantages of update {update}");
+        comparisons.compare(name, &credit.advantages, &advantages, CREDIT_BOUND);
+        reference.update_by(&mut learner, &credit.advantages, update)?;
+        compare_weights(&mut comparisons, &weights(&learner.policy)?, expected, update);
     }
     Ok(comparisons)
 }

@@ -1,16 +1,16 @@
-//! Training learns, and gives the same numbers whatever it runs on.
+//! Training learns, and computes the same numbers on every backend.
 
+#[cfg(feature = "wgpu")]
+use crate::cross_backend::devices::on_every_device;
 use crate::support::balls::Balls;
 use burn::module::Module;
 use burn::tensor::Device;
-use proxmo::credit::{Embedding, Estimator};
+use proxmo::credit::{Embedding, Engine, Estimator};
 #[cfg(feature = "ndarray")]
-use proxmo::device::Backend;
-#[cfg(feature = "wgpu")]
-use proxmo::device::adapters;
-#[cfg(any(feature = "wgpu", feature = "ndarray"))]
-use proxmo::device::open;
+use proxmo::device::{Backend, open};
 use proxmo::env::Environment;
+#[cfg(feature = "wgpu")]
+use proxmo::kernels::wgsl_launches;
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
 use proxmo::policy::{Policy, Sampling};
 use proxmo::rollout::{Plan, collect};
@@ -90,9 +90,9 @@ fn every_estimator_trains_by_the_same_loop() {
 }
 
 #[test]
-fn credit_can_see_states_as_the_policy_does() {
+fn credit_can_compare_the_policys_embeddings() {
     let mut config = config(20);
-    config.credit.embedding = Embedding::Given;
+    config.credit.embedding = Embedding::Policy;
     let (_, metrics) = train(config.clone(), &Device::flex());
     assert!(metrics[19].success > metrics[0].success);
     config.credit.embedding = Embedding::Tfidf;
@@ -101,7 +101,7 @@ fn credit_can_see_states_as_the_policy_does() {
     assert_ne!(metrics[0].policy_loss, other[0].policy_loss, "and its credit is not");
 }
 
-/// Everything that the clock has no part in.
+/// The metrics without the seconds.
 fn timeless(mut line: IterationMetrics) -> IterationMetrics {
     line.seconds = Default::default();
     line
@@ -175,7 +175,7 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
     }
     assert_eq!(parts.records(), whole.records());
     assert_eq!(parts.responses.tokens, whole.responses.tokens);
-    // What the policy reads is put together too: it says of every row what it said when playing.
+    // The policy's inputs are put together too: its log-probabilities are those of the rollout.
     let rows: Vec<usize> = (0..parts.rows()).collect();
     let scores = policy.evaluate(&parts.inputs, &rows, &parts.responses, 1.0);
     let found = scores.log_probs.into_data().try_to_vec::<f32>().unwrap();
@@ -185,7 +185,7 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
 }
 
 #[test]
-fn groups_of_equal_returns_can_be_replaced_or_left_out() {
+fn zero_variance_groups_can_be_replaced_or_dropped() {
     let steps = |resample| {
         let mut config = config(1);
         config.rollout.resample = resample;
@@ -203,7 +203,7 @@ fn groups_of_equal_returns_can_be_replaced_or_left_out() {
 }
 
 #[test]
-fn shards_change_last_digits_alone() {
+fn shards_change_only_rounding() {
     let run = |shards| {
         let mut config = config(1);
         config.update.shards = shards;
@@ -224,9 +224,63 @@ fn shards_change_last_digits_alone() {
     assert!(worst <= PARITY_BOUND, "weights differ by {worst:e}");
 }
 
-/// Iterations after which backends are compared, and how far their weights may then be apart. Sums of
-/// f32 in another order differ by about 1e-7 of the sum; three iterations of six updates, through
-/// AdamW's division by the gradient's own size, were measured to stay under a hundredth of this bound.
+/// A training that compares the policy's embeddings, with an engine.
+fn embedding_config(engine: Engine) -> Config {
+    let mut config = config(PARITY_ITERATIONS);
+    config.credit.embedding = Embedding::Policy;
+    config.credit.engine = engine;
+    config
+}
+
+/// The device engine trains like the host engine on the same device: the same episodes, and credit
+/// diagnostics and weights that differ by rounding.
+fn assert_same_credit(name: &str, device: &Device) {
+    let (host, expected) = train(embedding_config(Engine::Host), device);
+    let (other, found) = train(embedding_config(Engine::Device), device);
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(expected.success, found.success, "{name}: other episodes");
+        for key in ["neighbours", "explained_variance", "leave_one_out_error"] {
+            let [a, b] = [expected, found].map(|line| line.credit[key].as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-3 * a.abs().max(1.0), "{name}: {key} {a} and {b}");
+        }
+    }
+    let (a, b) = (weights(&host.learner.policy), weights(&other.learner.policy));
+    let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{name}: the engines' weights differ by at most {worst:e}");
+    assert!(a.len() == b.len() && worst <= PARITY_BOUND, "{name}: weights differ by {worst:e}");
+}
+
+#[test]
+fn the_device_engine_trains_like_the_host_engine_on_a_cpu() {
+    assert_same_credit("flex", &Device::flex());
+}
+
+#[test]
+fn auto_is_the_host_engine_on_a_cpu_bit_for_bit() {
+    let run = |engine| {
+        let (trainer, metrics) = train(embedding_config(engine), &Device::flex());
+        (weights(&trainer.learner.policy), metrics.into_iter().map(timeless).collect::<Vec<_>>())
+    };
+    assert_eq!(run(Engine::Auto), run(Engine::Host));
+}
+
+#[test]
+fn credit_settings_that_do_not_fit_training_are_refused_before_an_episode_is_played() {
+    let refused = |change: fn(&mut Config)| {
+        let mut config = config(1);
+        change(&mut config);
+        assert!(config.validate().is_err());
+        trainer(config, &Device::flex()).iterate(&BALLS, 0.0).unwrap_err().to_string()
+    };
+    let given = refused(|config| config.credit.embedding = Embedding::Given);
+    assert!(given.contains("'credit.embedding': is 'given'") && given.contains("'policy'"));
+    let device = refused(|config| config.credit.engine = Engine::Device);
+    assert!(device.contains("'credit.engine': is 'device', but the embeddings are computed"));
+}
+
+/// The number of iterations after which backends are compared, and the bound between their weights. Sums of
+/// f32 in another order differ by about 1e-7 of the sum; after three iterations of six updates, with
+/// AdamW's division by the gradient's own size, the measured distance is below a hundredth of this bound.
 const PARITY_ITERATIONS: u64 = 3;
 const PARITY_BOUND: f32 = 1e-3;
 
@@ -255,10 +309,10 @@ fn assert_same_training(name: &str, device: &Device) {
 }
 
 /// Twenty updates on the same rows from the same weights, as `proxmo verify` compares them: losses,
-/// gradients and weights at each.
+/// gradients and weights of each, and both engines' credit.
 fn assert_same_updates(name: &str, device: &Device) {
     let tests: Vec<_> = TESTS.iter().filter(|test| test.name.starts_with("training")).collect();
-    assert_eq!((tests.len(), training::UPDATES), (3, 20));
+    assert_eq!((tests.len(), training::UPDATES), (4, 20));
     for test in tests {
         let found = test.on(device);
         println!("{name}: {}: {:?} of {:?}", found.test, found.worst_error, found.bound);
@@ -274,26 +328,32 @@ fn flex_trains_the_same_twice() {
 
 #[test]
 #[cfg(feature = "wgpu")]
-fn gpus_train_as_flex_does() {
-    let gpus = adapters().into_iter().filter(|one| one.max_invocations > 0);
-    // With autotune every shape is tried with many kernels, which takes a software GPU minutes: there
-    // one GPU has to do.
-    let most = if cfg!(feature = "autotune") { 1 } else { usize::MAX };
-    let opened: Vec<_> =
-        gpus.filter_map(|one| open(one.backend, one.index).ok()).take(most).collect();
-    if opened.is_empty() {
-        assert!(std::env::var_os("CI").is_none(), "no GPU adapter is here");
-        println!("skipped: no GPU adapter is here (Debian: apt-get install mesa-vulkan-drivers)");
-    }
-    for opened in opened {
-        let name = format!("{} on {}", opened.adapter.backend, opened.adapter.name);
-        assert_same_training(&name, &opened.device);
-    }
+fn gpus_train_like_flex_and_assign_credit_through_shaders() {
+    let mut done = 0;
+    on_every_device(|device, adapter| {
+        // With autotune every shape is tried with many kernels, which takes a software GPU minutes, so
+        // one GPU has to do.
+        if adapter.max_invocations == 0 || (cfg!(feature = "autotune") && done > 0) {
+            return;
+        }
+        done += 1;
+        let name = format!("{} on {}", adapter.backend, adapter.name);
+        assert_same_training(&name, device);
+        // The host engine launches no kernel of ours; the device engine launches all four of the forward
+        // pass in every iteration: returns, episodes (twice), and for two proximities rows and pairs.
+        let before = wgsl_launches();
+        train(embedding_config(Engine::Host), device);
+        assert_eq!(wgsl_launches(), before, "{name}");
+        train(embedding_config(Engine::Device), device);
+        assert!(wgsl_launches() >= before + PARITY_ITERATIONS * 7, "{name}: no shader ran");
+        assert_same_credit(&name, device);
+    });
 }
 
 #[test]
 #[cfg(feature = "ndarray")]
-fn ndarray_trains_as_flex_does() {
+fn ndarray_trains_like_flex() {
     let opened = open(Backend::Ndarray, 0).unwrap();
     assert_same_training("ndarray", &opened.device);
+    assert_same_credit("ndarray", &opened.device);
 }

@@ -1,8 +1,8 @@
 //! `translate SHADERS OUT`: every WGSL file of a folder as SPIR-V, HLSL, GLSL and MSL.
 //!
-//! Each shader must pass naga's validator with core WebGPU alone. It is written twice: `plain`, as
-//! burn has wgpu launch it natively, and `guarded`, with bounds checks and zeroed workgroup memory,
-//! as wgpu does for shaders that it does not trust.
+//! Each shader must pass naga's validator with the features of core WebGPU. It is written twice: `plain`,
+//! as wgpu launches it for burn natively, and `guarded`, with bounds checks and zeroed workgroup memory,
+//! as wgpu launches shaders that it does not trust.
 
 use std::error::Error;
 use std::fs;
@@ -14,7 +14,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
 
-/// Where execution begins, in every shader.
+/// The entry point of every shader.
 const ENTRY: &str = "main";
 
 type Done<T> = Result<T, Box<dyn Error>>;

@@ -8,7 +8,7 @@ use crate::credit::Curve;
 use crate::episodes::Layout;
 use crate::kernels::parameters::{EPSILON, EpisodeComparison, modulation_factor};
 
-/// Which row belongs to which episode and which episode to which group, and how often it counts.
+/// Membership of rows in episodes and of episodes in groups, and how often an episode counts.
 struct Membership<B: Backend> {
     /// `[episodes, rows]`
     rows: Array<B>,
@@ -56,7 +56,7 @@ impl<B: Backend> Membership<B> {
 
     /// A group's mean of a number of each episode; 0 without any weight.
     fn mean(&self, of_episodes: Array<B>) -> Array<B> {
-        let none = self.total.below_bound(0.5);
+        let none = self.total.below(0.5);
         self.weighted.clone().matmul(of_episodes) / self.total.clone().fill(none, 1.0)
     }
 
@@ -76,10 +76,10 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
     let success = Array::<B>(Array::<B>::reshape(success, [layout.episodes(), 1]));
     let members = Membership::of(layout, comparison.by_step(), &rewards);
 
-    let bad = members.rows.clone().matmul(rewards.flags(rewards.unsound()));
-    let bad = bad + success.flags(success.unsound());
+    let bad = members.rows.clone().matmul(rewards.flags(rewards.non_finite()));
+    let bad = bad + success.flags(success.non_finite());
     let bad = members.episodes.clone().matmul(bad);
-    let rewards = rewards.clone().fill(rewards.unsound(), 0.0);
+    let rewards = rewards.clone().fill(rewards.non_finite(), 0.0);
     let success = success.flags(success.above(0.5));
 
     let rewards = members.rows.clone().matmul(rewards);
@@ -95,7 +95,7 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
     let scale = members.spread(deviation.clone()) + EPSILON;
     let advantages = if comparison.scaled() { centred / scale } else { centred };
     let advantages = if comparison.by_step() {
-        let single = members.total.flags(members.total.below_bound(1.5));
+        let single = members.total.flags(members.total.below(1.5));
         let single = members.spread(single);
         advantages * (single.clone() * -1.0 + 1.0) + rewards * single
     } else {
@@ -109,17 +109,17 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
         None => advantages,
     };
     let statistics = rate.beside(mean).beside(deviation);
-    let poisoned = members.spread(bad.clone()).above(0.0);
-    let advantages = advantages.fill(poisoned, f32::NAN);
+    let non_finite = members.spread(bad.clone()).above(0.0);
+    let advantages = advantages.fill(non_finite, f32::NAN);
     // Copied, not multiplied: 0 · NaN would reach other groups.
     let of_rows = layout.episode_rows().enumerate().filter(|(_, rows)| !rows.is_empty());
     let of_rows = of_rows.map(|(episode, rows)| {
         let one = advantages.rows(episode..episode + 1);
         one.constant(vec![0.0; rows.len()], [rows.len(), 1]) + one
     });
-    let of_rows = Array::<B>::reshape(Array::below(of_rows.collect()), [layout.rows()]);
-    let poisoned = statistics.stretched(bad.above(0.0));
-    (of_rows, statistics.fill(poisoned, f32::NAN).0)
+    let of_rows = Array::<B>::reshape(Array::stack(of_rows.collect()), [layout.rows()]);
+    let non_finite = statistics.stretched(bad.above(0.0));
+    (of_rows, statistics.fill(non_finite, f32::NAN).0)
 }
 
 /// The unbiased deviation of each group, 0 for a weight of up to 1. The largest distance is divided
@@ -127,10 +127,10 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
 fn deviation<B: Backend>(members: &Membership<B>, centred: &Array<B>) -> Array<B> {
     let distances = centred.clone().abs().transpose() * members.episodes.clone();
     let largest = distances.max();
-    let none = largest.below_bound(f32::MIN_POSITIVE);
+    let none = largest.below(f32::MIN_POSITIVE);
     let scaled = centred.clone() / members.spread(largest.clone().fill(none, 1.0));
     let spread = members.weighted.clone().matmul(scaled.clone() * scaled);
-    let few = members.total.below_bound(1.5);
+    let few = members.total.below(1.5);
     (spread / (members.total.clone() - 1.0).fill(few.clone(), 1.0)).sqrt().fill(few, 0.0) * largest
 }
 

@@ -97,7 +97,8 @@ fn statistics(outcomes: &[Outcome], prior: SuccessPrior) -> [f64; 3] {
     [if strength > 0.0 { shrunk } else { rate }, mean, deviation]
 }
 
-fn weight(curve: Curve, rate: f64, success: bool) -> f64 {
+/// The modulation weight of an episode.
+pub(super) fn weight(curve: Curve, rate: f64, success: bool) -> f64 {
     let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
     let signal =
         if success { (1.0 - rate).powf(curve.steepness) } else { -rate.powf(curve.steepness) };

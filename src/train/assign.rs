@@ -1,0 +1,102 @@
+//! The credit step of an iteration: on the host, or on the policy's device.
+
+use burn::tensor::Tensor;
+
+use super::blame::place;
+use crate::credit::{self, Credit, CreditConfig, CreditState, Embedding, Engine, Estimator};
+use crate::device::read;
+use crate::episodes::{Embeddings, MAX_REWARD};
+use crate::error::{Error, Result};
+use crate::kernels;
+use crate::policy::{Encoder, Policy};
+use crate::rollout::RolloutBatch;
+
+type Inputs<P> = <<P as Policy>::Encoder as Encoder>::Inputs;
+
+/// How the credit step runs.
+pub(super) struct CreditStep<'a> {
+    /// The settings of credit assignment.
+    pub config: &'a CreditConfig,
+    /// Subtracted from the reward of a step whose action was not admissible.
+    pub invalid_action_penalty: f32,
+    /// How many rows the policy embeds at once.
+    pub minibatch: usize,
+}
+
+impl CreditStep<'_> {
+    /// Assigns credit to the rows of a batch. `policy` has no autodiff.
+    ///
+    /// The policy's embeddings stay on its device with the device engine, and are read back for the
+    /// host engine.
+    ///
+    /// # Errors
+    /// Fails if the settings do not fit training or each other, if an embedding is NaN or infinite, and
+    /// if the device fails.
+    pub fn assign<P: Policy>(
+        &self,
+        policy: &P,
+        batch: &RolloutBatch<Inputs<P>>,
+        state: &mut CreditState,
+    ) -> Result<Credit> {
+        kernels::check_training(self.config)?;
+        let episodes = &batch.episodes;
+        let rewards = episodes.rewards().iter().zip(episodes.valid());
+        let penalized = |(&reward, &valid): (&f32, &bool)| {
+            if valid { reward } else { (reward - self.invalid_action_penalty).max(-MAX_REWARD) }
+        };
+        let penalized = episodes.with_rewards(rewards.map(penalized).collect())?;
+        let embeddings = self.embed(policy, batch);
+        let device = policy.devices().into_iter().next();
+        let engine = match &device {
+            Some(device) => kernels::choose_engine(self.config, device)?,
+            None => Engine::Host,
+        };
+        match (engine, device, embeddings) {
+            (Engine::Device, Some(device), embeddings) => {
+                let embedded = embeddings.clone();
+                kernels::assign(&penalized, embedded, &device, self.config, state).map_err(|error| {
+                    let non_finite = embeddings.map(|tensor| finite(batch, tensor));
+                    non_finite.and_then(Result::err).unwrap_or(error)
+                })
+            }
+            (_, _, Some(embeddings)) => {
+                let [_, width] = embeddings.dims();
+                let values = finite(batch, embeddings)?;
+                let penalized = penalized.with_embeddings(Embeddings::Steps { values, width })?;
+                credit::assign_with(&penalized, self.config, state)
+            }
+            _ => credit::assign_with(&penalized, self.config, state),
+        }
+    }
+
+    /// The policy's own embedding of every row, on its device, if the settings ask for it: `[rows,
+    /// width]`.
+    fn embed<P: Policy>(&self, policy: &P, batch: &RolloutBatch<Inputs<P>>) -> Option<Tensor<2>> {
+        let embeds = self.config.estimator == Estimator::Proxmo
+            && self.config.embedding == Embedding::Policy;
+        let rows: Vec<usize> = (0..batch.episodes.rows()).collect();
+        if !embeds || rows.is_empty() {
+            return None;
+        }
+        let parts = rows.chunks(self.minibatch).map(|rows| policy.embed(&batch.inputs, rows));
+        Some(Tensor::cat(parts.collect(), 0))
+    }
+}
+
+/// Reads embeddings back.
+///
+/// # Errors
+/// Fails if the device does, and if a number is NaN or infinite: the error names its row.
+fn finite<I>(batch: &RolloutBatch<I>, embeddings: Tensor<2>) -> Result<Vec<f32>> {
+    let [_, width] = embeddings.dims();
+    let values = read(embeddings)?;
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(at) => Err(Error::Run(format!(
+            "{}: the policy's embedding of it holds {}; its weights have diverged, resume from an \
+             earlier checkpoint with a lower update.learning_rate",
+            place(batch, at / width.max(1)),
+            values[at]
+        ))),
+    }
+}
