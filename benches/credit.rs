@@ -1,4 +1,4 @@
-//! How long credit assignment takes, over rows, groups, vocabulary and duplication.
+//! Time of credit assignment by rows, groups, vocabulary and duplication.
 //!
 //! `cargo bench --bench credit`; `benches/credit_numpy.py` times the same computation in NumPy and
 //! scikit-learn on batches of the same shape.
@@ -9,22 +9,21 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use proxmo::credit::{
-    CreditBatch, CreditConfig, Embedding, Estimator, Inclusion, Temperature, assign,
-};
+use proxmo::credit::{CreditConfig, Embedding, Estimator, Inclusion, Temperature, assign};
 use proxmo::embed::{hashed, tfidf};
+use proxmo::episodes::{Batch, Episode, Step};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-/// How large a batch is, and what its texts are like.
+/// The size of a batch and the distribution of its texts.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     groups: usize,
     steps: usize,
-    /// How many kinds of things texts speak of.
+    /// The number of kinds of things in texts.
     vocabulary: usize,
-    /// The chance that an observation was met before in the group.
+    /// The probability that an observation is an earlier one of the group.
     repeated: f64,
 }
 
@@ -33,69 +32,29 @@ const PAPER: Shape = Shape { groups: 16, steps: 50, vocabulary: 100, repeated: 0
 
 const EPISODES: usize = 8;
 
-/// The arrays behind a batch.
-#[derive(Default)]
-struct Rows {
-    group_offsets: Vec<usize>,
-    episode_offsets: Vec<usize>,
-    rewards: Vec<f32>,
-    success: Vec<bool>,
-    valid: Vec<bool>,
-    observations: Vec<u32>,
-    last: Vec<u32>,
-    texts: Vec<String>,
-}
-
-impl Rows {
-    fn of(shape: Shape) -> Self {
-        let mut rng = Stream::new(1, Purpose::Generator).rng();
-        let things: Vec<String> = (0..shape.vocabulary).map(|n| format!("thing{n}")).collect();
-        let mut rows = Self { group_offsets: vec![0], episode_offsets: vec![0], ..Self::default() };
-        for _ in 0..shape.groups {
-            let first = rows.texts.len();
-            for _ in 0..EPISODES {
-                rows.episode(shape.steps, |texts| {
-                    if texts.len() == first || !rng.random_bool(shape.repeated) {
-                        texts.push(sentence(&things, &mut rng));
-                        return texts.len() - 1;
-                    }
-                    rng.random_range(first..texts.len())
-                });
+/// Random episodes of a shape.
+fn batch(shape: Shape) -> Batch {
+    let mut rng = Stream::new(1, Purpose::Generator).rng();
+    let things: Vec<String> = (0..shape.vocabulary).map(|n| format!("thing{n}")).collect();
+    let mut builder = Batch::builder();
+    for _ in 0..shape.groups {
+        let mut texts: Vec<String> = Vec::new();
+        let mut observe = || {
+            if texts.is_empty() || !rng.random_bool(shape.repeated) {
+                texts.push(sentence(&things, &mut rng));
+                return texts[texts.len() - 1].clone();
             }
-            rows.group_offsets.push(rows.success.len());
-        }
-        rows
+            texts[rng.random_range(0..texts.len())].clone()
+        };
+        builder.push_group((0..EPISODES).map(|number| {
+            let won = number.is_multiple_of(2);
+            let reward = |step: usize| if won && step == shape.steps { 1.0 } else { 0.0 };
+            let steps: Vec<Step> =
+                (1..=shape.steps).map(|step| Step::new(observe(), reward(step))).collect();
+            Episode::new().steps(steps).success(won).final_observation(observe())
+        }));
     }
-
-    fn episode(&mut self, steps: usize, mut observe: impl FnMut(&mut Vec<String>) -> usize) {
-        let won = self.success.len().is_multiple_of(2);
-        for step in 1..=steps {
-            self.observations.push(observe(&mut self.texts) as u32);
-            self.rewards.push(if won && step == steps { 1.0 } else { 0.0 });
-            self.valid.push(true);
-        }
-        self.success.push(won);
-        self.last.push(observe(&mut self.texts) as u32);
-        self.episode_offsets.push(self.rewards.len());
-    }
-
-    fn texts(&self) -> Vec<&str> {
-        self.texts.iter().map(String::as_str).collect()
-    }
-
-    fn batch<'a>(&'a self, texts: &'a [&'a str]) -> CreditBatch<'a> {
-        CreditBatch {
-            group_offsets: &self.group_offsets,
-            episode_offsets: &self.episode_offsets,
-            rewards: &self.rewards,
-            success: &self.success,
-            valid: &self.valid,
-            observations: &self.observations,
-            texts,
-            final_observations: Some(&self.last),
-            embeddings: None,
-        }
-    }
+    builder.build().expect("the episodes are valid")
 }
 
 /// A place and up to eight things in it.
@@ -112,10 +71,9 @@ fn sentence(things: &[String], rng: &mut impl Rng) -> String {
 }
 
 fn time(group: &mut BenchmarkGroup<WallTime>, name: &str, shape: Shape, config: &CreditConfig) {
-    let rows = Rows::of(shape);
-    let texts = rows.texts();
+    let batch = batch(shape);
     group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-        bencher.iter(|| assign(black_box(&rows.batch(&texts)), config));
+        bencher.iter(|| assign(black_box(&batch), config));
     });
 }
 
@@ -157,12 +115,12 @@ fn proxmo(criterion: &mut Criterion) {
 }
 
 fn embeddings(criterion: &mut Criterion) {
-    let rows = Rows::of(PAPER);
-    let texts = rows.texts();
+    let batch = batch(PAPER);
+    let texts = batch.texts();
     let copies = vec![1; texts.len()];
     let mut group = criterion.benchmark_group("embedding");
-    group.bench_function("tfidf", |b| b.iter(|| tfidf(black_box(&texts), &copies, 1024)));
-    group.bench_function("hashed", |b| b.iter(|| hashed(black_box(&texts), 8192)));
+    group.bench_function("tfidf", |b| b.iter(|| tfidf(black_box(texts), &copies, 1024)));
+    group.bench_function("hashed", |b| b.iter(|| hashed(black_box(texts), 8192)));
 }
 
 criterion_group!(benches, estimators, proxmo, embeddings);

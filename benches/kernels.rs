@@ -192,7 +192,8 @@ fn against_a_scan(criterion: &mut Criterion) {
         let scan = || scan::scan(&unit, &given.values, &group_of, TEMPERATURE as f32);
         group.bench_function("all rows", |bencher| bencher.iter(scan));
         group.bench_function("fused", |bencher| {
-            bencher.iter(|| read(given.asked(|e, v| given.fused(e, v))).expect("the device answers"));
+            bencher
+                .iter(|| read(given.asked(|e, v| given.fused(e, v))).expect("the device answers"));
         });
     }
 }

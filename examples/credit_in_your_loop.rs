@@ -1,8 +1,8 @@
-//! ProxMO in a training loop of your own.
+//! ProxMO in your own training loop.
 //!
-//! The environment, the policy and the loop below are what a burn project already has: a house to
-//! find a key in, a network of two layers, policy gradients. The lines between the two marks are
-//! all that ProxMO adds.
+//! A burn project already has the environment, the policy and the loop below: a house with a key to
+//! find, a network of two layers, policy gradients. The lines between the two marks are everything that
+//! ProxMO adds.
 //!
 //! ```text
 //! cargo run --release --example credit_in_your_loop
@@ -13,12 +13,13 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::{log_softmax, relu, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use proxmo::credit::{CreditBatch, CreditConfig, assign};
+use proxmo::credit::ProxMo;
+use proxmo::episodes::{Batch, Episode, Step};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const ITERATIONS: usize = 60;
-const GROUPS: usize = 12;
+const GROUPS: u32 = 12;
 const EPISODES: usize = 8;
 const LEARNING_RATE: f64 = 0.02;
 
@@ -28,7 +29,7 @@ fn main() -> proxmo::Result<()> {
     Ok(())
 }
 
-/// Trains, and hands back the share of successes in the first iteration and in the last.
+/// Trains the policy. Returns the success rate in the first iteration and in the last.
 pub fn run() -> proxmo::Result<(f64, f64)> {
     let device = Device::flex().autodiff();
     device.seed(1);
@@ -38,43 +39,39 @@ pub fn run() -> proxmo::Result<(f64, f64)> {
     let mut successes = Vec::new();
 
     for iteration in 1..=ITERATIONS {
-        let played = Played::with(&policy.probabilities(), &mut rng);
+        let groups = play(&policy.probabilities(), &mut rng);
 
         // ---- ProxMO begins -------------------------------------------------------------------
-        let batch = CreditBatch {
-            group_offsets: &played.group_offsets,
-            episode_offsets: &played.episode_offsets,
-            rewards: &played.rewards,
-            success: &played.success,
-            valid: &vec![true; played.rewards.len()],
-            observations: &played.observations,
-            texts: &OBSERVATIONS,
-            final_observations: None,
-            embeddings: None,
-        };
-        let credit = assign(&batch, &CreditConfig::default())?;
+        let mut batch = Batch::builder();
+        for group in &groups {
+            batch.push_group(group.iter().map(|episode| {
+                let step = |step: &Move| Step::new(OBSERVATIONS[step.state], step.reward);
+                Episode::new().steps(episode.moves.iter().map(step)).success(episode.success)
+            }));
+        }
+        let credit = ProxMo::default().assign(&batch.build()?)?;
         let advantages = Tensor::<1>::from_floats(credit.advantages.as_slice(), &device);
         // ---- ProxMO ends ---------------------------------------------------------------------
 
-        let taken = log_softmax(policy.logits(&played.observations), 1)
-            .gather(
-                1,
-                Tensor::<1, Int>::from_ints(played.actions.as_slice(), &device).unsqueeze_dim(1),
-            )
-            .squeeze_dim::<1>(1);
-        let loss = (taken * advantages).mean().neg();
+        let episodes: Vec<&Played> = groups.iter().flatten().collect();
+        let moves: Vec<&Move> = episodes.iter().flat_map(|episode| &episode.moves).collect();
+        let states: Vec<usize> = moves.iter().map(|step| step.state).collect();
+        let actions: Vec<i32> = moves.iter().map(|step| step.action as i32).collect();
+        let actions = Tensor::<1, Int>::from_ints(actions.as_slice(), &device).unsqueeze_dim(1);
+        let log_probs = log_softmax(policy.logits(&states), 1).gather(1, actions);
+        let loss = (log_probs.squeeze_dim::<1>(1) * advantages).mean().neg();
         let gradients = GradientsParams::from_grads(loss.backward(), &policy);
         policy = optimizer.step(LEARNING_RATE, policy, gradients);
 
-        let won = played.success.iter().filter(|&&success| success).count();
-        let success = won as f64 / played.success.len() as f64;
+        let won = episodes.iter().filter(|episode| episode.success).count();
+        let success = won as f64 / episodes.len() as f64;
         successes.push(success);
         if iteration == 1 || iteration % 10 == 0 {
-            let steps = played.rewards.len() as f64 / played.success.len() as f64;
             println!(
-                "iteration {iteration:>2}   success {:>3.0} %   {steps:>4.1} steps an episode   \
+                "iteration {iteration:>2}   success {:>3.0} %   {:>4.1} steps an episode   \
                  {:.1} effective neighbours",
                 100.0 * success,
+                moves.len() as f64 / episodes.len() as f64,
                 credit.diagnostics.neighbours.unwrap_or_default()
             );
         }
@@ -82,12 +79,12 @@ pub fn run() -> proxmo::Result<(f64, f64)> {
     Ok((successes[0], successes[ITERATIONS - 1]))
 }
 
-// ---- Your environment: a row of rooms. The key lies at one end, the door is at the other. --------
+// ---- Your environment: a row of rooms with a key at one end and the door at the other. ------------
 
 const ROOMS: u32 = 4;
 const MAX_STEPS: usize = 16;
 
-/// What is seen in each room, without the key in hand and with it.
+/// The observation in each room, without the key and with it.
 const OBSERVATIONS: [&str; 2 * ROOMS as usize] = [
     "You stand in the hall before a locked door.",
     "You stand in the hall before a locked door, the key in your hand.",
@@ -99,7 +96,7 @@ const OBSERVATIONS: [&str; 2 * ROOMS as usize] = [
     "You are in the cellar, the key in your hand. The pantry is to the left.",
 ];
 
-/// Go left, go right, take what is there.
+/// Go left, go right, take the key.
 const ACTIONS: usize = 3;
 
 #[derive(Clone, Copy)]
@@ -109,9 +106,9 @@ struct House {
 }
 
 impl House {
-    /// The number of what is seen.
-    fn observation(self) -> u32 {
-        2 * self.room + u32::from(self.key)
+    /// The number of the observation.
+    fn state(self) -> usize {
+        (2 * self.room + u32::from(self.key)) as usize
     }
 
     fn after(self, action: usize) -> Self {
@@ -129,51 +126,42 @@ impl House {
 
 // ---- Your rollout: groups of episodes that begin in the same room. --------------------------------
 
-#[derive(Default)]
-struct Played {
-    group_offsets: Vec<usize>,
-    episode_offsets: Vec<usize>,
-    rewards: Vec<f32>,
-    success: Vec<bool>,
-    observations: Vec<u32>,
-    actions: Vec<i32>,
+struct Move {
+    state: usize,
+    action: usize,
+    reward: f32,
 }
 
-impl Played {
-    fn with(probabilities: &[f32], rng: &mut ChaCha8Rng) -> Self {
-        let mut played =
-            Self { group_offsets: vec![0], episode_offsets: vec![0], ..Self::default() };
-        for group in 0..GROUPS {
-            let start = House { room: group as u32 % (ROOMS - 1), key: false };
-            for _ in 0..EPISODES {
-                played.episode(start, probabilities, rng);
-            }
-            played.group_offsets.push(played.success.len());
-        }
-        played
-    }
+#[derive(Default)]
+struct Played {
+    moves: Vec<Move>,
+    success: bool,
+}
 
-    fn episode(&mut self, mut house: House, probabilities: &[f32], rng: &mut ChaCha8Rng) {
-        for _ in 0..MAX_STEPS {
-            let state = house.observation();
-            let of_state = &probabilities[state as usize * ACTIONS..][..ACTIONS];
-            let mut left = rng.random::<f32>();
-            let mut falls_here = |&probability: &f32| {
-                left -= probability;
-                left < 0.0
-            };
-            let action = of_state.iter().position(&mut falls_here).unwrap_or(ACTIONS - 1);
-            house = house.after(action);
-            self.observations.push(state);
-            self.actions.push(action as i32);
-            self.rewards.push(f32::from(u8::from(house.is_open())));
-            if house.is_open() {
-                break;
-            }
-        }
-        self.success.push(house.is_open());
-        self.episode_offsets.push(self.rewards.len());
+fn play(probabilities: &[f32], rng: &mut ChaCha8Rng) -> Vec<Vec<Played>> {
+    let mut group = |group: u32| {
+        let start = House { room: group % (ROOMS - 1), key: false };
+        (0..EPISODES).map(|_| play_episode(start, probabilities, rng)).collect()
+    };
+    (0..GROUPS).map(&mut group).collect()
+}
+
+fn play_episode(mut house: House, probabilities: &[f32], rng: &mut ChaCha8Rng) -> Played {
+    let mut played = Played::default();
+    while !played.success && played.moves.len() < MAX_STEPS {
+        let state = house.state();
+        let mut left = rng.random::<f32>();
+        let mut is_drawn = |&probability: &f32| {
+            left -= probability;
+            left < 0.0
+        };
+        let of_state = &probabilities[state * ACTIONS..][..ACTIONS];
+        let action = of_state.iter().position(&mut is_drawn).unwrap_or(ACTIONS - 1);
+        house = house.after(action);
+        played.success = house.is_open();
+        played.moves.push(Move { state, action, reward: f32::from(u8::from(played.success)) });
     }
+    played
 }
 
 // ---- Your policy. ---------------------------------------------------------------------------------
@@ -193,20 +181,20 @@ impl Policy {
     }
 
     /// `[rows, actions]`.
-    fn logits(&self, observations: &[u32]) -> Tensor<2> {
+    fn logits(&self, states: &[usize]) -> Tensor<2> {
         let width = OBSERVATIONS.len();
-        let mut ones = vec![0.0f32; observations.len() * width];
-        for (row, &observation) in observations.iter().enumerate() {
-            ones[row * width + observation as usize] = 1.0;
+        let mut ones = vec![0.0f32; states.len() * width];
+        for (row, &state) in states.iter().enumerate() {
+            ones[row * width + state] = 1.0;
         }
         let device = self.hidden.weight.device();
-        let inputs = Tensor::from_data(TensorData::new(ones, [observations.len(), width]), &device);
+        let inputs = Tensor::from_data(TensorData::new(ones, [states.len(), width]), &device);
         self.scores.forward(relu(self.hidden.forward(inputs)))
     }
 
-    /// Of every action on every observation: there are few enough to ask for all of them at once.
+    /// The probability of every action in every state: `[states, actions]`.
     fn probabilities(&self) -> Vec<f32> {
-        let all: Vec<u32> = (0..OBSERVATIONS.len() as u32).collect();
+        let all: Vec<usize> = (0..OBSERVATIONS.len()).collect();
         let probabilities = softmax(self.logits(&all), 1).into_data();
         probabilities.try_to_vec().expect("the tensor holds f32")
     }

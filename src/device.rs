@@ -264,13 +264,8 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     pollster::block_on(read_async(tensor))
 }
 
-/// Whether `device` computes on the CPU: a CPU backend, or a software GPU that [`open`] opened.
-pub(crate) fn runs_on_cpu(device: &Device) -> bool {
-    computes_here(device) || is_software_gpu(device)
-}
-
 #[cfg(not(feature = "wgpu"))]
-fn is_software_gpu(_: &Device) -> bool {
+pub(crate) fn is_software_gpu(_: &Device) -> bool {
     false
 }
 
@@ -297,7 +292,9 @@ fn open_gpu(adapter: &Adapter, _: &[Adapter]) -> Result<Device> {
 }
 
 #[cfg(feature = "wgpu")]
-use gpu::{gpu_adapters, is_software_gpu, open_gpu};
+pub(crate) use gpu::is_software_gpu;
+#[cfg(feature = "wgpu")]
+use gpu::{gpu_adapters, open_gpu};
 
 #[cfg(feature = "wgpu")]
 mod gpu {
@@ -369,7 +366,8 @@ mod gpu {
     static OPENED: Mutex<Option<HashMap<(Backend, usize), (Device, AdapterKind)>>> =
         Mutex::new(None);
 
-    pub(super) fn is_software_gpu(device: &Device) -> bool {
+    /// Whether `device` is a software GPU that this process opened.
+    pub(crate) fn is_software_gpu(device: &Device) -> bool {
         let device = device.clone().without_autodiff();
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         let mut opened = opened.iter().flat_map(HashMap::values);

@@ -25,7 +25,8 @@ fn batch([groups, episodes, steps]: [usize; 3]) -> Batch {
             for step in 0..steps {
                 let reward = if success && step + 1 == steps { 1.0 } else { 0.0 };
                 // A tenth of the rows have an observation of their own.
-                let room = if rng.random_bool(0.1) { rng.random() } else { rng.random_range(0..40u32) };
+                let room =
+                    if rng.random_bool(0.1) { rng.random() } else { rng.random_range(0..40u32) };
                 episode = episode.step(format!("room {room}"), reward);
             }
             episode

@@ -1,4 +1,4 @@
-//! `proxmo credit`: credit for the episodes of any training loop.
+//! `proxmo credit`: credit assignment for an episode file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -10,19 +10,18 @@ use super::explain::{Explanation, find};
 use super::json_line::with_members;
 use super::settings::CreditFlags;
 use crate::credit::{Credit, assign};
-use crate::episodes::{EpisodeRecord, episode_lines, read_episode};
+use crate::episodes::{EpisodeRecord, RecordBatch, episode_lines, read_episode};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
-use crate::rollout::EpisodeRows;
 
-/// Say what each step of an episode file was worth.
+/// Assign credit to the steps of an episode file.
 ///
-/// Reads one episode a line, a JSON object: "group", "trajectory", "success" and "steps", each with
-/// "observation", "action", "reward" and, where they are known, "valid" and "embedding". Writes the
-/// same lines with "returns", "episode_advantages", "step_advantages" and "advantages", one number a
-/// step. Episodes of a group need not stand together. An episode without steps counts in its group
-/// and gets empty lists; blank lines are left out. Rewards are taken as they stand. Nothing is
-/// written unless every line is sound.
+/// Reads one episode a line, a JSON object with "group", "trajectory", "success" and "steps". Each step
+/// has "observation", "action", "reward" and optionally "valid" and "embedding". Writes the same lines
+/// with "returns", "episode_advantages", "step_advantages" and "advantages" added: arrays of one number
+/// a step. Other fields are kept. Episodes of a group need not be adjacent. An episode without steps
+/// counts in its group and gets empty arrays. Blank lines are dropped. Rewards are used unchanged. If a
+/// line is invalid, nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -32,7 +31,8 @@ pub struct Arguments {
     /// File to write; - for standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Print an episode step by step instead: its "trajectory", or group/trajectory.
+    /// Print the credit of one episode step by step instead. EPISODE is its "trajectory", or
+    /// group/trajectory.
     #[arg(long, value_name = "EPISODE", conflicts_with = "output")]
     explain: Option<String>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ Examples:
   proxmo credit --input episodes.jsonl --config runs/household-1/config.toml --no-modulation
   my-rollouts | proxmo credit --input - --temperature auto | my-trainer";
 
-/// What stands for standard input and output.
+/// The path that means standard input or output.
 const STANDARD: &str = "-";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -58,8 +58,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(wanted) => Some(find(&input.episodes, wanted, &place)?),
         None => None,
     };
-    let rows = EpisodeRows::of(&input.episodes, &config, &place)?;
-    let credit = assign(&rows.batch(), &config)?;
+    let rows = RecordBatch::new(&input.episodes, config.required_fields(), &place)?;
+    let credit = assign(&rows.batch, &config)?;
     let Some(record) = wanted else {
         return write(&arguments.output, &input.with_credit(&rows, &credit)?);
     };
@@ -72,20 +72,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     write(Path::new(STANDARD), &explanation.of(record)?)
 }
 
-/// What the command writes for an episode file's text.
+/// The output of the command for an episode file's text.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn with_credit(mut text: &[u8], config: &crate::credit::CreditConfig) -> Result<String> {
     let input = Input::of(&mut text, "episodes.jsonl")?;
-    let rows = EpisodeRows::of(&input.episodes, config, &|record| input.place(record))?;
-    input.with_credit(&rows, &assign(&rows.batch(), config)?)
+    let place = |record| input.place(record);
+    let rows = RecordBatch::new(&input.episodes, config.required_fields(), &place)?;
+    input.with_credit(&rows, &assign(&rows.batch, config)?)
 }
 
-/// An episode file, line by line.
+/// An episode file by line.
 struct Input {
     name: String,
-    /// The lines that are not blank, and their numbers in the file.
+    /// The lines that are not blank, with their numbers in the file.
     lines: Vec<(usize, String)>,
-    /// What each of them says.
+    /// The episode of each line.
     episodes: Vec<EpisodeRecord>,
 }
 
@@ -112,14 +113,13 @@ impl Input {
         format!("{}:{}", self.name, self.lines[record].0)
     }
 
-    /// The lines with each episode's credit, in their order.
-    fn with_credit(&self, rows: &EpisodeRows, credit: &Credit) -> Result<String> {
-        let batch = rows.batch();
+    /// The lines with each episode's credit, in the order of the file.
+    fn with_credit(&self, rows: &RecordBatch, credit: &Credit) -> Result<String> {
         let mut lines = vec![String::new(); self.lines.len()];
         for (episode, &record) in rows.records.iter().enumerate() {
+            let failed = |error| Error::Run(format!("cannot write credit: {error}"));
             let of_episode = |values: &[f32]| {
-                serde_json::to_string(&values[batch.episode_rows(episode)])
-                    .map_err(|error| Error::Run(format!("cannot write numbers: {error}")))
+                serde_json::to_string(&values[rows.batch.rows_of_episode(episode)]).map_err(failed)
             };
             let added = [
                 ("returns", of_episode(&credit.returns)?),
@@ -127,19 +127,19 @@ impl Input {
                 ("step_advantages", of_episode(&credit.step_advantages)?),
                 ("advantages", of_episode(&credit.advantages)?),
             ];
-            lines[record] = with_members(&self.lines[record].1, &added) + "\n";
+            lines[record] = with_members(&self.lines[record].1, &added).map_err(failed)? + "\n";
         }
         Ok(lines.concat())
     }
 }
 
-/// Writes a text whole or not at all, as far as its destination can be so written: a pipe or a
-/// device cannot be replaced, and a link is to stay one.
+/// Writes a text atomically if its destination is a file or a link to one. Pipes and devices are
+/// written to directly.
 fn write(path: &Path, text: &str) -> Result<()> {
     if path == Path::new(STANDARD) {
         let mut out = io::stdout().lock();
         return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // Whoever reads has read enough.
+            // The reader has closed the pipe.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(Error::io("write", Path::new("standard output"))),
         };

@@ -1,29 +1,28 @@
-//! `proxmo credit --explain`: an episode step by step, for a person to see where credit comes from.
+//! `proxmo credit --explain`: the credit of one episode, step by step.
 
 use super::terminal::printable;
 use crate::credit::{
     Credit, CreditConfig, CreditDiagnostics, GroupModulation, Neighbour, neighbours,
 };
-use crate::episodes::EpisodeRecord;
+use crate::episodes::{EpisodeRecord, RecordBatch};
 use crate::error::{Error, Result};
-use crate::rollout::EpisodeRows;
 
-/// How many other states are shown at a step.
-const NEAREST: usize = 3;
+/// The number of other states shown at a step.
+const MAX_NEIGHBOURS: usize = 3;
 
-/// The most characters of a text that are shown.
-const SHOWN: usize = 72;
+/// Length limit, in characters, of a text that is shown.
+const MAX_SHOWN: usize = 72;
 
-/// The episode that a name means: a trajectory, or group/trajectory where that is not enough.
+/// The episode with a name: its trajectory, or group/trajectory.
 ///
 /// # Errors
-/// Where none or several are so named.
+/// Returns an error if no episode or several have this name.
 pub fn find(
     episodes: &[EpisodeRecord],
     wanted: &str,
     place: &dyn Fn(usize) -> String,
 ) -> Result<usize> {
-    let refuse = |message: String| Err(Error::setting("--explain", message));
+    let refuse = |message: String| Err(Error::input("--explain", message));
     let full = |episode: &EpisodeRecord| format!("{}/{}", episode.group, episode.trajectory);
     let named = |by: &dyn Fn(&EpisodeRecord) -> bool| -> Vec<usize> {
         (0..episodes.len()).filter(|&record| by(&episodes[record])).collect()
@@ -35,14 +34,14 @@ pub fn find(
     match found[..] {
         [record] => Ok(record),
         [] => {
-            let known = episodes.first().map_or("there is none at all".to_string(), |first| {
+            let known = episodes.first().map_or("the file has no episodes".to_string(), |first| {
                 format!("the first is '{}'", shortened(&first.trajectory))
             });
-            refuse(format!("no episode's trajectory is '{}'; {known}", shortened(wanted)))
+            refuse(format!("no episode has the trajectory '{}'; {known}", shortened(wanted)))
         }
         [first, second, ..] => refuse(format!(
-            "{} episodes have the trajectory '{}', first {} and {}; say which as group/trajectory, \
-             such as '{}'",
+            "{} episodes have the trajectory '{}', the first at {} and {}; select one by \
+             group/trajectory, such as '{}'",
             found.len(),
             shortened(wanted),
             place(first),
@@ -54,31 +53,32 @@ pub fn find(
 
 /// Episodes with their credit.
 pub struct Explanation<'a> {
-    /// The records that `rows` were made of.
+    /// The records of `rows`.
     pub episodes: &'a [EpisodeRecord],
-    pub rows: &'a EpisodeRows<'a>,
-    /// Without any `auto` that hangs on the estimator.
+    pub rows: &'a RecordBatch,
+    /// Without any `auto` that depends on the estimator.
     pub config: &'a CreditConfig,
     pub credit: &'a Credit,
 }
 
 impl Explanation<'_> {
-    /// Of one record: the episode, its steps, the batch.
+    /// Explains one record: the episode, its steps and the batch.
     ///
     /// # Errors
-    /// Where the credit is not of these rows.
+    /// Returns an error if the credit is not that of these rows.
     pub fn of(&self, record: usize) -> Result<String> {
         let episode = self.rows.records.iter().position(|&one| one == record);
-        let episode = episode.ok_or_else(|| Error::Run("the episode has no rows".into()))?;
-        let around = neighbours(&self.rows.batch(), self.config, self.credit, episode)?;
+        let episode = episode.ok_or_else(|| Error::Run("the batch lacks the episode".into()))?;
+        let batch = &self.rows.batch;
+        let lists = neighbours(batch, self.config, self.credit, episode)?;
         let mut lines = self.heading(record, episode);
-        let rows = self.rows.batch().episode_rows(episode);
-        for ((row, step), around) in rows.zip(&self.episodes[record].steps).zip(&around) {
-            let number = row - self.rows.batch().episode_rows(episode).start + 1;
+        let rows = batch.rows_of_episode(episode);
+        let steps = self.episodes[record].steps.iter().zip(&lists);
+        for ((number, row), (step, neighbours)) in (1..).zip(rows).zip(steps) {
             let invalid = if step.valid { "" } else { "   (not admissible)" };
             lines.push(String::new());
             lines.push(format!("step {number}   {}{invalid}", shortened(&step.action)));
-            lines.extend(self.step(row, &step.observation, around));
+            lines.extend(self.step(row, &step.observation, neighbours));
         }
         lines.push(String::new());
         lines.extend(diagnostics(&self.credit.diagnostics));
@@ -86,11 +86,10 @@ impl Explanation<'_> {
     }
 
     fn heading(&self, record: usize, episode: usize) -> Vec<String> {
-        let batch = self.rows.batch();
+        let batch = &self.rows.batch;
         let described = &self.episodes[record];
-        let group = batch.group_offsets.partition_point(|&first| first <= episode) - 1;
-        let others = batch.group_episodes(group);
-        let won = others.clone().filter(|&episode| batch.success[episode]).count();
+        let others = batch.episodes_of_group(batch.layout().group_of_episode(episode));
+        let won = others.clone().filter(|&episode| batch.success()[episode]).count();
         let outcome = if described.success { "success" } else { "failure" };
         let mut lines = vec![format!(
             "{}: {outcome} after {} steps, total reward {}",
@@ -113,15 +112,15 @@ impl Explanation<'_> {
         lines
     }
 
-    fn step(&self, row: usize, observation: &str, around: &[Neighbour]) -> Vec<String> {
+    fn step(&self, row: usize, observation: &str, neighbours: &[Neighbour]) -> Vec<String> {
         let credit = self.credit;
-        let alike = match self.alike(row) {
+        let rows = match self.same_observation(row) {
             1 => "no other row of the group".to_string(),
             rows => format!("{rows} rows of the group"),
         };
         let baseline = credit.baselines.get(row).map_or("-".to_string(), |one| format!("{one:.4}"));
         let mut lines = vec![
-            format!("  sees     {}   ({alike})", shortened(observation)),
+            format!("  sees     {}   ({rows})", shortened(observation)),
             format!(
                 "  return {:.4}   baseline {baseline}   episode part {:+.4}   step part {:+.4}   \
                  advantage {:+.4}",
@@ -131,24 +130,25 @@ impl Explanation<'_> {
                 credit.advantages[row]
             ),
         ];
-        let own = around.iter().filter(|neighbour| neighbour.own);
-        let others = around.iter().filter(|neighbour| !neighbour.own).take(NEAREST);
+        let own = neighbours.iter().filter(|neighbour| neighbour.own);
+        let others = neighbours.iter().filter(|neighbour| !neighbour.own).take(MAX_NEIGHBOURS);
         lines.extend(own.chain(others).map(|neighbour| self.neighbour(neighbour)));
         lines
     }
 
-    /// How many rows of a row's group have its observation.
-    fn alike(&self, row: usize) -> usize {
-        let batch = self.rows.batch();
-        let in_group = |group: &usize| batch.group_rows(*group).contains(&row);
-        let group = (0..batch.groups()).find(in_group).map(|group| batch.group_rows(group));
-        let observations = &batch.observations[group.unwrap_or_default()];
-        observations.iter().filter(|&&one| one == batch.observations[row]).count()
+    /// The number of rows in a row's group with the same observation.
+    fn same_observation(&self, row: usize) -> usize {
+        let batch = &self.rows.batch;
+        let layout = batch.layout();
+        let group = layout.group_of_episode(layout.episode_of_row(row));
+        let observations = &batch.observations()[batch.rows_of_group(group)];
+        observations.iter().filter(|&&one| one == batch.observations()[row]).count()
     }
 
     fn neighbour(&self, neighbour: &Neighbour) -> String {
         let Neighbour { observation, own, rows, mean_return, cosine, weight } = *neighbour;
-        let text = if own { "(this state)" } else { self.rows.batch().texts[observation as usize] };
+        let text =
+            if own { "(this state)" } else { &self.rows.batch.texts()[observation as usize] };
         let times = if rows == 1 { "row" } else { "rows" };
         format!(
             "  {:>6.2} % cosine {cosine:.3}, {rows} {times}, mean return {mean_return:.4}  {}",
@@ -158,11 +158,11 @@ impl Explanation<'_> {
     }
 }
 
-/// What the batch as a whole was like.
+/// Statistics of the whole batch.
 fn diagnostics(batch: &CreditDiagnostics) -> Vec<String> {
     let mut lines = vec![
         format!("batch      {} rows, {} states in their groups", batch.rows, batch.states),
-        format!("  lone states           {:.1} % of rows", 100.0 * batch.lone_rows),
+        format!("  unique states         {:.1} % of rows", 100.0 * batch.lone_rows),
     ];
     let mut add = |name: &str, value: Option<String>| {
         lines.extend(value.map(|value| format!("  {name:<21} {value}")));
@@ -180,11 +180,11 @@ fn diagnostics(batch: &CreditDiagnostics) -> Vec<String> {
     lines
 }
 
-/// The weights by success rate, each once.
+/// The modulation weights by success rate, each once.
 fn modulation(groups: &[GroupModulation]) -> Vec<String> {
     let mut sorted = groups.to_vec();
     sorted.sort_by(|a, b| a.success_rate.total_cmp(&b.success_rate));
-    let alike = sorted.chunk_by(|a, b| a.success_rate == b.success_rate);
+    let equal = sorted.chunk_by(|a, b| a.success_rate == b.success_rate);
     let line = |groups: &[GroupModulation]| {
         let GroupModulation { success_rate, on_success, on_failure } = groups[0];
         format!(
@@ -195,17 +195,17 @@ fn modulation(groups: &[GroupModulation]) -> Vec<String> {
             if groups.len() == 1 { "group" } else { "groups" }
         )
     };
-    alike.map(line).collect()
+    equal.map(line).collect()
 }
 
-/// A text as one line, printable, cut where it is long.
+/// A text as one printable line of bounded length.
 fn shortened(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = printable(&words.join(" ")).into_owned();
-    if line.chars().count() <= SHOWN {
+    if line.chars().count() <= MAX_SHOWN {
         return line;
     }
-    line.chars().take(SHOWN - 1).chain(['…']).collect()
+    line.chars().take(MAX_SHOWN - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -213,11 +213,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_one_short_line_that_moves_no_cursor() {
+    fn texts_become_one_short_line_without_control_characters() {
         assert_eq!(shortened("a\n\n b\t\u{1b}[2Jc\u{7}"), "a b \\u{1b}[2Jc\\u{7}");
         let long = shortened(&"ä".repeat(500));
-        assert_eq!((long.chars().count(), long.ends_with("ä…")), (SHOWN, true));
-        assert_eq!(shortened(&"b".repeat(SHOWN)).len(), SHOWN);
+        assert_eq!((long.chars().count(), long.ends_with("ä…")), (MAX_SHOWN, true));
+        assert_eq!(shortened(&"b".repeat(MAX_SHOWN)).len(), MAX_SHOWN);
     }
 
     #[test]

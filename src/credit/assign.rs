@@ -1,51 +1,34 @@
-//! Credit assignment as a whole: check, estimate, put the parts together.
+//! Credit assignment on the host, from a batch to advantages.
 
-use super::batch::{CreditBatch, check};
-use super::config::{CreditConfig, Estimator};
+use super::config::{CreditConfig, Embedding, Estimator};
 use super::diagnostics::CreditDiagnostics;
-use super::episode::GroupModulation;
-use super::part::{StepPart, narrowed};
+use super::parts::{Parts, Task, narrowed};
+use super::result::Credit;
 use super::temperature::CreditState;
 use super::{dr_grpo, g2po, gigpo, graphgpo, grpo, hgpo, proxmo, reinforce_pp, rloo};
+use crate::episodes::{Batch, RequiredFields};
 use crate::error::Result;
-
-/// What each step was worth.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Credit {
-    /// The return of each row, as the estimator defines it: `[rows]`.
-    pub returns: Vec<f32>,
-    /// The episode part of each row's advantage: `[rows]`.
-    pub episode_advantages: Vec<f32>,
-    /// The step part of each row's advantage: `[rows]`.
-    pub step_advantages: Vec<f32>,
-    /// `episode_weight · episode part + step_weight · step part`: `[rows]`.
-    pub advantages: Vec<f32>,
-    /// What each row's return was compared with: `[rows]`, or empty for an estimator that credits
-    /// whole episodes.
-    pub baselines: Vec<f32>,
-    /// What is worth watching.
-    pub diagnostics: CreditDiagnostics,
-}
 
 /// Assigns credit to the rows of a batch.
 ///
 /// # Errors
-/// Names the setting that is out of range, or the array of the batch that does not fit.
-pub fn assign(batch: &CreditBatch, config: &CreditConfig) -> Result<Credit> {
+/// Returns an error if a setting is out of range, or if the batch lacks embeddings or final
+/// observations that the settings need.
+pub fn assign(batch: &Batch, config: &CreditConfig) -> Result<Credit> {
     assign_with(batch, config, &mut CreditState::default())
 }
 
-/// [`assign`], remembering from one iteration to the next (`temperature = "auto"` does).
+/// [`assign`] with a state that carries over from one iteration to the next, which
+/// `temperature = "auto"` needs.
 ///
 /// # Errors
-/// Names the setting that is out of range, or the array of the batch that does not fit.
+/// As [`assign`].
 pub fn assign_with(
-    batch: &CreditBatch,
+    batch: &Batch,
     config: &CreditConfig,
     state: &mut CreditState,
 ) -> Result<Credit> {
     config.validate()?;
-    check(batch)?;
     let config = config.resolved();
     let mut task = Task { batch, config: &config, state };
     let parts = match config.estimator {
@@ -60,43 +43,34 @@ pub fn assign_with(
         Estimator::ReinforcePp => reinforce_pp::assign(&mut task),
         Estimator::ReinforcePpBaseline => reinforce_pp::assign_with_baseline(&mut task),
     }?;
-    Ok(parts.combine(batch, &config))
+    Ok(combine(parts, batch, &config))
 }
 
-/// What an estimator is given: a batch and settings that have been checked.
-pub(super) struct Task<'a> {
-    pub batch: &'a CreditBatch<'a>,
-    /// Without any `auto` that hangs on the estimator.
-    pub config: &'a CreditConfig,
-    pub state: &'a mut CreditState,
-}
-
-/// What an estimator gives back.
-pub(super) struct Parts {
-    /// Of each row.
-    pub returns: Vec<f32>,
-    /// The advantage of each episode.
-    pub episode: Vec<f64>,
-    pub step: StepPart,
-    pub modulation: Vec<GroupModulation>,
-}
-
-impl Parts {
-    fn combine(self, batch: &CreditBatch, config: &CreditConfig) -> Credit {
-        let mut credit = Credit::default();
-        for (episode, &advantage) in self.episode.iter().enumerate() {
-            for row in batch.episode_rows(episode) {
-                let step = self.step.advantages[row];
-                let sum = config.episode_weight * advantage + config.step_weight * step;
-                credit.episode_advantages.push(narrowed(advantage));
-                credit.step_advantages.push(narrowed(step));
-                credit.advantages.push(narrowed(sum));
-            }
+impl CreditConfig {
+    /// The optional fields of an episode file that these settings need.
+    pub fn required_fields(&self) -> RequiredFields {
+        RequiredFields {
+            embeddings: self.estimator == Estimator::Proxmo && self.embedding == Embedding::Given,
+            final_observations: self.estimator == Estimator::Graphgpo,
         }
-        credit.baselines = self.step.baselines.iter().map(|&value| narrowed(value)).collect();
-        credit.diagnostics =
-            CreditDiagnostics::of(batch, &self.returns, &self.step, self.modulation);
-        credit.returns = self.returns;
-        credit
     }
+}
+
+/// Weighs and adds the parts of the advantages.
+pub(crate) fn combine(parts: Parts, batch: &Batch, config: &CreditConfig) -> Credit {
+    let mut credit = Credit::default();
+    for (episode, &advantage) in parts.episode.iter().enumerate() {
+        for row in batch.rows_of_episode(episode) {
+            let step = parts.step.advantages[row];
+            let sum = config.episode_weight * advantage + config.step_weight * step;
+            credit.episode_advantages.push(narrowed(advantage));
+            credit.step_advantages.push(narrowed(step));
+            credit.advantages.push(narrowed(sum));
+        }
+    }
+    credit.baselines = parts.step.baselines.iter().map(|&value| narrowed(value)).collect();
+    credit.diagnostics =
+        CreditDiagnostics::of(batch, &parts.returns, &parts.step, parts.modulation);
+    credit.returns = parts.returns;
+    credit
 }

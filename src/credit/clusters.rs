@@ -1,17 +1,17 @@
-//! Step baselines by hard clusters: rows of a cluster are compared with its mean.
+//! Step baselines from clusters: each row is compared with the mean of its cluster.
 
 use super::config::Normalize;
-use super::part::StepPart;
+use super::parts::StepPart;
 
-/// Added to every standard deviation that something is divided by, as the published codes do.
-pub const EPSILON: f64 = 1e-6;
+/// Added to every standard deviation used as a divisor, as in the published codes.
+pub(crate) const EPSILON: f64 = 1e-6;
 
-/// Count, mean and summed squared deviation of the values that bear one label.
+/// Count, mean and summed squared deviation of the values with one label.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Moments {
-    /// How many there are.
+pub(crate) struct Moments {
+    /// The number of values.
     pub count: f64,
-    /// Their mean, 0 without any.
+    /// Their mean; 0 without any.
     pub mean: f64,
     /// The sum of their squared distances from the mean.
     pub spread: f64,
@@ -40,7 +40,7 @@ impl Moments {
         (self.spread / (self.count - 1.0).max(1.0)).sqrt()
     }
 
-    /// What a centred value is divided by.
+    /// The divisor of centred values.
     pub fn scale(&self, normalize: Normalize) -> f64 {
         match normalize {
             Normalize::MeanStd => self.deviation() + EPSILON,
@@ -49,9 +49,14 @@ impl Moments {
     }
 }
 
-/// Each value minus the mean of those with its label, over their unbiased deviation + 1e-6 where
-/// asked for. A value that is alone becomes 0.
-pub fn centred(values: &[f64], label_of: &[u32], labels: usize, normalize: Normalize) -> Vec<f64> {
+/// Each value minus the mean of the values with its label, divided by their unbiased deviation + 1e-6
+/// with `mean-std`. A value with a unique label becomes 0.
+pub(crate) fn centred(
+    values: &[f64],
+    label_of: &[u32],
+    labels: usize,
+    normalize: Normalize,
+) -> Vec<f64> {
     let clusters = Moments::by_label(values, label_of, labels);
     let centre = |(&value, &label): (&f64, &u32)| {
         let cluster = &clusters[label as usize];
@@ -60,9 +65,9 @@ pub fn centred(values: &[f64], label_of: &[u32], labels: usize, normalize: Norma
     values.iter().zip(label_of).map(centre).collect()
 }
 
-/// Each row's return minus the mean of its cluster, over the unbiased deviation + 1e-6 where asked
-/// for. A row that is alone in its cluster gets 0: there is nothing to compare it with.
-pub fn step_part(
+/// Each row's return minus the mean of its cluster, divided by the unbiased deviation + 1e-6 with
+/// `mean-std`. The only row of a cluster gets 0.
+pub(crate) fn step_part(
     returns: &[f32],
     label_of: &[u32],
     labels: usize,
@@ -79,7 +84,7 @@ pub fn step_part(
         part.baselines.push(cluster.mean);
         part.neighbours.push(cluster.count);
         if cluster.count > 1.0 {
-            // Without the row itself its distance from the mean grows by n / (n − 1).
+            // Leaving the row out increases its distance from the mean by n / (n − 1).
             let error = (value - cluster.mean) * cluster.count / (cluster.count - 1.0);
             part.held_out.push(error * error);
         }
@@ -104,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_returns_give_no_advantage_however_they_are_scaled() {
+    fn equal_returns_have_advantage_zero_with_scaling() {
         let part = step_part(&[0.1; 7], &[0; 7], 1, Normalize::MeanStd);
         assert_eq!(part.advantages, [0.0; 7]);
     }

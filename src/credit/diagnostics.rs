@@ -1,49 +1,51 @@
-//! What is worth watching about credit assignment.
+//! Statistics of credit assignment for monitoring.
 
+use crate::episodes::Batch;
 use serde::Serialize;
 
-use super::batch::CreditBatch;
-use super::episode::GroupModulation;
+use super::modulation::GroupModulation;
 use super::nodes::Nodes;
-use super::part::{StepPart, narrowed};
+use super::parts::{StepPart, narrowed};
 use super::temperature::variance;
 
-/// How credit came about in one batch. What an estimator has no notion of is left out.
+/// Statistics of one batch's credit. Those that an estimator does not have are absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct CreditDiagnostics {
-    /// How many rows there were.
+    /// The number of rows.
     pub rows: usize,
-    /// How many distinct observations, counted in each group.
+    /// The number of distinct observations, counted within each group.
     pub states: usize,
-    /// The share of rows, from 0 to 1, whose observation comes once in their group: those that
-    /// exact matching has nothing to compare with.
+    /// The share of rows, from 0 to 1, whose observation is unique in their group. Exact matching
+    /// cannot compare them.
     pub lone_rows: f64,
-    /// How many rows a step's baseline effectively averages, in the mean over rows.
+    /// The effective number of rows behind a baseline, `(Σ w)² / Σ w²`, averaged over rows.
     pub neighbours: Option<f64>,
-    /// The share of the returns' variance that the baselines account for: 1 is all of it, below 0
-    /// they do harm.
+    /// The share of the returns' variance that the baselines explain: at most 1, and negative if
+    /// baselines are worse than a constant.
     pub explained_variance: Option<f64>,
-    /// The mean squared error of predicting a row's return from the rows around it, without itself.
+    /// The mean squared leave-one-out error of the baselines: each row's return is predicted from the
+    /// other rows.
     pub leave_one_out_error: Option<f64>,
     /// The temperature used.
     pub temperature: Option<f64>,
-    /// Each group's success rate and the weights of its episodes; empty without modulation.
+    /// Each group's success rate and modulation weights; empty without modulation: `[groups]`.
     pub modulation: Vec<GroupModulation>,
 }
 
 impl CreditDiagnostics {
-    pub(super) fn of(
-        batch: &CreditBatch,
+    /// The statistics of a batch, from each row's return and step part.
+    pub(crate) fn of(
+        batch: &Batch,
         returns: &[f32],
         step: &StepPart,
         modulation: Vec<GroupModulation>,
     ) -> Self {
         let nodes = Nodes::of_observations(batch);
-        let lone = nodes.counts().iter().filter(|&&count| count == 1).count();
+        let single = nodes.counts().iter().filter(|&&count| count == 1).count();
         Self {
             rows: batch.rows(),
             states: nodes.len(),
-            lone_rows: lone as f64 / batch.rows().max(1) as f64,
+            lone_rows: single as f64 / batch.rows().max(1) as f64,
             neighbours: mean(&step.neighbours),
             explained_variance: explained(returns, &step.baselines),
             leave_one_out_error: mean(&step.held_out),
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn baselines_explain_from_all_to_less_than_nothing() {
+    fn explained_variance_is_one_for_exact_baselines_and_may_be_negative() {
         let returns = [0.0, 1.0, 2.0];
         assert_eq!(explained(&returns, &[0.0, 1.0, 2.0]), Some(1.0));
         assert_eq!(explained(&returns, &[1.0; 3]), Some(0.0));

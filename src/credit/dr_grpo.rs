@@ -1,14 +1,13 @@
-//! Dr. GRPO (arXiv 2503.20783): GRPO without dividing by the deviation, which favours groups where
-//! nearly all episodes end alike.
+//! Dr. GRPO (arXiv 2503.20783): GRPO without division by the deviation, which favours groups whose
+//! episodes nearly all have the same outcome.
 //!
 //! ```text
 //! A_{i,t} = R_i − mean_group(R)
 //! ```
 //!
-//! The paper's other change, not dividing by a response's length, belongs to the loss.
+//! The paper's other change, no division by a response's length, belongs to the loss.
 
-use super::assign::{Parts, Task};
-use super::part::StepPart;
+use super::parts::{Parts, StepPart, Task};
 use super::{episode, returns};
 use crate::error::Result;
 
@@ -16,7 +15,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let Task { batch, config, .. } = *task;
     let returns = returns::discounted(batch, config.gamma);
 
-    // `mean-std` has been refused by then: the settings' check knows this estimator.
+    // The check of the settings refuses `mean-std` for this estimator.
     let mut episode = episode::group_relative(batch, config);
     let modulation = episode::modulate(batch, config, &mut episode);
 

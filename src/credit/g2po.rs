@@ -1,22 +1,22 @@
-//! G2PO (arXiv 2606.22995): states have values, and a step is worth the change of value it brings.
+//! G2PO (arXiv 2606.22995): a step is credited with the change of state value that it causes.
 //!
 //! Nodes are the distinct observations of a group. With `R` an episode's total reward and `T` its
 //! length, a node's value is the mean over its rows of `γ^(T−t) R`. The next value `V'` of a row is
-//! the value of its next row's node; after the last row it is the success value of an episode that
-//! earned it, else 0. With `c(·)` for centring, over the unbiased deviation + ε with `mean-std`,
+//! the value of its next row's node; after the last row it is the success value if the episode earned
+//! it, else 0. With `c(·)` for centring, and division by the unbiased deviation + ε with `mean-std`,
 //!
 //! ```text
 //! A^S = c_node(V' − penalty · [action not valid]) + c_group(V' − V)
 //! A   = episode part + ω · A^S
 //! ```
 
-use super::assign::{Parts, Task};
-use super::batch::CreditBatch;
 use super::clusters::{Moments, centred};
 use super::config::CreditConfig;
 use super::episode;
 use super::nodes::Nodes;
-use super::part::{StepPart, narrowed};
+use super::parts::{Parts, Task};
+use super::parts::{StepPart, narrowed};
+use crate::episodes::Batch;
 use crate::error::Result;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
@@ -33,7 +33,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     };
     let next = next_values(batch, config, &value_of);
 
-    let penalty = |row: usize| if batch.valid[row] { 0.0 } else { config.invalid_action_penalty };
+    let penalty = |row: usize| if batch.valid()[row] { 0.0 } else { config.invalid_action_penalty };
     let arrival: Vec<f64> = (0..batch.rows()).map(|row| next[row] - penalty(row)).collect();
     let change: Vec<f64> = next.iter().zip(&value_of).map(|(next, here)| next - here).collect();
     let among_node = centred(&arrival, &nodes.of_row, nodes.len(), config.normalize);
@@ -48,11 +48,11 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
 }
 
 /// `γ^(T−t) R` of each row.
-fn returns(batch: &CreditBatch, gamma: f64) -> Vec<f32> {
+fn returns(batch: &Batch, gamma: f64) -> Vec<f32> {
     let mut returns = vec![0.0; batch.rows()];
     for episode in 0..batch.episodes() {
         let mut discounted = batch.total_reward(episode);
-        for row in batch.episode_rows(episode).rev() {
+        for row in batch.rows_of_episode(episode).rev() {
             discounted *= gamma;
             returns[row] = narrowed(discounted);
         }
@@ -60,17 +60,17 @@ fn returns(batch: &CreditBatch, gamma: f64) -> Vec<f32> {
     returns
 }
 
-/// The value of where each row led. Without the setting `success_value`, a success is worth what
-/// its episode earned.
-fn next_values(batch: &CreditBatch, config: &CreditConfig, value_of: &[f64]) -> Vec<f64> {
+/// The value of the state after each row. Without the setting `success_value`, a success has its
+/// episode's total reward as value.
+fn next_values(batch: &Batch, config: &CreditConfig, value_of: &[f64]) -> Vec<f64> {
     let mut next = vec![0.0; batch.rows()];
     for episode in 0..batch.episodes() {
         let reward = batch.total_reward(episode);
         let earned = match config.success_value {
             Some(value) => reward == value,
-            None => batch.success[episode],
+            None => batch.success()[episode],
         };
-        let rows = batch.episode_rows(episode);
+        let rows = batch.rows_of_episode(episode);
         for row in rows.clone() {
             let last = row + 1 == rows.end;
             next[row] = match (last, earned) {
@@ -83,28 +83,25 @@ fn next_values(batch: &CreditBatch, config: &CreditConfig, value_of: &[f64]) -> 
     next
 }
 
-fn group_of_rows(batch: &CreditBatch) -> Vec<u32> {
+fn group_of_rows(batch: &Batch) -> Vec<u32> {
     let groups = 0..batch.groups();
-    groups.flat_map(|group| batch.group_rows(group).map(move |_| group as u32)).collect()
+    groups.flat_map(|group| batch.rows_of_group(group).map(move |_| group as u32)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::episodes::Episode;
 
     #[test]
-    fn values_flow_back_and_successes_are_worth_their_reward() {
-        let batch = CreditBatch {
-            group_offsets: &[0, 2],
-            episode_offsets: &[0, 2, 3],
-            rewards: &[0.0, 8.0, 4.0],
-            success: &[true, false],
-            valid: &[true; 3],
-            observations: &[0, 1, 0],
-            texts: &["a", "b"],
-            final_observations: None,
-            embeddings: None,
-        };
+    fn the_next_value_of_a_success_is_its_reward() {
+        let batch = Batch::builder()
+            .group([
+                Episode::new().step("a", 0.0).step("b", 8.0).success(true),
+                Episode::new().step("a", 4.0),
+            ])
+            .build()
+            .unwrap();
         assert_eq!(returns(&batch, 0.5), [2.0, 4.0, 2.0]);
         let mut config = CreditConfig::default();
         assert_eq!(next_values(&batch, &config, &[1.0, 2.0, 3.0]), [2.0, 8.0, 0.0]);

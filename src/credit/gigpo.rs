@@ -1,23 +1,24 @@
-//! GiGPO (arXiv 2505.10978): steps are compared where the group met the same observation.
+//! GiGPO (arXiv 2505.10978): steps of a group are compared if they have the same observation.
 //!
 //! ```text
 //! A_{i,t} = A^E_i + ω · A^S_{i,t}
 //!
 //! A^E_i     = (R_i − mean_group(R)) / (std_group(R) + ε)
-//! A^S_{i,t} = (G_{i,t} − mean_cluster(G)) / (std_cluster(G) + ε)     0 for a lone row
+//! A^S_{i,t} = (G_{i,t} − mean_cluster(G)) / (std_cluster(G) + ε)     0 for a single row
 //! ```
 //!
 //! with `G` the discounted return of a step, and its cluster the group's rows with the same
 //! observation. The divisions are those of `normalize = "mean-std"`.
 //!
-//! With the setting `similarity` a row joins the first cluster whose first row has an observation
-//! that resembles its own at least so much, and founds one where there is none.
+//! With the setting `similarity`, a row joins the first cluster whose first row has an observation
+//! of at least that similarity, and starts a new cluster if there is none.
 
-use super::assign::{Parts, Task};
-use super::batch::CreditBatch;
+use super::config::CreditConfig;
 use super::nodes::Nodes;
-use super::similarity::{Alphabet, Memory, Pattern};
-use super::{clusters, episode, returns};
+use super::parts::{Parts, Task};
+use super::similarity::{Alphabet, Buffers, Pattern};
+use super::{episode, returns};
+use crate::episodes::Batch;
 use crate::error::Result;
 use crate::parallel::par_map;
 
@@ -28,33 +29,39 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let mut episode = episode::group_relative(batch, config);
     let modulation = episode::modulate(batch, config, &mut episode);
 
-    let mut nodes = Nodes::of_observations(batch);
-    if let Some(threshold) = config.similarity {
-        join_similar(batch, &mut nodes, threshold);
-    }
-    let step = clusters::step_part(&returns, &nodes.of_row, nodes.len(), config.normalize);
+    let nodes = clusters(batch, config);
+    let step = super::clusters::step_part(&returns, &nodes.of_row, nodes.len(), config.normalize);
 
     Ok(Parts { returns, episode, step, modulation })
 }
 
-/// Moves the rows of every node to the first node of its group that it resembles.
+/// The cluster of every row: equal observations of a group, or similar ones.
+pub(crate) fn clusters(batch: &Batch, config: &CreditConfig) -> Nodes {
+    let mut nodes = Nodes::of_observations(batch);
+    if let Some(threshold) = config.similarity {
+        join_similar(batch, &mut nodes, threshold);
+    }
+    nodes
+}
+
+/// Moves the rows of every node to the first similar node of its group.
 ///
-/// Nodes come in the order of their first rows, and equal observations fare alike, so that going
-/// over nodes is going over rows.
-fn join_similar(batch: &CreditBatch, nodes: &mut Nodes, threshold: f64) {
+/// Nodes are in the order of their first rows, and equal observations join the same cluster, so
+/// visiting nodes in order is equivalent to visiting rows in order.
+fn join_similar(batch: &Batch, nodes: &mut Nodes, threshold: f64) {
     let joined = par_map(batch.groups(), |group| {
         let mut alphabet = Alphabet::default();
-        let mut memory = Memory::default();
-        let mut founders: Vec<(u32, Pattern)> = Vec::new();
+        let mut buffers = Buffers::default();
+        let mut clusters_so_far: Vec<(u32, Pattern)> = Vec::new();
         let members = nodes.offsets[group]..nodes.offsets[group + 1];
         let join = |node: usize| {
-            let text = alphabet.write(batch.texts[nodes.items[node] as usize]);
-            let like =
-                |(_, founder): &&(u32, Pattern)| founder.resembles(&text, threshold, &mut memory);
-            if let Some(&(cluster, _)) = founders.iter().find(like) {
+            let text = alphabet.encode(&batch.texts()[nodes.items[node] as usize]);
+            let similar =
+                |(_, first): &&(u32, Pattern)| first.is_similar(&text, threshold, &mut buffers);
+            if let Some(&(cluster, _)) = clusters_so_far.iter().find(similar) {
                 return cluster;
             }
-            founders.push((node as u32, Pattern::new(text)));
+            clusters_so_far.push((node as u32, Pattern::new(text)));
             node as u32
         };
         members.map(join).collect::<Vec<u32>>()
@@ -66,20 +73,17 @@ fn join_similar(batch: &CreditBatch, nodes: &mut Nodes, threshold: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::episodes::{Episode, Step};
 
     #[test]
     fn rows_join_the_first_cluster_they_resemble_within_their_group() {
-        let batch = CreditBatch {
-            group_offsets: &[0, 1, 2],
-            episode_offsets: &[0, 5, 6],
-            rewards: &[0.0; 6],
-            success: &[false; 2],
-            valid: &[true; 6],
-            observations: &[0, 1, 2, 3, 1, 2],
-            texts: &["shelf 1 is empty", "a lamp", "shelf 2 is empty", "shelf 21 is empty"],
-            final_observations: None,
-            embeddings: None,
+        const TEXTS: [&str; 4] =
+            ["shelf 1 is empty", "a lamp", "shelf 2 is empty", "shelf 21 is empty"];
+        let episode = |texts: &[usize]| {
+            Episode::new().steps(texts.iter().map(|&text| Step::new(TEXTS[text], 0.0)))
         };
+        let first = episode(&[0, 1, 2, 3, 1]);
+        let batch = Batch::builder().group([first]).group([episode(&[2])]).build().unwrap();
         let mut nodes = Nodes::of_observations(&batch);
         join_similar(&batch, &mut nodes, 0.9);
         assert_eq!(nodes.of_row, [0, 1, 0, 0, 1, 4]);

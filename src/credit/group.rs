@@ -1,50 +1,50 @@
 //! One group's rows, merged into nodes.
 
+use crate::episodes::Batch;
 use std::ops::Range;
 
-use super::batch::CreditBatch;
-use super::kernel::Tallies;
+use super::kernel_sums::ReturnSums;
 use super::nodes::Nodes;
 
-/// The rows of one group. Rows and nodes are counted from the group's first.
-pub struct Group<'a> {
+/// The rows of one group. Rows and nodes are numbered from the group's first.
+pub(crate) struct Group<'a> {
     /// The group's first row in the batch.
     pub first_row: u32,
     /// The return of each row.
     pub returns: Vec<f64>,
     /// The episode of each row.
     pub episode_of: Vec<u32>,
-    /// What each node stands for.
+    /// The item of each node: a text or a row.
     pub items: &'a [u32],
     node_of: Vec<u32>,
-    /// The rows of node after node, each in order of time.
+    /// The rows sorted by node, then time.
     rows: Vec<u32>,
     row_offsets: Vec<usize>,
     /// The first row of each episode, and the end.
     episode_offsets: Vec<usize>,
-    /// What counts of each node at present.
-    pub tallies: Tallies,
-    /// What there is of each node in all.
-    pub full: Tallies,
+    /// The returns of the rows that are included at present, by node.
+    pub included: ReturnSums,
+    /// The returns of all rows, by node.
+    pub all: ReturnSums,
 }
 
 impl<'a> Group<'a> {
-    /// Gathers a group.
-    pub fn of(batch: &CreditBatch, nodes: &'a Nodes, returns: &[f32], group: usize) -> Self {
-        let rows = batch.group_rows(group);
+    /// Collects the rows of a group.
+    pub fn of(batch: &Batch, nodes: &'a Nodes, returns: &[f32], group: usize) -> Self {
+        let rows = batch.rows_of_group(group);
         let first_node = nodes.offsets[group];
         let items = &nodes.items[first_node..nodes.offsets[group + 1]];
         let node_of: Vec<u32> =
             nodes.of_row[rows.clone()].iter().map(|&node| node - first_node as u32).collect();
         let returns: Vec<f64> = returns[rows.clone()].iter().map(|&value| value.into()).collect();
-        let mut tallies = Tallies::new(items.len());
+        let mut included = ReturnSums::new(items.len());
         for (&node, &value) in node_of.iter().zip(&returns) {
-            tallies.set(node as usize, tallies.get(node as usize).with(value));
+            included.set(node as usize, included.get(node as usize).with(value));
         }
         let mut episode_of = Vec::with_capacity(rows.len());
         let mut episode_offsets = vec![0];
-        for (number, episode) in batch.group_episodes(group).enumerate() {
-            let end = episode_of.len() + batch.episode_rows(episode).len();
+        for (number, episode) in batch.episodes_of_group(group).enumerate() {
+            let end = episode_of.len() + batch.rows_of_episode(episode).len();
             episode_of.resize(end, number as u32);
             episode_offsets.push(end);
         }
@@ -58,12 +58,12 @@ impl<'a> Group<'a> {
             rows: by_node,
             row_offsets,
             episode_offsets,
-            full: tallies.clone(),
-            tallies,
+            all: included.clone(),
+            included,
         }
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn nodes(&self) -> usize {
         self.items.len()
     }
@@ -78,19 +78,19 @@ impl<'a> Group<'a> {
         &self.rows[self.row_offsets[node]..self.row_offsets[node + 1]]
     }
 
-    /// Stops counting the rows of an episode.
-    pub fn take_out(&mut self, episode: u32) {
+    /// Excludes the rows of an episode from [`Group::included`].
+    pub fn exclude(&mut self, episode: u32) {
         for row in self.rows_of_episode(episode) {
             let node = self.node_of(row);
-            self.tallies.set(node, self.tallies.get(node).without(self.returns[row]));
+            self.included.set(node, self.included.get(node).without(self.returns[row]));
         }
     }
 
-    /// Counts all rows again after [`Group::take_out`] of the same episode.
-    pub fn put_back(&mut self, episode: u32) {
+    /// Includes all rows again after [`Group::exclude`] of the same episode.
+    pub fn include(&mut self, episode: u32) {
         for row in self.rows_of_episode(episode) {
             let node = self.node_of(row);
-            self.tallies.set(node, self.full.get(node));
+            self.included.set(node, self.all.get(node));
         }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Rows sorted by node (a counting sort), and where each node's begin.
+/// Offsets of the nodes, and the rows sorted by node (a counting sort).
 fn rows_by_node(node_of: &[u32], nodes: usize) -> (Vec<usize>, Vec<u32>) {
     let mut offsets = vec![0; nodes + 1];
     node_of.iter().for_each(|&node| offsets[node as usize + 1] += 1);
@@ -118,31 +118,22 @@ fn rows_by_node(node_of: &[u32], nodes: usize) -> (Vec<usize>, Vec<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credit::kernel::Tally;
-
-    const BATCH: CreditBatch = CreditBatch {
-        group_offsets: &[0, 2],
-        episode_offsets: &[0, 2, 4],
-        rewards: &[0.0; 4],
-        success: &[false; 2],
-        valid: &[true; 4],
-        observations: &[0, 1, 0, 0],
-        texts: &["a", "b"],
-        final_observations: None,
-        embeddings: None,
-    };
+    use crate::credit::kernel_sums::ReturnSum;
+    use crate::episodes::Episode;
 
     #[test]
-    fn rows_are_merged_and_found_again() {
-        let nodes = Nodes::of_observations(&BATCH);
-        let mut group = Group::of(&BATCH, &nodes, &[1.0, 2.0, 3.0, 6.0], 0);
+    fn rows_are_merged_into_nodes() {
+        let episode = |second| Episode::new().step("a", 0.0).step(second, 0.0);
+        let batch = Batch::builder().group([episode("b"), episode("a")]).build().unwrap();
+        let nodes = Nodes::of_observations(&batch);
+        let mut group = Group::of(&batch, &nodes, &[1.0, 2.0, 3.0, 6.0], 0);
         assert_eq!(group.nodes(), 2);
         assert_eq!((group.rows_of(0), group.rows_of(1)), (&[0, 2, 3][..], &[1][..]));
-        assert_eq!(group.tallies.get(0), Tally { count: 3.0, sum: 10.0 });
-        group.take_out(0);
-        assert_eq!(group.tallies.get(0), Tally { count: 2.0, sum: 9.0 });
-        assert_eq!(group.tallies.get(1), Tally::default());
-        group.put_back(0);
-        assert_eq!(group.tallies, group.full);
+        assert_eq!(group.included.get(0), ReturnSum { count: 3.0, sum: 10.0 });
+        group.exclude(0);
+        assert_eq!(group.included.get(0), ReturnSum { count: 2.0, sum: 9.0 });
+        assert_eq!(group.included.get(1), ReturnSum::default());
+        group.include(0);
+        assert_eq!(group.included, group.all);
     }
 }

@@ -4,8 +4,7 @@
 //! A_{i,t} = (R_i − mean_group(R)) / (std_group(R) + ε)
 //! ```
 
-use super::assign::{Parts, Task};
-use super::part::StepPart;
+use super::parts::{Parts, StepPart, Task};
 use super::{episode, returns};
 use crate::error::Result;
 

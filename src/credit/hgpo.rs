@@ -1,4 +1,4 @@
-//! HGPO (arXiv 2602.22817): steps are compared in nested clusters of ever longer shared history.
+//! HGPO (arXiv 2602.22817): steps are compared in nested clusters of increasing shared history.
 //!
 //! For `k = 1 … K + 1` a row belongs to the cluster of the group's rows whose last `k`
 //! observations, the current one included, are the same in the same order. In every cluster of two
@@ -10,21 +10,21 @@
 //! ```
 //!
 //! with `G` the discounted return, `K` the setting `history` and `α` the setting `length_weight`.
-//! With `base_group` the episode advantage joins as `k = 0`; otherwise there is no episode part.
-//! Either way all of it is reported, and weighed, as the step part.
+//! With `base_group` the episode advantage is added as `k = 0`; otherwise there is no episode part.
+//! The sum is reported and weighted as the step part in both cases.
 
 use std::collections::HashMap;
 
-use super::assign::{Parts, Task};
-use super::batch::CreditBatch;
 use super::clusters::{EPSILON, Moments};
 use super::config::Normalize;
 use super::nodes::Nodes;
-use super::part::StepPart;
+use super::parts::StepPart;
+use super::parts::{Parts, Task};
 use super::{episode, returns};
+use crate::episodes::Batch;
 use crate::error::Result;
 
-/// No history of that length: the episode is too young.
+/// The label of a row whose episode has no history of that length yet.
 const NONE: u32 = u32::MAX;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
@@ -37,7 +37,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
         let mut episode = episode::group_relative(batch, config);
         modulation = episode::modulate(batch, config, &mut episode);
         for (episode, &advantage) in episode.iter().enumerate() {
-            batch.episode_rows(episode).for_each(|row| mean.add(row, 0, advantage, advantage));
+            batch.rows_of_episode(episode).for_each(|row| mean.add(row, 0, advantage, advantage));
         }
     }
 
@@ -73,7 +73,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     Ok(Parts { returns, episode: vec![0.0; batch.episodes()], step, modulation })
 }
 
-/// Which rows share their last observations, at one length of history.
+/// Labels of rows that share their last observations, at one length of history.
 struct Histories {
     nodes: Nodes,
     label_of: Vec<u32>,
@@ -82,21 +82,23 @@ struct Histories {
 
 impl Histories {
     /// Histories of the current observation alone.
-    fn of(batch: &CreditBatch) -> Self {
+    fn of(batch: &Batch) -> Self {
         let nodes = Nodes::of_observations(batch);
         Self { label_of: nodes.of_row.clone(), labels: nodes.len(), nodes }
     }
 
-    /// One observation more: a history is the shorter one of the row before, and this observation.
-    fn lengthen(&mut self, batch: &CreditBatch) {
+    /// Extends histories by one observation: a history is that of the previous row and the current
+    /// observation.
+    fn lengthen(&mut self, batch: &Batch) {
         let mut numbers = HashMap::new();
         let mut longer = vec![NONE; self.label_of.len()];
         for episode in 0..batch.episodes() {
-            for row in batch.episode_rows(episode).skip(1) {
-                let before = self.label_of[row - 1];
-                if before != NONE {
+            for row in batch.rows_of_episode(episode).skip(1) {
+                let previous = self.label_of[row - 1];
+                if previous != NONE {
                     let next = numbers.len() as u32;
-                    longer[row] = *numbers.entry((before, self.nodes.of_row[row])).or_insert(next);
+                    longer[row] =
+                        *numbers.entry((previous, self.nodes.of_row[row])).or_insert(next);
                 }
             }
         }
@@ -115,7 +117,7 @@ impl Histories {
     }
 }
 
-/// Running sums of `v_k A_k`, of the same before scaling, and of `v_k`.
+/// Running sums of `v_k A_k`, of the same without division by the deviation, and of `v_k`.
 struct WeightedMean {
     length_weight: f64,
     sums: Vec<[f64; 3]>,
@@ -147,20 +149,12 @@ impl WeightedMean {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::episodes::Episode;
 
     #[test]
     fn longer_histories_split_clusters() {
-        let batch = CreditBatch {
-            group_offsets: &[0, 2],
-            episode_offsets: &[0, 3, 6],
-            rewards: &[0.0; 6],
-            success: &[false; 2],
-            valid: &[true; 6],
-            observations: &[0, 1, 1, 2, 1, 1],
-            texts: &["a", "b", "c"],
-            final_observations: None,
-            embeddings: None,
-        };
+        let episode = |first| Episode::new().step(first, 0.0).step("b", 0.0).step("b", 0.0);
+        let batch = Batch::builder().group([episode("a"), episode("c")]).build().unwrap();
         let mut histories = Histories::of(&batch);
         assert_eq!(histories.label_of, [0, 1, 1, 2, 1, 1]);
         histories.lengthen(&batch);

@@ -1,8 +1,7 @@
-//! Credit assignment: what each step of an episode was worth.
+//! Credit assignment: the advantage of each step of an episode.
 //!
-//! [`assign`] reads the rows of one iteration ([`CreditBatch`]) and says how much better each step
-//! was than what its group does in the same place ([`Credit`]). An advantage has two parts that
-//! combine freely:
+//! [`ProxMo`] assigns credit to a batch of episodes as published. [`assign`] does so with any of the
+//! estimators below, as configured by [`CreditConfig`]. An advantage has two parts that combine freely:
 //!
 //! ```text
 //! advantage = episode_weight · episode part + step_weight · step part
@@ -10,97 +9,99 @@
 //!
 //! The *episode part* compares an episode's total reward with its group's, and can be modulated by
 //! the group's success rate. The *step part* compares a step's return with a baseline of its state.
-//! Each estimator is one file that reads top to bottom beside its paper's equations:
+//! Each estimator is one file with its paper's equations:
 //!
 //! | estimator | episode part | step part |
 //! |---|---|---|
 //! | `proxmo` | modulated | soft baseline over near states |
 //! | `gigpo` | plain | mean over the same observation |
-//! | `hgpo` | none, or within the step part | means over the same history, ever longer |
+//! | `hgpo` | none, or within the step part | means over the same history, of increasing length |
 //! | `g2po` | plain | change of value between states |
 //! | `graphgpo` | plain | distance to the goal, mean over the same observation |
 //! | `grpo` | plain | none |
 //! | `dr-grpo` | never scaled | none |
-//! | `rloo` | against the other episodes | none |
+//! | `rloo` | relative to the other episodes | none |
 //! | `reinforce-pp` | scaled over the batch | none |
-//! | `reinforce-pp-baseline` | less the group's mean, scaled over the batch | none |
+//! | `reinforce-pp-baseline` | minus the group's mean, scaled over the batch | none |
 //!
 //! The paper's ablations are settings: `proxmo` with `modulation = "off"` has soft baselines alone,
-//! `gigpo` with modulation on has modulation alone, `gigpo` is neither.
+//! `gigpo` with modulation on has modulation alone, `gigpo` has neither.
 //!
 //! ```
-//! use proxmo::credit::{CreditBatch, CreditConfig, assign};
+//! use proxmo::credit::{CreditConfig, Estimator, assign};
+//! use proxmo::episodes::{Batch, Episode};
 //!
 //! // One group of two episodes: both begin in the hall, one finds the key.
-//! let batch = CreditBatch {
-//!     group_offsets: &[0, 2],
-//!     episode_offsets: &[0, 2, 4],
-//!     rewards: &[0.0, 1.0, 0.0, 0.0],
-//!     success: &[true, false],
-//!     valid: &[true; 4],
-//!     observations: &[0, 1, 0, 2],
-//!     texts: &["the hall", "the study, with a key on the desk", "the cellar"],
-//!     final_observations: None,
-//!     embeddings: None,
-//! };
-//! let credit = assign(&batch, &CreditConfig::default())?;
+//! let batch = Batch::builder()
+//!     .group([
+//!         Episode::new().step("the hall", 0.0).step("the study, with a key", 1.0).success(true),
+//!         Episode::new().step("the hall", 0.0).step("the cellar", 0.0),
+//!     ])
+//!     .build()?;
+//! let credit = assign(&batch, &CreditConfig::of(Estimator::Gigpo))?;
 //! assert!(credit.advantages[0] > 0.0 && credit.advantages[2] < 0.0);
-//! # Ok::<(), proxmo::error::Error>(())
+//! # Ok::<(), proxmo::Error>(())
 //! ```
 //!
 //! # Edge cases
 //!
-//! Every advantage is finite, whatever the batch (`reinforce-pp` compares with the whole batch where
-//! the table says group):
+//! Every advantage is finite for every batch. (`reinforce-pp` compares with the whole batch where the
+//! table says group.)
 //!
-//! | case | what happens |
+//! | case | result |
 //! |---|---|
-//! | a group of one episode | there is nobody to compare it with: no episode part |
-//! | all episodes of a group earn the same | no episode part, scaled or not |
-//! | a state that no other row of the group shares | no step part where states are matched exactly; a soft baseline looks at near ones |
-//! | an observation without words | a state like any other where states are matched exactly; as an embedding zero, at cosine 0 to all |
-//! | an episode without steps | it counts in its group with a reward of 0, and has no row to be credited |
-//! | an episode that an error cut short | credit cannot tell it from a failure: its steps are credited with what they earned. Leave it out of the batch if it should not count |
+//! | a group of one episode | no episode part |
+//! | a zero-variance group (all episodes have the same total reward) | no episode part, scaled or not |
+//! | a state that is unique in its group | no step part with exact matching; a soft baseline uses near states |
+//! | an observation without words | an ordinary state with exact matching; as an embedding zero, with cosine 0 to all |
+//! | an episode without steps | counts in its group with a reward of 0, and has no row |
+//! | an episode that an error cut short | is not told from a failure: its steps are credited with their rewards. Leave it out of the batch if it should not count |
 //!
-//! Nothing here knows of environments, policies or devices. Sums run in f64, and in an order that
+//! This module does not depend on environments, policies or devices. Sums run in f64, in an order that
 //! does not depend on threads.
 
 mod assign;
-mod batch;
 mod clusters;
 mod config;
-mod diagnostics;
+pub(crate) mod diagnostics;
 mod dr_grpo;
-mod episode;
+pub(crate) mod episode;
+mod front;
 mod g2po;
-mod gigpo;
+pub(crate) mod gigpo;
 mod graphgpo;
 mod group;
 mod grpo;
 mod hgpo;
-mod kernel;
+mod kernel_sums;
 mod modulation;
 mod neighbours;
-mod nodes;
-mod part;
-mod prior;
+pub(crate) mod nodes;
+pub(crate) mod parts;
+pub(crate) mod prior;
 mod proximity;
 mod proxmo;
 mod reinforce_pp;
+mod result;
 mod returns;
 mod rloo;
 mod settings;
 mod similarity;
 mod states;
-mod temperature;
+pub(crate) mod temperature;
+pub(crate) mod weighted;
 
-pub use assign::{Credit, assign, assign_with};
-pub use batch::{CreditBatch, Embeddings, MAX_REWARD, check};
-pub use config::{CreditConfig, Distance, Embedding, Estimator, Inclusion, Normalize, Statistics};
+#[cfg(feature = "burn")]
+pub(crate) use assign::combine;
+pub use assign::{assign, assign_with};
+pub use config::{
+    CreditConfig, Distance, Embedding, Engine, Estimator, Inclusion, Normalize, Statistics,
+};
 pub use diagnostics::CreditDiagnostics;
-pub use episode::GroupModulation;
-pub use modulation::Curve;
+pub use front::ProxMo;
+pub use modulation::{Curve, GroupModulation};
 pub use neighbours::{Neighbour, neighbours};
+pub use result::Credit;
 pub use returns::discounted;
 pub use settings::{Beta, Modulation, SuccessPrior, Temperature};
 pub use temperature::CreditState;

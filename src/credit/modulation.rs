@@ -1,4 +1,4 @@
-//! Success-rate-aware modulation: how much an episode's advantage counts.
+//! Success-rate-aware modulation: the weight of an episode's advantage.
 //!
 //! With `p` the group's success rate, `α` the steepness and `σ` the logistic function, an episode's
 //! advantage is multiplied by
@@ -8,8 +8,8 @@
 //!                      f = σ(−p^α) − ½        for a failure
 //! ```
 //!
-//! A rare success counts up to `1 + range`, a rare failure down to `1 − range`, and what a group
-//! does as a rule counts as it is.
+//! A rare success is weighted up to `1 + range`, a rare failure down to `1 − range`. The weight of an
+//! episode whose outcome is the common one in its group stays near 1.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ impl Default for Curve {
 }
 
 impl Curve {
-    /// The weight of an episode that succeeded or not, in a group with success rate `rate`.
+    /// The weight of an episode that succeeded or failed, in a group with success rate `rate`.
     pub fn weight(&self, rate: f64, success: bool) -> f64 {
         let rate = rate.clamp(0.0, 1.0);
         let beta = self.range / (logistic(1.0) - 0.5);
@@ -43,6 +43,28 @@ impl Curve {
     }
 }
 
+/// The modulation weights of a group's episodes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GroupModulation {
+    /// The group's success rate, after the prior.
+    pub success_rate: f64,
+    /// The weight of an episode that succeeded.
+    pub on_success: f64,
+    /// The weight of an episode that failed.
+    pub on_failure: f64,
+}
+
+impl GroupModulation {
+    /// The weights at a success rate.
+    pub(crate) fn of(curve: &Curve, success_rate: f64) -> Self {
+        Self {
+            success_rate,
+            on_success: curve.weight(success_rate, true),
+            on_failure: curve.weight(success_rate, false),
+        }
+    }
+}
+
 fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -52,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rare_outcomes_reach_the_range_and_common_ones_count_as_they_are() {
+    fn rare_outcomes_reach_the_range_and_common_ones_weigh_one() {
         let curve = Curve { steepness: 2.0, range: 0.2 };
         let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
         assert!(near(curve.weight(0.0, true), 1.2) && near(curve.weight(1.0, false), 0.8));
@@ -63,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_outside_its_bounds_is_clamped() {
+    fn a_rate_out_of_range_is_clamped() {
         let curve = Curve::default();
         assert_eq!(curve.weight(10.0, true), curve.weight(1.0, true));
         assert_eq!(curve.weight(-1.0, false), curve.weight(0.0, false));

@@ -1,24 +1,28 @@
-//! A group's success rate, and what is believed about it beforehand.
+//! A group's success rate and its prior.
 //!
-//! Eight episodes say little about a task's success rate. With a Beta prior worth `a` successes and
+//! Eight episodes are a small sample of a task's success rate. With a Beta prior of `a` successes and
 //! `b` failures, the rate of a group of `n` episodes with the raw rate `p` is shrunk to
 //!
 //! ```text
 //! p̃ = (n · p + a) / (n + a + b)
 //! ```
 //!
-//! Fitted to the batch, the prior has the mean of all episodes, and the strength `a + b` under
-//! which the groups' counts are most likely (their beta-binomial likelihood, over a grid). Groups
-//! that all look alike then shrink much, groups that differ hardly at all. A single group says
-//! nothing about how groups differ, and is left as it is.
+//! A prior fitted to the batch has the mean of all episodes and the strength `a + b` that maximises
+//! the beta-binomial likelihood of the groups' counts over a grid. If groups have similar rates, the
+//! prior is strong; if they differ, it is weak. A single group cannot show how groups differ, and its
+//! rate is not shrunk.
 
-use super::batch::CreditBatch;
 use super::config::Statistics;
-use super::episode::weight;
 use super::settings::{Beta, SuccessPrior};
+use super::weighted::episode_weight;
+use crate::episodes::Batch;
 
-/// The success rate of each group.
-pub fn success_rates(batch: &CreditBatch, statistics: Statistics, prior: SuccessPrior) -> Vec<f64> {
+/// The success rate of each group: `[groups]`.
+pub(crate) fn success_rates(
+    batch: &Batch,
+    statistics: Statistics,
+    prior: SuccessPrior,
+) -> Vec<f64> {
     let prior = match prior {
         SuccessPrior::None => None,
         SuccessPrior::Beta(beta) => Some(beta),
@@ -27,7 +31,7 @@ pub fn success_rates(batch: &CreditBatch, statistics: Statistics, prior: Success
     (0..batch.groups())
         .map(|group| {
             let raw = raw_rate(batch, statistics, group);
-            let episodes = batch.group_episodes(group).len() as f64;
+            let episodes = batch.episodes_of_group(group).len() as f64;
             match prior {
                 Some(beta) => shrink(raw, episodes, beta),
                 None => raw,
@@ -36,13 +40,13 @@ pub fn success_rates(batch: &CreditBatch, statistics: Statistics, prior: Success
         .collect()
 }
 
-/// The share of a group's episodes, or of its steps, that belong to successes; 0 without any.
-fn raw_rate(batch: &CreditBatch, statistics: Statistics, group: usize) -> f64 {
+/// The share of a group's episodes, or of its steps, that belong to successes; 0 for an empty group.
+fn raw_rate(batch: &Batch, statistics: Statistics, group: usize) -> f64 {
     let (mut won, mut all) = (0.0, 0.0);
-    for episode in batch.group_episodes(group) {
-        let weight = weight(batch, statistics, episode);
+    for episode in batch.episodes_of_group(group) {
+        let weight = episode_weight(batch, statistics, episode);
         all += weight;
-        won += if batch.success[episode] { weight } else { 0.0 };
+        won += if batch.success()[episode] { weight } else { 0.0 };
     }
     if all > 0.0 { won / all } else { 0.0 }
 }
@@ -54,18 +58,19 @@ fn shrink(rate: f64, episodes: f64, prior: Beta) -> f64 {
 }
 
 /// `(successes, episodes)` of each group.
-fn counts(batch: &CreditBatch) -> Vec<(usize, usize)> {
+fn counts(batch: &Batch) -> Vec<(usize, usize)> {
     (0..batch.groups())
         .map(|group| {
-            let outcomes = &batch.success[batch.group_episodes(group)];
+            let outcomes = &batch.success()[batch.episodes_of_group(group)];
             (outcomes.iter().filter(|&&won| won).count(), outcomes.len())
         })
         .collect()
 }
 
-/// The Beta distribution that makes the groups' counts most likely, its mean being the share of all
-/// successes. Nothing where that cannot be told: fewer than two groups, or no episode won or lost.
-pub fn fit(groups: &[(usize, usize)]) -> Option<Beta> {
+/// The Beta distribution of maximum likelihood given the groups' counts, with the share of all
+/// successes as its mean. Nothing with fewer than two groups that have episodes, or if all episodes
+/// have the same outcome.
+pub(crate) fn fit(groups: &[(usize, usize)]) -> Option<Beta> {
     let played = groups.iter().filter(|(_, episodes)| *episodes > 0).count();
     let (won, all) = groups.iter().fold((0, 0), |(w, n), group| (w + group.0, n + group.1));
     if played < 2 || won == 0 || won == all {
@@ -84,7 +89,7 @@ pub fn fit(groups: &[(usize, usize)]) -> Option<Beta> {
         .map(|(_, beta)| beta)
 }
 
-/// `ln B(a + s, b + n − s) − ln B(a, b)`, as products because counts are whole.
+/// `ln B(a + s, b + n − s) − ln B(a, b)`, as products because counts are integers.
 fn log_likelihood((won, all): (usize, usize), beta: &Beta) -> f64 {
     let rising =
         |from: f64, steps: usize| -> f64 { (0..steps).map(|step| (from + step as f64).ln()).sum() };
@@ -97,14 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prior_counts_like_episodes_seen_before() {
+    fn a_prior_counts_as_pseudo_episodes() {
         let beta = Beta { successes: 1.0, failures: 3.0 };
         assert_eq!(shrink(1.0, 4.0, beta), 5.0 / 8.0);
         assert_eq!(shrink(0.5, 0.0, Beta { successes: 0.0, failures: 0.0 }), 0.5);
     }
 
     #[test]
-    fn groups_that_differ_get_a_weak_prior_and_alike_ones_a_strong_one() {
+    fn different_groups_get_a_weak_prior_and_similar_groups_a_strong_one() {
         let strength = |groups: &[(usize, usize)]| {
             let beta = fit(groups).unwrap();
             assert!((beta.successes / (beta.successes + beta.failures) - 0.5).abs() < 1e-12);
@@ -117,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_fitted_to_what_says_nothing() {
+    fn no_prior_is_fitted_without_information() {
         assert_eq!(fit(&[(3, 8)]), None);
         assert_eq!(fit(&[(0, 8), (0, 8)]), None);
         assert_eq!(fit(&[(8, 8), (8, 8)]), None);

@@ -1,4 +1,5 @@
-//! Proximity-based soft aggregation: a step baseline without borders between states.
+//! Proximity-based soft aggregation: a step baseline from all rows of the group, weighted by the
+//! proximity of their states.
 //!
 //! The baseline of row `i` is a kernel regression of returns on state embeddings over the rows `j`
 //! of its group,
@@ -7,48 +8,48 @@
 //! b_i = Σ_j w_ij R_j / Σ_j w_ij        w_ij = exp(cos(e_i, e_j) / τ)
 //! ```
 //!
-//! and its advantage is `R_i − b_i`, with `normalize = "mean-std"` over the unbiased deviation of
-//! the group's returns + 1e-6. (A deviation of near rows alone would be none at all where they
-//! agree, and would blow up the advantage of a row that they leave out.)
+//! and its advantage is `R_i − b_i`, divided by the unbiased deviation of the group's returns + 1e-6
+//! with `normalize = "mean-std"`. (The deviation of near rows alone would be 0 if they agree, which
+//! would inflate the advantage of a row that they do not include.)
 //!
 //! Rows with the same observation have the same embedding, so they are merged into one node with a
-//! count and a sum of returns; that is exact. With `n_k` rows in node `k`, whose returns sum to
+//! count and a sum of returns, which is exact. With `n_k` rows in node `k`, whose returns sum to
 //! `S_k`, the sums above become `Σ_k w_ik S_k` and `Σ_k w_ik n_k`. Work is per group and per pair of
 //! nodes, memory per node.
 //!
-//! Exponents have their maximum subtracted, so no temperature overflows. A row is kept apart from
-//! the others while summing: leaving it out is then an omission and not a subtraction, exact even
-//! where it outweighs all others.
+//! Exponents have their maximum subtracted, so no temperature causes overflow. A row is summed
+//! separately from the others: leaving it out is then an omission and not a subtraction, and exact even
+//! if its weight exceeds all others.
 
-use super::batch::CreditBatch;
 use super::clusters::Moments;
 use super::config::{CreditConfig, Inclusion};
 use super::group::Group;
-use super::kernel::{Estimate, Sums};
+use super::kernel_sums::{Estimate, KernelSums};
 use super::nodes::Nodes;
-use super::part::StepPart;
+use super::parts::StepPart;
 use crate::embed::Matrix;
+use crate::episodes::Batch;
 use crate::parallel::par_map;
 
-/// The rows of a batch with all that their baselines are made of.
-pub struct Proximity<'a> {
-    /// The rows.
-    pub batch: &'a CreditBatch<'a>,
+/// The rows of a batch and everything that their baselines depend on.
+pub(crate) struct Proximity<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
     /// The states that rows are merged into; an item is a row of `matrix`.
     pub nodes: &'a Nodes,
     /// The states' embeddings.
     pub matrix: &'a Matrix,
     /// The return of each row.
     pub returns: &'a [f32],
-    /// Who is part of whose baseline, and how advantages are scaled.
+    /// Which rows a baseline includes, and how advantages are scaled.
     pub config: &'a CreditConfig,
 }
 
-/// What a row's surroundings say about it.
+/// A row's baselines.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct RowEstimate {
     row: u32,
-    /// From the rows that the settings let in; nothing where they let none in.
+    /// From the rows that the settings include; nothing if they include none.
     baseline: Option<Estimate>,
     /// From the same rows without the row itself.
     held_out: Option<f64>,
@@ -57,11 +58,11 @@ struct RowEstimate {
 impl Proximity<'_> {
     /// The step part at a temperature.
     ///
-    /// A row whose surroundings are empty (with `self_weight` or `same_episode` set to exclude, in
-    /// a group of a single row or episode) has nothing to be compared with and gets 0.
+    /// A row without rows to compare with (`self_weight` or `same_episode` is `exclude`, in a group of
+    /// a single row or episode) gets 0.
     pub fn step_part(&self, temperature: f64) -> StepPart {
         let by_group = par_map(self.batch.groups(), |group| {
-            let mut estimates = Vec::with_capacity(self.batch.group_rows(group).len());
+            let mut estimates = Vec::with_capacity(self.batch.rows_of_group(group).len());
             self.visit(group, &[temperature], |_, estimate| estimates.push(estimate));
             estimates
         });
@@ -89,16 +90,16 @@ impl Proximity<'_> {
         part
     }
 
-    /// What the advantages of a group are divided by.
+    /// The divisor of a group's advantages.
     fn scale(&self, group: usize) -> f64 {
-        let returns = &self.returns[self.batch.group_rows(group)];
+        let returns = &self.returns[self.batch.rows_of_group(group)];
         let values: Vec<f64> = returns.iter().map(|&value| value.into()).collect();
         let moments = Moments::by_label(&values, &vec![0; values.len()], 1);
         moments.first().map_or(1.0, |moments| moments.scale(self.config.normalize))
     }
 
-    /// The mean squared error of predicting each row's return from the rows around it, itself left
-    /// out, for each of `temperatures`. Nothing where no row has another to be predicted from.
+    /// The mean squared leave-one-out error of the rows' returns at each of `temperatures`. Nothing if
+    /// no row has another to be predicted from.
     pub fn prediction_errors(&self, temperatures: &[f64]) -> Option<Vec<f64>> {
         let by_group = par_map(self.batch.groups(), |group| {
             let mut errors = vec![(0.0, 0.0); temperatures.len()];
@@ -130,14 +131,14 @@ impl Proximity<'_> {
             among.cosines(node, &mut cosines);
             for (at, &temperature) in temperatures.iter().enumerate() {
                 let visit = |estimate| visit(at, estimate);
-                let around = Around { node, cosines: &cosines, temperature, weights: &mut weights };
+                let query = Query { node, cosines: &cosines, temperature, weights: &mut weights };
                 match self.config.same_episode {
                     Inclusion::Include => {
-                        let alone = self.config.self_weight == Inclusion::Exclude;
-                        among_all(&group, around, alone, visit);
+                        let exclude_itself = self.config.self_weight == Inclusion::Exclude;
+                        from_all_rows(&group, query, exclude_itself, visit);
                     }
                     Inclusion::Exclude => {
-                        among_other_episodes(&mut group, around, visit);
+                        from_other_episodes(&mut group, query, visit);
                     }
                 }
             }
@@ -145,48 +146,48 @@ impl Proximity<'_> {
     }
 }
 
-/// Where a node's rows are to be estimated, and at what temperature.
-struct Around<'a> {
+/// The node whose rows are estimated, and the temperature.
+struct Query<'a> {
     node: usize,
-    /// Of all nodes to this one.
+    /// The cosine of each node to this one.
     cosines: &'a [f64],
     temperature: f64,
-    /// Memory to reuse.
+    /// A buffer to reuse.
     weights: &'a mut Vec<f64>,
 }
 
 /// Estimates the rows of a node from all rows of the group, or from all but the row itself.
-fn among_all(
+fn from_all_rows(
     group: &Group,
-    around: Around,
-    without_itself: bool,
+    query: Query,
+    exclude_itself: bool,
     mut visit: impl FnMut(RowEstimate),
 ) {
-    let Around { node, cosines, temperature, weights } = around;
-    let others = Sums::around(&group.tallies, cosines, Some(node), temperature, weights);
-    let with = |own| others.and(own, cosines[node], temperature).estimate();
-    let own = group.full.get(node);
+    let Query { node, cosines, temperature, weights } = query;
+    let others = KernelSums::over(&group.included, cosines, Some(node), temperature, weights);
+    let with = |own| others.with(own, cosines[node], temperature).estimate();
+    let own = group.all.get(node);
     let all = with(own);
     for &row in group.rows_of(node) {
         let rest = with(own.without(group.returns[row as usize]));
         visit(RowEstimate {
             row: group.first_row + row,
-            baseline: if without_itself { rest } else { all },
+            baseline: if exclude_itself { rest } else { all },
             held_out: rest.map(|estimate| estimate.mean),
         });
     }
 }
 
-/// Estimates the rows of a node from the rows of other episodes than each one's own.
-fn among_other_episodes(group: &mut Group, around: Around, mut visit: impl FnMut(RowEstimate)) {
-    let Around { node, cosines, temperature, weights } = around;
+/// Estimates the rows of a node from the rows of the other episodes.
+fn from_other_episodes(group: &mut Group, query: Query, mut visit: impl FnMut(RowEstimate)) {
+    let Query { node, cosines, temperature, weights } = query;
     let with_episode = |&row: &u32| (row, group.episode_of[row as usize]);
     let rows: Vec<(u32, u32)> = group.rows_of(node).iter().map(with_episode).collect();
     for rows in rows.chunk_by(|a, b| a.1 == b.1) {
         let episode = rows[0].1;
-        group.take_out(episode);
-        let sums = Sums::around(&group.tallies, cosines, None, temperature, weights);
-        group.put_back(episode);
+        group.exclude(episode);
+        let sums = KernelSums::over(&group.included, cosines, None, temperature, weights);
+        group.include(episode);
         let baseline = sums.estimate();
         for &(row, _) in rows {
             let held_out = baseline.map(|estimate| estimate.mean);

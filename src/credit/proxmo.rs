@@ -9,19 +9,15 @@
 //! A^S_{i,t} = G_{i,t} − Σ_j softmax_j(cos(e_{i,t}, e_j)/τ) · G_j     over the group's steps j
 //! ```
 //!
-//! with `G` the discounted return of a step and `e` the embedding of its observation. Switched off,
-//! the modulation leaves soft aggregation alone; [`gigpo`](super::gigpo) with modulation on is the
-//! other half.
+//! with `G` the discounted return of a step and `e` the embedding of its observation. With modulation
+//! off, soft aggregation remains; [`gigpo`](super::gigpo) with modulation on is the other ablation.
 
-use super::assign::{Parts, Task};
+use super::parts::{Parts, Task};
 use super::proximity::Proximity;
 use super::settings::Temperature;
 use super::states::States;
 use super::{episode, returns, temperature};
 use crate::error::Result;
-
-/// The temperature of the paper, where `auto` has not learnt anything yet.
-const PAPER_TEMPERATURE: f64 = 0.1;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let Task { batch, config, .. } = *task;
@@ -40,7 +36,9 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     };
     let temperature = match config.temperature {
         Temperature::Fixed(temperature) => temperature,
-        Temperature::Auto => temperature::choose(&proximity, task.state, PAPER_TEMPERATURE),
+        Temperature::Auto => temperature::choose(&returns, task.state, |temperatures| {
+            Ok(proximity.prediction_errors(temperatures))
+        })?,
     };
     let step = proximity.step_part(temperature);
 

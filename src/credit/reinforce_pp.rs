@@ -7,15 +7,14 @@
 //!             A_{i,t} = (D_i − mean_batch(D)) / (std_batch(D) + ε)
 //! ```
 //!
-//! An easy group therefore cannot inflate its few failures, but groups do influence each other.
+//! An easy group therefore cannot inflate its few failures, but groups influence each other.
 
-use super::assign::{Parts, Task};
-use super::batch::CreditBatch;
 use super::clusters::EPSILON;
 use super::config::{CreditConfig, Normalize};
-use super::episode::Weighted;
-use super::part::StepPart;
+use super::parts::{Parts, StepPart, Task};
+use super::weighted::{Weighted, episode_weight};
 use super::{episode, returns};
+use crate::episodes::Batch;
 use crate::error::Result;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
@@ -38,9 +37,9 @@ fn finish(task: &Task, mut episode: Vec<f64>) -> Result<Parts> {
 }
 
 /// Centres and scales over the whole batch.
-fn normalize(batch: &CreditBatch, config: &CreditConfig, mut values: Vec<f64>) -> Vec<f64> {
+fn normalize(batch: &Batch, config: &CreditConfig, mut values: Vec<f64>) -> Vec<f64> {
     let weights: Vec<f64> = (0..batch.episodes())
-        .map(|episode| episode::weight(batch, config.statistics, episode))
+        .map(|episode| episode_weight(batch, config.statistics, episode))
         .collect();
     let Weighted { mean, deviation, .. } = Weighted::of(&values, &weights);
     let scale = match config.normalize {
@@ -55,34 +54,29 @@ fn normalize(batch: &CreditBatch, config: &CreditConfig, mut values: Vec<f64>) -
 mod tests {
     use super::*;
     use crate::credit::{Estimator, assign};
+    use crate::episodes::Episode;
 
-    const BATCH: CreditBatch = CreditBatch {
-        group_offsets: &[0, 2, 4],
-        episode_offsets: &[0, 1, 2, 3, 4],
-        rewards: &[1.0, 3.0, 7.0, 9.0],
-        success: &[true; 4],
-        valid: &[true; 4],
-        observations: &[0; 4],
-        texts: &[""],
-        final_observations: None,
-        embeddings: None,
-    };
-
-    #[test]
-    fn the_batch_is_the_yardstick() {
-        let mut config = CreditConfig::of(Estimator::ReinforcePp);
-        let deviation = (40.0f64 / 3.0).sqrt() + EPSILON;
-        let expected = [-4.0, -2.0, 2.0, 4.0].map(|distance| (distance / deviation) as f32);
-        assert_eq!(assign(&BATCH, &config).unwrap().advantages, expected);
-        config.normalize = Normalize::Mean;
-        assert_eq!(assign(&BATCH, &config).unwrap().advantages, [-4.0, -2.0, 2.0, 4.0]);
+    fn batch() -> Batch {
+        let episodes =
+            |rewards: [f32; 2]| rewards.map(|reward| Episode::new().step("", reward).success(true));
+        Batch::builder().group(episodes([1.0, 3.0])).group(episodes([7.0, 9.0])).build().unwrap()
     }
 
     #[test]
-    fn the_baseline_is_the_groups_and_the_scale_the_batchs() {
+    fn rewards_are_normalised_over_the_batch() {
+        let mut config = CreditConfig::of(Estimator::ReinforcePp);
+        let deviation = (40.0f64 / 3.0).sqrt() + EPSILON;
+        let expected = [-4.0, -2.0, 2.0, 4.0].map(|distance| (distance / deviation) as f32);
+        assert_eq!(assign(&batch(), &config).unwrap().advantages, expected);
+        config.normalize = Normalize::Mean;
+        assert_eq!(assign(&batch(), &config).unwrap().advantages, [-4.0, -2.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    fn the_baseline_is_the_groups_mean_and_the_scale_the_batchs() {
         let config = CreditConfig::of(Estimator::ReinforcePpBaseline);
         let deviation = (4.0f64 / 3.0).sqrt() + EPSILON;
         let expected = [-1.0, 1.0, -1.0, 1.0].map(|distance| (distance / deviation) as f32);
-        assert_eq!(assign(&BATCH, &config).unwrap().advantages, expected);
+        assert_eq!(assign(&batch(), &config).unwrap().advantages, expected);
     }
 }

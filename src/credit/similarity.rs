@@ -1,68 +1,69 @@
-//! Similarity of two texts, as Python's `difflib.SequenceMatcher` measures it.
+//! Similarity of two texts, as measured by Python's `difflib.SequenceMatcher`.
 //!
-//! The ratio is `2 M / T`, with `T` the characters of both texts and `M` those in matching blocks:
-//! the longest common run (of several, the one that begins earliest in the first text, then in the
-//! second), then the same to its left and to its right. In a second text of 200 characters or more,
-//! a character that makes up more than 1 % of it cannot *start* a match ("autojunk"), though a match
-//! may grow over it. The two texts are therefore not interchangeable.
+//! The ratio is `2 M / T`, with `T` the number of characters of both texts and `M` the number of
+//! matching characters in the first: those in the longest common run (if there are several, the one
+//! that begins earliest in the first text, then in the second), and recursively those to its left and
+//! to its right. In a second text of 200 characters or more, a character that makes up more than 1 %
+//! of it cannot *start* a match ("autojunk"), though a match may extend over it. The measure is
+//! therefore not symmetric.
 
 use std::collections::HashMap;
 
-/// A second text from this length on has characters too common to start a match.
+/// A second text of at least this length may have characters that are too common to start a match.
 const AUTOJUNK_LENGTH: usize = 200;
 
-/// Texts written in small numbers instead of characters.
+/// Numbers characters in the order of their first appearance.
 #[derive(Debug, Default)]
-pub struct Alphabet {
+pub(crate) struct Alphabet {
     numbers: HashMap<char, u32>,
 }
 
-/// A text in an alphabet.
+/// A text as numbers of an [`Alphabet`].
 #[derive(Debug, Clone, Default)]
-pub struct Written {
+pub(crate) struct Encoded {
     symbols: Vec<u32>,
-    /// How often each symbol occurs, up to the greatest that does.
+    /// The number of occurrences of each symbol, up to the largest symbol of the text.
     counts: Vec<u32>,
 }
 
 impl Alphabet {
-    /// Writes a text in this alphabet, which grows as needed.
-    pub fn write(&mut self, text: &str) -> Written {
-        let mut written = Written::default();
+    /// Encodes a text and adds its new characters to the alphabet.
+    pub fn encode(&mut self, text: &str) -> Encoded {
+        let mut encoded = Encoded::default();
         for character in text.chars() {
             let next = self.numbers.len() as u32;
             let symbol = *self.numbers.entry(character).or_insert(next);
-            if written.counts.len() <= symbol as usize {
-                written.counts.resize(symbol as usize + 1, 0);
+            if encoded.counts.len() <= symbol as usize {
+                encoded.counts.resize(symbol as usize + 1, 0);
             }
-            written.counts[symbol as usize] += 1;
-            written.symbols.push(symbol);
+            encoded.counts[symbol as usize] += 1;
+            encoded.symbols.push(symbol);
         }
-        written
+        encoded
     }
 }
 
-impl Written {
-    /// How many characters two texts have in common in any order: a bound on what can match.
+impl Encoded {
+    /// The number of characters that two texts have in common in any order: an upper bound on matches.
     fn in_common(&self, other: &Self) -> usize {
         let common = self.counts.iter().zip(&other.counts).map(|(&a, &b)| a.min(b));
         common.sum::<u32>() as usize
     }
 }
 
-/// A second text, prepared for comparison with many first ones.
+/// A second text, prepared for comparison with many first texts.
 #[derive(Debug)]
-pub struct Pattern {
-    text: Written,
-    /// Positions of symbol after symbol, ascending; none for a symbol that starts no match.
+pub(crate) struct Pattern {
+    text: Encoded,
+    /// Positions sorted by symbol, then ascending; none for a symbol that cannot start a match.
     positions: Vec<u32>,
     offsets: Vec<u32>,
 }
 
 impl Pattern {
     /// Prepares a text.
-    pub fn new(text: Written) -> Self {
-        let Written { symbols, counts } = &text;
+    pub fn new(text: Encoded) -> Self {
+        let Encoded { symbols, counts } = &text;
         let common = if symbols.len() >= AUTOJUNK_LENGTH {
             symbols.len() as u32 / 100 + 1
         } else {
@@ -87,51 +88,51 @@ impl Pattern {
     }
 
     /// Whether the ratio of `first` to this text is at least `threshold`.
-    pub fn resembles(&self, first: &Written, threshold: f64, memory: &mut Memory) -> bool {
+    pub fn is_similar(&self, first: &Encoded, threshold: f64, buffers: &mut Buffers) -> bool {
         let lengths = (first.symbols.len(), self.text.symbols.len());
         let enough = |matched: usize| ratio(matched, lengths.0 + lengths.1) >= threshold;
         let shorter = lengths.0.min(lengths.1);
         if !enough(shorter) || !enough(self.text.in_common(first)) {
             return false;
         }
-        // What is matched, and the most that the blocks still to be searched can add.
-        let (mut matched, mut hoped) = (0, shorter);
-        memory.blocks.clear();
-        memory.blocks.push(Block { first: (0, lengths.0), second: (0, lengths.1) });
-        while let Some(block) = memory.blocks.pop() {
-            let run = self.longest_run(&first.symbols, block, memory);
-            hoped -= block.shorter();
+        // The matches so far, and an upper bound on the matches in the remaining blocks.
+        let (mut matched, mut possible) = (0, shorter);
+        buffers.blocks.clear();
+        buffers.blocks.push(Block { first: (0, lengths.0), second: (0, lengths.1) });
+        while let Some(block) = buffers.blocks.pop() {
+            let run = self.longest_run(&first.symbols, block, buffers);
+            possible -= block.shorter();
             if run.length > 0 {
                 matched += run.length;
                 for side in [block.left_of(run), block.right_of(run)] {
                     if side.shorter() > 0 {
-                        hoped += side.shorter();
-                        memory.blocks.push(side);
+                        possible += side.shorter();
+                        buffers.blocks.push(side);
                     }
                 }
             }
             if enough(matched) {
                 return true;
             }
-            if !enough(matched + hoped) {
+            if !enough(matched + possible) {
                 return false;
             }
         }
         enough(matched)
     }
 
-    /// The longest run that a block of the two texts has in common.
-    fn longest_run(&self, first: &[u32], block: Block, memory: &mut Memory) -> Run {
+    /// The longest common run within a block of the two texts.
+    fn longest_run(&self, first: &[u32], block: Block, buffers: &mut Buffers) -> Run {
         let (from, to) = block.second;
         let mut best = Run { first: block.first.0, second: from, length: 0 };
-        // Lengths of the runs that end at each position of the second text (moved by one, so that
-        // there is one before the first), for the row above and for this one. A number that the
-        // row bears tells its entries from older ones.
-        memory.above.resize(memory.above.len().max(self.text.symbols.len() + 1), (0, 0));
-        memory.here.resize(memory.above.len(), (0, 0));
-        memory.row += 1;
+        // Lengths of the runs that end at each position of the second text (shifted by one to have an
+        // entry before the first), for the previous row and the current one. Row numbers tell current
+        // entries from stale ones.
+        buffers.above.resize(buffers.above.len().max(self.text.symbols.len() + 1), (0, 0));
+        buffers.here.resize(buffers.above.len(), (0, 0));
+        buffers.row += 1;
         for (at, &symbol) in first.iter().enumerate().take(block.first.1).skip(block.first.0) {
-            memory.row += 1;
+            buffers.row += 1;
             let positions = self.starts_of(symbol);
             let begin = positions.partition_point(|&position| (position as usize) < from);
             for &position in &positions[begin..] {
@@ -139,20 +140,20 @@ impl Pattern {
                 if position >= to {
                     break;
                 }
-                let (row, length) = memory.above[position];
-                let length = if row + 1 == memory.row { length + 1 } else { 1 };
-                memory.here[position + 1] = (memory.row, length);
+                let (row, length) = buffers.above[position];
+                let length = if row + 1 == buffers.row { length + 1 } else { 1 };
+                buffers.here[position + 1] = (buffers.row, length);
                 if length as usize > best.length {
                     let length = length as usize;
                     best = Run { first: at + 1 - length, second: position + 1 - length, length };
                 }
             }
-            std::mem::swap(&mut memory.above, &mut memory.here);
+            std::mem::swap(&mut buffers.above, &mut buffers.here);
         }
         self.grow(first, block, best)
     }
 
-    /// Stretches a run to both sides, also over characters that start no match.
+    /// Extends a run to both sides, also over characters that cannot start a match.
     fn grow(&self, first: &[u32], block: Block, mut run: Run) -> Run {
         while run.first > block.first.0
             && run.second > block.second.0
@@ -182,16 +183,16 @@ fn ratio(matched: usize, total: usize) -> f64 {
     if total == 0 { 1.0 } else { 2.0 * matched as f64 / total as f64 }
 }
 
-/// Memory to reuse from one comparison to the next.
+/// Buffers to reuse from one comparison to the next.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(crate) struct Buffers {
     blocks: Vec<Block>,
     above: Vec<(u64, u32)>,
     here: Vec<(u64, u32)>,
     row: u64,
 }
 
-/// A stretch of each text, from and to.
+/// A range of each text: start and end.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     first: (usize, usize),
@@ -227,19 +228,19 @@ impl Block {
 mod tests {
     use super::*;
 
-    /// The ratio, found by asking for ever more.
+    /// The number of matching characters, found by decreasing thresholds.
     fn matched(first: &str, second: &str) -> usize {
         let mut alphabet = Alphabet::default();
-        let (first, second) = (alphabet.write(first), alphabet.write(second));
+        let (first, second) = (alphabet.encode(first), alphabet.encode(second));
         let total = first.symbols.len() + second.symbols.len();
         let pattern = Pattern::new(second);
-        let mut memory = Memory::default();
+        let mut buffers = Buffers::default();
         let most = (0..=total / 2)
             .rev()
-            .find(|&matched| pattern.resembles(&first, ratio(matched, total), &mut memory));
+            .find(|&matched| pattern.is_similar(&first, ratio(matched, total), &mut buffers));
         most.unwrap()
     }
-    /// Letters that any language can make again: a linear congruential generator.
+    /// Letters from a linear congruential generator, to be reproduced in Python.
     fn letters(length: usize, seed: u64, alphabet: u64) -> String {
         let mut state = seed;
         let next = |_| {
@@ -262,11 +263,11 @@ mod tests {
     }
 
     #[test]
-    fn empty_texts_are_alike() {
+    fn empty_texts_are_similar() {
         let mut alphabet = Alphabet::default();
-        let (pattern, mut memory) = (Pattern::new(alphabet.write("")), Memory::default());
-        assert!(pattern.resembles(&alphabet.write(""), 1.0, &mut memory));
-        assert!(!pattern.resembles(&alphabet.write("a"), 0.1, &mut memory));
+        let (pattern, mut buffers) = (Pattern::new(alphabet.encode("")), Buffers::default());
+        assert!(pattern.is_similar(&alphabet.encode(""), 1.0, &mut buffers));
+        assert!(!pattern.is_similar(&alphabet.encode("a"), 0.1, &mut buffers));
     }
 
     #[test]

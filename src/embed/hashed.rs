@@ -10,12 +10,12 @@ use super::sparse::SparseRows;
 use super::tokens::{for_each_term, lowercase_into};
 
 /// Embeds each text in `width` columns.
-pub fn hashed(texts: &[&str], width: usize) -> SparseRows {
+pub fn hashed<T: AsRef<str>>(texts: &[T], width: usize) -> SparseRows {
     let mut rows = SparseRows::new(width);
     let (mut lower, mut grams, mut entries) = (String::new(), Vec::new(), Vec::new());
     for text in texts {
         lower.clear();
-        lowercase_into(text, &mut lower);
+        lowercase_into(text.as_ref(), &mut lower);
         hash_grams(&lower, &mut grams);
         entries.clear();
         for equal in grams.chunk_by(|a, b| a == b) {

@@ -31,12 +31,12 @@ pub struct TfIdf {
 /// Fits on `texts`, of which text `i` stands for `copies[i]` equal documents, and embeds each.
 ///
 /// A text with 0 copies has no part in the fit and is embedded all the same.
-pub fn tfidf(texts: &[&str], copies: &[usize], max_features: usize) -> TfIdf {
-    let mut lower = String::with_capacity(texts.iter().map(|text| text.len()).sum());
+pub fn tfidf<T: AsRef<str>>(texts: &[T], copies: &[usize], max_features: usize) -> TfIdf {
+    let mut lower = String::with_capacity(texts.iter().map(|text| text.as_ref().len()).sum());
     let ends: Vec<usize> = texts
         .iter()
         .map(|text| {
-            lowercase_into(text, &mut lower);
+            lowercase_into(text.as_ref(), &mut lower);
             lower.len()
         })
         .collect();
@@ -206,6 +206,6 @@ mod tests {
         let model = tfidf(&["", "a b c", "!?"], &[1, 1, 1], 10);
         assert!(model.terms.is_empty());
         assert_eq!((model.rows.len(), model.rows.stored()), (3, 0));
-        assert_eq!(tfidf(&[], &[], 10).rows.len(), 0);
+        assert_eq!(tfidf::<&str>(&[], &[], 10).rows.len(), 0);
     }
 }

@@ -13,8 +13,8 @@ use super::returns::discounted_returns;
 use crate::credit::nodes::Nodes;
 use crate::credit::parts::{Parts, StepPart};
 use crate::credit::{
-    Credit, CreditConfig, CreditState, Estimator, GroupModulation, Inclusion, Modulation, Normalize,
-    Statistics, SuccessPrior, Temperature, combine, gigpo, prior, temperature,
+    Credit, CreditConfig, CreditState, Estimator, GroupModulation, Inclusion, Modulation,
+    Normalize, Statistics, SuccessPrior, Temperature, combine, gigpo, prior, temperature,
 };
 use crate::device::read_async;
 use crate::episodes::{Batch, Layout};
@@ -52,7 +52,10 @@ pub async fn assign_async(
 ) -> Result<Credit> {
     config.validate()?;
     if let Some(reason) = unsupported(config) {
-        return Err(Error::setting("credit.estimator", format!("does not run on a device: {reason}")));
+        return Err(Error::setting(
+            "credit.estimator",
+            format!("does not run on a device: {reason}"),
+        ));
     }
     let config = config.resolved();
     let embeddings = embeddings.map(Tensor::without_autodiff);
@@ -60,10 +63,13 @@ pub async fn assign_async(
     let rows = DeviceRows::new(batch, &config, &device.without_autodiff())?;
     let step = match (config.estimator, embeddings) {
         (Estimator::Proxmo, None) => {
-            let message = "are missing, expected one for each row: estimator 'proxmo' compares them";
+            let message =
+                "are missing, expected one for each row: estimator 'proxmo' compares them";
             return Err(Error::input("embeddings", message));
         }
-        (Estimator::Proxmo, Some(embeddings)) => Some(rows.soft_baselines(embeddings, state).await?),
+        (Estimator::Proxmo, Some(embeddings)) => {
+            Some(rows.soft_baselines(embeddings, state).await?)
+        }
         (Estimator::Gigpo, _) => Some(rows.cluster_means()?),
         _ => None,
     };
@@ -122,7 +128,12 @@ impl<'a> DeviceRows<'a> {
     }
 
     /// Compares the returns of rows as if each row were an episode of one of `layout`'s groups.
-    fn compare_rows(&self, returns: Tensor<1>, layout: Layout, normalize: Normalize) -> Result<EpisodeAdvantages> {
+    fn compare_rows(
+        &self,
+        returns: Tensor<1>,
+        layout: Layout,
+        normalize: Normalize,
+    ) -> Result<EpisodeAdvantages> {
         let success = Tensor::zeros([layout.rows()], &self.device);
         compare_episodes(returns, success, EpisodeComparison::plain(layout, normalize))
     }
@@ -253,8 +264,7 @@ impl<'a> DeviceRows<'a> {
     async fn read(&self, step: Option<DeviceStep>) -> Result<Parts> {
         let (rows, groups) = (self.batch.rows(), self.batch.groups());
         let statistics = self.episode.statistics.clone().reshape([3 * groups]);
-        let mut tensors =
-            vec![statistics, self.returns.clone(), self.episode.advantages.clone()];
+        let mut tensors = vec![statistics, self.returns.clone(), self.episode.advantages.clone()];
         if let Some(step) = &step {
             let vectors = [&step.advantages, &step.baselines, &step.residuals];
             tensors.extend(vectors.map(Tensor::clone));
@@ -272,9 +282,9 @@ impl<'a> DeviceRows<'a> {
         let (returns, episode) = (next().to_vec(), next());
         let layout = self.layout();
         let first = |rows: std::ops::Range<usize>| episode.get(rows.start).copied();
-        let episode = layout.episode_rows().map(|rows| {
-            if rows.is_empty() { 0.0 } else { first(rows).map_or(0.0, f64::from) }
-        });
+        let episode = layout
+            .episode_rows()
+            .map(|rows| if rows.is_empty() { 0.0 } else { first(rows).map_or(0.0, f64::from) });
         let episode = episode.collect();
         let step = match step {
             None => StepPart::none(rows),

@@ -9,9 +9,10 @@ use rand_chacha::ChaCha8Rng;
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
 
-use super::batch::{Interner, RolloutBatch};
+use super::batch::RolloutBatch;
 use super::guard::{EnvironmentError, Limits, check_answer, guarded, look};
 use crate::env::{Environment, Session, Texts, Transition};
+use crate::episodes::{BatchBuilder, TextTable};
 use crate::error::{Error, Result};
 use crate::policy::{Answer, Encoder, Inputs, Policy, Responses, Sampling};
 use crate::stream::{Purpose, Stream};
@@ -115,7 +116,7 @@ struct Played<I> {
     rewards: Vec<f32>,
     valid: Vec<bool>,
     actions: Texts,
-    interner: Interner,
+    texts: TextTable,
     /// `[groups]`.
     goals: Vec<String>,
     errors: Vec<EnvironmentError>,
@@ -181,7 +182,7 @@ pub fn collect_with<P: Policy>(
             let episode = &mut episodes[episode];
             let (observation, admissible) = (&episode.observation, &episode.admissible);
             encoder.encode(&mut episode.memory, observation, admissible, &mut played.inputs);
-            played.observations.push(played.interner.intern(observation));
+            played.observations.push(played.texts.intern(observation));
             episode.rows.push(first + place);
         }
         let rows: Vec<usize> = (first..played.inputs.len()).collect();
@@ -206,7 +207,7 @@ pub fn collect_with<P: Policy>(
         limits.check(&played.errors)?;
         active.retain(|&episode| !episodes[episode].over());
     }
-    Ok(arrange(plan, episodes, played))
+    arrange(plan, episodes, played)
 }
 
 /// Refuses log-probabilities that are not finite, which nothing could be learnt from.
@@ -341,34 +342,27 @@ fn arrange<I: Inputs, M>(
     plan: &Plan,
     episodes: Vec<Episode<M>>,
     mut played: Played<I>,
-) -> RolloutBatch<I> {
+) -> Result<RolloutBatch<I>> {
     let (kept, lost): (Vec<_>, Vec<_>) =
         episodes.into_iter().partition(|episode| episode.fault.is_none());
     let order: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
-    let (mut group_offsets, mut episode_offsets) = (vec![0; plan.tasks.len() + 1], vec![0]);
-    for (place, episode) in kept.iter().enumerate() {
-        group_offsets[episode.group + 1] = place + 1;
-        episode_offsets.push(episode_offsets[place] + episode.rows.len());
-    }
-    // A group that lost all its episodes is empty.
-    for group in 0..plan.tasks.len() {
-        group_offsets[group + 1] = group_offsets[group + 1].max(group_offsets[group]);
+    let mut builder = BatchBuilder::with_texts(played.texts);
+    for group in kept_by_group(&kept, plan.tasks.len()) {
+        for episode in group {
+            for &row in &episode.rows {
+                let observation = played.observations[row];
+                builder.push_step(observation, played.rewards[row], played.valid[row]);
+            }
+            let last = builder.intern(&episode.observation);
+            builder.end_episode(episode.last.success, Some(last));
+        }
+        builder.end_group();
     }
     played.inputs.reorder(&order);
     let batch = RolloutBatch {
         tasks: plan.tasks.to_vec(),
         goals: played.goals,
-        group_offsets,
-        episode_offsets,
-        success: kept.iter().map(|episode| episode.last.success).collect(),
-        final_observations: kept
-            .iter()
-            .map(|episode| played.interner.intern(&episode.observation))
-            .collect(),
-        rewards: order.iter().map(|&row| played.rewards[row]).collect(),
-        valid: order.iter().map(|&row| played.valid[row]).collect(),
-        observations: order.iter().map(|&row| played.observations[row]).collect(),
-        texts: played.interner.texts,
+        data: builder.build()?,
         actions: order.iter().filter_map(|&row| played.actions.get(row)).collect(),
         responses: played.responses.select(&order),
         inputs: played.inputs,
@@ -381,7 +375,18 @@ fn arrange<I: Inputs, M>(
             Ok(())
         });
     }
-    batch
+    Ok(batch)
+}
+
+/// The episodes of each group. A group that lost all its episodes is empty.
+fn kept_by_group<M>(kept: &[Episode<M>], groups: usize) -> impl Iterator<Item = &[Episode<M>]> {
+    let mut rest = kept;
+    (0..groups).map(move |group| {
+        let end = rest.partition_point(|episode| episode.group <= group);
+        let (episodes, others) = rest.split_at(end);
+        rest = others;
+        episodes
+    })
 }
 
 #[cfg(test)]

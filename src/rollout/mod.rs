@@ -5,7 +5,6 @@ mod collect;
 mod guard;
 mod records;
 mod replay;
-mod rows;
 mod select;
 #[cfg(feature = "parallel")]
 mod watch;
@@ -15,4 +14,3 @@ pub use collect::{Plan, collect, collect_with};
 pub use guard::{EnvironmentError, Limits};
 pub(crate) use guard::{expect_some, guarded};
 pub use replay::{Demonstration, replay};
-pub use rows::EpisodeRows;

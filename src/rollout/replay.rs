@@ -2,8 +2,9 @@
 
 use rand::RngCore;
 
-use super::batch::{Interner, RolloutBatch};
+use super::batch::RolloutBatch;
 use crate::env::{Environment, Session, Texts};
+use crate::episodes::BatchBuilder;
 use crate::error::{Error, Result};
 use crate::policy::Encoder;
 use crate::stream::{Purpose, Stream};
@@ -30,22 +31,17 @@ pub fn replay<E: Encoder>(
     demonstrations: &[Demonstration],
     seed: u64,
 ) -> Result<RolloutBatch<E::Inputs>> {
-    let mut batch = RolloutBatch {
-        group_offsets: vec![0],
-        episode_offsets: vec![0],
-        ..RolloutBatch::default()
-    };
-    let mut texts = Interner::default();
+    let mut batch = RolloutBatch::default();
+    let mut builder = BatchBuilder::default();
     for (number, demonstration) in demonstrations.iter().enumerate() {
         let chance = Stream::new(seed, Purpose::Environment).of(number, 0).rng().next_u64();
         let session = environment.start(demonstration.task, chance)?;
         batch.tasks.push(demonstration.task);
         batch.goals.push(session.goal().to_string());
-        play(session, encoder, demonstration, &mut batch, &mut texts)?;
-        batch.episode_offsets.push(batch.rewards.len());
-        batch.group_offsets.push(number + 1);
+        play(session, encoder, demonstration, &mut batch, &mut builder)?;
+        builder.end_group();
     }
-    batch.texts = texts.texts;
+    batch.data = builder.build()?;
     Ok(batch)
 }
 
@@ -54,7 +50,7 @@ fn play<E: Encoder>(
     encoder: &E,
     demonstration: &Demonstration,
     batch: &mut RolloutBatch<E::Inputs>,
-    texts: &mut Interner,
+    builder: &mut BatchBuilder,
 ) -> Result<()> {
     let mut memory = encoder.begin(session.goal(), &mut batch.inputs);
     let (mut observation, mut admissible) = (String::new(), Texts::new());
@@ -74,18 +70,17 @@ fn play<E: Encoder>(
             return refuse("is not admissible there; was this played in another task?");
         };
         encoder.encode(&mut memory, &observation, &admissible, &mut batch.inputs);
-        batch.observations.push(texts.intern(&observation));
+        let answered = builder.intern(&observation);
         let done = session.step(action)?;
         encoder.acted(&mut memory, action, &mut batch.inputs);
         batch.responses.push(&response, &vec![0.0; response.len()]);
         batch.actions.push(action);
-        batch.rewards.push(done.reward);
-        batch.valid.push(done.valid);
+        builder.push_step(answered, done.reward, done.valid);
         observation.clear();
         session.observe(&mut observation);
         (ended, success) = (done.ended(), done.success);
     }
-    batch.success.push(success);
-    batch.final_observations.push(texts.intern(&observation));
+    let last = builder.intern(&observation);
+    builder.end_episode(success, Some(last));
     Ok(())
 }

@@ -38,13 +38,11 @@ impl CreditStep<'_> {
         batch: &RolloutBatch<Inputs<P>>,
         state: &mut CreditState,
     ) -> Result<Credit> {
-        kernels::check_training(self.config)?;
-        let episodes = &batch.episodes;
-        let rewards = episodes.rewards().iter().zip(episodes.valid());
+        let rewards = batch.data.rewards().iter().zip(batch.data.valid());
         let penalized = |(&reward, &valid): (&f32, &bool)| {
             if valid { reward } else { (reward - self.invalid_action_penalty).max(-MAX_REWARD) }
         };
-        let penalized = episodes.with_rewards(rewards.map(penalized).collect())?;
+        let penalized = batch.data.with_rewards(rewards.map(penalized).collect())?;
         let embeddings = self.embed(policy, batch);
         let device = policy.devices().into_iter().next();
         let engine = match &device {
@@ -54,10 +52,12 @@ impl CreditStep<'_> {
         match (engine, device, embeddings) {
             (Engine::Device, Some(device), embeddings) => {
                 let embedded = embeddings.clone();
-                kernels::assign(&penalized, embedded, &device, self.config, state).map_err(|error| {
-                    let non_finite = embeddings.map(|tensor| finite(batch, tensor));
-                    non_finite.and_then(Result::err).unwrap_or(error)
-                })
+                kernels::assign(&penalized, embedded, &device, self.config, state).map_err(
+                    |error| {
+                        let non_finite = embeddings.map(|tensor| finite(batch, tensor));
+                        non_finite.and_then(Result::err).unwrap_or(error)
+                    },
+                )
             }
             (_, _, Some(embeddings)) => {
                 let [_, width] = embeddings.dims();
@@ -74,7 +74,7 @@ impl CreditStep<'_> {
     fn embed<P: Policy>(&self, policy: &P, batch: &RolloutBatch<Inputs<P>>) -> Option<Tensor<2>> {
         let embeds = self.config.estimator == Estimator::Proxmo
             && self.config.embedding == Embedding::Policy;
-        let rows: Vec<usize> = (0..batch.episodes.rows()).collect();
+        let rows: Vec<usize> = (0..batch.rows()).collect();
         if !embeds || rows.is_empty() {
             return None;
         }

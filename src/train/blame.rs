@@ -38,11 +38,10 @@ pub(super) fn blame<P: Policy>(
 
 /// A row's group, episode and step in words.
 pub(super) fn place<I>(batch: &RolloutBatch<I>, row: usize) -> String {
-    let within = |offsets: &[usize], item: usize| {
-        let part = offsets.partition_point(|&start| start <= item).saturating_sub(1);
-        (part, item - offsets[part])
-    };
-    let (episode, step) = within(&batch.episode_offsets, row);
-    let (group, episode) = within(&batch.group_offsets, episode);
+    let layout = batch.data.layout();
+    let episode = layout.episode_of_row(row);
+    let group = layout.group_of_episode(episode);
+    let step = row - layout.rows_of_episode(episode).start;
+    let episode = episode - layout.episodes_of_group(group).start;
     format!("row {row} (group {group}, episode {episode}, step {})", step + 1)
 }

@@ -8,6 +8,7 @@ use crate::credit::CreditConfig;
 use crate::device::Backend;
 use crate::env::EnvConfig;
 use crate::error::{Error, Result};
+use crate::kernels::check_training;
 use crate::policy::scorer::ScorerNetworkConfig;
 use crate::rollout::Limits;
 
@@ -348,7 +349,8 @@ impl Config {
         within("update.max_bad_updates", update.max_bad_updates, 1, 1_000_000)?;
         within("eval.temperature", eval.temperature, 0.0, 100.0)?;
         self.env.validate()?;
-        self.credit.validate()
+        self.credit.validate()?;
+        check_training(&self.credit)
     }
 
     /// Reads `config.toml`'s text. `name` stands for the file in errors.

@@ -2,7 +2,6 @@
 
 use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 
 use super::metrics::EvaluationMetrics;
 use crate::env::{Environment, Session, Texts};
@@ -109,13 +108,13 @@ pub fn evaluate_with<P: Policy>(
             Plan { tasks, first_group: 0, episodes: 1, sampling, seed, iteration: part as u64 };
         let batch = collect_with(environment, policy, encoder, &plan, &limits)?;
         // One task a group; that of a task that was lost is empty.
-        let played = tasks.iter().zip(batch.group_offsets.windows(2));
-        let played = played.filter(|(_, bounds)| bounds[0] < bounds[1]);
+        let played = tasks.iter().zip(batch.data.layout().group_episodes());
+        let played = played.filter(|(_, episodes)| !episodes.is_empty());
         let tasks: Vec<usize> = played.map(|(&task, _)| task).collect();
         evaluation.outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
             task,
-            success: batch.success[episode],
-            steps: batch.episode_rows(episode).len(),
+            success: batch.data.success()[episode],
+            steps: batch.data.rows_of_episode(episode).len(),
         }));
         if let Some(episodes) = &mut watch.episodes {
             let named = batch.records().into_iter().zip(&tasks).map(|(mut record, &task)| {
@@ -179,7 +178,7 @@ fn play_fixed(
         success: false,
         final_observation: None,
         steps: Vec::new(),
-        other: Map::new(),
+        other: Default::default(),
     };
     let mut admissible = Texts::new();
     loop {
@@ -199,7 +198,7 @@ fn play_fixed(
             reward: f64::from(done.reward),
             valid: done.valid,
             embedding: None,
-            other: Map::new(),
+            other: Default::default(),
         });
         if done.ended() {
             let mut last = String::new();

@@ -101,8 +101,9 @@ fn token_weights<I: Inputs>(
         Aggregation::Token => 1.0,
         Aggregation::Response => 1.0 / tokens(row).max(1) as f64,
         Aggregation::Episode => {
-            let episode = batch.episode_offsets.partition_point(|&start| start <= row) - 1;
-            let tokens: usize = batch.episode_rows(episode).map(tokens).sum();
+            let layout = batch.data.layout();
+            let episode = layout.rows_of_episode(layout.episode_of_row(row));
+            let tokens: usize = episode.map(tokens).sum();
             1.0 / tokens.max(1) as f64
         }
     };
@@ -210,6 +211,7 @@ impl ModuleVisitor for Add<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::episodes::{Batch, Episode};
     use crate::policy::Responses;
 
     struct Nothing;
@@ -236,7 +238,10 @@ mod tests {
         for tokens in [1, 3, 2] {
             responses.push(&vec![7; tokens], &vec![-1.0; tokens]);
         }
-        RolloutBatch { episode_offsets: vec![0, 2, 3], responses, ..RolloutBatch::default() }
+        let episodes =
+            [Episode::new().step("a", 0.0).step("b", 0.0), Episode::new().step("a", 0.0)];
+        let data = Batch::builder().group(episodes).build().unwrap();
+        RolloutBatch { data, responses, ..RolloutBatch::default() }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`Trainer`] is the algorithm and touches no file.
 
+mod assign;
 mod blame;
 mod config;
 mod evaluate;

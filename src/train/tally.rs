@@ -22,17 +22,17 @@ impl Tally {
     /// Counts a batch's groups too.
     pub fn add<I: Inputs>(&mut self, batch: &RolloutBatch<I>) {
         let won = |episodes: std::ops::Range<usize>| {
-            batch.success[episodes].iter().filter(|&&won| won).count()
+            batch.data.success()[episodes].iter().filter(|&&won| won).count()
         };
-        for bounds in batch.group_offsets.windows(2) {
-            let (episodes, won) = (bounds[1] - bounds[0], won(bounds[0]..bounds[1]));
+        for group in batch.data.layout().group_episodes() {
+            let (episodes, won) = (group.len(), won(group));
             self.mixed_groups += usize::from(won > 0 && won < episodes);
         }
         self.groups += batch.groups();
         self.episodes += batch.episodes();
         self.won += won(0..batch.episodes());
-        self.reward += batch.rewards.iter().map(|&reward| f64::from(reward)).sum::<f64>();
-        self.invalid += batch.valid.iter().filter(|&&valid| !valid).count();
+        self.reward += batch.data.rewards().iter().map(|&reward| f64::from(reward)).sum::<f64>();
+        self.invalid += batch.data.valid().iter().filter(|&&valid| !valid).count();
         self.steps += batch.rows();
         self.environment_errors += batch.errors.len();
     }

@@ -3,16 +3,16 @@
 use rand::seq::index;
 use web_time::Instant;
 
-use super::blame::place;
+use super::assign::CreditStep;
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
 use super::tally::Tally;
 use super::update::{Learner, Lesson, UpdateStats};
-use crate::credit::{self, Credit, CreditBatch, Embedding, Embeddings, MAX_REWARD};
-use crate::device::read;
+use crate::credit;
 use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::policy::{Encoder, Policy, Sampling};
 use crate::rollout::{Plan, RolloutBatch, collect_with};
 use crate::stream::{Purpose, Stream};
@@ -58,10 +58,17 @@ impl<P: Policy> Trainer<P> {
         environment: &dyn Environment,
         progress: f64,
     ) -> Result<(IterationMetrics, Batch<P>)> {
+        kernels::check_training(&self.config.credit)?;
         let begun = Instant::now();
         let (batch, tally) = self.play(environment)?;
         let played = Instant::now();
-        let credit = self.assign(&batch)?;
+        let step = CreditStep {
+            config: &self.config.credit,
+            invalid_action_penalty: self.config.update.invalid_action_penalty,
+            minibatch: self.config.update.minibatch,
+        };
+        let policy = self.learner.policy.valid();
+        let credit = step.assign(&policy, &batch, &mut self.credit_state)?;
         let assigned = Instant::now();
         let learned = self.learn(&batch, &credit.advantages, progress, Learner::learn)?;
         self.steps += tally.steps as u64;
@@ -153,7 +160,7 @@ impl<P: Policy> Trainer<P> {
         tally.add(&batch);
         let mut played = wanted;
         for _ in 0..rollout.resample {
-            let even = (0..batch.groups()).filter(|&group| batch.is_even(group)).count();
+            let even = (0..batch.groups()).filter(|&group| batch.is_zero_variance(group)).count();
             let further = &tasks[played..(played + even).min(most)];
             if further.is_empty() {
                 break;
@@ -161,11 +168,11 @@ impl<P: Policy> Trainer<P> {
             let more = self.play_tasks(environment, further, played)?;
             tally.add(&more);
             played += further.len();
-            batch.retain_groups(|batch, group| !batch.is_even(group));
-            batch.append(more);
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
+            batch.append(more)?;
         }
         if rollout.skip_even {
-            batch.retain_groups(|batch, group| !batch.is_even(group));
+            batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
         }
         Ok((batch, tally))
     }
@@ -189,60 +196,5 @@ impl<P: Policy> Trainer<P> {
         let batch = collect_with(environment, &policy, &self.encoder, &plan, &limits)?;
         batch.expect_episodes()?;
         Ok(batch)
-    }
-
-    /// The policy's own embedding of every row and its width, where the settings ask for embeddings
-    /// that are given; else nothing and 0.
-    fn embed(&self, batch: &Batch<P>) -> Result<(Vec<f32>, usize)> {
-        if self.config.credit.embedding != Embedding::Given {
-            return Ok((Vec::new(), 0));
-        }
-        let (mut values, mut width) = (Vec::new(), 0);
-        let policy = self.learner.policy.valid();
-        let rows: Vec<usize> = (0..batch.rows()).collect();
-        for rows in rows.chunks(self.config.update.minibatch) {
-            let embedded = policy.embed(&batch.inputs, rows);
-            width = embedded.dims()[1];
-            values.extend(read(embedded)?);
-        }
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok((values, width)),
-            Some(at) => Err(Error::Run(format!(
-                "{}: the policy's embedding of it holds {}; its weights have gone wrong, go on from an \
-                 earlier checkpoint with a lower update.learning_rate",
-                place(batch, at / width.max(1)),
-                values[at]
-            ))),
-        }
-    }
-
-    /// What each step was worth.
-    fn assign(&mut self, batch: &Batch<P>) -> Result<Credit> {
-        let penalty = self.config.update.invalid_action_penalty;
-        let rewards: Vec<f32> = batch
-            .rewards
-            .iter()
-            .zip(&batch.valid)
-            .map(
-                |(&reward, &valid)| {
-                    if valid { reward } else { (reward - penalty).max(-MAX_REWARD) }
-                },
-            )
-            .collect();
-        let texts: Vec<&str> = batch.texts.iter().map(String::as_str).collect();
-        let (values, width) = self.embed(batch)?;
-        let embeddings = (width > 0).then_some(Embeddings::Steps { values: &values, width });
-        let rows = CreditBatch {
-            group_offsets: &batch.group_offsets,
-            episode_offsets: &batch.episode_offsets,
-            rewards: &rewards,
-            success: &batch.success,
-            valid: &batch.valid,
-            observations: &batch.observations,
-            texts: &texts,
-            final_observations: Some(&batch.final_observations),
-            embeddings,
-        };
-        credit::assign_with(&rows, &self.config.credit, &mut self.credit_state)
     }
 }

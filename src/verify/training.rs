@@ -120,7 +120,7 @@ impl Reference {
         let scores = policy.evaluate(&batch.inputs, &rows, &batch.responses, 1.0);
         let mut rng = rng(batch.rows());
         let rewards = rows.iter().map(|_| rng.random_range(-1.0..1.0)).collect();
-        let rewarded = batch.episodes.with_rewards(rewards)?;
+        let rewarded = batch.data.with_rewards(rewards)?;
         let mut reference = Self {
             advantages: rows.iter().map(|_| rng.random_range(-1.0..1.0)).collect(),
             log_probs: read(scores.log_probs)?,
@@ -332,8 +332,7 @@ pub(super) fn device_credit(device: &Device) -> Result<Comparisons> {
     for (update, expected) in (0..UPDATES).zip(host) {
         let embeddings = reference.embed(&learner.policy.valid());
         let embedded = Some(embeddings.clone());
-        let credit =
-            kernels::assign(&reference.rewarded, embedded, device, &config, &mut state)?;
+        let credit = kernels::assign(&reference.rewarded, embedded, device, &config, &mut state)?;
         let advantages = wide(&reference.host_credit(embeddings)?);
         let name = format!("the advantages of update {update}");
         comparisons.compare(name, &credit.advantages, &advantages, CREDIT_BOUND);

@@ -38,7 +38,7 @@ fn demonstrations_are_played_again_as_they_were() {
         assert!(found.len() >= 10, "{from}: {}", found.len());
         assert_eq!(played, if from == "expert" { 12 } else { 0 });
         let batch = replay(&world, &encoder, &found, 0).unwrap();
-        assert!(batch.success.iter().all(|&won| won), "{from}: a demonstration fails");
+        assert!(batch.data.success().iter().all(|&won| won), "{from}: a demonstration fails");
         assert_eq!(batch.rows(), batch.inputs.len());
         for (record, demonstration) in batch.records().iter().zip(&found) {
             let actions: Vec<&str> = record.steps.iter().map(|step| &*step.action).collect();

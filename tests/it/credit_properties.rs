@@ -1,17 +1,18 @@
 //! What must hold of credit whatever the episodes: metamorphic properties and edge cases.
 
-use crate::support::credit::{Draw, Episode, Owned, Step};
+use crate::support::credit::{Draw, Episode, Step, batch};
 use proxmo::credit::{
-    Beta, Credit, CreditBatch, CreditConfig, CreditState, Embedding, Embeddings, Estimator,
-    Inclusion, Modulation, Normalize, Statistics, SuccessPrior, Temperature, assign, assign_with,
+    Beta, Credit, CreditConfig, CreditState, Embedding, Estimator, Inclusion, Modulation,
+    Normalize, Statistics, SuccessPrior, Temperature, assign, assign_with,
 };
 use proxmo::embed::tfidf;
+use proxmo::episodes::{Batch, Embeddings, MAX_REWARD};
 use rand::seq::SliceRandom;
 
 const SEEDS: u64 = 60;
 
 fn credit(groups: &[Vec<Episode>], config: &CreditConfig) -> Credit {
-    assign(&Owned::of(groups).batch(&mut Vec::new()), config).unwrap()
+    assign(&batch(groups), config).unwrap()
 }
 
 /// An estimator with embeddings that do not hang on what else is in the batch.
@@ -235,12 +236,10 @@ fn the_parts_combine_freely() {
 #[test]
 fn embeddings_that_are_brought_serve_as_well() {
     for seed in 0..SEEDS {
-        let owned = Owned::of(&Draw::of(seed).groups(seed));
-        let mut texts = Vec::new();
-        let batch = owned.batch(&mut texts);
-        let mut copies = vec![0; batch.texts.len()];
-        batch.observations.iter().for_each(|&text| copies[text as usize] += 1);
-        let rows = tfidf(batch.texts, &copies, 1024).rows;
+        let batch = batch(&Draw::of(seed).groups(seed));
+        let mut copies = vec![0; batch.texts().len()];
+        batch.observations().iter().for_each(|&text| copies[text as usize] += 1);
+        let rows = tfidf(batch.texts(), &copies, 1024).rows;
         // Of some other length, as an encoder's would be.
         let by_text: Vec<f32> = rows.to_dense().iter().map(|value| 3.0 * value).collect();
         let width = rows.width();
@@ -248,18 +247,18 @@ fn embeddings_that_are_brought_serve_as_well() {
             continue;
         }
         let of_text = |&text: &u32| &by_text[text as usize * width..(text as usize + 1) * width];
-        let by_step: Vec<f32> = batch.observations.iter().flat_map(of_text).copied().collect();
+        let by_step: Vec<f32> = batch.observations().iter().flat_map(of_text).copied().collect();
         let expected = assign(&batch, &CreditConfig::default()).unwrap().advantages;
         let given = CreditConfig { embedding: Embedding::Given, ..CreditConfig::default() };
         for embeddings in [
-            Embeddings::Texts { values: &by_text, width },
-            Embeddings::Steps { values: &by_step, width },
+            Embeddings::Texts { values: by_text.clone(), width },
+            Embeddings::Steps { values: by_step, width },
         ] {
-            let batch = CreditBatch { embeddings: Some(embeddings), ..batch };
+            let batch = batch.with_embeddings(embeddings).unwrap();
             near(&assign(&batch, &given).unwrap().advantages, &expected, &format!("seed {seed}"));
         }
         let error = assign(&batch, &given).unwrap_err().to_string();
-        assert!(error.contains("the batch brings no embeddings"), "{error}");
+        assert!(error.contains("the batch has no embeddings"), "{error}");
     }
 }
 
@@ -389,10 +388,10 @@ fn the_temperature_goes_where_returns_are_foretold() {
 #[test]
 fn the_temperature_remembers() {
     let auto = CreditConfig { temperature: Temperature::Auto, ..hashed(Estimator::Proxmo) };
-    let (told, noise) = (Owned::of(&told_by_rooms(true)), Owned::of(&told_by_rooms(false)));
+    let (told, noise) = (batch(&told_by_rooms(true)), batch(&told_by_rooms(false)));
     let mut state = CreditState::default();
-    let play = |owned: &Owned, state: &mut CreditState| {
-        let credit = assign_with(&owned.batch(&mut Vec::new()), &auto, state).unwrap();
+    let play = |batch: &Batch, state: &mut CreditState| {
+        let credit = assign_with(batch, &auto, state).unwrap();
         credit.diagnostics.temperature.unwrap()
     };
     let cold = play(&told, &mut state);
@@ -400,7 +399,7 @@ fn the_temperature_remembers() {
     assert!(still < 0.1, "one batch of noise turned {cold} into {still}");
     let kept = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<CreditState>(&kept).unwrap(), state);
-    let all_equal = Owned::of(&[vec![episode(&[("hall", 0.0)], false); 4]]);
+    let all_equal = batch(&[vec![episode(&[("hall", 0.0)], false); 4]]);
     assert_eq!(play(&all_equal, &mut state), still);
     assert_eq!(serde_json::to_string(&state).unwrap(), kept, "nothing to learn from equal returns");
     assert_eq!(
@@ -468,7 +467,7 @@ fn threads_change_not_a_bit() {
 
 #[test]
 fn the_largest_rewards_and_actions_that_were_not_admissible_have_finite_credit() {
-    let most = proxmo::credit::MAX_REWARD;
+    let most = MAX_REWARD;
     let mut rich = episode(&[("hall", most), ("kitchen", -most)], true);
     let mut poor = episode(&[("hall", -most), ("cellar", -most)], false);
     let steps = rich.steps.iter_mut().chain(&mut poor.steps);
@@ -504,9 +503,9 @@ fn the_largest_rewards_and_actions_that_were_not_admissible_have_finite_credit()
             assert!(numbers.all(f64::is_finite), "{config:?}: {told:?}");
         }
     }
-    // Beyond that they are refused, not reckoned with.
-    rich.steps[0].reward = 2e30;
-    let groups = [vec![rich]];
-    let error = assign(&Owned::of(&groups).batch(&mut Vec::new()), &CreditConfig::default());
-    assert!(error.unwrap_err().to_string().contains("rewards[0]: is 2"));
+    // Larger rewards are refused.
+    let step = proxmo::episodes::Step::new("hall", 2e30);
+    let groups = Batch::builder().group([proxmo::episodes::Episode::new().steps([step])]);
+    let message = groups.build().unwrap_err().to_string();
+    assert!(message.starts_with("groups[0].episodes[0].steps[0].reward: expected a number from"));
 }

@@ -8,8 +8,7 @@ use proxmo::credit::{CreditConfig, Embedding, Estimator, assign};
 use proxmo::env::alfworld::{GeneratorConfig, generate};
 use proxmo::env::process::{Answer, read_answer};
 use proxmo::env::protocol::serve;
-use proxmo::episodes::{read_episodes, write_episodes};
-use proxmo::rollout::EpisodeRows;
+use proxmo::episodes::{RecordBatch, read_episodes, write_episodes};
 use proxmo::train::Config;
 use serde_json::Value;
 
@@ -163,9 +162,8 @@ proptest! {
                 let embedding = [Embedding::Tfidf, Embedding::Hashed, Embedding::Given][embedding];
                 let config = CreditConfig { embedding, ..CreditConfig::of(Estimator::ALL[estimator]) };
                 let place = |record: usize| format!("episodes.jsonl:{record}");
-                let credited = EpisodeRows::of(&episodes, &config, &place).and_then(|rows| {
-                    assign(&rows.batch(), &config)
-                });
+                let credited = RecordBatch::new(&episodes, config.required_fields(), &place)
+                    .and_then(|rows| assign(&rows.batch, &config));
                 match credited {
                     Err(error) => expect_readable(&error, &["episodes.jsonl:", "setting "]),
                     Ok(credit) => {

@@ -62,7 +62,11 @@ impl<B: Backend> Rows<B> {
 }
 
 /// Which rows are neighbours, and which have none.
-fn neighbours<B: Backend>(like: &Array<B>, spans: &[Span], rows: Range<usize>) -> (Array<B>, Array<B>) {
+fn neighbours<B: Backend>(
+    like: &Array<B>,
+    spans: &[Span],
+    rows: Range<usize>,
+) -> (Array<B>, Array<B>) {
     let number = |yes: bool| if yes { 1.0 } else { 0.0 };
     let pairs = spans
         .iter()

@@ -64,7 +64,10 @@ pub fn credit(batch: &Batch, config: &CreditConfig) -> Result<CreditOracle> {
 }
 
 fn undefined(key: &str, value: &str) -> Error {
-    Error::setting(format!("credit.{key}"), format!("is '{value}', which the oracle does not define"))
+    Error::setting(
+        format!("credit.{key}"),
+        format!("is '{value}', which the oracle does not define"),
+    )
 }
 
 /// Sets the return of every row.
@@ -77,9 +80,7 @@ fn set_returns(rows: &mut [Row], groups: &[Vec<OracleEpisode>], config: &CreditC
                 episode.total() * config.gamma.powi((episode.rewards.len() - row.time) as i32)
             }
             _ => (row.time..episode.rewards.len())
-                .map(|t| {
-                    episode.rewards[t] * config.gamma.powi((t - row.time) as i32)
-                })
+                .map(|t| episode.rewards[t] * config.gamma.powi((t - row.time) as i32))
                 .sum(),
         };
         // Credit holds returns in 32 bits, and everything else is computed from these.

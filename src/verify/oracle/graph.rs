@@ -36,7 +36,8 @@ pub(super) fn graph_return(group: &[OracleEpisode], row: &Row, config: &CreditCo
     }
     let farthest = distances.values().max().copied().unwrap_or(0);
     let distance = |node| distances.get(&node).copied().unwrap_or(farthest + 1) as i32;
-    let won: Vec<f64> = group.iter().filter(|episode| episode.success).map(OracleEpisode::total).collect();
+    let won: Vec<f64> =
+        group.iter().filter(|episode| episode.success).map(OracleEpisode::total).collect();
     let value = config.success_value.unwrap_or(if won.is_empty() { 0.0 } else { mean(&won) });
     let exponent = match config.distance {
         Distance::Absolute => distance(own.1),

@@ -17,10 +17,10 @@ use rand_chacha::ChaCha8Rng;
 use super::devices::{matrix, on_every_device};
 
 /// The bound of every vector of credit, as a share of its largest number, if nothing is scaled.
-const BOUND: f64 = 2e-5;
+const BOUND: f64 = 1e-5;
 
 /// The same if advantages are divided by deviations, which here are at least a hundredth of the returns.
-const SCALED_BOUND: f64 = 1e-3;
+const SCALED_BOUND: f64 = 1e-4;
 
 /// A random batch with an embedding of every row: equal, opposite, close and zero ones among them.
 fn batch(rng: &mut ChaCha8Rng) -> (Batch, usize) {

@@ -2,11 +2,11 @@
 
 use burn::tensor::Device;
 use proxmo::credit::{
-    Beta, Credit, CreditBatch, CreditConfig, Curve, Embedding, Embeddings, Estimator, Modulation,
-    SuccessPrior, Temperature, assign,
+    Beta, Credit, CreditConfig, Curve, Embedding, Estimator, Modulation, SuccessPrior, Temperature,
+    assign,
 };
 use proxmo::device::Backend;
-use proxmo::episodes::Layout;
+use proxmo::episodes::{Batch, Episode, Layout, Step};
 use proxmo::kernels::{discounted_returns, episode_advantages, proximity};
 use proxmo::verify::cases::{Case, NEIGHBOURS};
 use proxmo::verify::{EpisodeCase, episode_configs};
@@ -21,21 +21,19 @@ fn case() -> Case {
 
 /// Credit on the host.
 fn credit(case: &Case, played: &EpisodeCase, config: &CreditConfig) -> Credit {
-    let rows = case.rows();
-    let texts: Vec<String> = (0..rows).map(|row| row.to_string()).collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let observations: Vec<u32> = (0..rows as u32).collect();
-    let batch = CreditBatch {
-        group_offsets: &played.group_offsets,
-        episode_offsets: &played.episode_offsets,
-        rewards: &played.rewards,
-        success: &played.success,
-        valid: &vec![true; rows],
-        observations: &observations,
-        texts: &texts,
-        final_observations: None,
-        embeddings: Some(Embeddings::Steps { values: &case.embeddings, width: case.width }),
-    };
+    let layout = case.layout().unwrap();
+    let mut builder = Batch::builder();
+    for group in layout.group_episodes() {
+        builder.push_group(group.map(|episode| {
+            let step = |row: usize| {
+                let embedding = &case.embeddings[row * case.width..(row + 1) * case.width];
+                Step::new(row.to_string(), played.rewards[row]).embedding(embedding)
+            };
+            let steps = layout.rows_of_episode(episode).map(step);
+            Episode::new().steps(steps).success(played.success[episode])
+        }));
+    }
+    let batch = builder.build().unwrap();
     assign(&batch, config).unwrap()
 }
 

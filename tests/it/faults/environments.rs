@@ -58,8 +58,7 @@ fn an_environment_that_goes_wrong_loses_its_own_episode_and_nothing_else() {
             records.filter(|(at, _)| !lost.contains(at)).map(|(_, r)| r).collect();
         assert_eq!(nameless(batch.records()), expected, "{fault:?}");
         assert_eq!(batch.episodes() + batch.errors.len(), sound.episodes());
-        assert_eq!(batch.episode_offsets.last(), Some(&batch.rows()));
-        assert_eq!(batch.group_offsets.last(), Some(&batch.episodes()));
+        assert_eq!(batch.data.groups(), batch.groups());
         for error in &batch.errors {
             let said = error.to_string();
             let task = BALLS.task_name(TASKS[error.group]);
@@ -79,7 +78,7 @@ fn credit_and_updates_know_nothing_of_a_lost_episode() {
         let (line, batch) = trainer.iterate(&faulty, 0.0).unwrap();
         assert_eq!(line.environment_errors, batch.errors.len());
         assert!(line.loss.is_finite() && line.skipped_updates == 0);
-        let won = batch.success.iter().filter(|&&won| won).count();
+        let won = batch.data.success().iter().filter(|&&won| won).count();
         assert_eq!(line.success, won as f64 / batch.episodes() as f64);
         lost += line.environment_errors;
     }

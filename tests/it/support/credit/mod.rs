@@ -1,34 +1,17 @@
-//! What the tests of credit assignment share: batches that own their arrays, episodes drawn at
-//! random, shared data, and the reference.
+//! Shared by the tests of credit assignment: random episodes, shared data, and the reference.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod reference;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
-use proxmo::credit::{CreditBatch, Embeddings};
+use proxmo::episodes::{self, Batch};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-/// The arrays behind a [`CreditBatch`].
-#[derive(Debug, Clone, Default)]
-pub struct Owned {
-    pub group_offsets: Vec<usize>,
-    pub episode_offsets: Vec<usize>,
-    pub rewards: Vec<f32>,
-    pub success: Vec<bool>,
-    pub valid: Vec<bool>,
-    pub observations: Vec<u32>,
-    pub texts: Vec<String>,
-    pub final_observations: Vec<u32>,
-    /// Numbers a row, and how many to each.
-    pub embeddings: Option<(Vec<f32>, usize)>,
-}
-
-/// One step, written out.
+/// One step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     pub observation: String,
@@ -36,7 +19,7 @@ pub struct Step {
     pub valid: bool,
 }
 
-/// One episode, written out.
+/// One episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
     pub steps: Vec<Step>,
@@ -44,61 +27,27 @@ pub struct Episode {
     pub final_observation: Option<String>,
 }
 
-impl Owned {
-    /// Flattens groups of episodes.
-    pub fn of(groups: &[Vec<Episode>]) -> Self {
-        let mut owned =
-            Self { group_offsets: vec![0], episode_offsets: vec![0], ..Self::default() };
-        let mut numbers = HashMap::new();
-        for group in groups {
-            for episode in group {
-                for step in &episode.steps {
-                    owned.rewards.push(step.reward);
-                    owned.valid.push(step.valid);
-                    let number = number(&mut numbers, &mut owned.texts, &step.observation);
-                    owned.observations.push(number);
-                }
-                owned.success.push(episode.success);
-                if let Some(last) = &episode.final_observation {
-                    owned.final_observations.push(number(&mut numbers, &mut owned.texts, last));
-                }
-                owned.episode_offsets.push(owned.rewards.len());
+/// The groups as a batch.
+pub fn batch(groups: &[Vec<Episode>]) -> Batch {
+    let mut builder = Batch::builder();
+    for group in groups {
+        builder.push_group(group.iter().map(|episode| {
+            let step = |step: &Step| {
+                episodes::Step::new(step.observation.clone(), step.reward).valid(step.valid)
+            };
+            let steps = episode.steps.iter().map(step);
+            let built = episodes::Episode::new().steps(steps).success(episode.success);
+            match &episode.final_observation {
+                Some(text) => built.final_observation(text),
+                None => built,
             }
-            owned.group_offsets.push(owned.success.len());
-        }
-        owned
+        }));
     }
-
-    /// Hands the arrays over as a batch; `texts` is memory for the borrowed texts.
-    pub fn batch<'a>(&'a self, texts: &'a mut Vec<&'a str>) -> CreditBatch<'a> {
-        texts.extend(self.texts.iter().map(String::as_str));
-        let complete = self.final_observations.len() == self.success.len();
-        CreditBatch {
-            group_offsets: &self.group_offsets,
-            episode_offsets: &self.episode_offsets,
-            rewards: &self.rewards,
-            success: &self.success,
-            valid: &self.valid,
-            observations: &self.observations,
-            texts,
-            final_observations: complete.then_some(&self.final_observations),
-            embeddings: self
-                .embeddings
-                .as_ref()
-                .map(|(values, width)| Embeddings::Steps { values, width: *width }),
-        }
-    }
+    builder.build().unwrap()
 }
 
-fn number(numbers: &mut HashMap<String, u32>, texts: &mut Vec<String>, text: &str) -> u32 {
-    *numbers.entry(text.to_string()).or_insert_with(|| {
-        texts.push(text.to_string());
-        texts.len() as u32 - 1
-    })
-}
-
-/// The folder of shared data, or nothing (said aloud) where it is not there. On a build server its
-/// absence is a failure.
+/// The folder of shared data, or nothing (with a message) if it is missing. In CI a missing folder is a
+/// failure.
 pub fn shared(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("PROXMO_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -107,26 +56,26 @@ pub fn shared(folder: &str) -> Option<PathBuf> {
         return Some(path);
     }
     assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
-    println!("SKIPPED: {} is not there", path.display());
+    println!("SKIPPED: {} is missing", path.display());
     None
 }
 
-/// What episodes drawn at random are like.
+/// The distribution of random episodes.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
     pub groups: usize,
     pub episodes: usize,
     pub steps: usize,
-    /// How many different observations there are, one of them empty.
+    /// The number of different observations, one of them empty.
     pub observations: usize,
-    /// What a success earns.
+    /// The reward of a success.
     pub success_value: f32,
-    /// Whether other steps earn something too.
+    /// Whether other steps have rewards too.
     pub step_rewards: bool,
 }
 
 impl Draw {
-    /// Something small, and different for every seed.
+    /// A small distribution that differs from seed to seed.
     pub fn of(seed: u64) -> Self {
         let mut rng = Stream::new(seed, Purpose::Generator).rng();
         Self {
@@ -139,7 +88,7 @@ impl Draw {
         }
     }
 
-    /// Groups of up to as many episodes of up to as many steps.
+    /// Random groups.
     pub fn groups(&self, seed: u64) -> Vec<Vec<Episode>> {
         let mut rng = Stream::new(seed, Purpose::Tasks).rng();
         let texts: Vec<String> = (0..self.observations).map(|n| text(n, &mut rng)).collect();

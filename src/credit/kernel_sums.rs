@@ -1,55 +1,55 @@
-//! Kernel sums: what the nodes of a group add up to, each weighed by how near it is.
+//! Kernel sums: weighted sums over the nodes of a group.
 //!
-//! These loops are where the time of a step baseline goes. They are written in lanes, so that the
-//! compiler can use vector instructions of any width, and with an exponential of their own, which
-//! costs a fraction of the library's and gives the same bits on every machine.
+//! Step baselines spend most of their time in these loops. They are written in lanes, so that the
+//! compiler can use vector instructions of any width, and with an exponential that is faster than the
+//! standard library's and gives the same bits on every machine.
 
-/// Independent running sums.
+/// The number of independent running sums.
 const LANES: usize = 4;
 
-/// Counts and sums of every node, side by side.
+/// The rows of every node: their counts and the sums of their returns.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Tallies {
-    /// How many rows each node has.
+pub(crate) struct ReturnSums {
+    /// The number of rows of each node.
     pub counts: Vec<f64>,
-    /// The sum of their returns.
+    /// The sum of each node's returns.
     pub sums: Vec<f64>,
 }
 
-/// One node's share of [`Tallies`].
+/// The rows of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Tally {
-    /// How many rows.
+pub(crate) struct ReturnSum {
+    /// The number of rows.
     pub count: f64,
     /// The sum of their returns.
     pub sum: f64,
 }
 
-impl Tallies {
-    /// Of `nodes` nodes without rows.
+impl ReturnSums {
+    /// `nodes` nodes without rows.
     pub fn new(nodes: usize) -> Self {
         Self { counts: vec![0.0; nodes], sums: vec![0.0; nodes] }
     }
 
-    /// One node's.
-    pub fn get(&self, node: usize) -> Tally {
-        Tally { count: self.counts[node], sum: self.sums[node] }
+    /// The rows of one node.
+    pub fn get(&self, node: usize) -> ReturnSum {
+        ReturnSum { count: self.counts[node], sum: self.sums[node] }
     }
 
-    /// Replaces one node's.
-    pub fn set(&mut self, node: usize, tally: Tally) {
-        self.counts[node] = tally.count;
-        self.sums[node] = tally.sum;
+    /// Replaces the rows of one node.
+    pub fn set(&mut self, node: usize, rows: ReturnSum) {
+        self.counts[node] = rows.count;
+        self.sums[node] = rows.sum;
     }
 }
 
-impl Tally {
-    /// The same with one value more.
+impl ReturnSum {
+    /// With one more value.
     pub fn with(self, value: f64) -> Self {
         Self { count: self.count + 1.0, sum: self.sum + value }
     }
 
-    /// The same without one of its values.
+    /// Without one of its values.
     pub fn without(self, value: f64) -> Self {
         if self.count <= 1.0 {
             return Self::default();
@@ -60,50 +60,50 @@ impl Tally {
 
 /// A weighted mean of returns.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// The mean.
     pub mean: f64,
     /// The effective number of rows, `(Σ w)² / Σ w²`.
     pub neighbours: f64,
 }
 
-/// Sums over rows, all weights relative to that of the nearest.
+/// Weighted sums over rows. Weights are relative to that of the nearest row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sums {
+pub(crate) struct KernelSums {
     nearest: f64,
     weight: f64,
     returns: f64,
     weights_squared: f64,
 }
 
-impl Sums {
-    /// Over the nodes that have rows, except `skipped`.
-    pub fn around(
-        tallies: &Tallies,
+impl KernelSums {
+    /// The sums over all nodes that have rows, except `skipped`.
+    pub fn over(
+        rows: &ReturnSums,
         cosines: &[f64],
         skipped: Option<usize>,
         temperature: f64,
         weights: &mut Vec<f64>,
     ) -> Self {
         weights.clear();
-        let counted = cosines.iter().zip(&tallies.counts);
+        let counted = cosines.iter().zip(&rows.counts);
         weights.extend(counted.map(|(&c, &n)| if n > 0.0 { c } else { f64::NEG_INFINITY }));
         if let Some(node) = skipped {
             weights[node] = f64::NEG_INFINITY;
         }
-        let nearest = greatest(weights);
+        let nearest = largest(weights);
         if nearest == f64::NEG_INFINITY {
             return Self { nearest, weight: 0.0, returns: 0.0, weights_squared: 0.0 };
         }
         let scale = 1.0 / temperature;
         weights.iter_mut().for_each(|weight| *weight = exp((*weight - nearest) * scale));
-        let [weight, weights_squared] = norms(&tallies.counts, weights);
-        Self { nearest, weight, returns: dot(&tallies.sums, weights), weights_squared }
+        let [weight, weights_squared] = norms(&rows.counts, weights);
+        Self { nearest, weight, returns: dot(&rows.sums, weights), weights_squared }
     }
 
-    /// The same with more rows, at one cosine.
-    pub fn and(self, tally: Tally, cosine: f64, temperature: f64) -> Self {
-        if tally.count <= 0.0 {
+    /// With more rows, at one cosine.
+    pub fn with(self, rows: ReturnSum, cosine: f64, temperature: f64) -> Self {
+        if rows.count <= 0.0 {
             return self;
         }
         let nearest = self.nearest.max(cosine);
@@ -112,13 +112,13 @@ impl Sums {
         let weight = exp((cosine - nearest) * scale);
         Self {
             nearest,
-            weight: self.weight * shrink + weight * tally.count,
-            returns: self.returns * shrink + weight * tally.sum,
-            weights_squared: self.weights_squared * shrink * shrink + weight * weight * tally.count,
+            weight: self.weight * shrink + weight * rows.count,
+            returns: self.returns * shrink + weight * rows.sum,
+            weights_squared: self.weights_squared * shrink * shrink + weight * weight * rows.count,
         }
     }
 
-    /// The weighted mean; nothing where no row is among the sums.
+    /// The weighted mean; nothing without rows.
     pub fn estimate(&self) -> Option<Estimate> {
         (self.weight > 0.0).then(|| Estimate {
             mean: self.returns / self.weight,
@@ -127,15 +127,14 @@ impl Sums {
     }
 }
 
-/// `e^x` for `x ≤ 0`, to a relative error below 1e-14. Below −700 it stays what it is there, which
-/// beside the weight 1 of the nearest is nothing.
+/// `e^x` for `x ≤ 0`, with a relative error below 1e-14. Below −700 it is constant, which is negligible
+/// next to the weight 1 of the nearest row.
 ///
-/// `x = k ln 2 + r`, `e^x = 2^k e^r`, and `e^r` by its series for `|r| ≤ ½ ln 2`, in parts that
-/// need not wait for each other. Without a branch: `k` is rounded by adding a number so large that no
-/// place is left behind the point, stands then in the sum's low bits, and moves from there into an
-/// exponent.
+/// `x = k ln 2 + r`, `e^x = 2^k e^r`, and `e^r` by its series for `|r| ≤ ½ ln 2`, in independent
+/// parts. There are no branches: adding a large number rounds `k` to an integer that then occupies the
+/// low bits of the sum, from where it is shifted into an exponent.
 #[inline]
-pub fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52
     const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
     const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
@@ -168,8 +167,8 @@ const SERIES: [f64; 12] = [
     1.0 / 39_916_800.0,
 ];
 
-/// The greatest of some numbers, minus infinity without any.
-fn greatest(values: &[f64]) -> f64 {
+/// The largest of some numbers; minus infinity without any.
+fn largest(values: &[f64]) -> f64 {
     let mut lanes = [f64::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -179,7 +178,7 @@ fn greatest(values: &[f64]) -> f64 {
             lanes[lane] = larger(lanes[lane], chunk[lane]);
         }
     }
-    lanes.iter().chain(rest).fold(f64::NEG_INFINITY, |most, &value| larger(most, value))
+    lanes.iter().chain(rest).fold(f64::NEG_INFINITY, |largest, &value| larger(largest, value))
 }
 
 /// `Σ a b`.
@@ -220,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exponential_is_the_librarys() {
+    fn the_exponential_agrees_with_the_standard_library() {
         for step in 0..70_000 {
             let x = f64::from(step) * -0.01;
             let off = (exp(x) - x.exp()).abs() / x.exp();
@@ -231,23 +230,23 @@ mod tests {
         assert!(exp(-700.0) < 1e-303);
     }
 
-    fn five() -> (Tallies, [f64; 5]) {
-        let mut tallies = Tallies::new(5);
-        let tally = |values: &[f64]| {
-            values.iter().fold(Tally::default(), |tally, &value| tally.with(value))
+    fn five() -> (ReturnSums, [f64; 5]) {
+        let mut nodes = ReturnSums::new(5);
+        let rows = |values: &[f64]| {
+            values.iter().fold(ReturnSum::default(), |rows, &value| rows.with(value))
         };
-        tallies.set(0, tally(&[-2.0, 0.0, 3.0]));
-        tallies.set(1, tally(&[-1.0]));
-        tallies.set(3, tally(&[5.0, 5.0]));
-        tallies.set(4, tally(&[1.0]));
-        (tallies, [1.0, 0.5, 0.99, 0.0, -0.25])
+        nodes.set(0, rows(&[-2.0, 0.0, 3.0]));
+        nodes.set(1, rows(&[-1.0]));
+        nodes.set(3, rows(&[5.0, 5.0]));
+        nodes.set(4, rows(&[1.0]));
+        (nodes, [1.0, 0.5, 0.99, 0.0, -0.25])
     }
 
     #[test]
     fn sums_are_weighted_means_at_any_temperature() {
-        let (tallies, cosines) = five();
-        let around = |temperature| {
-            let sums = Sums::around(&tallies, &cosines, None, temperature, &mut Vec::new());
+        let (nodes, cosines) = five();
+        let estimate = |temperature| {
+            let sums = KernelSums::over(&nodes, &cosines, None, temperature, &mut Vec::new());
             sums.estimate().unwrap()
         };
         let values = [(-2.0, 0), (0.0, 0), (3.0, 0), (-1.0, 1), (5.0, 3), (5.0, 3), (1.0, 4)];
@@ -255,42 +254,42 @@ mod tests {
             values.iter().map(|&(value, node)| of(value, (cosines[node] / 0.3f64).exp())).sum()
         };
         let mean = weigh(&|value, weight| value * weight) / weigh(&|_, weight| weight);
-        let estimate = around(0.3);
-        assert!((estimate.mean - mean).abs() < 1e-12);
+        let found = estimate(0.3);
+        assert!((found.mean - mean).abs() < 1e-12);
         let neighbours = weigh(&|_, weight| weight).powi(2) / weigh(&|_, weight| weight * weight);
-        assert!((estimate.neighbours - neighbours).abs() < 1e-12);
-        assert!((around(1e12).mean - 11.0 / 7.0).abs() < 1e-9);
-        assert!((around(1e-12).mean - 1.0 / 3.0).abs() < 1e-12);
+        assert!((found.neighbours - neighbours).abs() < 1e-12);
+        assert!((estimate(1e12).mean - 11.0 / 7.0).abs() < 1e-9);
+        assert!((estimate(1e-12).mean - 1.0 / 3.0).abs() < 1e-12);
     }
 
     #[test]
-    fn rows_kept_apart_add_up_to_the_whole() {
-        let (tallies, cosines) = five();
-        let around = |skipped| Sums::around(&tallies, &cosines, skipped, 0.1, &mut Vec::new());
-        let apart = around(Some(0)).and(tallies.get(0), 1.0, 0.1).estimate().unwrap();
-        let whole = around(None).estimate().unwrap();
-        assert!((apart.mean - whole.mean).abs() < 1e-12);
-        assert!((apart.neighbours - whole.neighbours).abs() < 1e-12);
+    fn rows_summed_separately_give_the_same_sums() {
+        let (nodes, cosines) = five();
+        let over = |skipped| KernelSums::over(&nodes, &cosines, skipped, 0.1, &mut Vec::new());
+        let separate = over(Some(0)).with(nodes.get(0), 1.0, 0.1).estimate().unwrap();
+        let whole = over(None).estimate().unwrap();
+        assert!((separate.mean - whole.mean).abs() < 1e-12);
+        assert!((separate.neighbours - whole.neighbours).abs() < 1e-12);
     }
 
     #[test]
-    fn the_nearest_may_be_far_and_there_may_be_none() {
-        let (mut tallies, cosines) = five();
-        let alone = Sums::around(&tallies, &cosines, Some(0), 1e-5, &mut Vec::new());
+    fn the_nearest_row_may_be_far_or_absent() {
+        let (mut nodes, cosines) = five();
+        let alone = KernelSums::over(&nodes, &cosines, Some(0), 1e-5, &mut Vec::new());
         assert_eq!(alone.estimate().unwrap().mean, -1.0);
         for node in 0..5 {
-            tallies.set(node, Tally::default());
+            nodes.set(node, ReturnSum::default());
         }
-        let none = Sums::around(&tallies, &cosines, None, 0.1, &mut Vec::new());
+        let none = KernelSums::over(&nodes, &cosines, None, 0.1, &mut Vec::new());
         assert_eq!(none.estimate(), None);
-        let itself = none.and(Tally::default().with(4.0), 0.0, 0.1).estimate().unwrap();
+        let itself = none.with(ReturnSum::default().with(4.0), 0.0, 0.1).estimate().unwrap();
         assert_eq!((itself.mean, itself.neighbours), (4.0, 1.0));
     }
 
     #[test]
-    fn a_value_taken_off_leaves_the_others() {
-        let two = Tally::default().with(1.0).with(4.0);
-        assert_eq!(two.without(1.0), Tally::default().with(4.0));
-        assert_eq!(two.without(1.0).without(4.0), Tally::default());
+    fn removing_a_value_leaves_the_others() {
+        let two = ReturnSum::default().with(1.0).with(4.0);
+        assert_eq!(two.without(1.0), ReturnSum::default().with(4.0));
+        assert_eq!(two.without(1.0).without(4.0), ReturnSum::default());
     }
 }
