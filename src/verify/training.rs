@@ -38,8 +38,8 @@ pub const LOSS_BOUND: f64 = 2e-5;
 /// that is all rounding moves a weight by up to the learning rate in either direction.
 pub const WEIGHT_BOUND: f64 = 2e-4;
 
-/// The bound between the engines' advantages from the same embeddings, as a share of the largest. Cosines
-/// of 32-bit numbers are off by about 1e-7, which a temperature of 0.1 magnifies.
+/// The bound between the engines' advantages at the same weights, as a share of the largest. Embeddings of
+/// 32-bit numbers and their cosines are off by about 1e-7, which a temperature of 0.1 magnifies.
 pub const CREDIT_BOUND: f64 = 2e-5;
 
 const LEARNING_RATE: f64 = 3e-3;
@@ -62,18 +62,27 @@ struct Reference {
 
 static REFERENCE: LazyLock<Result<Reference>> = LazyLock::new(Reference::new);
 
-/// Weights after each update of a training whose credit flex's policy embeddings and the host engine
-/// assign.
-static HOST_CREDIT: LazyLock<Result<Vec<Vec<f32>>>> = LazyLock::new(|| {
+/// One update of a training whose credit the host engine assigns.
+struct HostUpdate {
+    /// The weights before it.
+    weights: Vec<f32>,
+    advantages: Vec<f32>,
+    /// The gradient of the objective with these advantages.
+    gradient: Vec<f32>,
+}
+
+/// A training on flex whose credit the host engine assigns from the policy's embeddings.
+static HOST_CREDIT: LazyLock<Result<Vec<HostUpdate>>> = LazyLock::new(|| {
     let reference = reference()?;
     let mut learner = reference.learner(&Device::flex());
-    let train = |update| {
-        let embeddings = reference.embed(&learner.policy.valid());
-        let advantages = reference.host_credit(embeddings)?;
+    let update = |update| {
+        let advantages = reference.host_credit(reference.embed(&learner.policy.valid()))?;
+        let weights = weights(&learner.policy)?;
+        let gradient = reference.gradient_by(&learner.policy, &advantages)?;
         reference.update_by(&mut learner, &advantages, update)?;
-        weights(&learner.policy)
+        Ok(HostUpdate { weights, advantages, gradient })
     };
-    (0..UPDATES).map(train).collect()
+    (0..UPDATES).map(update).collect()
 });
 
 fn reference() -> Result<&'static Reference> {
@@ -185,6 +194,10 @@ impl Reference {
 
     /// The gradient of the objective over all rows, all weights end to end.
     fn gradient(&self, policy: &Scorer) -> Result<Vec<f32>> {
+        self.gradient_by(policy, &self.advantages)
+    }
+
+    fn gradient_by(&self, policy: &Scorer, advantages: &[f32]) -> Result<Vec<f32>> {
         let rows: Vec<usize> = (0..self.batch.rows()).collect();
         let responses = &self.batch.responses;
         let scores = policy.evaluate(&self.batch.inputs, &rows, responses, 1.0);
@@ -195,7 +208,7 @@ impl Reference {
         let inputs = LossInputs {
             old_log_probs: column(&responses.log_probs),
             reference_log_probs: Some(column(&self.log_probs)),
-            advantages: column(&self.advantages),
+            advantages: column(advantages),
             weights: column(&vec![1.0 / rows.len() as f32; rows.len()]),
             scores,
         };
@@ -307,37 +320,34 @@ pub(super) fn trained_weights(device: &Device) -> Result<Comparisons> {
         reference.update(&mut learner, update)?;
         let found = weights(&learner.policy)?;
         let expected = &reference.weights[update as usize + 1];
-        compare_weights(&mut comparisons, &found, expected, update);
+        let apart = found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs()));
+        let worst =
+            apart.fold(0.0, |worst, one| if one > worst || one.is_nan() { one } else { worst });
+        comparisons.expect("the number of weights", found.len() == expected.len());
+        comparisons.record(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
     }
     Ok(comparisons)
 }
 
-/// Records the largest distance between weights.
-fn compare_weights(comparisons: &mut Comparisons, found: &[f32], expected: &[f32], update: u64) {
-    let apart = found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs()));
-    let worst = apart.fold(0.0, |worst, one| if one > worst || one.is_nan() { one } else { worst });
-    comparisons.expect("the number of weights", found.len() == expected.len());
-    comparisons.record(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
-}
-
-/// A training whose credit the device engine assigns from the policy's embeddings: advantages against
-/// the host engine's, weights against those of a training with the host engine on flex.
+/// The device engine's credit along a training with the host engine on flex, at the same weights:
+/// advantages from the policy's embeddings, and gradients of the objective with them.
 pub(super) fn device_credit(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
-    let host = HOST_CREDIT.as_ref();
-    let host = host.map_err(|error| Error::Run(format!("flex cannot train: {error}")))?;
+    let updates = HOST_CREDIT.as_ref();
+    let updates = updates.map_err(|error| Error::Run(format!("flex cannot train: {error}")))?;
     let mut comparisons = Comparisons::default();
-    let mut learner = reference.learner(device);
+    let mut policy = Scorer::new(&reference.network, 0, &device.clone().autodiff());
     let (config, mut state) = (credit_settings(), CreditState::default());
-    for (update, expected) in (0..UPDATES).zip(host) {
-        let embeddings = reference.embed(&learner.policy.valid());
-        let embedded = Some(embeddings.clone());
-        let credit = kernels::assign(&reference.rewarded, embedded, device, &config, &mut state)?;
-        let advantages = wide(&reference.host_credit(embeddings)?);
+    for (update, expected) in updates.iter().enumerate() {
+        policy = with_weights(policy, &expected.weights);
+        let embeddings = Some(reference.embed(&policy.valid()));
+        let credit = kernels::assign(&reference.rewarded, embeddings, device, &config, &mut state)?;
         let name = format!("the advantages of update {update}");
+        let advantages = wide(&expected.advantages);
         comparisons.compare(name, &credit.advantages, &advantages, CREDIT_BOUND);
-        reference.update_by(&mut learner, &credit.advantages, update)?;
-        compare_weights(&mut comparisons, &weights(&learner.policy)?, expected, update);
+        let gradient = reference.gradient_by(&policy, &credit.advantages)?;
+        let name = format!("the gradient of update {update}");
+        comparisons.compare(name, &gradient, &wide(&expected.gradient), GRADIENT_BOUND);
     }
     Ok(comparisons)
 }
