@@ -1,4 +1,4 @@
-//! One error type for the library: what went wrong, where, and what was expected.
+//! The error type of the library.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -6,50 +6,50 @@ use std::path::{Path, PathBuf};
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong in this crate for reasons outside it.
+/// An error with a cause outside this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system refused something.
+    /// A file operation failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was attempted, as a verb ("read", "create").
+        /// The operation, as a verb ("read", "create").
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system answered.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file, a line or a message does not say what it should.
+    /// A file, a line or a message has invalid content.
     #[error("{place}: {message}")]
     Input {
-        /// Where: a file, a file and line, or a field.
+        /// The place: a file, a file and line, or a field.
         place: String,
-        /// What was found and what was expected.
+        /// The expected content and the content found.
         message: String,
     },
     /// A setting is unknown or out of range.
     #[error("setting '{key}': {message}")]
     Setting {
-        /// The setting's name as it stands in `config.toml`.
+        /// The setting's key in `config.toml`.
         key: String,
-        /// What is allowed.
+        /// The allowed values.
         message: String,
     },
-    /// The requested backend or device is not there.
+    /// The requested backend or device is not available.
     #[error("{0}")]
     Device(String),
-    /// An environment failed in a way that its task does not explain.
+    /// An environment failed.
     #[error("environment: {0}")]
     Environment(String),
-    /// A run that began could not go on.
+    /// A run failed after its start.
     #[error("{0}")]
     Run(String),
 }
 
-/// The most characters of a place or a message: both may quote what somebody else wrote.
+/// Length limit, in characters, of a place and of a message. Both may quote untrusted text.
 const MAX_CHARACTERS: usize = 2_000;
 
-/// A text in one line of bounded length, without anything that would command a terminal.
+/// A text as one line of bounded length with control characters escaped.
 fn readable(text: String) -> String {
     let is_short = text.len() <= MAX_CHARACTERS || text.chars().nth(MAX_CHARACTERS).is_none();
     if is_short && !text.contains(char::is_control) {
@@ -71,12 +71,12 @@ fn readable(text: String) -> String {
 }
 
 impl Error {
-    /// A malformed input, named by its place.
+    /// An invalid input.
     pub fn input(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Input { place: readable(place.into()), message: readable(message.into()) }
     }
 
-    /// A malformed file.
+    /// An invalid file.
     pub fn file(path: &Path, message: impl Into<String>) -> Self {
         Self::input(path.display().to_string(), message)
     }
@@ -94,11 +94,11 @@ impl Error {
         move |source| Self::Io { action, path: path.to_path_buf(), source }
     }
 
-    /// The process exit code: 2 where the user's input is at fault, 1 where a run failed.
+    /// The process exit code: 2 if the user's input is invalid, 1 if a run failed.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Input { .. } | Self::Setting { .. } | Self::Device(_) => 2,
-            // A path that does not fit was named wrong; a disk that fills up was not.
+            // A wrong path is invalid input; a full disk is not.
             Self::Io { source, .. } => match source.kind() {
                 ErrorKind::StorageFull
                 | ErrorKind::QuotaExceeded
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_wrote_is_quoted_in_one_bounded_line_that_commands_no_terminal() {
+    fn quoted_text_becomes_one_bounded_line_with_control_characters_escaped() {
         let error = Error::input("a\nb", "found '\u{1b}[2J\u{9b}é'").to_string();
         assert_eq!(error, r"a\nb: found '\u{1b}[2J\u{9b}é'");
         let long = Error::setting("x", "é".repeat(1 << 20)).to_string();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_path_is_the_users_fault_and_a_full_disk_is_not() {
+    fn a_wrong_path_is_invalid_input_and_a_full_disk_is_a_failure() {
         let code = |kind: ErrorKind| Error::io("write", Path::new("x"))(kind.into()).exit_code();
         assert_eq!(code(ErrorKind::NotFound), 2);
         assert_eq!(code(ErrorKind::PermissionDenied), 2);

@@ -1,9 +1,9 @@
-//! Work done side by side.
+//! Parallel loops.
 
-/// Calls `work` for 0 to `count` and hands back the answers in that order.
+/// Calls `work` for 0 to `count` and returns the results in that order.
 ///
-/// The pieces do not share anything that is written, and answers are put together in order, so results
-/// do not depend on how many threads there are.
+/// The calls share no mutable state, and results are collected in order, so they do not depend on the
+/// number of threads.
 pub(crate) fn par_map<T: Send>(count: usize, work: impl Fn(usize) -> T + Send + Sync) -> Vec<T> {
     #[cfg(feature = "parallel")]
     {

@@ -1,22 +1,22 @@
 //! Named streams of random numbers.
 //!
-//! Every draw in the crate comes from a stream that is named by what it is for, never by when it is
-//! taken: results do not depend on threads, on the order of a batch or on the speed of a backend.
+//! Every random draw comes from a stream that is named by its purpose and position, not by the time of
+//! the draw. Results therefore do not depend on threads, the order of a batch or the speed of a backend.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// What a stream is used for. Two purposes never share numbers.
+/// The purpose of a stream. Streams of different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Purpose {
-    /// Which tasks an iteration plays.
+    /// The tasks of an iteration.
     Tasks = 1,
-    /// Which actions an episode samples.
+    /// The actions of an episode.
     Actions = 2,
-    /// What an environment leaves to chance.
+    /// The randomness of an environment.
     Environment = 3,
-    /// How rows are shuffled into minibatches.
+    /// The order of rows in minibatches.
     Minibatches = 4,
     /// Initial weights.
     Weights = 5,
@@ -29,33 +29,33 @@ pub enum Purpose {
 pub struct Stream {
     /// The run's seed.
     pub seed: u64,
-    /// What the numbers are for.
+    /// The purpose.
     pub purpose: Purpose,
     /// The iteration, or 0 outside training.
     pub iteration: u64,
-    /// The group within the iteration, or any index that the purpose counts by.
+    /// The group within the iteration, or another index that the purpose defines.
     pub group: u32,
     /// The episode within the group.
     pub episode: u32,
 }
 
 impl Stream {
-    /// A stream of `purpose` with all indices 0.
+    /// The stream of a purpose with all indices 0.
     pub fn new(seed: u64, purpose: Purpose) -> Self {
         Self { seed, purpose, iteration: 0, group: 0, episode: 0 }
     }
 
-    /// The same purpose at an iteration.
+    /// The stream of an iteration.
     pub fn at(self, iteration: u64) -> Self {
         Self { iteration, ..self }
     }
 
-    /// The same purpose for one episode of one group.
+    /// The stream of one episode of one group.
     pub fn of(self, group: usize, episode: usize) -> Self {
         Self { group: group as u32, episode: episode as u32, ..self }
     }
 
-    /// The generator itself. Its 256-bit key *is* the name, so different names never collide.
+    /// The generator. Its 256-bit key is the name, so different names have different keys.
     pub fn rng(self) -> ChaCha8Rng {
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -73,7 +73,7 @@ mod tests {
     use rand::RngCore;
 
     #[test]
-    fn names_tell_streams_apart_and_nothing_else_does() {
+    fn streams_differ_if_and_only_if_their_names_differ() {
         let base = Stream::new(7, Purpose::Actions);
         let names = [
             base,

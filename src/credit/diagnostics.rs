@@ -1,12 +1,12 @@
 //! Statistics of credit assignment for monitoring.
 
-use crate::episodes::Batch;
 use serde::Serialize;
 
 use super::modulation::GroupModulation;
 use super::nodes::Nodes;
 use super::parts::{StepPart, narrowed};
 use super::temperature::variance;
+use crate::episodes::Batch;
 
 /// Statistics of one batch's credit. Those that an estimator does not have are absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

@@ -14,8 +14,7 @@ use super::clusters::{Moments, centred};
 use super::config::CreditConfig;
 use super::episode;
 use super::nodes::Nodes;
-use super::parts::{Parts, Task};
-use super::parts::{StepPart, narrowed};
+use super::parts::{Parts, StepPart, Task, narrowed};
 use crate::episodes::Batch;
 use crate::error::Result;
 

@@ -52,16 +52,16 @@ fn join_similar(batch: &Batch, nodes: &mut Nodes, threshold: f64) {
     let joined = par_map(batch.groups(), |group| {
         let mut alphabet = Alphabet::default();
         let mut buffers = Buffers::default();
-        let mut clusters_so_far: Vec<(u32, Pattern)> = Vec::new();
+        let mut leaders: Vec<(u32, Pattern)> = Vec::new();
         let members = nodes.offsets[group]..nodes.offsets[group + 1];
         let join = |node: usize| {
             let text = alphabet.encode(&batch.texts()[nodes.items[node] as usize]);
             let similar =
                 |(_, first): &&(u32, Pattern)| first.is_similar(&text, threshold, &mut buffers);
-            if let Some(&(cluster, _)) = clusters_so_far.iter().find(similar) {
+            if let Some(&(cluster, _)) = leaders.iter().find(similar) {
                 return cluster;
             }
-            clusters_so_far.push((node as u32, Pattern::new(text)));
+            leaders.push((node as u32, Pattern::new(text)));
             node as u32
         };
         members.map(join).collect::<Vec<u32>>()

@@ -17,8 +17,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::config::{CreditConfig, Distance};
 use super::nodes::Nodes;
-use super::parts::narrowed;
-use super::parts::{Parts, Task};
+use super::parts::{Parts, Task, narrowed};
 use super::{clusters, episode};
 use crate::episodes::Batch;
 use crate::error::{Error, Result};

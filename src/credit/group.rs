@@ -1,10 +1,10 @@
 //! One group's rows, merged into nodes.
 
-use crate::episodes::Batch;
 use std::ops::Range;
 
 use super::kernel_sums::ReturnSums;
 use super::nodes::Nodes;
+use crate::episodes::Batch;
 
 /// The rows of one group. Rows and nodes are numbered from the group's first.
 pub(crate) struct Group<'a> {

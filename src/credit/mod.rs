@@ -55,7 +55,7 @@
 //! | a state that is unique in its group | no step part with exact matching; a soft baseline uses near states |
 //! | an observation without words | an ordinary state with exact matching; as an embedding zero, with cosine 0 to all |
 //! | an episode without steps | counts in its group with a reward of 0, and has no row |
-//! | an episode that an error cut short | is not told from a failure: its steps are credited with their rewards. Leave it out of the batch if it should not count |
+//! | an episode that an error cut short | counts as a failure with the rewards it has. Leave it out of the batch if it should not count |
 //!
 //! This module does not depend on environments, policies or devices. Sums run in f64, in an order that
 //! does not depend on threads.

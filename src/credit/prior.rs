@@ -115,10 +115,10 @@ mod tests {
             assert!((beta.successes / (beta.successes + beta.failures) - 0.5).abs() < 1e-12);
             beta.successes + beta.failures
         };
-        let apart = strength(&[(0, 8), (8, 8), (0, 8), (8, 8)]);
+        let different = strength(&[(0, 8), (8, 8), (0, 8), (8, 8)]);
         let between = strength(&[(2, 8), (6, 8), (1, 8), (7, 8)]);
-        let alike = strength(&[(4, 8), (4, 8), (4, 8), (4, 8)]);
-        assert!(apart < between && between < alike, "{apart} {between} {alike}");
+        let equal = strength(&[(4, 8), (4, 8), (4, 8), (4, 8)]);
+        assert!(different < between && between < equal, "{different} {between} {equal}");
     }
 
     #[test]

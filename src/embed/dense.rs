@@ -1,6 +1,6 @@
-//! Rows without zeros to skip, as a policy's encoder gives them.
+//! Dense rows, such as the embeddings of a policy's encoder.
 
-/// A matrix of rows of unit length, or all zero.
+/// A matrix of rows that have unit length or are zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseRows {
     values: Vec<f64>,
@@ -8,8 +8,8 @@ pub struct DenseRows {
 }
 
 impl DenseRows {
-    /// Cuts `values` into rows of `width` (a rest that fills no row is dropped) and scales each to
-    /// unit length; a row of zeros stays so.
+    /// Splits `values` into rows of `width` (an incomplete last row is dropped) and scales each to unit
+    /// length. A zero row stays zero.
     pub fn unit(values: &[f32], width: usize) -> Self {
         let mut unit = Vec::with_capacity(values.len());
         for row in values.chunks_exact(width.max(1)) {
@@ -21,7 +21,7 @@ impl DenseRows {
         Self { values: unit, width }
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.values.len() / self.width.max(1)
     }
@@ -34,7 +34,7 @@ impl DenseRows {
     /// The numbers of a row.
     ///
     /// # Panics
-    /// Where `row` is not below [`DenseRows::len`].
+    /// Panics if `row` is not below [`DenseRows::len`].
     pub fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.width..(row + 1) * self.width]
     }

@@ -1,10 +1,10 @@
 //! Hashed word n-grams: an embedding that needs no fitting.
 //!
-//! Every word and every pair of neighbouring words of a text is hashed to a column and a sign; a
-//! column holds the signed sum of `1 + ln n` over those that fall into it, with `n` how often each
-//! occurs. The same text has the same embedding in every iteration, group and machine, so that
-//! groups do not influence each other as they do through tf-idf's document frequencies. Words may
-//! be single characters here, and pairs tell "shelf 1" from "shelf 2", which tf-idf does not.
+//! Every word and every pair of adjacent words of a text is hashed to a column and a sign. The value of
+//! a column is the signed sum of `1 + ln n` over the words and pairs hashed to it, with `n` their number
+//! of occurrences. The same text has the same embedding in every iteration, group and machine, so groups
+//! do not influence each other as they do through tf-idf's document frequencies. Words may be single
+//! characters here, and pairs distinguish "shelf 1" from "shelf 2", which tf-idf does not.
 
 use super::sparse::SparseRows;
 use super::tokens::{for_each_term, lowercase_into};
@@ -63,7 +63,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
     })
 }
 
-/// Spreads what differs in some bits over all of them (the finalizer of MurmurHash3).
+/// Mixes all bits (the finalizer of MurmurHash3).
 fn mix(mut hash: u64) -> u64 {
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_words_tell_numbered_things_apart() {
+    fn adjacent_words_distinguish_numbered_things() {
         let rows = hashed(
             &["the shelf 1 is empty", "The Shelf 1 is empty.", "the shelf 2 is empty", "a lamp"],
             1 << 16,
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn colliding_columns_are_summed() {
-        // Everything falls into one column; what remains is a unit or, where signs cancel, nothing.
+        // All words share one column; the value is ±1, or 0 if the signs cancel.
         let rows = hashed(&["a b c d e", "look"], 1);
         let (columns, values) = rows.row(0);
         assert_eq!(columns, [0]);

@@ -1,4 +1,4 @@
-//! Embeddings of either kind, and the cosines between them.
+//! Sparse or dense embeddings, and the cosines between them.
 
 use super::dense::DenseRows;
 use super::sparse::SparseRows;
@@ -6,17 +6,17 @@ use super::sparse::SparseRows;
 /// One embedding a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Matrix {
-    /// Mostly zeros, as texts are.
+    /// Sparse, for texts.
     Sparse(SparseRows),
-    /// Without zeros to skip.
+    /// Dense.
     Dense(DenseRows),
 }
 
 impl Matrix {
-    /// Picks some rows, to ask for the cosines among them.
+    /// Selects some rows for computing the cosines among them.
     ///
     /// # Panics
-    /// Where one of `rows` is not a row of the matrix.
+    /// Panics if one of `rows` is not a row of the matrix.
     pub fn among<'a>(&'a self, rows: &'a [u32]) -> Among<'a> {
         match self {
             Self::Sparse(matrix) => Among::Sparse { matrix, rows, index: Index::of(matrix, rows) },
@@ -25,33 +25,33 @@ impl Matrix {
     }
 }
 
-/// Some rows of a matrix, ready to be compared with each other.
+/// Selected rows of a matrix, prepared for comparison with each other.
 #[derive(Debug)]
 pub enum Among<'a> {
-    /// Rows with their columns at hand.
+    /// Sparse rows with an index by column.
     Sparse {
         /// All rows.
         matrix: &'a SparseRows,
-        /// The rows picked.
+        /// The selected rows.
         rows: &'a [u32],
-        /// Which of the picked rows have which column.
+        /// The selected rows by column.
         index: Index,
     },
-    /// Rows to multiply as they are.
+    /// Dense rows.
     Dense {
         /// All rows.
         matrix: &'a DenseRows,
-        /// The rows picked.
+        /// The selected rows.
         rows: &'a [u32],
     },
 }
 
 impl Among<'_> {
-    /// Writes how near each of the picked rows is to the one picked as number `at`. A row of zeros
-    /// is at cosine 0 to every row, itself included.
+    /// Writes the cosine between each selected row and the selected row number `at`. A zero row has
+    /// cosine 0 to every row, itself included.
     ///
     /// # Panics
-    /// Where fewer rows were picked.
+    /// Panics if `at` is not below the number of selected rows.
     pub fn cosines(&self, at: usize, cosines: &mut Vec<f64>) {
         cosines.clear();
         match self {
@@ -70,16 +70,17 @@ impl Among<'_> {
     }
 }
 
-/// Sparse rows by column: for each, who has it and how much.
+/// Sparse rows by column: the rows that have each column, and their values.
 ///
-/// Adding up column after column touches only what two rows share, and no sum waits for another.
+/// Summing by column touches only the columns that two rows share, and the sums of different rows are
+/// independent.
 #[derive(Debug)]
 pub struct Index {
     offsets: Vec<u32>,
     entries: Vec<(u32, f64)>,
-    /// Columns that more than half of the rows have, written out: `[columns, rows]`.
+    /// Columns that more than half of the rows have, as dense columns: `[columns, rows]`.
     common: Vec<f64>,
-    /// Where in `common` a column begins, or `RARE`.
+    /// The start of each column in `common`, or `RARE`.
     place: Vec<u32>,
     rows: usize,
 }
@@ -119,7 +120,7 @@ impl Index {
         Self { offsets, entries, common, place, rows: rows.len() }
     }
 
-    /// Adds to each row's sum `value` times what the row has in `column`.
+    /// Adds `value` times each row's entry in `column` to the row's sum.
     fn add_column(&self, column: u32, value: f64, sums: &mut [f64]) {
         let column = column as usize;
         if self.place[column] == RARE {
@@ -136,7 +137,7 @@ impl Index {
     }
 }
 
-/// Four running sums, so that additions need not wait for each other.
+/// Four independent running sums, so that the compiler can use vector instructions.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 4];
     let (quads_a, quads_b) = (a.chunks_exact(4), b.chunks_exact(4));

@@ -1,10 +1,10 @@
-//! Text → state embeddings.
+//! Embeddings of observation texts.
 //!
-//! An embedding gives every distinct observation a vector, so that "the same state" becomes "how
-//! near a state". [`tfidf()`] is what the ProxMO paper uses, fitted on the batch at hand;
-//! [`hashed()`] needs no fitting; [`DenseRows`] holds what comes from outside, such as a policy's own
-//! encoder. Rows have unit length (or are all zero, for a text without a term), so that a dot
-//! product is the cosine.
+//! An embedding maps every distinct observation to a vector, so that states are compared by proximity
+//! instead of equality. [`tfidf()`] is the embedding of the ProxMO paper, fitted on the batch;
+//! [`hashed()`] needs no fitting; [`DenseRows`] holds vectors from outside, such as those of a policy's
+//! own encoder. Rows have unit length (or are zero, for a text without terms), so that a dot product is
+//! the cosine.
 
 mod dense;
 mod hashed;

@@ -1,6 +1,6 @@
-//! Rows that are mostly zeros.
+//! Sparse rows.
 
-/// A matrix of sparse rows (compressed by row), columns ascending within a row.
+/// A matrix in compressed sparse row format, with ascending columns in each row.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SparseRows {
     offsets: Vec<usize>,
@@ -10,12 +10,12 @@ pub struct SparseRows {
 }
 
 impl SparseRows {
-    /// No rows yet, of `width` columns.
+    /// A matrix without rows, of `width` columns.
     pub fn new(width: usize) -> Self {
         Self { offsets: vec![0], columns: Vec::new(), values: Vec::new(), width }
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
@@ -25,12 +25,12 @@ impl SparseRows {
         self.len() == 0
     }
 
-    /// How many columns there are.
+    /// The number of columns.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// How many entries are stored in all rows together.
+    /// The number of stored entries.
     pub fn stored(&self) -> usize {
         self.columns.len()
     }
@@ -38,15 +38,15 @@ impl SparseRows {
     /// The columns and values of a row.
     ///
     /// # Panics
-    /// Where `row` is not below [`SparseRows::len`].
+    /// Panics if `row` is not below [`SparseRows::len`].
     pub fn row(&self, row: usize) -> (&[u32], &[f64]) {
         let entries = self.offsets[row]..self.offsets[row + 1];
         (&self.columns[entries.clone()], &self.values[entries])
     }
 
-    /// Appends a row of `(column, value)` and scales it to unit length; a row of zeros stays so.
+    /// Appends a row of `(column, value)` and scales it to unit length. A zero row stays zero.
     ///
-    /// Entries are sorted here; a column must come once, and be below the width.
+    /// Entries are sorted in place. Columns must be unique and below the width.
     pub fn push_unit(&mut self, entries: &mut [(u32, f64)]) {
         entries.sort_unstable_by_key(|&(column, _)| column);
         let length = entries.iter().map(|(_, value)| value * value).sum::<f64>().sqrt();
@@ -58,7 +58,7 @@ impl SparseRows {
         self.offsets.push(self.columns.len());
     }
 
-    /// The rows written out with their zeros, row after row, for a device.
+    /// The rows as a dense row-major matrix: `[rows, width]`.
     pub fn to_dense(&self) -> Vec<f32> {
         let mut dense = vec![0.0; self.len() * self.width];
         for row in 0..self.len() {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_have_unit_length_or_none() {
+    fn rows_have_unit_length_or_are_zero() {
         let mut rows = SparseRows::new(5);
         rows.push_unit(&mut [(4, 3.0), (1, 4.0)]);
         rows.push_unit(&mut []);

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! These are the defaults of scikit-learn's `TfidfVectorizer`: lower case, terms of two or more
-//! word characters, smoothed idf, unit length. Of more than `max_features` terms those with the
-//! highest count over all texts stay; among equal counts scikit-learn's choice depends on the
-//! machine's sorting routine, and here the alphabetically first stay.
+//! word characters, smoothed idf, unit length. If there are more than `max_features` terms, those with
+//! the highest counts over all texts are kept. Among equal counts, scikit-learn's choice depends on the
+//! machine's sorting routine; here the alphabetically first terms are kept.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -20,17 +20,17 @@ use super::tokens::{for_each_term, lowercase_into};
 /// A fitted model and the embeddings of the texts it was fitted on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TfIdf {
-    /// The terms that stay, alphabetically: the columns.
+    /// The terms that are kept, in alphabetical order: the columns.
     pub terms: Vec<String>,
     /// The inverse document frequency of each term.
     pub idf: Vec<f64>,
-    /// One row a text, of unit length; all zero where a text has none of the terms.
+    /// One row a text, of unit length; zero if a text has none of the terms.
     pub rows: SparseRows,
 }
 
-/// Fits on `texts`, of which text `i` stands for `copies[i]` equal documents, and embeds each.
+/// Fits on `texts`, where text `i` counts as `copies[i]` equal documents, and embeds each text.
 ///
-/// A text with 0 copies has no part in the fit and is embedded all the same.
+/// A text with 0 copies is embedded but does not influence the fit.
 pub fn tfidf<T: AsRef<str>>(texts: &[T], copies: &[usize], max_features: usize) -> TfIdf {
     let mut lower = String::with_capacity(texts.iter().map(|text| text.as_ref().len()).sum());
     let ends: Vec<usize> = texts
@@ -45,14 +45,14 @@ pub fn tfidf<T: AsRef<str>>(texts: &[T], copies: &[usize], max_features: usize) 
     corpus.embed(&kept, copies.iter().sum())
 }
 
-/// Term counts of every text, terms numbered in the order of their first appearance.
+/// Term counts of every text. Terms are numbered in the order of their first appearance.
 struct Corpus<'a> {
     terms: Vec<&'a str>,
     /// Occurrences of each term in all documents.
     occurrences: Vec<u64>,
-    /// Documents that have each term.
+    /// Documents that contain each term.
     documents: Vec<u64>,
-    /// `(term, occurrences)` of text after text.
+    /// `(term, occurrences)`, sorted by text.
     counts: Vec<(u32, u32)>,
     offsets: Vec<usize>,
 }
@@ -67,7 +67,8 @@ impl<'a> Corpus<'a> {
             counts: Vec::new(),
             offsets: vec![0],
         };
-        // Where in `counts` a term's entry of the current text stands, if past the text's start.
+        // The index of each term's entry in `counts`. It belongs to an earlier text if it is below
+        // `first`.
         let mut places: Vec<usize> = Vec::new();
         let mut start = 0;
         for (&end, &copies) in ends.iter().zip(copies) {
@@ -97,7 +98,7 @@ impl<'a> Corpus<'a> {
         corpus
     }
 
-    /// The terms that stay, in alphabetical order.
+    /// The terms that are kept, in alphabetical order.
     fn most_frequent(&self, max_features: usize) -> Vec<u32> {
         let fitted = |&term: &u32| self.documents[term as usize] > 0;
         let mut kept: Vec<u32> = (0..self.terms.len() as u32).filter(fitted).collect();
@@ -138,8 +139,8 @@ impl<'a> Corpus<'a> {
     }
 }
 
-/// A quick hash for short words (multiply and rotate, eight bytes at a time). The table never
-/// leaves this file and its order is never seen, so nothing stronger is needed.
+/// A fast hash for short words (multiply and rotate, eight bytes at a time). Results do not depend on
+/// the order of the table, so a weak hash suffices.
 #[derive(Default)]
 struct WordHasher(u64);
 
@@ -195,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn the_most_frequent_terms_stay_and_ties_go_by_the_alphabet() {
+    fn the_most_frequent_terms_are_kept_and_ties_resolved_alphabetically() {
         let model = tfidf(&["dd dd dd cc cc bb bb aa"], &[1], 2);
         assert_eq!(model.terms, ["bb", "dd"]);
         assert_eq!(tfidf(&["dd cc bb aa"], &[1], 3).terms, ["aa", "bb", "cc"]);
     }
 
     #[test]
-    fn texts_without_terms_have_rows_of_zeros() {
+    fn texts_without_terms_have_zero_rows() {
         let model = tfidf(&["", "a b c", "!?"], &[1, 1, 1], 10);
         assert!(model.terms.is_empty());
         assert_eq!((model.rows.len(), model.rows.stored()), (3, 0));

@@ -1,8 +1,8 @@
-//! Cutting a text into terms.
+//! Splitting a text into terms.
 //!
-//! A term is a run of word characters, and a word character is what Python's `\w` says: a letter, a
-//! number (both in Unicode's sense) or an underscore. Combining marks are not among them, which is
-//! why `char::is_alphanumeric` would not do.
+//! A term is a run of word characters. A word character is one that Python's `\w` matches: a Unicode
+//! letter, a Unicode number or an underscore. Combining marks are not word characters, which is why
+//! `char::is_alphanumeric` is not used.
 
 use std::sync::LazyLock;
 

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::builder::BatchBuilder;
 use super::layout::Layout;
 use super::texts::TextTable;
 use crate::error::{Error, Result};
@@ -87,11 +86,6 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Starts a batch without groups.
-    pub fn builder() -> BatchBuilder {
-        BatchBuilder::default()
-    }
-
     /// Where groups and episodes begin among the rows.
     pub fn layout(&self) -> &Layout {
         &self.layout

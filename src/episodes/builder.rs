@@ -19,8 +19,7 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// A step whose action answered `observation` and earned `reward`. The action is taken to be
-    /// admissible.
+    /// A step from `observation` with `reward`. Its action is admissible.
     pub fn new(observation: impl Into<Cow<'a, str>>, reward: f32) -> Self {
         Self { observation: Some(observation.into()), embedding: None, reward, valid: true }
     }
@@ -43,7 +42,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// One episode for a [`BatchBuilder`]: a failure without steps, until more is said.
+/// One episode for a [`BatchBuilder`]. A new episode is a failure without steps.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Episode<'a> {
     steps: Vec<Step<'a>>,
@@ -57,7 +56,7 @@ impl<'a> Episode<'a> {
         Self::default()
     }
 
-    /// Appends a step whose action answered `observation` and earned `reward`.
+    /// Appends a step from `observation` with `reward`. Its action is admissible.
     pub fn step(self, observation: impl Into<Cow<'a, str>>, reward: f32) -> Self {
         self.steps([Step::new(observation, reward)])
     }
@@ -81,6 +80,13 @@ impl<'a> Episode<'a> {
     /// Sets the observation after the last step. GraphGPO needs it of every episode that failed.
     pub fn final_observation(self, observation: impl Into<Cow<'a, str>>) -> Self {
         Self { final_observation: Some(observation.into()), ..self }
+    }
+}
+
+impl Batch {
+    /// Starts a batch without groups.
+    pub fn builder() -> BatchBuilder {
+        BatchBuilder::default()
     }
 }
 

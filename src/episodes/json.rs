@@ -1,4 +1,4 @@
-//! JSON objects whose unknown members are kept as they stand.
+//! JSON objects with unknown members, which are kept byte for byte.
 
 use std::fmt;
 

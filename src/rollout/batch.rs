@@ -6,7 +6,7 @@ use crate::episodes::Batch;
 use crate::error::Result;
 use crate::policy::{Inputs, Responses};
 
-/// The episodes of an iteration, and what only a rollout knows about them.
+/// The episodes of an iteration with tasks, actions, responses and policy inputs.
 #[derive(Debug, Clone, Default)]
 pub struct RolloutBatch<I> {
     /// `[groups]`: the task of each group.

@@ -1,4 +1,4 @@
-//! `proxmo credit`: its numbers, its refusals, and that it harms nothing.
+//! `proxmo credit`: numbers, errors and preservation of files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn credit(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs `proxmo credit --input -` on episodes and hands back the lines.
+/// The lines that `proxmo credit --input -` writes for some episodes.
 fn credited(episodes: &str, arguments: &[&str]) -> Vec<Value> {
     let mut command = credit(&["--input", "-"]);
     let assert = command.args(arguments).write_stdin(episodes).assert().success().stderr("");
@@ -23,13 +23,13 @@ fn credited(episodes: &str, arguments: &[&str]) -> Vec<Value> {
     output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// One line on standard error, exit code 2, nothing on standard output.
+/// Asserts one line on standard error, exit code 2 and nothing on standard output.
 fn refused(command: &mut Command, says: &str) {
     let one_line = predicate::function(|text: &str| text.trim_end().lines().count() == 1);
     command.assert().code(2).stdout("").stderr(contains(says).and(one_line));
 }
 
-/// The flags that say what a file of published numbers has as its settings.
+/// The settings of a file of published numbers as flags.
 fn flags(settings: &Value) -> Vec<String> {
     let mut flags = Vec::new();
     let mut say = |name: &str, value: &Value| {
@@ -52,7 +52,7 @@ fn flags(settings: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_published_numbers_come_out() {
+fn credit_agrees_with_the_published_codes() {
     let Some(folder) = shared("credit") else { return };
     let files: Vec<PathBuf> =
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -78,7 +78,7 @@ fn the_published_numbers_come_out() {
     println!("{compared} files of numbers agree");
 }
 
-/// Compares whatever numbers are expected of an episode, within 1e-5 (relative above 1).
+/// Compares the numbers expected of an episode within 1e-5 (relative above 1).
 fn same(line: &Value, expected: &Value, place: &str) {
     assert_eq!(line["trajectory"], expected["trajectory"], "{place}");
     let numbers = |value: &Value| -> Vec<f64> {
@@ -105,7 +105,7 @@ fn same(line: &Value, expected: &Value, place: &str) {
     }
 }
 
-/// Two groups, their episodes in turns; one without steps.
+/// Two groups with interleaved episodes, one of them without steps.
 const MIXED: &str = r#"{"group":"a","trajectory":"t0","success":true,"note":{"advantages":[]},"steps":[{"observation":"hall","action":"go","reward":0.0,"logprob":-0.10000000000000000555},{"observation":"cellar \u001b[31m","action":"take","reward":1}]}
 {"group":"b","trajectory":"t0","success":false,"steps":[]}
 
@@ -114,7 +114,7 @@ const MIXED: &str = r#"{"group":"a","trajectory":"t0","success":true,"note":{"ad
 "#;
 
 #[test]
-fn lines_keep_their_order_and_everything_that_stood_in_them() {
+fn lines_keep_their_order_and_their_fields() {
     let output = credit(&["--input", "-"]).write_stdin(MIXED).assert().success();
     let output = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let lines: Vec<&str> = output.lines().collect();
@@ -129,7 +129,7 @@ fn lines_keep_their_order_and_everything_that_stood_in_them() {
     assert_eq!(values[0]["returns"].as_array().unwrap().len(), 2);
     assert_eq!(values[0]["note"], json!({"advantages": []}));
     assert_eq!(values[1]["advantages"], json!([]));
-    assert_eq!(lines[2].matches("\"advantages\"").count(), 1, "old numbers give way");
+    assert_eq!(lines[2].matches("\"advantages\"").count(), 1, "earlier credit is replaced");
     let grpo = credited(MIXED, &["--estimator", "grpo", "--normalize", "mean"]);
     let advantages: Vec<&Value> = grpo.iter().map(|line| &line["advantages"]).collect();
     // The episode without steps is half of its group.
@@ -137,7 +137,7 @@ fn lines_keep_their_order_and_everything_that_stood_in_them() {
 }
 
 #[test]
-fn groups_need_not_stand_together() {
+fn groups_need_not_be_contiguous() {
     let sorted: String = [0, 3, 1, 4].map(|line| MIXED.lines().nth(line).unwrap()).join("\n");
     let (mixed, sorted) = (credited(MIXED, &[]), credited(&sorted, &[]));
     for (mixed, sorted) in [0, 2, 1, 3].map(|line| &mixed[line]).into_iter().zip(&sorted) {
@@ -146,7 +146,7 @@ fn groups_need_not_stand_together() {
 }
 
 #[test]
-fn files_are_read_and_written_even_in_place() {
+fn a_file_can_be_its_own_output() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("episodes.jsonl");
     fs::write(&path, MIXED).unwrap();
@@ -155,14 +155,14 @@ fn files_are_read_and_written_even_in_place() {
     let once = fs::read_to_string(&path).unwrap();
     assert_eq!(once.lines().count(), 4);
     credit(&["--input", file, "--output", file]).assert().success();
-    assert_eq!(fs::read_to_string(&path).unwrap(), once, "credit given twice is the same");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_to_string(&path).unwrap(), once, "a second run changes nothing");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files are removed");
 }
 
-/// A device that is written to is not replaced by a file, nor is a link.
+/// A device or a link is not replaced by a file.
 #[cfg(unix)]
 #[test]
-fn links_and_devices_stay_what_they_are() {
+fn links_and_devices_are_written_through() {
     let folder = tempfile::tempdir().unwrap();
     let (file, link) = (folder.path().join("file"), folder.path().join("link"));
     fs::write(&file, "before").unwrap();
@@ -199,11 +199,11 @@ fn help_has_examples_and_a_flag_for_every_setting() {
             "{flag}"
         );
     }
-    assert!(!help.contains("--learning-rate"), "the settings of training have no place here");
+    assert!(!help.contains("--learning-rate"), "settings of training are not listed");
 }
 
 #[test]
-fn a_file_without_episodes_gives_one_without_lines() {
+fn an_empty_file_gives_an_empty_file() {
     for text in ["", "\n \n"] {
         credit(&["--input", "-"]).write_stdin(text).assert().success().stdout("");
     }
@@ -214,7 +214,7 @@ fn a_file_without_episodes_gives_one_without_lines() {
 }
 
 #[test]
-fn a_bad_line_is_named_and_nothing_is_written() {
+fn an_invalid_line_is_reported_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("in.jsonl"), folder.path().join("out.jsonl"));
     let sound = r#"{"group":"a","trajectory":"t","success":true,"steps":[]}"#;
@@ -243,7 +243,7 @@ fn a_bad_line_is_named_and_nothing_is_written() {
         ),
         (
             step(r#"{"observation":"o","action":"a","reward":1e999}"#),
-            "in.jsonl:3: expected an episode as a JSON object, found no JSON: number out of range",
+            "in.jsonl:3: steps[1].reward: expected a number from -1e30 to 1e30, found inf",
         ),
         (
             step(r#"{"observation":"o","action":"a","reward":NaN}"#),
@@ -270,7 +270,7 @@ fn a_bad_line_is_named_and_nothing_is_written() {
 }
 
 #[test]
-fn bad_settings_and_paths_are_one_line() {
+fn invalid_settings_and_paths_give_one_line() {
     let on_nothing = |arguments: &[&str]| {
         let mut command = credit(&["--input", "-"]);
         command.args(arguments).write_stdin("");
@@ -283,12 +283,12 @@ fn bad_settings_and_paths_are_one_line() {
     refused(&mut on_nothing(&["--config", "nowhere.toml"]), "cannot read nowhere.toml");
     refused(&mut credit(&["--input", "nowhere.jsonl"]), "cannot read nowhere.jsonl");
     refused(&mut on_nothing(&["--output", "no/such/folder/out.jsonl"]), "cannot write");
-    refused(&mut on_nothing(&["--explain", "t"]), "no episode's trajectory is 't'");
+    refused(&mut on_nothing(&["--explain", "t"]), "no episode has the trajectory 't'");
     credit(&[]).assert().code(2).stderr(contains("--input"));
 }
 
 #[test]
-fn the_credit_table_of_a_config_holds_until_a_flag_speaks() {
+fn flags_override_the_credit_section_of_a_config_file() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.toml");
     let text = "[env]\nname = \"alfworld\"\n[credit]\nestimator = \"grpo\"\nnormalize = \"mean\"\n";
@@ -300,7 +300,7 @@ fn the_credit_table_of_a_config_holds_until_a_flag_speaks() {
 }
 
 #[test]
-fn embeddings_that_come_along_are_used_when_asked_for() {
+fn embeddings_of_the_file_are_used_on_request() {
     let episodes = |last: &str| {
         let step = |observation: &str, embedding: &str| {
             format!(r#"{{"observation":"{observation}","action":"a","reward":0{embedding}}}"#)
@@ -323,7 +323,7 @@ fn embeddings_that_come_along_are_used_when_asked_for() {
     let apart = credited(&episodes(r#","embedding":[0,2,0]"#), &given);
     let first = |lines: &[Value]| lines[0]["step_advantages"][0].as_f64().unwrap();
     assert!((first(&alike) - 0.475).abs() < 1e-6, "the same state: half of the return");
-    assert!(first(&apart).abs() < 1e-6, "a state of its own");
+    assert!(first(&apart).abs() < 1e-6, "a separate state");
 
     let refuse = |last: &str, says: &str| {
         let mut command = credit(&["--input", "-"]);
@@ -340,7 +340,7 @@ fn embeddings_that_come_along_are_used_when_asked_for() {
 }
 
 #[test]
-fn a_failure_without_its_end_is_named_where_the_graph_needs_it() {
+fn a_failure_without_final_observation_is_reported_by_graphgpo() {
     let says = "standard input:4: final_observation: expected a text";
     refused(credit(&["--input", "-", "--estimator", "graphgpo"]).write_stdin(MIXED), says);
 }
@@ -361,7 +361,7 @@ fn an_episode_is_explained_step_by_step() {
         "sees     hall   (2 rows of the group)",
         "return 0.9500",
         "(this state)",
-        "lone states",
+        "unique states",
         "effective neighbours",
         "explained variance",
         "temperature           0.1000",
@@ -369,7 +369,7 @@ fn an_episode_is_explained_step_by_step() {
     ] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
     }
-    assert!(!text.contains('\u{1b}'), "a file must not command the terminal");
+    assert!(!text.contains('\u{1b}'), "control characters are escaped");
     assert!(explain(&["t1"]).contains("step 1   wait   (not admissible)"));
     let gigpo = explain(&["t1", "--estimator", "gigpo"]);
     assert!(gigpo.contains("baseline 0.4750") && !gigpo.contains("cosine"), "{gigpo}");
@@ -381,6 +381,9 @@ fn an_episode_is_explained_step_by_step() {
         command.write_stdin(MIXED);
         command
     };
-    refused(&mut ask("t0"), "2 episodes have the trajectory 't0', first standard input:1 and");
-    refused(&mut ask("t9"), "no episode's trajectory is 't9'; the first is 't0'");
+    refused(
+        &mut ask("t0"),
+        "2 episodes have the trajectory 't0', the first at standard input:1 and",
+    );
+    refused(&mut ask("t9"), "no episode has the trajectory 't9'; the first is 't0'");
 }

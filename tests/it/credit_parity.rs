@@ -1,4 +1,4 @@
-//! Agreement with the numbers of the published codes, and with a slow restatement of the formulas.
+//! Agreement with the numbers of the published codes and with a slow reference implementation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use proxmo::credit::{
 };
 use serde_json::Value;
 
-/// Every `NAME.SETTING.json` beside its `NAME.episodes.jsonl`: whatever stands there is tried.
+/// Compares every `NAME.SETTING.json` with the credit of `NAME.episodes.jsonl`.
 #[test]
-fn the_published_numbers_come_out() {
+fn credit_agrees_with_the_published_codes() {
     let Some(folder) = shared("credit") else { return };
     let mut files: Vec<PathBuf> =
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -42,7 +42,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The episodes of a file by group; groups stand together.
+/// The episodes of a file by group. Groups are contiguous.
 fn episodes(path: &Path) -> Vec<Vec<Episode>> {
     let mut groups: Vec<Vec<Episode>> = Vec::new();
     let mut last = None;
@@ -66,7 +66,7 @@ fn episodes(path: &Path) -> Vec<Vec<Episode>> {
     groups
 }
 
-/// Compares whatever numbers a file has with their like, within 1e-5 (relative above 1).
+/// Compares the numbers that a file has within 1e-5 (relative above 1).
 fn compare(path: &Path, expected: &Value, episodes: usize, credit: &Credit) {
     let expected = expected.as_array().unwrap();
     assert_eq!(expected.len(), episodes, "{}", path.display());
@@ -97,9 +97,9 @@ fn compare(path: &Path, expected: &Value, episodes: usize, credit: &Credit) {
     }
 }
 
-/// Everything that an estimator can be asked for, drawn at random.
+/// Random episodes and settings for every estimator.
 #[test]
-fn a_slow_restatement_comes_to_the_same() {
+fn credit_agrees_with_the_reference() {
     for seed in 0..400 {
         let draw = Draw::of(seed);
         let groups = draw.groups(seed);
@@ -113,7 +113,7 @@ fn a_slow_restatement_comes_to_the_same() {
     }
 }
 
-/// Settings that differ from seed to seed, each in its own rhythm.
+/// Settings that vary with the seed, each with its own period.
 fn settings(estimator: Estimator, seed: u64, draw: Draw) -> CreditConfig {
     let every = |n: u64| seed.is_multiple_of(n);
     let divides = !matches!(estimator, Estimator::DrGrpo | Estimator::Rloo);
@@ -157,9 +157,9 @@ fn same(credit: &Credit, expected: &Reference, place: &str) {
     }
 }
 
-/// The reference's own measure of similarity, on what Python's documentation and shell say.
+/// Expected values are from Python's documentation and shell.
 #[test]
-fn the_reference_measures_similarity_as_python_does() {
+fn the_references_similarity_is_that_of_python() {
     assert_eq!(difflib_ratio("abcd", "bcde"), 0.75);
     assert_eq!(difflib_ratio("", ""), 1.0);
     assert_eq!(difflib_ratio("private thread", "private volatile"), 20.0 / 30.0);

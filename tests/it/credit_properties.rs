@@ -1,4 +1,4 @@
-//! What must hold of credit whatever the episodes: metamorphic properties and edge cases.
+//! Properties of credit that hold for all episodes, and edge cases.
 
 use crate::support::credit::{Draw, Episode, Step, batch};
 use proxmo::credit::{
@@ -15,7 +15,7 @@ fn credit(groups: &[Vec<Episode>], config: &CreditConfig) -> Credit {
     assign(&batch(groups), config).unwrap()
 }
 
-/// An estimator with embeddings that do not hang on what else is in the batch.
+/// An estimator with embeddings that do not depend on the rest of the batch.
 fn hashed(estimator: Estimator) -> CreditConfig {
     CreditConfig { embedding: Embedding::Hashed, ..CreditConfig::of(estimator) }
 }
@@ -71,8 +71,8 @@ fn the_order_of_episodes_and_groups_does_not_matter() {
     }
 }
 
-/// Undiscounted, a bonus at the end of every episode is added to each return and total reward.
-/// G2PO and GraphGPO are not among those it leaves alone: to them a failure is worth 0.
+/// Without discount, a bonus at the end of every episode is added to each return and total reward. It
+/// changes G2PO and GraphGPO, where a failure has value 0.
 #[test]
 fn a_constant_added_to_all_returns_changes_nothing() {
     for seed in 0..SEEDS {
@@ -90,7 +90,7 @@ fn a_constant_added_to_all_returns_changes_nothing() {
 }
 
 #[test]
-fn rewards_of_another_scale_scale_the_advantages_or_nothing() {
+fn advantages_scale_with_rewards() {
     for seed in 0..SEEDS {
         let groups = Draw::of(seed).groups(seed);
         let mut richer = groups.clone();
@@ -106,9 +106,9 @@ fn rewards_of_another_scale_scale_the_advantages_or_nothing() {
     }
 }
 
-/// Only RLOO looks at how many others there are.
+/// RLOO alone depends on the number of other episodes.
 #[test]
-fn playing_every_episode_twice_changes_nothing() {
+fn duplicating_every_episode_changes_nothing() {
     for seed in 0..SEEDS {
         let groups = Draw::of(seed).groups(seed);
         let twice: Vec<Vec<Episode>> =
@@ -123,25 +123,25 @@ fn playing_every_episode_twice_changes_nothing() {
     }
 }
 
-/// REINFORCE++ normalises over the batch, so that there groups do influence each other.
+/// REINFORCE++ normalises over the batch, so its groups influence each other.
 #[test]
 fn groups_do_not_influence_each_other() {
     for seed in 0..SEEDS {
         let groups = Draw::of(seed).groups(seed);
         for estimator in without(&[Estimator::ReinforcePp, Estimator::ReinforcePpBaseline]) {
             let together = credit(&groups, &hashed(estimator)).advantages;
-            let apart: Vec<f32> = groups
+            let separate: Vec<f32> = groups
                 .iter()
                 .flat_map(|group| {
                     credit(std::slice::from_ref(group), &hashed(estimator)).advantages
                 })
                 .collect();
-            assert_eq!(together, apart, "seed {seed}, {estimator}");
+            assert_eq!(together, separate, "seed {seed}, {estimator}");
         }
     }
 }
 
-/// Episodes through numbered rooms, whose embeddings are all different.
+/// Episodes in numbered rooms with distinct embeddings.
 fn rooms(seed: u64) -> Vec<Vec<Episode>> {
     let mut groups = Draw::of(seed).groups(seed);
     let mut room = seed;
@@ -153,7 +153,7 @@ fn rooms(seed: u64) -> Vec<Vec<Episode>> {
 }
 
 #[test]
-fn a_cold_kernel_is_exact_matching() {
+fn a_low_temperature_is_exact_matching() {
     for seed in 0..SEEDS {
         let groups = rooms(seed);
         let cold =
@@ -167,7 +167,7 @@ fn a_cold_kernel_is_exact_matching() {
 }
 
 #[test]
-fn a_hot_kernel_is_the_groups_mean() {
+fn a_high_temperature_gives_the_groups_mean() {
     for seed in 0..SEEDS {
         let groups = Draw::of(seed).groups(seed);
         for embedding in [Embedding::Tfidf, Embedding::Hashed] {
@@ -187,7 +187,7 @@ fn a_hot_kernel_is_the_groups_mean() {
 }
 
 #[test]
-fn a_row_left_out_has_no_part_in_its_baseline() {
+fn an_excluded_row_does_not_influence_its_baseline() {
     let alone =
         CreditConfig { gamma: 0.0, self_weight: Inclusion::Exclude, ..CreditConfig::default() };
     let others = CreditConfig { same_episode: Inclusion::Exclude, ..CreditConfig::default() };
@@ -212,7 +212,7 @@ fn a_row_left_out_has_no_part_in_its_baseline() {
 
 /// The paper's ablations are settings.
 #[test]
-fn the_parts_combine_freely() {
+fn episode_part_and_step_part_combine_freely() {
     for seed in 0..SEEDS {
         let groups = Draw::of(seed).groups(seed);
         let both = credit(&groups, &CreditConfig::default());
@@ -234,13 +234,13 @@ fn the_parts_combine_freely() {
 }
 
 #[test]
-fn embeddings_that_are_brought_serve_as_well() {
+fn given_embeddings_are_used() {
     for seed in 0..SEEDS {
         let batch = batch(&Draw::of(seed).groups(seed));
         let mut copies = vec![0; batch.texts().len()];
         batch.observations().iter().for_each(|&text| copies[text as usize] += 1);
         let rows = tfidf(batch.texts(), &copies, 1024).rows;
-        // Of some other length, as an encoder's would be.
+        // Not of unit length, as those of an encoder.
         let by_text: Vec<f32> = rows.to_dense().iter().map(|value| 3.0 * value).collect();
         let width = rows.width();
         if width == 0 {
@@ -274,9 +274,9 @@ fn episode(steps: &[(&str, f32)], success: bool) -> Episode {
     }
 }
 
-/// Every combination of the settings that choose a way through the code.
-fn all_ways() -> Vec<CreditConfig> {
-    let mut ways = Vec::new();
+/// All combinations of the settings that select a code path.
+fn all_paths() -> Vec<CreditConfig> {
+    let mut configs = Vec::new();
     for &estimator in Estimator::ALL {
         for statistics in [Statistics::Episode, Statistics::Step] {
             for (self_weight, same_episode) in [
@@ -287,7 +287,7 @@ fn all_ways() -> Vec<CreditConfig> {
                 for temperature in
                     [Temperature::Fixed(1e-6), Temperature::Fixed(0.1), Temperature::Auto]
                 {
-                    let way = CreditConfig {
+                    let config = CreditConfig {
                         statistics,
                         self_weight,
                         same_episode,
@@ -298,23 +298,23 @@ fn all_ways() -> Vec<CreditConfig> {
                         modulation: Modulation::On(Default::default()),
                         ..CreditConfig::of(estimator)
                     };
-                    ways.push(CreditConfig { embedding: Embedding::Hashed, ..way.clone() });
-                    ways.push(way);
+                    configs.push(CreditConfig { embedding: Embedding::Hashed, ..config.clone() });
+                    configs.push(config);
                 }
             }
         }
     }
-    let scaled: Vec<CreditConfig> = ways
+    let scaled: Vec<CreditConfig> = configs
         .iter()
-        .filter(|way| way.estimator == Estimator::Proxmo)
-        .map(|way| CreditConfig { normalize: Normalize::MeanStd, ..way.clone() })
+        .filter(|config| config.estimator == Estimator::Proxmo)
+        .map(|config| CreditConfig { normalize: Normalize::MeanStd, ..config.clone() })
         .collect();
-    ways.extend(scaled);
-    ways
+    configs.extend(scaled);
+    configs
 }
 
 #[test]
-fn every_edge_case_has_a_finite_answer() {
+fn edge_cases_have_finite_credit() {
     let won = episode(&[("hall", 0.0), ("kitchen", 1.0)], true);
     let lost = episode(&[("hall", 0.0), ("cellar", 0.0)], false);
     let blank = episode(&[("", 0.0), ("!?", 0.0), ("", 1.0)], true);
@@ -331,13 +331,13 @@ fn every_edge_case_has_a_finite_answer() {
     ];
     for (case, groups) in &cases {
         let rows: usize = groups.iter().flatten().map(|episode| episode.steps.len()).sum();
-        for config in all_ways() {
+        for config in all_paths() {
             let credit = credit(groups, &config);
             for numbers in [&credit.returns, &credit.advantages, &credit.step_advantages] {
                 assert_eq!(numbers.len(), rows, "{case}, {config:?}");
                 assert!(numbers.iter().all(|x| x.is_finite()), "{case}, {config:?}: {credit:?}");
             }
-            // Two rows of three can differ by the square root of their number at the most.
+            // A value of n differs from their mean by less than √n deviations.
             let bound = if config.normalize == Normalize::Mean { 20.0 } else { 4.0 };
             let most = credit.advantages.iter().fold(0.0f32, |most, x| most.max(x.abs()));
             assert!(most <= bound, "{case}, {config:?}: an advantage of {most}");
@@ -346,7 +346,7 @@ fn every_edge_case_has_a_finite_answer() {
 }
 
 #[test]
-fn where_all_end_alike_there_is_no_episode_part() {
+fn zero_variance_groups_have_no_episode_part() {
     for reward in [0.0, 1.0] {
         let one = episode(&[("hall", 0.0), ("kitchen", reward)], reward > 0.0);
         for &estimator in Estimator::ALL {
@@ -356,8 +356,8 @@ fn where_all_end_alike_there_is_no_episode_part() {
     }
 }
 
-/// Two kinds of rooms: in some the number says how good they are, in others nothing does.
-fn told_by_rooms(told: bool) -> Vec<Vec<Episode>> {
+/// One-step episodes in numbered rooms. The reward is the room's number if `predictable`, else random.
+fn numbered_rooms(predictable: bool) -> Vec<Vec<Episode>> {
     let mut state = 1u64;
     let mut next = |below: u64| {
         state = (state * 1_103_515_245 + 12_345) % (1 << 31);
@@ -365,47 +365,57 @@ fn told_by_rooms(told: bool) -> Vec<Vec<Episode>> {
     };
     let mut one = || {
         let room = next(4);
-        let value = if told { room } else { next(4) };
+        let value = if predictable { room } else { next(4) };
         episode(&[(&format!("you are in room {room} of the house"), value as f32)], value > 1)
     };
     (0..8).map(|_| (0..40).map(|_| one()).collect()).collect()
 }
 
 #[test]
-fn the_temperature_goes_where_returns_are_foretold() {
+fn the_automatic_temperature_predicts_returns_best() {
     let auto = CreditConfig { temperature: Temperature::Auto, ..hashed(Estimator::Proxmo) };
-    let told = credit(&told_by_rooms(true), &auto).diagnostics;
-    let noise = credit(&told_by_rooms(false), &auto).diagnostics;
-    assert!(told.temperature.unwrap() < 0.05, "{:?}", told.temperature);
+    let predictable = credit(&numbered_rooms(true), &auto).diagnostics;
+    let noise = credit(&numbered_rooms(false), &auto).diagnostics;
+    assert!(predictable.temperature.unwrap() < 0.05, "{:?}", predictable.temperature);
     assert!(noise.temperature.unwrap() > 0.5, "{:?}", noise.temperature);
-    assert!(told.leave_one_out_error.unwrap() < 0.01, "{:?}", told.leave_one_out_error);
-    assert!(told.explained_variance.unwrap() > 0.99 && noise.explained_variance.unwrap() < 0.2);
+    assert!(
+        predictable.leave_one_out_error.unwrap() < 0.01,
+        "{:?}",
+        predictable.leave_one_out_error
+    );
+    assert!(
+        predictable.explained_variance.unwrap() > 0.99 && noise.explained_variance.unwrap() < 0.2
+    );
     let fixed = Temperature::Fixed(1.0);
-    let warm = credit(&told_by_rooms(true), &CreditConfig { temperature: fixed, ..auto });
-    assert!(warm.diagnostics.leave_one_out_error > told.leave_one_out_error);
+    let warm = credit(&numbered_rooms(true), &CreditConfig { temperature: fixed, ..auto });
+    assert!(warm.diagnostics.leave_one_out_error > predictable.leave_one_out_error);
 }
 
 #[test]
-fn the_temperature_remembers() {
+fn the_automatic_temperature_averages_over_iterations() {
     let auto = CreditConfig { temperature: Temperature::Auto, ..hashed(Estimator::Proxmo) };
-    let (told, noise) = (batch(&told_by_rooms(true)), batch(&told_by_rooms(false)));
+    let (predictable, noise) = (batch(&numbered_rooms(true)), batch(&numbered_rooms(false)));
     let mut state = CreditState::default();
     let play = |batch: &Batch, state: &mut CreditState| {
         let credit = assign_with(batch, &auto, state).unwrap();
         credit.diagnostics.temperature.unwrap()
     };
-    let cold = play(&told, &mut state);
+    let cold = play(&predictable, &mut state);
     let still = play(&noise, &mut state);
     assert!(still < 0.1, "one batch of noise turned {cold} into {still}");
     let kept = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<CreditState>(&kept).unwrap(), state);
     let all_equal = batch(&[vec![episode(&[("hall", 0.0)], false); 4]]);
     assert_eq!(play(&all_equal, &mut state), still);
-    assert_eq!(serde_json::to_string(&state).unwrap(), kept, "nothing to learn from equal returns");
+    assert_eq!(
+        serde_json::to_string(&state).unwrap(),
+        kept,
+        "equal returns leave the state unchanged"
+    );
     assert_eq!(
         play(&all_equal, &mut CreditState::default()),
         0.1,
-        "the paper's while none is learnt"
+        "the paper's temperature before the first batch"
     );
 }
 
@@ -428,7 +438,7 @@ fn a_prior_shrinks_success_rates() {
 }
 
 #[test]
-fn diagnostics_tell_what_exact_matching_cannot_compare() {
+fn diagnostics_count_the_rows_that_exact_matching_cannot_compare() {
     let groups = [
         vec![episode(&[("a", 0.0), ("b", 0.0), ("a", 1.0)], true)],
         vec![episode(&[("a", 0.0), ("c", 0.0)], false)],
@@ -446,7 +456,7 @@ fn diagnostics_tell_what_exact_matching_cannot_compare() {
 
 #[cfg(feature = "parallel")]
 #[test]
-fn threads_change_not_a_bit() {
+fn results_do_not_depend_on_the_number_of_threads() {
     let draw = Draw {
         groups: 12,
         episodes: 8,
@@ -456,7 +466,7 @@ fn threads_change_not_a_bit() {
         step_rewards: true,
     };
     let groups = draw.groups(3);
-    for config in all_ways() {
+    for config in all_paths() {
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| credit(&groups, &config))
@@ -466,10 +476,10 @@ fn threads_change_not_a_bit() {
 }
 
 #[test]
-fn the_largest_rewards_and_actions_that_were_not_admissible_have_finite_credit() {
-    let most = MAX_REWARD;
-    let mut rich = episode(&[("hall", most), ("kitchen", -most)], true);
-    let mut poor = episode(&[("hall", -most), ("cellar", -most)], false);
+fn the_largest_rewards_have_finite_credit() {
+    let max = MAX_REWARD;
+    let mut rich = episode(&[("hall", max), ("kitchen", -max)], true);
+    let mut poor = episode(&[("hall", -max), ("cellar", -max)], false);
     let steps = rich.steps.iter_mut().chain(&mut poor.steps);
     steps.for_each(|step| step.valid = false);
     let mut silent = poor.clone();
@@ -482,11 +492,12 @@ fn the_largest_rewards_and_actions_that_were_not_admissible_have_finite_credit()
         vec![vec![silent.clone(), rich.clone(), silent.clone()]],
         vec![vec![rich.clone(), poor.clone(), poor]],
     ];
-    // The heaviest weights that there may be, too.
-    let heavy =
+    // With the largest weights, too.
+    let weighted =
         |config: CreditConfig| CreditConfig { step_weight: 1e6, episode_weight: 1e6, ..config };
     for groups in &cases {
-        for config in all_ways().into_iter().flat_map(|config| [heavy(config.clone()), config]) {
+        for config in all_paths().into_iter().flat_map(|config| [weighted(config.clone()), config])
+        {
             let credit = credit(groups, &config);
             for numbers in [
                 &credit.returns,
@@ -497,10 +508,10 @@ fn the_largest_rewards_and_actions_that_were_not_admissible_have_finite_credit()
             ] {
                 assert!(numbers.iter().all(|x| x.is_finite()), "{config:?}: {credit:?}");
             }
-            let told = &credit.diagnostics;
+            let found = &credit.diagnostics;
             let mut numbers =
-                [told.explained_variance, told.leave_one_out_error].into_iter().flatten();
-            assert!(numbers.all(f64::is_finite), "{config:?}: {told:?}");
+                [found.explained_variance, found.leave_one_out_error].into_iter().flatten();
+            assert!(numbers.all(f64::is_finite), "{config:?}: {found:?}");
         }
     }
     // Larger rewards are refused.

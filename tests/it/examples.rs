@@ -1,12 +1,28 @@
-//! The examples do what they promise.
+//! The examples run and do what they describe.
 
+#[allow(dead_code, reason = "its main is for `cargo run`")]
+#[path = "../../examples/credit.rs"]
+mod credit;
 #[allow(dead_code, reason = "its main is for `cargo run`")]
 #[path = "../../examples/credit_in_your_loop.rs"]
 mod credit_in_your_loop;
 
 #[test]
-fn a_loop_of_ones_own_learns_with_a_dozen_lines_of_proxmo() {
+fn steps_towards_success_are_credited() {
+    let (batch, credit) = credit::run().unwrap();
+    let rows = |episode| &credit.advantages[batch.rows_of_episode(episode)];
+    assert!(rows(0).iter().all(|&advantage| advantage > 0.0), "{:?}", credit.advantages);
+    assert!(rows(1).iter().chain(rows(2)).all(|&advantage| advantage < 0.0));
+}
+
+#[test]
+fn a_training_loop_with_ten_lines_of_proxmo_learns() {
     let (before, after) = credit_in_your_loop::run().unwrap();
     assert!(before < 0.5, "an untrained policy already succeeds in {before}");
     assert!(after > 0.9, "success went from {before} to {after}");
+    let source = include_str!("../../examples/credit_in_your_loop.rs");
+    let lines = source.lines().map(str::trim).filter(|line| !line.is_empty());
+    let part = lines.skip_while(|line| !line.starts_with("// ---- ProxMO begins")).skip(1);
+    let part = part.take_while(|line| !line.starts_with("// ---- ProxMO ends"));
+    assert!((1..=10).contains(&part.count()));
 }
