@@ -6,6 +6,9 @@ mod credit;
 #[allow(dead_code, reason = "its main is for `cargo run`")]
 #[path = "../../examples/credit_in_your_loop.rs"]
 mod credit_in_your_loop;
+#[allow(dead_code, reason = "its main is for `cargo run`")]
+#[path = "../../examples/credit_on_a_device.rs"]
+mod credit_on_a_device;
 
 #[test]
 fn steps_towards_success_are_credited() {
@@ -25,4 +28,14 @@ fn a_training_loop_with_ten_lines_of_proxmo_learns() {
     let part = lines.skip_while(|line| !line.starts_with("// ---- ProxMO begins")).skip(1);
     let part = part.take_while(|line| !line.starts_with("// ---- ProxMO ends"));
     assert!((1..=10).contains(&part.count()));
+}
+
+#[test]
+fn credit_is_assigned_from_embeddings_on_a_device() {
+    let (batch, credit) = credit_on_a_device::run(proxmo::device::Backend::Flex).unwrap();
+    assert_eq!((batch.rows(), credit.advantages.len()), (36, 36));
+    for episode in 0..batch.episodes() {
+        let parts = &credit.episode_advantages[batch.rows_of_episode(episode)];
+        assert!(parts.iter().all(|&part| (part > 0.0) == batch.success()[episode]));
+    }
 }
