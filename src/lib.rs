@@ -77,6 +77,7 @@ pub mod report;
 pub mod rollout;
 #[cfg(all(feature = "burn", feature = "fs"))]
 pub mod runs;
+pub mod settings;
 pub mod stream;
 #[cfg(feature = "burn")]
 pub mod train;

@@ -7,6 +7,7 @@ use proxmo::device::{Opened, read};
 use proxmo::episodes::{Batch, Embeddings, Episode};
 use proxmo::kernels::assign;
 use proxmo::stream::{Purpose, Stream};
+use proxmo::verify::{distance, oracle};
 use rand::Rng;
 
 /// The width of the scorer's embeddings.
@@ -53,11 +54,26 @@ fn on_device(batch: &Batch, embeddings: &Tensor<2>, config: &CreditConfig) -> Cr
     assign(batch, Some(embeddings.clone()), &device, config, state).expect("the device answers")
 }
 
+/// Both engines agree with the oracle on a small batch.
+fn check(device: &Device, config: &CreditConfig) {
+    let batch = batch([2, 3, 5]);
+    let embeddings = embeddings(batch.rows(), device);
+    let values = read(embeddings.clone()).expect("the device answers");
+    let embedded = batch.with_embeddings(Embeddings::Steps { values, width: WIDTH });
+    let embedded = embedded.expect("there is one for each row");
+    let expected = oracle::credit(&embedded, config).expect("the oracle defines the settings");
+    for credit in [on_host(&batch, &embeddings, config), on_device(&batch, &embeddings, config)] {
+        let off = distance(&credit.advantages, &expected.advantages).expect("all are finite");
+        assert!(off < 1e-5, "advantages are off by {off}");
+    }
+}
+
 /// Benches `credit_engine/BACKEND/SIZE/ENGINE`.
 pub fn credit_engine(criterion: &mut Criterion, devices: Vec<Opened>) {
     let config = CreditConfig { embedding: Embedding::Policy, ..CreditConfig::default() };
     for Opened { device, adapter } in devices {
         let mut group = super::slow(criterion, &format!("credit_engine/{}", adapter.backend));
+        check(&device, &config);
         for (name, size) in SIZES {
             let batch = batch(size);
             let embeddings = embeddings(batch.rows(), &device);

@@ -1,5 +1,5 @@
-//! A command line, one word a line, as far as it can be taken without doing anything. The first byte
-//! chooses the command.
+//! Parsing of a command line, one word per line, without running it. The first byte selects the
+//! command.
 #![no_main]
 
 use std::ffi::OsString;
@@ -8,10 +8,10 @@ use libfuzzer_sys::fuzz_target;
 use proxmo::fuzzing::expect_readable;
 use proxmo_fuzz::within;
 
-/// What every input may take in memory.
+/// Memory limit of an input in bytes.
 const MEMORY: usize = 256 << 20;
 
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &["train"],
     &["clone"],
     &["eval"],
@@ -25,6 +25,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["devices"],
     &["verify"],
     &[],
+    &["config"],
 ];
 
 fuzz_target!(|bytes: &[u8]| {
@@ -35,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         .chain(command)
         .chain(rest.split(|&byte| byte == b'\n').map(word))
         .collect();
-    // A file that is named may be one that never ends.
+    // The file named may be endless, as /dev/zero is.
     if words.iter().any(|word| word.as_encoded_bytes().starts_with(b"--config")) {
         return;
     }

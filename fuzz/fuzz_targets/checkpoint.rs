@@ -34,7 +34,7 @@ fn config() -> Config {
     let mut config = Config::default();
     (config.policy.embedding, config.policy.hidden) = (4, 4);
     config.rollout.groups = 2;
-    config.rollout.episodes = 2;
+    config.rollout.group_size = 2;
     config.update.epochs = 1;
     config
 }

@@ -1,4 +1,4 @@
-//! `config.toml`: read, checked, and written back as the same.
+//! A `config.toml` is read, checked and written, and reads back as the same configuration.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use proxmo::fuzzing::expect_readable;
 use proxmo::train::Config;
 use proxmo_fuzz::within;
 
-/// What every input may take in memory.
+/// Memory limit of an input in bytes.
 const MEMORY: usize = 64 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -23,7 +23,7 @@ fn read(text: &str) {
     if let Err(error) = config.validate() {
         return expect_readable(&error, &["setting "]);
     }
-    let written = config.to_toml().expect("what is valid can be written");
-    let again = Config::from_toml(&written, "again.toml").expect("what was written can be read");
+    let written = config.to_toml().expect("a valid configuration can be written");
+    let again = Config::from_toml(&written, "again.toml").expect("a written configuration can be read");
     assert_eq!(again, config);
 }

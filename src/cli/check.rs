@@ -1,4 +1,4 @@
-//! A command line up to the point where it would do something: what the fuzzer tries.
+//! Parsing of a command line without running it, for the fuzzer.
 
 use std::ffi::OsString;
 
@@ -8,11 +8,11 @@ use super::{Arguments, Command, Result, clone, compare, env};
 use crate::error::Error;
 use crate::train::Config;
 
-/// Reads the words of a command line and resolves its settings. No file is looked at but that of
+/// Reads the words of a command line and resolves its settings. It reads no file except that of
 /// `--config`.
 ///
 /// # Errors
-/// As the command itself.
+/// The errors of the command itself.
 pub fn check(words: &[OsString]) -> Result<()> {
     let arguments = Arguments::try_parse_from(words)
         .map_err(|error| Error::setting("arguments", error.to_string()))?;
@@ -21,7 +21,8 @@ pub fn check(words: &[OsString]) -> Result<()> {
         Command::Clone(arguments) => {
             resolved(arguments.train.settings.resolve(Some(clone::defaults())))
         }
-        Command::Eval(arguments) => resolved(arguments.env.resolve(None)),
+        Command::Eval(arguments) => resolved(arguments.settings.resolve(None)),
+        Command::Config(arguments) => resolved(arguments.settings.merge(None)),
         Command::Play(arguments) => resolved(arguments.env.resolve(None)),
         Command::Credit(arguments) => arguments.settings.resolve().map(drop),
         Command::Compare(arguments) => compare::wanted(&arguments).map(drop),
@@ -34,6 +35,6 @@ pub fn check(words: &[OsString]) -> Result<()> {
 }
 
 fn resolved(config: Result<Config>) -> Result<()> {
-    // What has been resolved is written into a run's folder.
+    // A run writes its configuration into its folder.
     config?.to_toml().map(drop)
 }

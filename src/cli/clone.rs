@@ -6,14 +6,16 @@ use super::train;
 use crate::error::Result;
 use crate::train::Config;
 
-/// Fit a policy to demonstrations, for `proxmo train --init` to go on from.
+/// Train a policy to imitate demonstrations (behaviour cloning).
 ///
-/// Without --from it imitates the expert, which plays by what it has seen and wins nearly every task;
-/// `walkthroughs` are the shortest solutions that games ship, by somebody who knows where everything
-/// is; a file is one of `proxmo eval --episodes`. An iteration is one pass over all demonstrations.
+/// `proxmo train --init` continues from the result. By default the demonstrations are those of the
+/// expert, which acts on its observations and solves nearly every task. --imitate walkthroughs takes the
+/// shortest solutions, which come with the games and use knowledge of the whole world. --imitate FILE
+/// takes an episode file, as proxmo eval --episode-file writes. An iteration is one pass over all
+/// demonstrations.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-// Its one part has a group of the same name, which clap refuses where debug assertions are on.
+// The flattened part has a group of the same name, which clap refuses with debug assertions.
 #[group(skip)]
 pub struct Arguments {
     #[command(flatten)]
@@ -24,23 +26,23 @@ const EXAMPLES: &str = "\
 Examples:
   proxmo clone --run runs/cloned
   proxmo clone --env alfworld --games json_2.1.1 --run runs/cloned
-  proxmo clone --env alfworld --games json_2.1.1 --from walkthroughs --clone-tasks 500
+  proxmo clone --env alfworld --games json_2.1.1 --imitate walkthroughs --imitation-tasks 500
   proxmo train --preset alfworld --games json_2.1.1 --init runs/cloned --kl-weight 0.01";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     train::run_from(&arguments.train, defaults())
 }
 
-/// What differs from the defaults of a training.
+/// The defaults of `proxmo clone`.
 pub(super) fn defaults() -> Config {
     let mut config = Config::default();
-    config.clone.from = "expert".into();
+    config.imitation.from = "expert".into();
     config.run.iterations = 20;
     config.run.checkpoint_every = 5;
     config.eval.every = 5;
     config.update.epochs = 1;
     config.update.minibatch = 256;
-    // There is nothing to be held to.
+    // There is no pretrained reference to stay near.
     config.update.kl_weight = 0.0;
     config
 }

@@ -28,7 +28,9 @@ pub struct Arguments {
     /// Episode file; - for standard input.
     #[arg(long, short, value_name = "FILE")]
     input: PathBuf,
-    /// File to write; - for standard output.
+    /// File to write.
+    ///
+    /// - is standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     /// Print the credit of one episode step by step instead. EPISODE is its "trajectory", or
@@ -45,7 +47,7 @@ Examples:
   proxmo credit --input episodes.jsonl --explain g0-t3
   proxmo credit --input episodes.jsonl --estimator gigpo --similarity 0.9 --output credited.jsonl
   proxmo credit --input episodes.jsonl --config runs/household-1/config.toml --no-modulation
-  my-rollouts | proxmo credit --input - --temperature auto | my-trainer";
+  my-rollouts | proxmo credit --input - --proximity-temperature auto | my-trainer";
 
 /// The path that means standard input or output.
 const STANDARD: &str = "-";

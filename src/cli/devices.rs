@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// List the backends and devices of this machine, and the one that `--backend auto` selects.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Print JSON instead of a table.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
 }

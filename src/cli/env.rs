@@ -5,17 +5,14 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use toml::Table;
 
-use super::env_flags::{EnvFlags, env_settings};
-use super::settings::show_default;
+use super::settings::{EnvFlags, env_settings, setting_summary};
 use super::table::table;
 use super::terminal::say;
 use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
 use crate::env::protocol::serve_splits;
 use crate::env::{EnvConfig, EnvName};
 use crate::error::{Error, Result};
-use crate::train::Config;
 
 /// Serve an environment to another program, list the environments, or write tasks as files.
 #[derive(Debug, Args)]
@@ -37,7 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   proxmo env list
   proxmo env serve --env alfworld --games json_2.1.1 --split valid_seen
-  proxmo env generate --count 100 --seed 1 --out DIR --like json_2.1.1";
+  proxmo env generate --count 100 --task-seed 1 --out DIR --like json_2.1.1";
 
 /// Play an environment by JSON lines: requests on standard input, answers on standard output.
 ///
@@ -48,7 +45,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub(super) struct Serve {
-    /// Split whose tasks are served [default: all of them].
+    /// Split whose tasks are played [default: all splits].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
@@ -69,23 +66,24 @@ pub(super) struct Generate {
     #[arg(long, value_name = "N")]
     count: usize,
     /// Seed that they are generated from.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    #[arg(long, value_name = "N", default_value_t = 1, help = setting_summary("env.task_seed"))]
+    task_seed: u64,
     /// Folder to write into; it must be empty or not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Published games, a folder or an archive, that lend domain, grammar and wording.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help = setting_summary("env.like"))]
     like: PathBuf,
     /// How hard the tasks are.
-    #[arg(long, value_enum, default_value_t = Level::Easy)]
+    #[arg(long, value_enum, default_value_t = Level::Easy,
+          help = setting_summary("env.household.difficulty"))]
     difficulty: Level,
 }
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
   proxmo env generate --count 100 --out generated --like json_2.1.1
-  proxmo env generate --count 100 --seed 2 --out hard --like json_2.1.1 --difficulty hard
+  proxmo env generate --count 100 --task-seed 2 --out hard --like json_2.1.1 --difficulty hard
   proxmo play --env alfworld --games generated --split household-1";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -132,25 +130,22 @@ fn list() -> Result<()> {
     });
     say!("{}\n", table(&["--env", "--split", "what is played"], rows.into(), &[]));
 
-    let defaults = Table::try_from(Config::default()).unwrap_or_default();
-    let rows =
-        env_settings().filter(|(key, ..)| *key != "env.name").map(|(key, flag, value, help)| {
-            let (whose, help) = ["Household, ALFWorld: ", "Household: ", "ALFWorld: ", "Process: "]
-                .iter()
-                .find_map(|whose| Some((whose.trim_end_matches(": "), help.strip_prefix(whose)?)))
-                .unwrap_or(("all", help));
-            let default = show_default(&defaults, key);
-            let default = default.trim_start_matches(" [default: ").trim_end_matches(']');
-            let texts = [&format!("--{flag} {value}"), default, &whose.to_lowercase(), help];
-            texts.map(str::to_string).to_vec()
-        });
-    say!("{}", table(&["option", "default", "environment", "what it is"], rows.collect(), &[]));
-    say!("Each option is a key of [env] in config.toml. For train, --train-tasks is --tasks.");
+    let rows = env_settings().filter(|setting| setting.flag != "env").map(|setting| {
+        let kinds = setting.kinds.join(", ");
+        vec![
+            format!("--{} {}", setting.flag, setting.value_name),
+            setting.shown_default().unwrap_or_default(),
+            kinds,
+            setting.summary(),
+        ]
+    });
+    say!("{}", table(&["flag", "default", "environment", "description"], rows.collect(), &[]));
+    say!("Each flag is a key of [env] in config.toml.");
     Ok(())
 }
 
 fn write_tasks(arguments: &Generate) -> Result<()> {
-    let Generate { count, seed, out, like, difficulty } = arguments;
+    let Generate { count, task_seed: seed, out, like, difficulty } = arguments;
     if !(1..=1_000_000).contains(count) {
         let message = format!("{count} is out of range, expected 1 to 1000000");
         return Err(Error::setting("--count", message));

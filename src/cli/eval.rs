@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::env_flags::EnvFlags;
 use super::progress::progress;
-use super::settings::read_config;
+use super::settings::{EvalFlags, read_config};
 use super::table::results;
 use super::terminal::{hand_over, say, tell};
 use super::world::World;
-use crate::device::{Backend, open};
+use crate::device::open;
 use crate::env::alfworld::Expert;
 use crate::episodes::{EpisodeRecord, write_episodes};
 use crate::error::{Error, Result};
@@ -20,58 +19,52 @@ use crate::policy::Sampling;
 use crate::runs::checkpoint;
 use crate::runs::checkpoint::Choice;
 use crate::train::{
-    Config, Evaluation, Exam, FixedPolicy, Watch, evaluate_fixed, evaluate_with, random_policy,
-    spread,
+    Config, EvalConfig, Evaluation, Exam, FixedPolicy, Watch, evaluate_fixed, evaluate_with,
+    random_policy, spread,
 };
 
-/// Judge a policy on a split: success overall and by kind of task.
+/// Evaluate a policy on a split: success overall and by kind of task.
+///
+/// With --run, the settings are those of the run, except that all tasks are played, greedily, on the
+/// backend's first device.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folder of the run whose policy is judged. With --policy, only its tasks are taken.
+    /// Folder of the run.
+    ///
+    /// Its policy is evaluated. With --policy, only its settings are used.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     run: Option<PathBuf>,
-    /// Judge a policy that needs no training.
-    #[arg(long, conflicts_with_all = ["checkpoint", "temperature", "backend", "device"])]
+    /// Evaluate a policy that needs no training.
+    #[arg(long, conflicts_with_all = ["checkpoint", "eval-temperature", "backend", "device"])]
     policy: Option<Untrained>,
-    /// Checkpoint to judge: latest, best (on held-out tasks; of equally good ones the latest), or
-    /// the number of an iteration [default: latest].
+    /// Checkpoint to evaluate: latest, best or the number of an iteration [default: latest].
+    ///
+    /// best is the best by evaluation on held-out tasks; of equally good ones, the latest.
     #[arg(long, value_name = "WHICH", alias = "iteration")]
     checkpoint: Option<Choice>,
-    /// Split to play [default: the run's held-out split, or the environment's].
+    /// Split whose tasks are played [default: the held-out split].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// How many tasks, spread over the split; 0: all.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    tasks: usize,
-    /// 0 plays greedily, more samples at that temperature.
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
-    temperature: f32,
-    /// Seed of whatever is left to chance.
+    /// Seed that every random draw derives from.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Backend [default: the run's].
-    #[arg(long, value_name = "NAME")]
-    backend: Option<Backend>,
-    /// Which of the backend's devices.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    device: usize,
-    /// Write what was played to an episode file, as demonstrations or for `proxmo credit`.
+    /// Write the episodes to an episode file, as demonstrations or for proxmo credit.
     #[arg(long, value_name = "FILE")]
-    episodes: Option<PathBuf>,
-    /// Print JSON instead of a table.
+    episode_file: Option<PathBuf>,
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pub(super) env: EnvFlags,
+    pub(super) settings: EvalFlags,
 }
 
 /// Policies that need no training.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Untrained {
-    /// Knows the rules of the household and plays by what it has seen.
+    /// Knows the rules of the household and acts on its observations.
     Expert,
-    /// Takes any admissible action.
+    /// Takes a random admissible action.
     Random,
 }
 
@@ -79,16 +72,18 @@ const EXAMPLES: &str = "\
 Examples:
   proxmo eval --run runs/household-1
   proxmo eval --run runs/first --games json_2.1.1 --split valid_unseen
-  proxmo eval --run runs/first --temperature 0.4 --json
+  proxmo eval --run runs/first --eval-temperature 0.4 --json
   proxmo eval --run runs/first --checkpoint best
   proxmo eval --policy expert --env alfworld --games json_2.1.1 --split valid_seen
-  proxmo eval --policy expert --env alfworld --games json_2.1.1 --split train --episodes demos.jsonl
+  proxmo eval --policy expert --env alfworld --games json_2.1.1 --split train --episode-file demos.jsonl
   proxmo eval --policy random --run runs/household-1";
 
-/// What was judged, on what, and how it did.
-struct Judged {
+/// A policy, the tasks that it played, and the results.
+struct Evaluated {
     policy: &'static str,
     iteration: Option<u64>,
+    /// The sampling temperature of a trained policy.
+    temperature: Option<f32>,
     split: String,
     world: World,
     evaluation: Evaluation,
@@ -96,94 +91,104 @@ struct Judged {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let temperature = arguments.temperature;
-    if !(0.0..=100.0).contains(&temperature) {
-        let message = format!("{temperature} is out of range, expected 0 to 100");
-        return Err(Error::setting("--temperature", message));
-    }
-    let judged = match (&arguments.policy, &arguments.run) {
-        (Some(policy), run) => judge_untrained(arguments, *policy, run.as_deref())?,
-        (None, Some(run)) => judge_trained(arguments, run)?,
+    let evaluated = match (&arguments.policy, &arguments.run) {
+        (Some(policy), run) => evaluate_untrained(arguments, *policy, run.as_deref())?,
+        (None, Some(run)) => evaluate_trained(arguments, run)?,
         (None, None) => {
-            let message = "is not given; name a run's folder, or a policy with --policy";
+            let message = "is missing; give a run folder, or a policy with --policy";
             return Err(Error::setting("--run", message));
         }
     };
-    if let Some(path) = &arguments.episodes {
+    if let Some(path) = &arguments.episode_file {
         let mut lines = Vec::new();
-        write_episodes(&mut lines, &judged.episodes).map_err(Error::io("write", path))?;
+        write_episodes(&mut lines, &evaluated.episodes).map_err(Error::io("write", path))?;
         write_atomic(path, &lines)?;
     }
-    if let Some(first) = judged.evaluation.errors.first() {
-        let count = judged.evaluation.errors.len();
+    if let Some(first) = evaluated.evaluation.errors.first() {
+        let count = evaluated.evaluation.errors.len();
         tell!("proxmo: warning: tasks lost to environment errors: {count}, the first: {first}");
     }
     if arguments.json {
-        hand_over!("{:#}", as_json(arguments, &judged));
+        hand_over!("{:#}", as_json(arguments, &evaluated));
         return Ok(());
     }
-    let split = &judged.split;
-    match judged.iteration {
+    let split = &evaluated.split;
+    match evaluated.iteration {
         Some(iteration) => say!("{split} after iteration {iteration}:"),
-        None => say!("{split}, {} policy:", judged.policy),
+        None => say!("{split}, {} policy:", evaluated.policy),
     }
-    let Judged { world, evaluation, .. } = &judged;
+    let Evaluated { world, evaluation, .. } = &evaluated;
     let kinds = evaluation.by_kind(world.environment());
     say!("{}", results(&kinds, &evaluation.overall(), None));
     Ok(())
 }
 
-fn as_json(arguments: &Arguments, judged: &Judged) -> Value {
-    let overall = judged.evaluation.overall();
+fn as_json(arguments: &Arguments, evaluated: &Evaluated) -> Value {
+    let overall = evaluated.evaluation.overall();
     json!({
-        "policy": judged.policy,
+        "policy": evaluated.policy,
         "run": arguments.run,
-        "iteration": judged.iteration,
-        "split": judged.split,
-        "temperature": judged.iteration.map(|_| arguments.temperature),
-        "environment_errors": judged.evaluation.errors.len(),
+        "iteration": evaluated.iteration,
+        "split": evaluated.split,
+        "temperature": evaluated.temperature,
+        "environment_errors": evaluated.evaluation.errors.len(),
         "success": overall.success,
         "overall": overall,
-        "kinds": judged.evaluation.by_kind(judged.world.environment()),
+        "kinds": evaluated.evaluation.by_kind(evaluated.world.environment()),
     })
 }
 
-/// The split that is played.
+/// Opens the split to play.
 fn open_split(arguments: &Arguments, config: Config) -> Result<(World, String)> {
     let split = arguments.split.clone().unwrap_or(config.eval.split);
     Ok((World::open(&config.env, &split)?, split))
 }
 
-fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
+/// The settings of a run, for an evaluation on all tasks, greedily, on the first device.
+fn settings_of(run: &Path) -> Result<Config> {
+    let mut config = read_config(&run.join("config.toml"))?;
+    config.run.device = 0;
+    (config.eval.tasks, config.eval.temperature) = (0, 0.0);
+    Ok(config)
+}
+
+fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
     let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
     let state = checkpoint::read_state(&checkpoint)?;
     let description = checkpoint::read_description(&checkpoint)?;
-    let config = arguments.env.resolve(Some(read_config(&run.join("config.toml"))?))?;
+    let config = arguments.settings.resolve(Some(settings_of(run)?))?;
     config.validate()?;
-    let (backend, run_seed) = (arguments.backend.unwrap_or(config.run.backend), config.run.seed);
+    let (backend, device, run_seed) = (config.run.backend, config.run.device, config.run.seed);
+    let EvalConfig { tasks, temperature, .. } = config.eval;
     let limits = config.rollout.limits();
     let (world, split) = open_split(arguments, config)?;
     let environment = world.environment();
-    let opened = open(backend, arguments.device)?;
+    let opened = open(backend, device)?;
     let (policy, encoder) = description.scorer(run_seed, &opened.device);
     let policy = checkpoint::load_weights(policy, &checkpoint)?;
 
-    let tasks = spread(environment.tasks(), arguments.tasks);
-    let sampling = Sampling::at(arguments.temperature);
+    let tasks = spread(environment.tasks(), tasks);
+    let sampling = Sampling::at(temperature);
     let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
-    let kept = arguments.episodes.is_some().then_some(&mut episodes);
+    let kept = arguments.episode_file.is_some().then_some(&mut episodes);
     let mut watch = Watch { progress: &mut progress, episodes: kept };
     let exam = Exam { tasks: &tasks, sampling, seed, limits };
     let evaluation = evaluate_with(environment, &policy, &encoder, &exam, &mut watch)?;
     let iteration = Some(state.iteration);
-    Ok(Judged { policy: "scorer", iteration, split, world, evaluation, episodes })
+    let temperature = Some(temperature);
+    Ok(Evaluated { policy: "scorer", iteration, temperature, split, world, evaluation, episodes })
 }
 
-fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>) -> Result<Judged> {
-    let base = run.map(|run| read_config(&run.join("config.toml"))).transpose()?;
-    let (world, split) = open_split(arguments, arguments.env.resolve(base)?)?;
+fn evaluate_untrained(
+    arguments: &Arguments,
+    policy: Untrained,
+    run: Option<&Path>,
+) -> Result<Evaluated> {
+    let config = arguments.settings.resolve(run.map(settings_of).transpose()?)?;
+    let tasks = config.eval.tasks;
+    let (world, split) = open_split(arguments, config)?;
     let environment = world.environment();
-    let tasks = spread(environment.tasks(), arguments.tasks);
+    let tasks = spread(environment.tasks(), tasks);
     let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
     let begin = |task: usize| -> Result<FixedPolicy> {
         match policy {
@@ -195,12 +200,12 @@ fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>)
             }
         }
     };
-    let kept = arguments.episodes.is_some().then_some(&mut episodes);
+    let kept = arguments.episode_file.is_some().then_some(&mut episodes);
     let mut watch = Watch { progress: &mut progress, episodes: kept };
     let evaluation = evaluate_fixed(environment, &tasks, seed, &begin, &mut watch)?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",
     };
-    Ok(Judged { policy, iteration: None, split, world, evaluation, episodes })
+    Ok(Evaluated { policy, iteration: None, temperature: None, split, world, evaluation, episodes })
 }

@@ -1,15 +1,15 @@
 //! The command line: one file a subcommand.
 //!
-//! Exit codes: 0 where all went well, 1 where a run failed, 2 where the input was at fault.
+//! Exit codes: 0 on success, 1 if a run failed, 2 if the input is at fault.
 
 #[cfg(any(test, feature = "fuzzing"))]
 mod check;
 mod clone;
 mod compare;
+mod config;
 mod credit;
 mod devices;
 mod env;
-mod env_flags;
 mod eval;
 mod explain;
 mod json_line;
@@ -28,8 +28,10 @@ use std::process::ExitCode;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::{check::check, credit::with_credit};
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use self::settings::describe;
 use self::terminal::tell;
 use crate::error::Result;
 
@@ -45,14 +47,15 @@ const EXAMPLES: &str = "\
 Examples:
   proxmo train                              train on generated household tasks
   proxmo train --preset alfworld --games DIR   train on the ALFWorld benchmark
-  proxmo eval --run runs/household-1        judge a trained policy
-  proxmo compare --seeds 3                  train by several estimators, and report
-  proxmo report runs/compare-1              report on runs as one HTML file
+  proxmo eval --run runs/household-1        evaluate a trained policy
+  proxmo compare --seeds 3                  train with several estimators, and report
+  proxmo report runs/compare-1              write a report on runs as one HTML file
   proxmo play                               play a task yourself
-  proxmo credit --input episodes.jsonl      say what each step of your own episodes was worth
-  proxmo env list                           list the environments and their options
+  proxmo credit --input episodes.jsonl      assign credit to the steps of your own episodes
+  proxmo config --preset alfworld           print all settings with their descriptions
+  proxmo env list                           list the environments and their settings
   proxmo devices                            list the backends and devices of this machine
-  proxmo verify                             check that all of them compute the same";
+  proxmo verify                             check that all backends compute the same";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -63,6 +66,7 @@ enum Command {
     Report(report::Arguments),
     Play(play::Arguments),
     Credit(credit::Arguments),
+    Config(config::Arguments),
     Env(env::Arguments),
     Devices(devices::Arguments),
     Verify(verify::Arguments),
@@ -70,7 +74,18 @@ enum Command {
 
 /// Runs the command that the process was given. Errors go to standard error as one line.
 pub fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // A value that does not fit is one line, as other errors are.
+        Err(error) if error.kind() == ErrorKind::ValueValidation => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            tell!("proxmo: {line}");
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
+    let result = match arguments.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Clone(arguments) => clone::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
@@ -78,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => report::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Credit(arguments) => credit::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -89,25 +105,11 @@ fn finish(result: Result<()>) -> ExitCode {
     match result.and_then(|()| terminal::check()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell!("proxmo: error: {error}");
+            tell!("proxmo: error: {}", describe(&error));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn no_command_has_two_groups_of_one_name() {
-        let whole = Arguments::command();
-        for command in whole.get_subcommands() {
-            let names: Vec<_> = command.get_groups().map(|group| group.get_id()).collect();
-            let different: BTreeSet<_> = names.iter().collect();
-            assert_eq!(different.len(), names.len(), "{}: {names:?}", command.get_name());
-        }
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
-use super::env_flags::EnvFlags;
+use super::settings::EnvFlags;
 use super::terminal::{say, to_out};
 use super::world::World;
 use crate::env::{Environment, Session, Texts, Transition, pick_task};
@@ -21,13 +21,15 @@ use crate::error::{Error, Result};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Split to choose the task from [default: the held-out one].
+    /// Split whose tasks are played [default: the held-out split].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Task to play, by its name or number [default: one that --seed picks].
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
-    /// Seed that picks the task.
+    /// Seed that every random draw derives from.
+    ///
+    /// It picks the task, unless --task names one.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Watch the solution, a step at each Enter; all at once where nobody is there to press it.

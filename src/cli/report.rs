@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Folders of runs, or folders that hold runs (as `proxmo compare` makes them).
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Where the report goes [default: report.html in RUN if there is one, else right here].
+    /// File to write [default: report.html in RUN if there is one, else in the working directory].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write the learning curves on held-out tasks as a picture (SVG) too.

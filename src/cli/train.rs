@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Go on with the run in --run from its newest checkpoint. Flags override its settings.
     #[arg(long, requires = "run", conflicts_with_all = ["config", "preset"])]
     resume: bool,
-    /// Print nothing but the final table.
+    /// Print nothing but the final tables.
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
@@ -72,7 +72,7 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let world = World::open(&config.env, &config.env.split)?;
     let training = world.environment();
     let held_out = config.env.open(&config.eval.split)?;
-    let demonstrations = match config.clone.from.is_empty() {
+    let demonstrations = match config.imitation.from.is_empty() {
         true => None,
         false => Some(demonstrate(&world, &config)?),
     };
@@ -97,13 +97,14 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
 
 /// What is to be imitated. An episode file may be of any environment's tasks.
 fn demonstrate(world: &World, config: &Config) -> Result<Vec<Demonstration>> {
-    if !["expert", "walkthroughs"].contains(&config.clone.from.as_str()) {
-        return demonstrations_of(world.environment(), &config.clone);
+    if !["expert", "walkthroughs"].contains(&config.imitation.from.as_str()) {
+        return demonstrations_of(world.environment(), &config.imitation);
     }
-    let setting = format!("--from {}", config.clone.from);
-    let known = world.built_in(&setting, "name an episode file, as of proxmo eval --episodes")?;
-    let mut progress = progress(spread(known.tasks(), config.clone.tasks).len());
-    demonstrations(known, &config.clone, config.run.seed, &mut progress)
+    let setting = format!("--imitate {}", config.imitation.from);
+    let known =
+        world.built_in(&setting, "name an episode file, as of proxmo eval --episode-file")?;
+    let mut progress = progress(spread(known.tasks(), config.imitation.tasks).len());
+    demonstrations(known, &config.imitation, config.run.seed, &mut progress)
 }
 
 /// Measurements are kept in the user's cache folder. Software GPUs are candidates for those alone who
@@ -179,7 +180,7 @@ impl Screen {
 
     fn imitate(&self, config: &Config, demonstrations: usize) {
         if !self.quiet {
-            tell!("  clone   {demonstrations} demonstrations, from {}", config.clone.from);
+            tell!("  clone   {demonstrations} demonstrations, from {}", config.imitation.from);
         }
     }
 

@@ -19,7 +19,9 @@ use crate::verify::{AdapterReport, Report, TESTS, TestResult, run as verify, sel
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The backend: all, vulkan, metal, dx12, gl, flex or ndarray.
+    /// Backend that computes.
+    ///
+    /// all, vulkan, metal, dx12, gl, flex or ndarray.
     #[arg(long, value_name = "NAME", default_value = "all", value_parser = which)]
     backend: Which,
     /// Print JSON instead of tables.

@@ -3,81 +3,119 @@
 use std::fmt;
 use std::str::FromStr;
 
+use garde::Validate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::modulation::Curve;
 use super::settings::{Modulation, SuccessPrior, Temperature};
 use crate::error::{Error, Result};
+use crate::settings::{above_zero, check};
 
-/// How credit is assigned. The default is ProxMO as published.
+/// Credit assignment. The default is ProxMO as published.
 ///
-/// Settings that an estimator has no use for are left alone: GRPO has no temperature.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An estimator ignores the settings that it does not use: GRPO has no temperature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreditConfig {
-    /// Which estimator.
+    /// Estimator of advantages.
+    #[garde(skip)]
     pub estimator: Estimator,
-    /// Discount `γ` of a step, from 0 to 1. 0.95 in the ProxMO, GiGPO, HGPO and G2PO papers;
-    /// GraphGPO discounts by distance to the goal and takes a smaller one.
-    pub gamma: f64,
-    /// Weight `ω` of the step part in the advantage, from 0 to 1e6. 1 in all the papers.
-    pub step_weight: f64,
-    /// Weight of the episode part in the advantage, from 0 to 1e6. 1 in all the papers.
-    pub episode_weight: f64,
-    /// Whether advantages are also divided by a standard deviation. `auto` is what the estimator's
-    /// publication does: `mean` for ProxMO, Dr. GRPO and RLOO, `mean-std` for the others.
-    pub normalize: Normalize,
-    /// What counts once in a group's mean reward and success rate: `episode`, or `step` as in the
-    /// published codes, where a long episode weighs more.
-    pub statistics: Statistics,
-    /// Success-rate-aware modulation of the episode part: `auto` (on for ProxMO, off for the
-    /// others), `off`, or a table of `steepness` and `range`.
-    pub modulation: Modulation,
-    /// What is believed about a group's success rate before its episodes are counted: `none` (as
-    /// published), a table of `successes` and `failures` in pseudo-episodes, or `fitted` to the
-    /// batch's groups.
-    pub success_prior: SuccessPrior,
-    /// Which engine computes in training: `host` in 64 bits, `device` with the kernels, or `auto`, the
-    /// device if embeddings are on a GPU and the kernels can express the settings.
-    pub engine: Engine,
-    /// How observations become vectors. The paper's is `tfidf`.
-    pub embedding: Embedding,
-    /// How many terms tf-idf keeps, at least 1. 1,024 in the published code.
-    pub max_features: usize,
-    /// How many columns hashed embeddings have, from 1 to 1,048,576. A few times as many as there
-    /// are different words and pairs of words keeps collisions rare.
-    pub hash_features: usize,
-    /// Bandwidth `τ` of the proximity kernel in units of cosine, from 1e-6 to 1e6, or `auto`: the
-    /// one that best predicts each row's return from its neighbours. 0.1 in the paper.
-    pub temperature: Temperature,
-    /// Whether a row's own return is part of its baseline, as it is in the published code.
-    pub self_weight: Inclusion,
-    /// Whether the rows of a row's own episode are part of its baseline, as they are in the
-    /// published code. `exclude` excludes the row itself too.
-    pub same_episode: Inclusion,
-    /// GiGPO: from which ratio of [`difflib.SequenceMatcher`] on, above 0 and up to 1, two
-    /// observations are the same state. Absent as in the paper: from equality on.
+    /// Discount factor γ of a step.
     ///
-    /// [`difflib.SequenceMatcher`]: https://docs.python.org/3/library/difflib.html
+    /// 0.95 in the ProxMO, GiGPO, HGPO and G2PO papers; GraphGPO discounts by distance to the goal
+    /// and takes a smaller one.
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub gamma: f64,
+    /// Weight ω of the step part in the advantage. 1 in all the papers.
+    #[garde(range(min = 0.0, max = 1e6))]
+    pub step_weight: f64,
+    /// Weight of the episode part in the advantage. 1 in all the papers.
+    #[garde(range(min = 0.0, max = 1e6))]
+    pub episode_weight: f64,
+    /// Normalization of advantages: subtract the mean, or also divide by a standard deviation.
+    #[garde(custom(divisor_fits(self.estimator)))]
+    pub normalize: Normalize,
+    /// Unit that counts once in a group's mean reward and success rate.
+    #[garde(skip)]
+    pub statistics: Statistics,
+    /// Success-rate-aware modulation of the episode part. auto is on for ProxMO and off for the other
+    /// estimators; a table sets the shape.
+    #[garde(dive)]
+    #[schemars(extend("x-switches" = {"no-modulation": "off"}))]
+    pub modulation: Modulation,
+    /// Prior on a group's success rate: none (as published), fitted to the groups of the batch, or a
+    /// table of pseudo-episodes.
+    #[garde(dive)]
+    pub success_prior: SuccessPrior,
+    /// Engine that assigns credit in training: the host in 64 bits, the policy's device, or auto: the
+    /// device if embeddings are there, the kernels can express the settings, and they are not slower.
+    #[garde(skip)]
+    pub engine: Engine,
+    /// Embedding of observations.
+    #[garde(skip)]
+    pub embedding: Embedding,
+    /// Number of terms that tf-idf keeps. 1,024 in the published code.
+    #[garde(range(min = 1, max = u32::MAX as usize))]
+    pub max_features: usize,
+    /// Number of columns of hashed embeddings.
+    ///
+    /// A few times the number of different words and pairs of words keeps collisions rare.
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub hash_features: usize,
+    /// Temperature τ of the proximity kernel in units of cosine. 0.1 in the paper; auto takes the one
+    /// that best predicts each row's return from its neighbours (leave-one-out).
+    #[garde(dive)]
+    #[schemars(extend("x-flag" = "proximity-temperature", "x-former-flags" = ["temperature"]))]
+    pub temperature: Temperature,
+    /// Include a row's own return in its baseline, as the published code does, or exclude it.
+    #[garde(skip)]
+    pub self_weight: Inclusion,
+    /// Include the rows of a row's own episode in its baseline, as the published code does, or exclude
+    /// them. exclude also excludes the row itself.
+    #[garde(skip)]
+    pub same_episode: Inclusion,
+    /// GiGPO: similarity ratio (Python's difflib.SequenceMatcher) from which two observations are the
+    /// same state. Unset, as in the paper, they must be equal.
+    #[garde(range(max = 1.0), custom(above_zero))]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f64>,
-    /// HGPO: how many observations before the current one the longest history has, up to 1000. 2 in
-    /// the paper's shorter setting, 4 in its longer one.
+    /// HGPO: maximum number of observations in a history before the current one. 2 in the paper's
+    /// shorter setting, 4 in its longer one.
+    #[garde(range(max = 1000))]
     pub history: usize,
-    /// HGPO: the exponent `α` of a history's length in its weight, from 0 to 16. 1 in the
-    /// paper.
+    /// HGPO: exponent α of a history's length in its weight. 1 in the paper.
+    #[garde(range(min = 0.0, max = 16.0))]
     pub length_weight: f64,
-    /// HGPO: whether the episode advantage joins as a history of no observation. Off in the paper.
+    /// HGPO: include the episode advantage as a history of length zero. Off in the paper.
+    #[garde(skip)]
     pub base_group: bool,
-    /// G2PO and GraphGPO: the reward of a success, above 0 and up to 1e6; 10 in their codes.
-    /// Absent, it is what the successes at hand earned.
+    /// G2PO and GraphGPO: reward of a success. 10 in their codes. Unset, it is the mean reward of the
+    /// successes in the batch.
+    #[garde(range(max = 1e6), custom(above_zero))]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_value: Option<f64>,
-    /// G2PO: what an action that was not admissible takes off the value it led to, from 0 to 1e6.
-    /// 0.1 in the published code.
+    /// G2PO: penalty on the value of a state that an inadmissible action led to. 0.1 in the published
+    /// code.
+    #[garde(range(min = 0.0, max = 1e6))]
+    #[schemars(extend("x-flag" = "credit-invalid-action-penalty"))]
     pub invalid_action_penalty: f64,
-    /// GraphGPO: what a step is rewarded for, being near the goal or coming nearer.
+    /// GraphGPO: quantity that a step is rewarded for.
+    #[garde(skip)]
     pub distance: Distance,
+}
+
+/// A custom rule: Dr. GRPO and RLOO are defined without a division.
+fn divisor_fits(estimator: Estimator) -> impl FnOnce(&Normalize, &()) -> garde::Result {
+    move |&normalize, _| match (estimator, normalize) {
+        (Estimator::DrGrpo | Estimator::Rloo, Normalize::MeanStd) => {
+            let message = format!("is 'mean-std', but estimator '{estimator}' divides by nothing");
+            Err(garde::Error::new(message))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Default for CreditConfig {
@@ -115,7 +153,7 @@ impl CreditConfig {
         Self { estimator, ..Self::default() }
     }
 
-    /// The same settings with every `auto` that hangs on the estimator written out.
+    /// The same settings with every `auto` that depends on the estimator resolved.
     pub fn resolved(&self) -> Self {
         let mut config = self.clone();
         if config.normalize == Normalize::Auto {
@@ -135,57 +173,12 @@ impl CreditConfig {
     /// # Errors
     /// Names the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
-        within("gamma", self.gamma, 0.0, 1.0)?;
-        within("step_weight", self.step_weight, 0.0, MOST)?;
-        within("episode_weight", self.episode_weight, 0.0, MOST)?;
-        if let Modulation::On(curve) = self.modulation {
-            above_zero("modulation.steepness", curve.steepness)?;
-            within("modulation.range", curve.range, 0.0, 1.0)?;
-        }
-        if let SuccessPrior::Beta(beta) = self.success_prior {
-            within("success_prior.successes", beta.successes, 0.0, MOST)?;
-            within("success_prior.failures", beta.failures, 0.0, MOST)?;
-        }
-        if let Temperature::Fixed(temperature) = self.temperature {
-            within("temperature", temperature, 1e-6, 1e6)?;
-        }
-        within("max_features", self.max_features as f64, 1.0, f64::from(u32::MAX))?;
-        within("hash_features", self.hash_features as f64, 1.0, f64::from(1 << 20))?;
-        if let Some(similarity) = self.similarity {
-            above_zero("similarity", similarity)?;
-            within("similarity", similarity, 0.0, 1.0)?;
-        }
-        if let Some(value) = self.success_value {
-            above_zero("success_value", value)?;
-            within("success_value", value, 0.0, MOST)?;
-        }
-        within("history", self.history as f64, 0.0, 1000.0)?;
-        within("length_weight", self.length_weight, 0.0, 16.0)?;
-        within("invalid_action_penalty", self.invalid_action_penalty, 0.0, MOST)?;
-        self.estimator.check_normalize(self.normalize)
+        check(self, "credit")
     }
 }
 
-/// The most that a weight may be: far beyond use, and safe from overflow.
-const MOST: f64 = 1e6;
-
-fn within(key: &str, value: f64, least: f64, most: f64) -> Result<()> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    let message = format!("is {value}, expected from {least} to {most}");
-    Err(Error::setting(format!("credit.{key}"), message))
-}
-
-fn above_zero(key: &str, value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() {
-        return Ok(());
-    }
-    Err(Error::setting(format!("credit.{key}"), format!("is {value}, expected a number above 0")))
-}
-
-/// Who says what each step was worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+/// The estimator of advantages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Estimator {
     /// Proximity-based multi-turn optimization: modulated episode part, soft step baselines.
@@ -193,21 +186,21 @@ pub enum Estimator {
     Proxmo,
     /// Group-in-group policy optimization: step baselines over identical observations.
     Gigpo,
-    /// History-based: step baselines over nested clusters of shared history.
+    /// History-based group policy optimization: step baselines over nested clusters of shared history.
     Hgpo,
-    /// Group-graph: the change of value between states.
+    /// Group-graph policy optimization: change of value between states.
     G2po,
-    /// Graph-based: the distance to the goal in the graph of the group's steps.
+    /// Graph-based: distance to the goal in the graph of the group's steps.
     Graphgpo,
     /// Group relative policy optimization: the episode part alone.
     Grpo,
-    /// GRPO without dividing by the deviation.
+    /// GRPO without division by the standard deviation.
     DrGrpo,
-    /// Each episode against the mean of the others.
+    /// REINFORCE leave-one-out: each episode against the mean of the others.
     Rloo,
-    /// Rewards normalised over the whole batch.
+    /// REINFORCE++: rewards normalized over the whole batch.
     ReinforcePp,
-    /// Rewards less their group's mean, normalised over the whole batch.
+    /// REINFORCE++ with baseline: rewards minus their group's mean, normalized over the whole batch.
     ReinforcePpBaseline,
 }
 
@@ -242,22 +235,11 @@ impl Estimator {
         }
     }
 
-    /// What its publication divides by.
+    /// The normalization of its publication.
     fn normalize(self) -> Normalize {
         match self {
             Self::Proxmo | Self::DrGrpo | Self::Rloo => Normalize::Mean,
             _ => Normalize::MeanStd,
-        }
-    }
-
-    /// Dr. GRPO and RLOO are defined by not dividing.
-    fn check_normalize(self, normalize: Normalize) -> Result<()> {
-        match (self, normalize) {
-            (Self::DrGrpo | Self::Rloo, Normalize::MeanStd) => {
-                let message = format!("is 'mean-std', but estimator '{self}' divides by nothing");
-                Err(Error::setting("credit.normalize", message))
-            }
-            _ => Ok(()),
         }
     }
 }
@@ -280,51 +262,52 @@ impl FromStr for Estimator {
     }
 }
 
-/// What centred rewards and returns are divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The normalization of rewards and returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalize {
-    /// What the estimator's publication does.
+    /// As in the estimator's publication: mean for ProxMO, Dr. GRPO and RLOO, mean-std for the others.
     #[default]
     Auto,
-    /// Nothing: only the mean is taken off.
+    /// Subtract the mean.
     Mean,
-    /// The standard deviation + 1e-6.
+    /// Subtract the mean and divide by the standard deviation + 1e-6.
     #[serde(alias = "mean_std")]
     MeanStd,
 }
 
-/// What counts once in a group's statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The unit of a group's statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistics {
-    /// An episode, however long.
+    /// Each episode counts once.
     #[default]
     Episode,
-    /// A step.
+    /// Each step counts once, as in the published codes: a longer episode has more weight.
     Step,
 }
 
-/// How observations become vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The embedding of observations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Embedding {
-    /// Tf-idf, fitted on the batch.
+    /// Tf-idf, fitted to the batch, as in the paper.
     #[default]
     Tfidf,
-    /// Hashed words and pairs of words: no fitting, the same in every iteration.
+    /// Hashed words and pairs of words: not fitted, the same in every iteration.
     Hashed,
-    /// The vectors of the steps in an episode file.
+    /// Vectors of the steps in an episode file.
     Given,
     /// The policy's own encoder, in training.
     Policy,
 }
 
-/// Which engine assigns credit in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The engine that assigns credit in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
-    /// The device if embeddings are on a GPU and the kernels can express the settings, else the host.
+    /// The device if embeddings are there, the kernels can express the settings, and they are not slower;
+    /// else the host.
     #[default]
     Auto,
     /// The host, in 64 bits.
@@ -333,25 +316,25 @@ pub enum Engine {
     Device,
 }
 
-/// What GraphGPO rewards a step for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The quantity that GraphGPO rewards a step for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distance {
-    /// How near the goal it led.
+    /// Distance to the goal after the step.
     #[default]
     Absolute,
-    /// How much nearer it led.
+    /// Change of the distance to the goal.
     Delta,
 }
 
-/// Whether some rows are part of a baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Whether rows are part of a baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inclusion {
-    /// They are.
+    /// Part of the baseline.
     #[default]
     Include,
-    /// They are not.
+    /// Not part of the baseline.
     Exclude,
 }
 
@@ -372,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_survive_toml_and_unknown_ones_do_not_pass() {
+    fn settings_round_trip_through_toml_and_unknown_ones_are_refused() {
         let mut config = CreditConfig::of(Estimator::Gigpo);
         config.temperature = Temperature::Auto;
         config.modulation = Modulation::On(Curve { steepness: 2.0, range: 0.1 });
@@ -387,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn estimators_are_known_by_their_names() {
+    fn estimators_are_parsed_by_name() {
         for &estimator in Estimator::ALL {
             let word = serde_json::to_value(estimator).unwrap();
             assert_eq!(word, estimator.name());
@@ -398,23 +381,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_named_with_its_range() {
+    fn a_value_out_of_range_is_reported_with_its_range() {
         let message = |change: fn(&mut CreditConfig)| {
             let mut config = CreditConfig::default();
             change(&mut config);
             config.validate().unwrap_err().to_string()
         };
         let gamma = message(|config| config.gamma = 1.5);
-        assert_eq!(gamma, "setting 'credit.gamma': is 1.5, expected from 0 to 1");
+        assert_eq!(gamma, "setting 'credit.gamma': is 1.5, expected a number from 0 to 1");
         let temperature = message(|config| config.temperature = Temperature::Fixed(0.0));
         assert_eq!(
             temperature,
-            "setting 'credit.temperature': is 0, expected from 0.000001 to 1000000"
+            "setting 'credit.temperature': is 0, expected auto or a number from 0.000001 to 1000000"
         );
         let weight = message(|config| config.step_weight = f64::NAN);
-        assert_eq!(weight, "setting 'credit.step_weight': is NaN, expected from 0 to 1000000");
+        assert_eq!(
+            weight,
+            "setting 'credit.step_weight': is NaN, expected a number from 0 to 1000000"
+        );
         let similarity = message(|config| config.similarity = Some(1.1));
-        assert_eq!(similarity, "setting 'credit.similarity': is 1.1, expected from 0 to 1");
+        assert_eq!(
+            similarity,
+            "setting 'credit.similarity': is 1.1, expected a number above 0 and at most 1"
+        );
         let rloo =
             CreditConfig { normalize: Normalize::MeanStd, ..CreditConfig::of(Estimator::Rloo) };
         assert!(rloo.validate().unwrap_err().to_string().contains("'rloo' divides by nothing"));

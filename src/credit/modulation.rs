@@ -11,15 +11,22 @@
 //! A rare success is weighted up to `1 + range`, a rare failure down to `1 − range`. The weight of an
 //! episode whose outcome is the common one in its group stays near 1.
 
+use garde::Validate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::above_zero;
+
 /// The shape of the modulation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Curve {
-    /// `α`, how sharply the weight rises towards the rare outcome. Above 0; the paper's is 4.
+    /// Modulation: steepness α of the weight towards the rare outcome. 4 in the paper.
+    #[garde(custom(above_zero))]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub steepness: f64,
-    /// The largest change of the weight, from 0 to 1. The published code's is 0.05.
+    /// Modulation: maximum change of an episode's weight. 0.05 in the published code.
+    #[garde(range(min = 0.0, max = 1.0))]
     pub range: f64,
 }
 

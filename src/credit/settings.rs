@@ -1,181 +1,96 @@
-//! Settings that are a word or something more: `"auto"` or a number, `"off"` or a table.
+//! Settings that are a word or a value: `"auto"` or a number, `"off"` or a table.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::modulation::Curve;
 
-/// Whether the episode part is modulated by the group's success rate.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// Modulation of the episode part by the group's success rate.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "lowercase", from = "ModulationForm")]
 pub enum Modulation {
-    /// As the estimator's publication does: on for ProxMO with its published shape, off for others.
+    /// As in the estimator's publication: on for ProxMO with its published shape, off for others.
     #[default]
     Auto,
-    /// Every episode counts the same.
+    /// All episodes have the same weight.
     Off,
     /// On, with this shape.
-    On(Curve),
+    #[serde(untagged)]
+    On(#[garde(dive)] Curve),
 }
 
-/// The bandwidth of the proximity kernel.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The forms in which [`Modulation`] is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected auto, off, on, true, false or a table of `steepness` and `range`"
+)]
+enum ModulationForm {
+    Word(ModulationWord),
+    Switch(bool),
+    Shape(Curve),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ModulationWord {
+    Auto,
+    Off,
+    On,
+}
+
+impl From<ModulationForm> for Modulation {
+    fn from(form: ModulationForm) -> Self {
+        match form {
+            ModulationForm::Word(ModulationWord::Auto) => Self::Auto,
+            ModulationForm::Word(ModulationWord::Off) | ModulationForm::Switch(false) => Self::Off,
+            ModulationForm::Word(ModulationWord::On) | ModulationForm::Switch(true) => {
+                Self::On(Curve::default())
+            }
+            ModulationForm::Shape(curve) => Self::On(curve),
+        }
+    }
+}
+
+/// The temperature of the proximity kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "lowercase", expecting = "expected auto or a number above 0")]
 pub enum Temperature {
-    /// This one.
-    Fixed(f64),
     /// The one that best predicts returns from neighbours, smoothed over iterations.
     Auto,
+    /// This one.
+    #[serde(untagged)]
+    Fixed(#[garde(range(min = 1e-6, max = 1e6))] f64),
 }
 
-/// What is believed about a group's success rate before its episodes are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// The prior on a group's success rate.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(
+    rename_all = "lowercase",
+    expecting = "expected none, fitted or a table of `successes` and `failures`"
+)]
 pub enum SuccessPrior {
-    /// Nothing: the rate is the share of successes.
+    /// No prior: the rate is the share of successes.
     #[default]
     None,
-    /// A Beta distribution worth this many episodes.
-    Beta(Beta),
     /// A Beta distribution fitted to the groups of the batch.
     Fitted,
+    /// A Beta distribution of this many pseudo-episodes.
+    #[serde(untagged)]
+    Beta(#[garde(dive)] Beta),
 }
 
-/// A Beta distribution, as numbers of episodes seen beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// A Beta distribution, as numbers of pseudo-episodes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Beta {
-    /// Pseudo-episodes that succeeded, at least 0.
+    /// Pseudo-episodes that succeeded.
+    #[garde(range(min = 0.0, max = 1e6))]
     pub successes: f64,
-    /// Pseudo-episodes that failed, at least 0.
+    /// Pseudo-episodes that failed.
+    #[garde(range(min = 0.0, max = 1e6))]
     pub failures: f64,
-}
-
-impl Serialize for Modulation {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => serializer.serialize_str("auto"),
-            Self::Off => serializer.serialize_str("off"),
-            Self::On(curve) => curve.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Modulation {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> Visitor<'de> for Words {
-            type Value = Modulation;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("\"auto\", \"off\" or a table of `steepness` and `range`")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Modulation, E> {
-                match word {
-                    "auto" => Ok(Modulation::Auto),
-                    "off" => Ok(Modulation::Off),
-                    "on" => Ok(Modulation::On(Curve::default())),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Modulation, E> {
-                Ok(if on { Modulation::On(Curve::default()) } else { Modulation::Off })
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Modulation, E> {
-                Ok(Modulation::Off)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Modulation, A::Error> {
-                Curve::deserialize(MapAccessDeserializer::new(map)).map(Modulation::On)
-            }
-        }
-        deserializer.deserialize_any(Words)
-    }
-}
-
-impl Serialize for Temperature {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Fixed(temperature) => serializer.serialize_f64(*temperature),
-            Self::Auto => serializer.serialize_str("auto"),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Temperature {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl Visitor<'_> for Words {
-            type Value = Temperature;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a number above 0 or \"auto\"")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Temperature, E> {
-                match word {
-                    "auto" => Ok(Temperature::Auto),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_f64<E: de::Error>(self, temperature: f64) -> Result<Temperature, E> {
-                Ok(Temperature::Fixed(temperature))
-            }
-
-            fn visit_i64<E: de::Error>(self, temperature: i64) -> Result<Temperature, E> {
-                Ok(Temperature::Fixed(temperature as f64))
-            }
-
-            fn visit_u64<E: de::Error>(self, temperature: u64) -> Result<Temperature, E> {
-                Ok(Temperature::Fixed(temperature as f64))
-            }
-        }
-        deserializer.deserialize_any(Words)
-    }
-}
-
-impl Serialize for SuccessPrior {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::None => serializer.serialize_str("none"),
-            Self::Fitted => serializer.serialize_str("fitted"),
-            Self::Beta(beta) => beta.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for SuccessPrior {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> Visitor<'de> for Words {
-            type Value = SuccessPrior;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("\"none\", \"fitted\" or a table of `successes` and `failures`")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<SuccessPrior, E> {
-                match word {
-                    "none" => Ok(SuccessPrior::None),
-                    "fitted" => Ok(SuccessPrior::Fitted),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<SuccessPrior, E> {
-                Ok(SuccessPrior::None)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SuccessPrior, A::Error> {
-                Beta::deserialize(MapAccessDeserializer::new(map)).map(SuccessPrior::Beta)
-            }
-        }
-        deserializer.deserialize_any(Words)
-    }
 }
 
 #[cfg(test)]
@@ -184,7 +99,7 @@ mod tests {
     use serde_json::{from_str, to_string};
 
     #[test]
-    fn words_and_tables_come_back_as_they_went_in() {
+    fn words_and_tables_round_trip() {
         let curve = Curve { steepness: 2.0, range: 0.2 };
         for setting in [Modulation::Auto, Modulation::Off, Modulation::On(curve)] {
             assert_eq!(from_str::<Modulation>(&to_string(&setting).unwrap()).unwrap(), setting);
@@ -199,23 +114,22 @@ mod tests {
     }
 
     #[test]
-    fn other_ways_of_saying_it_are_understood() {
-        assert_eq!(from_str::<Modulation>("null").unwrap(), Modulation::Off);
+    fn other_forms_are_accepted() {
         assert_eq!(from_str::<Modulation>("false").unwrap(), Modulation::Off);
         let on = Modulation::On(Curve::default());
         assert_eq!(from_str::<Modulation>("true").unwrap(), on);
+        assert_eq!(from_str::<Modulation>("\"on\"").unwrap(), on);
         assert_eq!(from_str::<Modulation>("{\"range\": 0.05}").unwrap(), on);
         assert_eq!(from_str::<Temperature>("1").unwrap(), Temperature::Fixed(1.0));
-        assert_eq!(from_str::<SuccessPrior>("null").unwrap(), SuccessPrior::None);
     }
 
     #[test]
-    fn what_is_not_understood_says_what_would_be() {
+    fn a_value_that_does_not_fit_is_refused_with_the_expected_forms() {
         for (text, expected) in [
-            (from_str::<Modulation>("\"of\"").unwrap_err(), "\"auto\", \"off\" or a table"),
-            (from_str::<Modulation>("{\"rnge\": 1}").unwrap_err(), "unknown field `rnge`"),
-            (from_str::<Temperature>("\"hot\"").unwrap_err(), "a number above 0 or \"auto\""),
-            (from_str::<SuccessPrior>("{\"successes\": 1}").unwrap_err(), "missing field"),
+            (from_str::<Modulation>("\"of\"").unwrap_err(), "expected auto, off, on"),
+            (from_str::<Modulation>("{\"rnge\": 1}").unwrap_err(), "`steepness` and `range`"),
+            (from_str::<Temperature>("\"hot\"").unwrap_err(), "auto or a number above 0"),
+            (from_str::<SuccessPrior>("{\"successes\": 1}").unwrap_err(), "and `failures`"),
         ] {
             assert!(text.to_string().contains(expected), "{text} should contain {expected}");
         }

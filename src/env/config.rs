@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Environment;
@@ -12,7 +13,7 @@ use super::protocol::Split;
 use crate::error::{Error, Result};
 
 /// The environments that can be opened by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvName {
     /// Household tasks that this crate generates, in ALFWorld's manner and in words of its own.
@@ -39,15 +40,18 @@ impl EnvName {
 }
 
 /// What is played.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnvConfig {
     /// Which environment.
+    #[schemars(extend("x-flag" = "env"))]
     pub name: EnvName,
     /// ALFWorld: the folder of the games, or the archive that holds it.
+    #[schemars(extend("format" = "path"))]
     pub games: PathBuf,
     /// Process: the program's command line, split into words as a shell would; no shell is run.
     /// Relative paths are those of the folder in which `proxmo` is run.
+    #[schemars(extend("x-value" = "LINE"))]
     pub command: String,
     /// Process: seconds that an answer may take, 0 for any time. It is counted from the last answer
     /// that the program gave to anybody.
@@ -55,6 +59,7 @@ pub struct EnvConfig {
     /// Process: how many copies of the program run side by side.
     pub processes: usize,
     /// The split to train on: `train`.
+    #[schemars(extend("x-flag" = "train-split", "x-value" = "NAME", "x-former-flags" = ["split"]))]
     pub split: String,
     /// After how many steps an episode is cut off. A program says that itself.
     pub max_steps: usize,
@@ -65,8 +70,10 @@ pub struct EnvConfig {
     /// The share of observations that are told in other words, 0 for none. Not for a program's.
     pub paraphrase: f64,
     /// Household: games that lend the tasks their wording, as `games`; empty for the crate's own.
+    #[schemars(extend("format" = "path"))]
     pub like: PathBuf,
     /// Household: how many tasks there are to train on.
+    #[schemars(extend("x-flag" = "train-tasks", "x-former-flags" = ["tasks"]))]
     pub tasks: usize,
     /// Household: how many tasks are held out.
     pub held_out: usize,

@@ -10,7 +10,7 @@ use crate::env::alfworld::{AlfWorld, Expert};
 use crate::episodes::{EpisodeRecord, read_episodes};
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
-use crate::train::CloneConfig;
+use crate::train::ImitationConfig;
 use crate::train::{FixedPolicy, Watch, evaluate_fixed, spread};
 
 /// The demonstrations that the settings ask for, on the tasks of `world`: of an expert those that it
@@ -21,7 +21,7 @@ use crate::train::{FixedPolicy, Watch, evaluate_fixed, spread};
 /// to imitate.
 pub fn demonstrations(
     world: &AlfWorld,
-    config: &CloneConfig,
+    config: &ImitationConfig,
     seed: u64,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Demonstration>> {
@@ -42,15 +42,15 @@ pub fn demonstrations(
 /// imitate.
 pub fn demonstrations_of(
     environment: &dyn Environment,
-    config: &CloneConfig,
+    config: &ImitationConfig,
 ) -> Result<Vec<Demonstration>> {
     expect_some(from_file(environment, Path::new(&config.from), config.tasks)?, config)
 }
 
-fn expect_some(found: Vec<Demonstration>, config: &CloneConfig) -> Result<Vec<Demonstration>> {
+fn expect_some(found: Vec<Demonstration>, config: &ImitationConfig) -> Result<Vec<Demonstration>> {
     if found.is_empty() {
         let message = format!("'{}' has no episode that succeeded", config.from);
-        return Err(Error::setting("clone.from", message));
+        return Err(Error::setting("imitation.from", message));
     }
     Ok(found)
 }
@@ -79,7 +79,7 @@ fn expert(
         .collect())
 }
 
-/// Episodes of a file, which name their tasks as `proxmo eval --episodes` does.
+/// Episodes of a file, which name their tasks as `proxmo eval --episode-file` does.
 fn from_file(world: &dyn Environment, path: &Path, most: usize) -> Result<Vec<Demonstration>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let name = path.display().to_string();

@@ -1,8 +1,12 @@
-//! Everything that decides a run, with defaults, checks and its form in `config.toml`.
+//! The settings of a training run, and their form in `config.toml`.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use garde::Validate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::credit::CreditConfig;
 use crate::device::Backend;
@@ -11,52 +15,83 @@ use crate::error::{Error, Result};
 use crate::kernels::check_training;
 use crate::policy::scorer::ScorerNetworkConfig;
 use crate::rollout::Limits;
+use crate::settings;
 
-/// All settings of a training run. `config.toml` has one table a field.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// The settings of a training run. `config.toml` has one table for each field.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How long to train, on what, from which seed.
+    /// Length, seed, device and files of the run.
+    #[garde(dive)]
     pub run: RunConfig,
-    /// What is played.
+    /// The environment.
+    #[garde(skip)]
     pub env: EnvConfig,
-    /// How experience is gathered.
+    /// Collection of episodes.
+    #[garde(dive)]
     pub rollout: RolloutConfig,
-    /// The policy's size.
+    /// The policy.
+    #[garde(dive)]
     pub policy: PolicyConfig,
-    /// How credit is assigned.
+    /// Credit assignment.
+    #[garde(dive)]
     pub credit: CreditConfig,
-    /// How the policy is changed.
+    /// The update of the policy: loss and optimizer.
+    #[garde(dive)]
     pub update: UpdateConfig,
-    /// Whom the policy imitates, if it does not learn from its own play.
-    pub clone: CloneConfig,
-    /// How the policy is judged.
+    /// Imitation of demonstrations (behaviour cloning) in place of reinforcement learning.
+    #[garde(dive)]
+    #[schemars(extend("x-former-keys" = ["clone"]))]
+    pub imitation: ImitationConfig,
+    /// Evaluation on held-out tasks.
+    #[garde(dive)]
     pub eval: EvalConfig,
 }
 
-/// How long to train, on what, from which seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Length, seed, device and files of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// The seed that every random draw derives from. Below 2^63, TOML's largest integer.
+    /// Seed that every random draw derives from.
+    #[garde(range(max = i64::MAX as u64))]
     pub seed: u64,
-    /// Which backend computes.
+    /// Backend that computes.
+    #[garde(skip)]
     pub backend: Backend,
-    /// Which of the backend's devices.
+    /// Number of the backend's device, as `proxmo devices` lists them.
+    #[garde(range(max = 65_535))]
     pub device: usize,
-    /// After how many iterations training ends; 0 for no limit but `minutes`.
+    /// Iterations after which training ends. 0 sets no limit besides `run.minutes`.
+    #[garde(range(max = 10_000_000), custom(ends(self.minutes)))]
     pub iterations: u64,
-    /// After how many minutes training ends, if that is sooner; 0 for no limit.
+    /// Minutes after which training ends, if that is sooner. 0 sets no limit.
+    #[garde(range(min = 0.0, max = 1e6))]
     pub minutes: f64,
-    /// A checkpoint every so many iterations, and one at the end.
+    /// Iterations between checkpoints. The last iteration always has one.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub checkpoint_every: u64,
-    /// How many checkpoints are kept, at least 1.
-    pub keep: usize,
-    /// Whether every iteration's episodes are written to `episodes/`.
+    /// Number of checkpoints to keep. The best by evaluation is kept besides.
+    #[garde(range(min = 1, max = 1_000_000))]
+    #[schemars(extend("x-former-keys" = ["keep"], "x-aliases" = ["keep"]))]
+    pub keep_checkpoints: usize,
+    /// Write the episodes of every iteration to `episodes/` in the run folder.
+    #[garde(skip)]
     pub save_episodes: bool,
-    /// The folder of a run whose newest policy this one begins as; empty to begin untrained. The
-    /// reference policy is that one too.
+    /// Run folder whose newest policy the run starts from. It is the reference policy too. Empty
+    /// starts from an untrained policy.
+    #[garde(skip)]
+    #[schemars(extend("format" = "path", "x-value" = "DIR"))]
     pub init: PathBuf,
+}
+
+/// A custom rule: a run ends by iterations or by minutes.
+fn ends(minutes: f64) -> impl FnOnce(&u64, &()) -> garde::Result {
+    move |&iterations, _| match iterations > 0 || minutes != 0.0 {
+        true => Ok(()),
+        false => Err(garde::Error::new(
+            "and run.minutes are both 0, expected at least one of them above 0",
+        )),
+    }
 }
 
 impl Default for RunConfig {
@@ -68,7 +103,7 @@ impl Default for RunConfig {
             iterations: 300,
             minutes: 0.0,
             checkpoint_every: 25,
-            keep: 3,
+            keep_checkpoints: 3,
             save_episodes: false,
             init: PathBuf::new(),
         }
@@ -76,7 +111,8 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// The share of the run, in [0, 1], that is done after so many iterations and seconds.
+    /// The share of the run, in [0, 1], that is done after `iteration` iterations and `seconds`
+    /// seconds.
     pub fn share_done(&self, iteration: u64, seconds: f64) -> f64 {
         let share = |done: f64, limit: f64| if limit > 0.0 { done / limit } else { 0.0 };
         let by_iterations = share(iteration as f64, self.iterations as f64);
@@ -84,25 +120,36 @@ impl RunConfig {
     }
 }
 
-/// How experience is gathered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Collection of episodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct RolloutConfig {
-    /// Groups an iteration, each of one task.
+    /// Groups in an iteration, each of one task.
+    #[garde(range(min = 1, max = 4096))]
     pub groups: usize,
-    /// Episodes a group.
-    pub episodes: usize,
-    /// Temperature that actions are sampled at, above 0.
+    /// Episodes in a group.
+    #[garde(range(min = 1, max = 4096))]
+    #[schemars(extend("x-former-keys" = ["episodes"], "x-former-flags" = ["episodes"]))]
+    pub group_size: usize,
+    /// Temperature at which actions are sampled.
+    #[garde(range(min = 0.01, max = 100.0))]
+    #[schemars(extend("x-flag" = "rollout-temperature"))]
     pub temperature: f32,
-    /// How often groups whose episodes all returned the same are replaced by groups of further tasks;
-    /// 0 for never. Those of the last round are learned from whatever they returned.
-    pub resample: usize,
-    /// Whether groups whose episodes all returned the same are left out of the update.
-    pub skip_even: bool,
-    /// How many episodes of an iteration or an evaluation may be lost to environment errors; more end
-    /// the run.
+    /// Rounds of dynamic sampling: how often zero-variance groups (all episodes have the same return)
+    /// are replaced by groups of other tasks. The groups of the last round are kept as they are.
+    #[garde(range(max = 100))]
+    #[schemars(extend("x-former-keys" = ["resample"], "x-aliases" = ["resample"]))]
+    pub max_resampling_rounds: usize,
+    /// Drop zero-variance groups (all episodes have the same return) from the update.
+    #[garde(skip)]
+    #[schemars(extend("x-former-keys" = ["skip_even"], "x-aliases" = ["skip-even"]))]
+    pub drop_zero_variance: bool,
+    /// Episodes of one iteration or evaluation that may be lost to environment errors. More end the
+    /// run.
+    #[garde(range(max = 1_000_000))]
     pub max_env_errors: usize,
-    /// Seconds after which an environment's step counts as hanging; 0 for never.
+    /// Time-out of an environment's step in seconds. 0 sets none.
+    #[garde(range(min = 0.0, max = 86_400.0))]
     pub step_timeout: f64,
 }
 
@@ -110,10 +157,10 @@ impl Default for RolloutConfig {
     fn default() -> Self {
         Self {
             groups: 16,
-            episodes: 8,
+            group_size: 8,
             temperature: 1.0,
-            resample: 0,
-            skip_even: false,
+            max_resampling_rounds: 0,
+            drop_zero_variance: false,
             max_env_errors: 16,
             step_timeout: 0.0,
         }
@@ -121,21 +168,25 @@ impl Default for RolloutConfig {
 }
 
 impl RolloutConfig {
-    /// How much is put up with from an environment.
+    /// Limits on environment errors.
     pub fn limits(&self) -> Limits {
         Limits { max_errors: self.max_env_errors, step_timeout: self.step_timeout }
     }
 }
 
-/// The policy's size.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Size of the policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
     /// Length of a word's vector and of a text's encoding.
+    #[garde(range(min = 4, max = 4096))]
+    #[schemars(extend("x-flag" = "policy-embedding"))]
     pub embedding: usize,
     /// Width of the hidden layers.
+    #[garde(range(min = 4, max = 4096))]
     pub hidden: usize,
-    /// The most words that the vocabulary keeps.
+    /// Maximum number of words in the vocabulary.
+    #[garde(range(min = 1, max = 65_536))]
     pub max_words: usize,
 }
 
@@ -152,22 +203,22 @@ impl PolicyConfig {
     }
 }
 
-/// How a setting moves over a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// How a setting changes over a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// It stays.
+    /// No change.
     Constant,
-    /// It falls to a tenth in a straight line.
+    /// Linear decay to a tenth.
     #[default]
     Linear,
-    /// It falls to a tenth along half a cosine.
+    /// Cosine decay to a tenth.
     Cosine,
 }
 
 impl Schedule {
-    /// The share of the setting's first value that is left at a point of the run.
-    fn left(self, progress: f64) -> f64 {
+    /// The factor on the setting's initial value at a point of the run, `progress` in [0, 1].
+    fn factor(self, progress: f64) -> f64 {
         let progress = progress.clamp(0.0, 1.0);
         match self {
             Self::Constant => 1.0,
@@ -177,58 +228,77 @@ impl Schedule {
     }
 }
 
-/// What the objective is a mean over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The unit that the objective is a mean over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregation {
-    /// Over tokens: a long response counts for more.
+    /// Mean over tokens: a longer response has more weight.
     #[default]
     Token,
-    /// Over responses, each the mean of its tokens.
+    /// Mean over responses, each the mean of its tokens.
     Response,
-    /// Over episodes, each the mean of its tokens: a long episode counts for no more than a short one.
+    /// Mean over episodes, each the mean of its tokens: all episodes have the same weight.
     Episode,
 }
 
-/// How the policy is changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The update of the policy: loss and optimizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpdateConfig {
-    /// Passes over an iteration's rows.
+    /// Passes over the rows of an iteration.
+    #[garde(range(min = 1, max = 100))]
     pub epochs: usize,
-    /// Rows a minibatch.
+    /// Rows in a minibatch.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub minibatch: usize,
-    /// Into how many parts a CPU cuts a minibatch to work on them side by side. It is no business of
-    /// the number of threads, as the last digits of a sum depend on it.
+    /// Parts of a minibatch that a CPU computes in parallel. It is independent of the number of
+    /// threads, because the order of a sum changes its last digits.
+    #[garde(range(min = 1, max = 1024))]
     pub shards: usize,
-    /// What the objective is a mean over.
+    /// Unit that the objective is a mean over.
+    #[garde(skip)]
     pub aggregation: Aggregation,
-    /// AdamW's learning rate at the start.
+    /// Initial learning rate of AdamW.
+    #[garde(range(min = 1e-9, max = 10.0))]
     pub learning_rate: f64,
-    /// How it moves from there.
+    /// Change of the learning rate over the run.
+    #[garde(skip)]
     pub schedule: Schedule,
-    /// Iterations over which it first rises from 0.
+    /// Iterations over which the learning rate rises from 0 at the start.
+    #[garde(range(max = 1_000_000))]
     pub warmup: u64,
-    /// AdamW's decoupled weight decay.
+    /// Decoupled weight decay of AdamW.
+    #[garde(range(min = 0.0, max = 10.0))]
     pub weight_decay: f32,
-    /// Probability ratios are clipped to [1 - clip_low, ...].
+    /// Lower clip range: probability ratios are clipped at 1 - clip_low.
+    #[garde(range(min = 0.0, max = 1.0))]
     pub clip_low: f32,
-    /// Probability ratios are clipped to [..., 1 + clip_high].
+    /// Upper clip range: probability ratios are clipped at 1 + clip_high.
+    #[garde(range(min = 0.0, max = 100.0))]
     pub clip_high: f32,
-    /// Weight of the low-variance KL divergence from the reference policy; 0 for none. The paper's
-    /// 0.01 holds a pretrained model to what it knows; here the reference is the untrained policy,
-    /// which is close to uniform, and a tenth of that keeps exploration up without holding back.
+    /// Weight of the low-variance KL divergence from the reference policy. 0 turns it off.
+    ///
+    /// The paper's 0.01 keeps a pretrained model near its initial weights. Here the reference is the
+    /// untrained policy, which is close to uniform, and a tenth of that keeps exploration up.
+    #[garde(range(min = 0.0, max = 100.0))]
     pub kl_weight: f32,
-    /// Weight of the entropy bonus at the start; 0 for none.
+    /// Initial weight of the entropy bonus. 0 turns it off.
+    #[garde(range(min = 0.0, max = 100.0))]
     pub entropy_weight: f32,
-    /// How it moves from there.
+    /// Change of the entropy weight over the run.
+    #[garde(skip)]
     pub entropy_schedule: Schedule,
-    /// Subtracted from the reward of a step whose action was not admissible.
+    /// Penalty on the reward of a step whose action was not admissible.
+    #[garde(range(min = 0.0, max = 1e6))]
     pub invalid_action_penalty: f32,
-    /// Largest norm of the whole gradient; it is scaled down to that.
+    /// Maximum gradient norm. Larger gradients are scaled down to it.
+    #[garde(range(min = 1e-6, max = 1e9))]
     pub max_gradient_norm: f32,
-    /// Ends the run after this many updates in a row that were not finite.
-    pub max_bad_updates: usize,
+    /// Consecutive updates that may be skipped because loss or gradient was not finite. More end the
+    /// run.
+    #[garde(range(min = 1, max = 1_000_000))]
+    #[schemars(extend("x-former-keys" = ["max_bad_updates"], "x-aliases" = ["max-bad-updates"]))]
+    pub max_skipped_updates: usize,
 }
 
 impl Default for UpdateConfig {
@@ -249,7 +319,7 @@ impl Default for UpdateConfig {
             entropy_schedule: Schedule::Constant,
             invalid_action_penalty: 0.1,
             max_gradient_norm: 1.0,
-            max_bad_updates: 10,
+            max_skipped_updates: 10,
         }
     }
 }
@@ -262,36 +332,49 @@ impl UpdateConfig {
         } else {
             ((iteration + 1) as f64 / self.warmup as f64).min(1.0)
         };
-        self.learning_rate * warm * self.schedule.left(progress)
+        self.learning_rate * warm * self.schedule.factor(progress)
     }
 
     /// The weight of the entropy bonus at a point of the run, `progress` in [0, 1].
     pub fn entropy_weight_at(&self, progress: f64) -> f32 {
-        self.entropy_weight * self.entropy_schedule.left(progress) as f32
+        self.entropy_weight * self.entropy_schedule.factor(progress) as f32
     }
 }
 
-/// Whom the policy imitates.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Imitation of demonstrations.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
-pub struct CloneConfig {
-    /// `expert`, `walkthroughs` or an episode file; empty where the policy learns from its own play.
+pub struct ImitationConfig {
+    /// Source of demonstrations: expert, walkthroughs or an episode file. Empty trains by
+    /// reinforcement learning.
+    #[garde(skip)]
+    #[schemars(extend("x-flag" = "imitate", "x-value" = "SOURCE", "x-aliases" = ["from"]))]
     pub from: String,
-    /// How many tasks (of a file: episodes) are imitated; 0 for all.
+    /// Number of tasks (for a file: episodes) to imitate. 0 takes all.
+    #[garde(range(max = 1_000_000_000))]
+    #[schemars(extend("x-flag" = "imitation-tasks", "x-aliases" = ["clone-tasks"]))]
     pub tasks: usize,
 }
 
-/// How the policy is judged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Evaluation on held-out tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
-    /// The held-out split; empty for the environment's own (`valid`, or `valid_seen` on ALFWorld).
+    /// Held-out split. Empty takes the environment's: valid, or valid_seen on ALFWorld.
+    #[garde(skip)]
+    #[schemars(extend("x-flag" = "eval-split", "x-value" = "NAME"))]
     pub split: String,
-    /// How many of them, spread over the split; 0 for all.
+    /// Number of tasks to evaluate, spread over the split. 0 takes all.
+    #[garde(range(max = 1_000_000_000))]
+    #[schemars(extend("x-flag" = "eval-tasks"))]
     pub tasks: usize,
-    /// Judge every so many iterations besides at the start and the end; 0 for never.
+    /// Iterations between evaluations. 0 evaluates only at the start and the end.
+    #[garde(range(max = 10_000_000))]
+    #[schemars(extend("x-flag" = "eval-every"))]
     pub every: u64,
-    /// 0 plays greedily, more samples at that temperature.
+    /// Sampling temperature of evaluations. 0 takes the most probable action.
+    #[garde(range(min = 0.0, max = 100.0))]
+    #[schemars(extend("x-flag" = "eval-temperature"))]
     pub temperature: f32,
 }
 
@@ -301,81 +384,57 @@ impl Default for EvalConfig {
     }
 }
 
-/// Refuses a number outside a range, naming the setting and what is allowed.
-fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, low: T, high: T) -> Result<()> {
-    if value >= low && value <= high {
-        return Ok(());
-    }
-    Err(Error::setting(key, format!("{value} is out of range, expected {low} to {high}")))
-}
-
 impl Config {
+    /// The JSON Schema of `config.toml`.
+    pub fn schema() -> &'static Value {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(settings::schema_of::<Config>);
+        &SCHEMA
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
-    /// Names the first setting that is out of range and what is allowed.
+    /// Names the key of the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
-        let Self { run, rollout, policy, update, eval, .. } = self;
-        within("run.seed", run.seed, 0, i64::MAX as u64)?;
-        within("run.iterations", run.iterations, 0, 10_000_000)?;
-        within("run.minutes", run.minutes, 0.0, 1e6)?;
-        if run.iterations == 0 && run.minutes == 0.0 {
-            let message = "and run.minutes are both 0, expected one of them to end the run";
-            return Err(Error::setting("run.iterations", message));
-        }
-        within("run.checkpoint_every", run.checkpoint_every, 1, 1_000_000)?;
-        within("run.keep", run.keep, 1, 1_000_000)?;
-        within("rollout.groups", rollout.groups, 1, 4096)?;
-        within("rollout.episodes", rollout.episodes, 1, 4096)?;
-        within("rollout.temperature", rollout.temperature, 0.01, 100.0)?;
-        within("rollout.resample", rollout.resample, 0, 100)?;
-        within("rollout.max_env_errors", rollout.max_env_errors, 0, 1_000_000)?;
-        within("rollout.step_timeout", rollout.step_timeout, 0.0, 86_400.0)?;
-        within("policy.embedding", policy.embedding, 4, 4096)?;
-        within("policy.hidden", policy.hidden, 4, 4096)?;
-        within("policy.max_words", policy.max_words, 1, 65_536)?;
-        within("update.epochs", update.epochs, 1, 100)?;
-        within("update.minibatch", update.minibatch, 1, 1_000_000)?;
-        within("update.shards", update.shards, 1, 1024)?;
-        within("update.learning_rate", update.learning_rate, 1e-9, 10.0)?;
-        within("update.warmup", update.warmup, 0, 1_000_000)?;
-        within("update.weight_decay", update.weight_decay, 0.0, 10.0)?;
-        within("update.clip_low", update.clip_low, 0.0, 1.0)?;
-        within("update.clip_high", update.clip_high, 0.0, 100.0)?;
-        within("update.kl_weight", update.kl_weight, 0.0, 100.0)?;
-        within("update.entropy_weight", update.entropy_weight, 0.0, 100.0)?;
-        within("update.invalid_action_penalty", update.invalid_action_penalty, 0.0, 1e6)?;
-        within("update.max_gradient_norm", update.max_gradient_norm, 1e-6, 1e9)?;
-        within("update.max_bad_updates", update.max_bad_updates, 1, 1_000_000)?;
-        within("eval.temperature", eval.temperature, 0.0, 100.0)?;
+        settings::check(self, "")?;
         self.env.validate()?;
-        self.credit.validate()?;
         check_training(&self.credit)
     }
 
-    /// Reads `config.toml`'s text. `name` stands for the file in errors.
+    /// Reads the text of a `config.toml`. `name` stands for the file in errors. Settings that it
+    /// leaves out have their defaults.
     ///
     /// # Errors
-    /// Names the key that is unknown or of the wrong type, and its line.
+    /// Names the line and key of the first setting that is unknown, renamed, of the wrong type or out
+    /// of range.
     pub fn from_toml(text: &str, name: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| toml_error(&error, text, name))
+        let tree = settings::read_toml(text, name, Self::schema())?;
+        Self::from_tree(tree).map_err(|message| Error::input(name, message))
     }
 
     /// The text of `config.toml`, every setting included.
     ///
     /// # Errors
-    /// Where a number does not fit TOML.
+    /// Fails if a number does not fit TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|error| Error::setting("config", error.to_string()))
     }
-}
 
-/// One line out of the parser's several.
-fn toml_error(error: &toml::de::Error, text: &str, name: &str) -> Error {
-    let line =
-        error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let place = line.map_or_else(|| name.to_string(), |line| format!("{name}:{line}"));
-    Error::input(place, error.message().replace('\n', " "))
+    /// The configuration as a tree of JSON values.
+    ///
+    /// # Errors
+    /// Fails if a path is not UTF-8.
+    pub fn to_tree(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|error| Error::setting("config", error.to_string()))
+    }
+
+    /// The configuration that a tree of JSON values describes.
+    ///
+    /// # Errors
+    /// Says which value does not fit.
+    pub fn from_tree(tree: Value) -> Result<Self, String> {
+        serde_json::from_value(tree).map_err(|error| error.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -383,7 +442,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_valid_and_survive_their_file() {
+    fn the_defaults_are_valid_and_round_trip_through_toml() {
         let config = Config::default();
         config.validate().unwrap();
         let text = config.to_toml().unwrap();
@@ -391,15 +450,17 @@ mod tests {
     }
 
     #[test]
-    fn a_typo_is_named_with_its_line() {
+    fn an_unknown_key_is_named_with_its_line() {
         let text = "[update]\nepochs = 3\nlerning_rate = 1.0\n";
         let message = Config::from_toml(text, "c.toml").unwrap_err().to_string();
-        assert!(message.starts_with("c.toml:3: unknown field `lerning_rate`"), "{message}");
+        let expected =
+            "c.toml:3: `update.lerning_rate` is an unknown key, expected one of `epochs`";
+        assert!(message.starts_with(expected), "{message}");
         assert!(message.contains("`learning_rate`") && !message.contains('\n'), "{message}");
     }
 
     #[test]
-    fn a_value_out_of_range_is_named_with_what_is_allowed() {
+    fn a_value_out_of_range_is_reported_with_its_range() {
         let mut config = Config::default();
         config.rollout.temperature = 0.0;
         let message = config.validate().unwrap_err().to_string();

@@ -16,8 +16,8 @@ mod trainer;
 mod update;
 
 pub use config::{
-    Aggregation, CloneConfig, Config, EvalConfig, PolicyConfig, RolloutConfig, RunConfig, Schedule,
-    UpdateConfig,
+    Aggregation, Config, EvalConfig, ImitationConfig, PolicyConfig, RolloutConfig, RunConfig,
+    Schedule, UpdateConfig,
 };
 pub use evaluate::{
     Evaluation, Exam, FixedPolicy, KindResult, Outcome, Watch, evaluate, evaluate_fixed,

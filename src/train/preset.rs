@@ -1,14 +1,14 @@
-//! Settings that were found good together.
+//! Presets: settings that work well together.
 
 use super::config::Config;
 use crate::env::EnvName;
 
-/// A name for settings that were found good together.
+/// A named set of settings that work well together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
-    /// The defaults: generated household tasks, learned in a minute or two.
+    /// The defaults: generated household tasks, trained in a minute or two.
     Household,
-    /// ALFWorld's games, learned from scratch to the paper's level on two CPU cores.
+    /// The games of ALFWorld, trained from scratch to the paper's success rate on two CPU cores.
     Alfworld,
 }
 
@@ -16,7 +16,7 @@ impl Preset {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Household, Self::Alfworld];
 
-    /// What the command line calls it.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Household => "household",
@@ -24,7 +24,7 @@ impl Preset {
         }
     }
 
-    /// Its settings. Where the games are is left to be said.
+    /// Its settings. The path of the games is not set.
     pub fn config(self) -> Config {
         let mut config = Config::default();
         if self == Self::Alfworld {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn presets_are_valid_and_have_names_of_their_own() {
+    fn presets_are_valid_and_have_different_names() {
         for preset in Preset::ALL {
             let mut config = preset.config();
             config.env.games = "json_2.1.1".into();

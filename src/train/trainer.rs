@@ -147,19 +147,19 @@ impl<P: Policy> Trainer<P> {
     /// Plays this iteration's groups, each on a task of its own, and counts what was played.
     ///
     /// Groups whose episodes all returned the same give way to groups of further tasks, as often as
-    /// `rollout.resample` says (Yu et al. 2025, DAPO, call this dynamic sampling).
+    /// `rollout.max_resampling_rounds` says (Yu et al. 2025, DAPO, call this dynamic sampling).
     fn play(&self, environment: &dyn Environment) -> Result<(Batch<P>, Tally)> {
         let rollout = &self.config.rollout;
         let total = environment.tasks();
         let wanted = rollout.groups.min(total);
         let mut rng = Stream::new(self.config.run.seed, Purpose::Tasks).at(self.iteration).rng();
-        let most = wanted.saturating_mul(1 + rollout.resample).min(total);
+        let most = wanted.saturating_mul(1 + rollout.max_resampling_rounds).min(total);
         let tasks = index::sample(&mut rng, total, most).into_vec();
         let mut tally = Tally::default();
         let mut batch = self.play_tasks(environment, &tasks[..wanted], 0)?;
         tally.add(&batch);
         let mut played = wanted;
-        for _ in 0..rollout.resample {
+        for _ in 0..rollout.max_resampling_rounds {
             let even = (0..batch.groups()).filter(|&group| batch.is_zero_variance(group)).count();
             let further = &tasks[played..(played + even).min(most)];
             if further.is_empty() {
@@ -171,7 +171,7 @@ impl<P: Policy> Trainer<P> {
             batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
             batch.append(more)?;
         }
-        if rollout.skip_even {
+        if rollout.drop_zero_variance {
             batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
         }
         Ok((batch, tally))
@@ -187,7 +187,7 @@ impl<P: Policy> Trainer<P> {
         let plan = Plan {
             tasks,
             first_group,
-            episodes: self.config.rollout.episodes,
+            episodes: self.config.rollout.group_size,
             sampling: Sampling::Temperature(self.config.rollout.temperature),
             seed: self.config.run.seed,
             iteration: self.iteration,

@@ -68,7 +68,7 @@ impl<P: Policy> Learner<P> {
     /// A loss or a gradient that is not finite changes nothing but the count of skipped updates.
     ///
     /// # Errors
-    /// Fails where the device does, or after `max_bad_updates` skipped updates in a row.
+    /// Fails where the device does, or after `max_skipped_updates` skipped updates in a row.
     pub fn learn(
         &mut self,
         lesson: &Lesson<<P::Encoder as Encoder>::Inputs>,
@@ -102,7 +102,7 @@ impl<P: Policy> Learner<P> {
             rows.shuffle(&mut rng);
             for rows in rows.chunks(even(rows.len(), config.minibatch)) {
                 self.step(lesson, rows, objective, &mut stats)?;
-                if self.bad_updates >= config.max_bad_updates {
+                if self.bad_updates >= config.max_skipped_updates {
                     return Err(Error::Run(format!(
                         "{} updates in a row had a loss or gradient that was not finite; the last: \
                          {}; lower update.learning_rate, or look for extreme rewards (the last good \

@@ -14,7 +14,7 @@ fn config() -> Config {
     config.env.tasks = 4;
     config.env.max_steps = 4;
     config.rollout.groups = 2;
-    config.rollout.episodes = 2;
+    config.rollout.group_size = 2;
     config.update.minibatch = 16;
     config.policy.embedding = 8;
     config.policy.hidden = 8;

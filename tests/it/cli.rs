@@ -1,4 +1,4 @@
-//! The command line: what it says, how it ends, and that it harms nothing.
+//! The command line: output, exit codes, and that refused input writes nothing.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,11 @@ fn proxmo() -> Command {
     Command::cargo_bin("proxmo").unwrap()
 }
 
-/// A training that takes a second.
+/// A training of about a second.
 fn small(folder: &Path) -> Command {
     let mut command = proxmo();
-    command.args(["train", "--backend", "flex", "--tasks", "20", "--held-out", "6"]);
-    command.args(["--groups", "2", "--episodes", "2", "--iterations", "2", "--max-steps", "10"]);
+    command.args(["train", "--backend", "flex", "--train-tasks", "20", "--held-out", "6"]);
+    command.args(["--groups", "2", "--group-size", "2", "--iterations", "2", "--max-steps", "10"]);
     command.args(["--policy-embedding", "8", "--hidden", "8", "--run"]).arg(folder);
     command
 }
@@ -27,7 +27,7 @@ fn refused(command: &mut Command, says: &str) {
 }
 
 #[test]
-fn a_run_leaves_its_folder_and_is_judged_and_resumed() {
+fn a_run_writes_its_folder_and_is_evaluated_and_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     small(&run)
@@ -68,7 +68,7 @@ fn a_run_leaves_its_folder_and_is_judged_and_resumed() {
     resume(&["--iterations", "3"]).assert().success().stderr(contains("resumed after iteration 2"));
     assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 4);
 
-    refused(&mut resume(&["--task-seed", "99", "--tasks", "3"]), "another vocabulary");
+    refused(&mut resume(&["--task-seed", "99", "--train-tasks", "3"]), "another vocabulary");
     refused(
         &mut resume(&["--hidden", "16"]),
         "the policy there has policy.hidden 8, the settings ask for 16",
@@ -76,7 +76,7 @@ fn a_run_leaves_its_folder_and_is_judged_and_resumed() {
 }
 
 #[test]
-fn bad_input_is_one_clear_line_and_writes_nothing() {
+fn bad_input_is_refused_in_one_line_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let train = |arguments: &[&str]| {
@@ -86,11 +86,14 @@ fn bad_input_is_one_clear_line_and_writes_nothing() {
     };
     fs::write(folder.path().join("typo.toml"), "[update]\nepoch = 3\n").unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
-    refused(&mut train(&["--config", "typo.toml"]), "typo.toml:2: unknown field `epoch`");
+    refused(
+        &mut train(&["--config", "typo.toml"]),
+        "typo.toml:2: `update.epoch` is an unknown key",
+    );
     refused(&mut train(&["--config", "no.toml"]), "cannot read no.toml");
     refused(&mut train(&["--epochs", "0"]), "update.epochs");
     refused(&mut train(&["--estimator", "magic"]), "--estimator");
-    refused(&mut train(&["--split", "nowhere"]), "'nowhere' is unknown");
+    refused(&mut train(&["--train-split", "nowhere"]), "'nowhere' is unknown");
     refused(&mut train(&["--env", "alfworld"]), "env.games");
     refused(&mut train(&["--env", "alfworld", "--games", "nowhere"]), "nowhere");
     refused(&mut train(&["--env", "alfworld", "--games", "empty"]), "empty");
@@ -101,10 +104,10 @@ fn bad_input_is_one_clear_line_and_writes_nothing() {
     assert!(!run.exists(), "a refused run writes nothing");
 }
 
-/// Names of files and of what is in them reach the terminal as text, whatever they hold.
+/// Control characters in file names and file contents are escaped on the terminal.
 #[test]
 #[cfg(unix)]
-fn nothing_that_is_read_commands_the_terminal() {
+fn control_characters_of_files_do_not_reach_the_terminal() {
     const HOSTILE: &str = "a\u{1b}[2J\u{9b}1m\u{7}\u{202e}b";
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join(HOSTILE);
@@ -155,7 +158,7 @@ fn a_truncated_game_is_named() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_named() {
+fn a_corrupt_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     small(&run).arg("--quiet").assert().success();
@@ -184,6 +187,7 @@ fn help_has_examples_for_every_command() {
         vec!["eval", "--help"],
         vec!["play", "--help"],
         vec!["credit", "--help"],
+        vec!["config", "--help"],
         vec!["verify", "--help"],
     ] {
         proxmo().args(&command).assert().success().stdout(contains("Examples:"));
@@ -195,7 +199,84 @@ fn help_has_examples_for_every_command() {
 }
 
 #[test]
-fn devices_lists_flex_and_marks_what_auto_takes() {
+fn the_printed_configuration_is_accepted_by_config_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = |arguments: &[&str]| {
+        let assert = proxmo().arg("config").args(arguments).assert().success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    let first = printed(&["--epochs", "3", "--clip-low", "0.3", "--modulation-range", "0.1"]);
+    assert!(first.contains("\nepochs = 3\n") && first.contains("\nclip_low = 0.3\n"), "{first}");
+    let documented = "# Passes over the rows of an iteration.\n\
+                      # Accepts a whole number from 1 to 100. Default: 2.\nepochs = 3\n";
+    assert!(first.contains(documented), "{first}");
+    let file = folder.path().join("first.toml");
+    fs::write(&file, &first).unwrap();
+    assert_eq!(printed(&["--config", file.to_str().unwrap()]), first);
+    // A training takes it too, and writes the same settings into its run folder.
+    let run = folder.path().join("run");
+    small(&run).arg("--quiet").arg("--config").arg(&file).assert().success();
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(config.contains("epochs = 3\n") && config.contains("clip_low = 0.3\n"), "{config}");
+}
+
+#[test]
+fn the_schema_is_json_with_descriptions_ranges_and_defaults() {
+    let assert = proxmo().args(["config", "--schema"]).assert().success();
+    let schema: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+    let clip = &schema["properties"]["update"]["properties"]["clip_low"];
+    assert_eq!((&clip["minimum"], &clip["maximum"]), (&0.0.into(), &1.0.into()));
+    assert_eq!(clip["default"], 0.2, "without the digits of an f32");
+    assert!(clip["description"].as_str().unwrap().starts_with("Lower clip range"));
+}
+
+#[test]
+fn former_flags_and_keys_are_refused_with_the_new_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    for (arguments, expected) in [
+        (["train", "--temperature", "0.5"], "'--temperature': is now --proximity-temperature"),
+        (["train", "--episodes", "4"], "'--episodes': is now --group-size"),
+        (["train", "--tasks", "4"], "'--tasks': is now --train-tasks"),
+        (["train", "--split", "train"], "'--split': is now --train-split"),
+        (["eval", "--temperature", "0.5"], "'--temperature': is now --eval-temperature"),
+        (["eval", "--episodes", "e.jsonl"], "'--episodes': is now --episode-file"),
+        (["eval", "--tasks", "4"], "'--tasks': is now --eval-tasks"),
+    ] {
+        refused(proxmo().args(arguments).arg("--run").arg(&run), expected);
+    }
+    refused(
+        proxmo().args(["credit", "--input", "x", "--temperature", "1"]),
+        "is now --proximity-t",
+    );
+    for (text, expected) in [
+        (
+            "[rollout]\nepisodes = 4",
+            "old.toml:2: `rollout.episodes` is an unknown key; it is now `rollout.group_size`",
+        ),
+        ("[rollout]\nskip_even = true", "it is now `rollout.drop_zero_variance`"),
+        ("[rollout]\nresample = 1", "it is now `rollout.max_resampling_rounds`"),
+        ("[update]\nmax_bad_updates = 4", "it is now `update.max_skipped_updates`"),
+        ("[run]\nkeep = 4", "it is now `run.keep_checkpoints`"),
+        (
+            "[clone]\nfrom = 'expert'",
+            "old.toml:1: `clone` is an unknown key; it is now `imitation`",
+        ),
+        (
+            "[update]\nclip_low = 2",
+            "old.toml:2: `update.clip_low` is 2, expected a number from 0 to 1",
+        ),
+    ] {
+        fs::write(folder.path().join("old.toml"), text).unwrap();
+        let mut train = proxmo();
+        train.current_dir(folder.path()).args(["train", "--config", "old.toml", "--run", "run"]);
+        refused(&mut train, expected);
+    }
+    assert!(!run.exists());
+}
+
+#[test]
+fn devices_lists_flex_and_marks_the_choice_of_auto() {
     proxmo().arg("devices").assert().success().stdout(contains("flex").and(contains("| *")));
     let output = proxmo().args(["devices", "--json"]).assert().success();
     let value: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
@@ -203,7 +284,7 @@ fn devices_lists_flex_and_marks_what_auto_takes() {
 }
 
 #[test]
-fn a_backend_is_verified_and_one_that_is_not_there_is_an_error() {
+fn a_backend_is_verified_and_an_absent_one_is_an_error() {
     let verify = |arguments: &[&str]| {
         let mut command = proxmo();
         command.arg("verify").args(arguments);
@@ -240,12 +321,12 @@ fn a_backend_is_verified_and_one_that_is_not_there_is_an_error() {
 
 #[test]
 #[cfg(feature = "wgpu")]
-fn training_says_why_it_took_a_backend() {
+fn training_gives_the_reason_for_its_backend() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, software: bool| {
         let mut command = proxmo();
-        command.args(["train", "--tasks", "4", "--held-out", "2", "--groups", "2"]);
-        command.args(["--episodes", "2", "--iterations", "1", "--max-steps", "4"]);
+        command.args(["train", "--train-tasks", "4", "--held-out", "2", "--groups", "2"]);
+        command.args(["--group-size", "2", "--iterations", "1", "--max-steps", "4"]);
         command.args(["--policy-embedding", "8", "--hidden", "8", "--minibatch", "16"]);
         command
             .env("XDG_CACHE_HOME", folder.path().join("cache"))

@@ -1,4 +1,4 @@
-//! Cloning: demonstrations are played again as they were, and a policy learns to do the same.
+//! Imitation: demonstrations are replayed exactly, and a policy learns from them.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use proxmo::policy::Inputs;
 use proxmo::policy::scorer::{ScorerEncoder, Vocabulary};
 use proxmo::rollout::{Demonstration, replay};
 use proxmo::runs::demonstrations;
-use proxmo::train::{CloneConfig, IterationMetrics, read_metrics};
+use proxmo::train::{ImitationConfig, IterationMetrics, read_metrics};
 
 fn proxmo(arguments: &str) -> Command {
     let mut command = Command::cargo_bin("proxmo").unwrap();
@@ -21,18 +21,18 @@ fn proxmo(arguments: &str) -> Command {
     command
 }
 
-/// Household tasks that are quick to learn.
-const TASKS: &str = "--tasks 40 --held-out 10";
+/// Household tasks that are learned quickly.
+const TASKS: &str = "--train-tasks 40 --held-out 10";
 
 #[test]
-fn demonstrations_are_played_again_as_they_were() {
+fn demonstrations_are_replayed_exactly() {
     let world = generate(&GeneratorConfig::default(), 3, 12).unwrap();
     let encoder = ScorerEncoder {
         vocabulary: Vocabulary::from_environment(&world, 12, 500, 0).unwrap(),
         max_steps: world.max_steps(),
     };
     for from in ["expert", "walkthroughs"] {
-        let config = CloneConfig { from: from.into(), tasks: 0 };
+        let config = ImitationConfig { from: from.into(), tasks: 0 };
         let mut played = 0;
         let found = demonstrations(&world, &config, 0, &mut |done| played = done).unwrap();
         assert!(found.len() >= 10, "{from}: {}", found.len());
@@ -44,13 +44,13 @@ fn demonstrations_are_played_again_as_they_were() {
             let actions: Vec<&str> = record.steps.iter().map(|step| &*step.action).collect();
             assert_eq!(actions, demonstration.actions);
         }
-        // The response is the place of the action among those that were admissible.
+        // The response is the index of the action among the admissible actions.
         for row in 0..batch.rows() {
             let place = batch.responses.tokens[row] as usize;
             assert!(place < batch.inputs.action_range(row).len());
         }
     }
-    let some = CloneConfig { from: "walkthroughs".into(), tasks: 5 };
+    let some = ImitationConfig { from: "walkthroughs".into(), tasks: 5 };
     assert_eq!(demonstrations(&world, &some, 0, &mut |_| {}).unwrap().len(), 5);
 }
 
@@ -81,12 +81,11 @@ fn metrics(run: &Path) -> Vec<IterationMetrics> {
 }
 
 #[test]
-fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
+fn imitation_learns_resumes_and_initializes_a_training() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str| folder.path().join(name);
     let file = run("expert.jsonl");
-    // Here --tasks says how many tasks are judged, and --train-tasks how many there are.
-    let eval = "eval --policy expert --split train --train-tasks 40 --held-out 10 --episodes";
+    let eval = "eval --policy expert --split train --train-tasks 40 --held-out 10 --episode-file";
     proxmo(eval).arg(&file).assert().success();
 
     let clone = |name: &str, more: &str| {
@@ -100,10 +99,10 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     let (first, last) = (&whole[1], &whole[12]);
     assert!(last.loss < 0.6 * first.loss, "{} then {}", first.loss, last.loss);
     let success = |line: &IterationMetrics| line.evaluation.as_ref().unwrap().success;
-    assert!(success(last) > success(&whole[0]), "cloning taught nothing");
+    assert!(success(last) > success(&whole[0]), "imitation did not improve the policy");
 
-    let from_file = clone("file", &format!("--iterations 12 --from {}", file.display()));
-    assert_eq!(from_file, whole, "an expert's episodes teach what the expert teaches");
+    let from_file = clone("file", &format!("--iterations 12 --imitate {}", file.display()));
+    assert_eq!(from_file, whole, "imitating the expert's episodes equals imitating the expert");
     let stopped = clone("stopped", "--iterations 5 --schedule constant");
     proxmo("clone --resume --iterations 12 --quiet --run").arg(run("stopped")).assert().success();
     let resumed = metrics(&run("stopped"));
@@ -111,12 +110,16 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
     assert_eq!(resumed.len(), 13);
 
     let train = format!(
-        "train {TASKS} --iterations 1 --groups 2 --episodes 2 --learning-rate 1e-5 --quiet --init"
+        "train {TASKS} --iterations 1 --groups 2 --group-size 2 --learning-rate 1e-5 --quiet --init"
     );
     proxmo(&train).arg(run("whole")).arg("--run").arg(run("trained")).assert().success();
     let trained = metrics(&run("trained"));
-    assert_eq!(success(&trained[0]), success(last), "it did not begin as the cloned policy");
-    // Another seed reads other words off the tasks, and still has those of the policy it began as.
+    assert_eq!(
+        success(&trained[0]),
+        success(last),
+        "training did not start from the cloned policy"
+    );
+    // Another seed samples other words from the tasks, but the vocabulary is the initial policy's.
     let again = train.replace("--iterations 1", "--iterations 2 --seed 5 --paraphrase 0.5");
     proxmo(&again).arg(run("whole")).arg("--run").arg(run("again")).assert().success();
     proxmo("train --resume --iterations 3 --quiet --run").arg(run("again")).assert().success();
@@ -125,7 +128,7 @@ fn cloning_learns_goes_on_after_a_stop_and_begins_a_training() {
 }
 
 #[test]
-fn what_cannot_be_imitated_is_refused() {
+fn invalid_demonstrations_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |arguments: &str, says: &str| {
         let one_line = predicate::function(|text: &str| text.trim_end().lines().count() == 1);
@@ -133,10 +136,10 @@ fn what_cannot_be_imitated_is_refused() {
         let mut command = proxmo(&format!("clone {TASKS} --quiet {arguments} --run"));
         command.arg(run).assert().code(2).stderr(contains(says).and(one_line));
     };
-    refused("--from nobody.jsonl", "nobody.jsonl");
+    refused("--imitate nobody.jsonl", "nobody.jsonl");
     let file = folder.path().join("lost.jsonl");
     let line = r#"{"group":"elsewhere","trajectory":"t","success":SUCCESS,"steps":[]}"#;
-    let from = format!("--from {}", file.display());
+    let from = format!("--imitate {}", file.display());
     fs::write(&file, line.replace("SUCCESS", "true")).unwrap();
     refused(&from, "its group 'elsewhere' is no task of the training split");
     fs::write(&file, line.replace("SUCCESS", "false")).unwrap();

@@ -13,13 +13,13 @@ use serde_json::Value;
 const SMALL: &[&str] = &[
     "--backend",
     "flex",
-    "--tasks",
+    "--train-tasks",
     "30",
     "--held-out",
     "6",
     "--groups",
     "3",
-    "--episodes",
+    "--group-size",
     "3",
     "--max-steps",
     "10",
@@ -138,7 +138,8 @@ fn a_run_that_failed_keeps_no_other() {
 fn an_interrupt_stops_cleanly_and_the_same_command_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("a study");
-    let arguments = ["--estimators", "grpo", "--variant", "hot: --temperature 0.5", "--seeds", "1"];
+    let arguments =
+        ["--estimators", "grpo", "--variant", "hot: --proximity-temperature 0.5", "--seeds", "1"];
     let begin = |iterations: &str| {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("proxmo"));
         command.arg("compare").args(SMALL).args(arguments).args(["--iterations", iterations]);
@@ -163,7 +164,7 @@ fn an_interrupt_stops_cleanly_and_the_same_command_goes_on() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("Stopped with 0 of 2 runs finished. Go on with:"), "{said}");
     assert!(said.contains("proxmo compare") && said.contains("a study'"), "{said}");
-    assert!(said.contains("'hot: --temperature 0.5'"), "{said}");
+    assert!(said.contains("'hot: --proximity-temperature 0.5'"), "{said}");
     assert!(read(&study.join("report.html")).contains("0 finished"));
 
     // As if it had been meant to be over a little later: both go on from where they were.
@@ -191,11 +192,11 @@ fn what_cannot_be_compared_is_refused_in_a_line() {
     let one_line = || predicate::function(|text: &str| text.trim_end().lines().count() == 1);
     for (arguments, says) in [
         (["--estimators", "magic"], "expected any of proxmo, gigpo"),
-        (["--estimators", "grpo,grpo"], "'grpo' is there twice"),
+        (["--estimators", "grpo,grpo"], "'grpo' is given twice"),
         (["--variant", "no colon"], "expected NAME: FLAGS"),
         (["--seeds", "0"], "expected how many"),
         (["--epochs", "0"], "update.epochs"),
-        (["--split", "nowhere"], "'nowhere' is unknown"),
+        (["--train-split", "nowhere"], "'nowhere' is unknown"),
     ] {
         let assert = compare(&study, &arguments).assert().code(2).stdout("");
         assert.stderr(contains(says).and(one_line()));

@@ -42,6 +42,8 @@ fn flags(settings: &Value) -> Vec<String> {
                 curve.iter().for_each(|(key, value)| say(&format!("modulation_{key}"), value));
             }
             (_, Value::Null) => {}
+            ("temperature", _) => say("proximity_temperature", value),
+            ("invalid_action_penalty", _) => say("credit_invalid_action_penalty", value),
             _ => say(key, value),
         }
     }
@@ -187,9 +189,9 @@ fn help_has_examples_and_a_flag_for_every_setting() {
     for flag in [
         "--estimator --gamma --step-weight --episode-weight --normalize --statistics",
         "--modulation --modulation-steepness --modulation-range --no-modulation --success-prior",
-        "--temperature --embedding --max-features --hash-features --self-weight --same-episode",
+        "--proximity-temperature --embedding --max-features --hash-features --self-weight --same-episode",
         "--similarity --history --length-weight --base-group --success-value --distance",
-        "--invalid-action-penalty --config --input --output --explain",
+        "--credit-invalid-action-penalty --config --input --output --explain",
     ]
     .iter()
     .flat_map(|flags| flags.split(' '))
@@ -211,6 +213,18 @@ fn an_empty_file_gives_an_empty_file() {
     let empty = r#"{"group":"a","trajectory":"t","success":false,"steps":[]}"#;
     assert_eq!(credited(empty, &graph)[0]["advantages"], json!([]));
     assert_eq!(credited(empty, &["--embedding", "given"])[0]["returns"], json!([]));
+}
+
+#[test]
+fn settings_that_need_a_policy_are_refused() {
+    let episode = r#"{"group":"a","trajectory":"t","success":false,"steps":[]}"#;
+    for (flags, says) in [
+        (["--embedding", "policy"], "is 'policy', but only training has a policy"),
+        (["--engine", "device"], "is 'device', but this is the host engine"),
+    ] {
+        let mut command = credit(&["--input", "-", flags[0], flags[1]]);
+        refused(command.write_stdin(episode), says);
+    }
 }
 
 #[test]
@@ -276,9 +290,15 @@ fn invalid_settings_and_paths_give_one_line() {
         command.args(arguments).write_stdin("");
         command
     };
-    refused(&mut on_nothing(&["--estimator", "magic"]), "'--estimator': unknown variant `magic`");
-    refused(&mut on_nothing(&["--temperature", "-1"]), "credit.temperature");
-    refused(&mut on_nothing(&["--invalid-action-penalty", "x"]), "'--invalid-action-penalty'");
+    refused(
+        &mut on_nothing(&["--estimator", "magic"]),
+        "(--estimator): is 'magic', expected one of proxmo",
+    );
+    refused(&mut on_nothing(&["--proximity-temperature", "-1"]), "credit.temperature");
+    refused(
+        &mut on_nothing(&["--credit-invalid-action-penalty", "x"]),
+        "(--credit-invalid-action-penalty)",
+    );
     refused(&mut on_nothing(&["--estimator", "rloo", "--normalize", "mean-std"]), "'rloo'");
     refused(&mut on_nothing(&["--config", "nowhere.toml"]), "cannot read nowhere.toml");
     refused(&mut credit(&["--input", "nowhere.jsonl"]), "cannot read nowhere.jsonl");
@@ -318,7 +338,7 @@ fn embeddings_of_the_file_are_used_on_request() {
         ]
         .join("\n")
     };
-    let given = ["--embedding", "given", "--temperature", "0.001", "--no-modulation"];
+    let given = ["--embedding", "given", "--proximity-temperature", "0.001", "--no-modulation"];
     let alike = credited(&episodes(r#","embedding":[2,0,0]"#), &given);
     let apart = credited(&episodes(r#","embedding":[0,2,0]"#), &given);
     let first = |lines: &[Value]| lines[0]["step_advantages"][0].as_f64().unwrap();

@@ -299,7 +299,7 @@ fn what_the_expert_played_is_written_and_can_be_credited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("demos.jsonl");
     let path = path.to_str().unwrap();
-    let result = judged(&["--policy", "expert", "--tasks", "5", "--episodes", path]);
+    let result = judged(&["--policy", "expert", "--eval-tasks", "5", "--episode-file", path]);
     let text = std::fs::read_to_string(path).unwrap();
     let episodes: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -319,11 +319,11 @@ fn policies_that_need_no_training_are_judged() {
     assert_eq!((&expert["overall"]["tasks"], &expert["run"]), (&json!(200), &Value::Null));
     assert!(expert["success"].as_f64().unwrap() > 0.95, "{expert}");
     assert_eq!(expert["kinds"].as_array().unwrap().len(), 6);
-    let random = judged(&["--policy", "random", "--tasks", "50"]);
+    let random = judged(&["--policy", "random", "--eval-tasks", "50"]);
     assert_eq!(random["overall"]["tasks"], 50);
     assert!(random["success"].as_f64().unwrap() < 0.3, "{random}");
-    assert_eq!(random, judged(&["--policy", "random", "--tasks", "50"]));
-    assert_ne!(random, judged(&["--policy", "random", "--tasks", "50", "--seed", "1"]));
+    assert_eq!(random, judged(&["--policy", "random", "--eval-tasks", "50"]));
+    assert_ne!(random, judged(&["--policy", "random", "--eval-tasks", "50", "--seed", "1"]));
     // Fewer steps than any task takes.
     let hasty = judged(&["--policy", "expert", "--max-steps", "2"]);
     assert_eq!((&hasty["success"], &hasty["overall"]["length"]), (&json!(0.0), &json!(2.0)));
@@ -346,8 +346,9 @@ fn the_expert_wins_the_benchmark() {
 
 /// Trains for a moment.
 fn train(run: &Path, more: &[&str]) {
-    let mut command = proxmo(&["train", "--backend", "flex", "--tasks", "6", "--held-out", "6"]);
-    command.args(["--groups", "1", "--episodes", "2", "--iterations", "1", "--max-steps", "5"]);
+    let mut command =
+        proxmo(&["train", "--backend", "flex", "--train-tasks", "6", "--held-out", "6"]);
+    command.args(["--groups", "1", "--group-size", "2", "--iterations", "1", "--max-steps", "5"]);
     command.args(["--policy-embedding", "8", "--hidden", "8", "--save-episodes", "--quiet"]);
     command.args(more).arg("--run").arg(run).assert().success();
 }
@@ -379,7 +380,7 @@ fn generated_games_are_written_loaded_played_and_lend_their_wording() {
     };
     refused(&mut generate(&["--like", "nowhere"]), "nowhere");
     assert!(!out.exists(), "what is refused writes nothing");
-    let like = ["--like", &published, "--difficulty", "hard", "--seed", "4"];
+    let like = ["--like", &published, "--difficulty", "hard", "--task-seed", "4"];
     generate(&like).assert().success().stdout(contains("30 games"));
     refused(&mut generate(&like), "is not empty");
     let world = AlfWorld::load(&out, Some("household-4"), AlfWorldConfig::default()).unwrap();

@@ -13,7 +13,7 @@ fn proxmo() -> PathBuf {
     assert_cmd::cargo::cargo_bin("proxmo")
 }
 
-const HOUSEHOLD: &str = "train --backend flex --tasks 40 --held-out 6 --groups 4 --episodes 4 \
+const HOUSEHOLD: &str = "train --backend flex --train-tasks 40 --held-out 6 --groups 4 --group-size 4 \
     --difficulty easy --max-steps 20 --policy-embedding 8 --hidden 8 --schedule constant \
     --entropy-weight 0.01 --checkpoint-every 2 --iterations 4";
 
@@ -84,7 +84,7 @@ fn what_cannot_be_said_ends_no_training() {
     assert!(silent.status.success(), "{silent:?}");
     assert!(weights(&whole) == weights(&run), "the weights differ");
     // What a command was run for is another matter.
-    let eval = "\"$0\" eval --run \"$1\" --tasks 2";
+    let eval = "\"$0\" eval --run \"$1\" --eval-tasks 2";
     let full = sh(&format!("{eval} >/dev/full"));
     assert_eq!(full.status.code(), Some(1), "{full:?}");
     assert!(said(&full).contains("cannot write standard output: No space left"), "{full:?}");
@@ -166,7 +166,7 @@ fn a_read_only_disk_is_said() {
         mount -o remount,ro disk "$1" || exit 99
         "$0" train --resume --iterations 6 --quiet --run "$1/run"; echo "resume $?"
         "$0" $HOUSEHOLD --quiet --run "$1/other"; echo "other $?"
-        "$0" eval --run "$1/run" --tasks 2 --json >/dev/null; echo "eval $?"
+        "$0" eval --run "$1/run" --eval-tasks 2 --json >/dev/null; echo "eval $?"
     "#;
     let folder = tempfile::tempdir().unwrap();
     let Some(output) = with_mounts(SCRIPT, &[&proxmo(), folder.path()]) else { return };
@@ -245,7 +245,7 @@ fn games_may_go_while_they_are_played() {
         put_game(&games, &format!("{split}/pick-1/trial-1"), &game);
     }
     let arguments = format!(
-        "train --backend flex --groups 1 --episodes 4 --max-steps 10 --policy-embedding 8 --hidden 8 \
+        "train --backend flex --groups 1 --group-size 4 --max-steps 10 --policy-embedding 8 --hidden 8 \
          --env alfworld --games {} --iterations 1000000",
         games.display()
     );

@@ -36,10 +36,10 @@ fn server(more: &str) -> String {
     format!("{} env serve {more}", shlex::try_quote(program).unwrap())
 }
 
-const HOUSEHOLD: &str = "--tasks 40 --held-out 10 --difficulty easy --max-steps 40";
+const HOUSEHOLD: &str = "--train-tasks 40 --held-out 10 --difficulty easy --max-steps 40";
 
 fn train(run: &Path, more: &[&str]) -> assert_cmd::assert::Assert {
-    let mut command = proxmo(&["train", "--backend", "flex", "--groups", "4", "--episodes", "4"]);
+    let mut command = proxmo(&["train", "--backend", "flex", "--groups", "4", "--group-size", "4"]);
     command.args(["--policy-embedding", "8", "--hidden", "8", "--eval-every", "2", "--quiet"]);
     command.args(["--schedule", "constant", "--entropy-weight", "0.01", "--seed", "10"]);
     command.args(["--learning-rate", "0.02", "--checkpoint-every", "2", "--eval-temperature", "1"]);
@@ -114,7 +114,7 @@ fn training_through_a_program_is_training_and_can_be_resumed() {
     let [here, there, parts] = ["here", "there", "parts"].map(|name| folder.path().join(name));
     let household: Vec<&str> = HOUSEHOLD.split(' ').collect();
     train(&here, &[&household[..], &["--iterations", "6"]].concat()).success();
-    let command = server(&HOUSEHOLD.replace("--tasks", "--train-tasks"));
+    let command = server(HOUSEHOLD);
     let program = ["--env", "process", "--command", &command, "--processes", "2"];
     train(&there, &[&program[..], &["--iterations", "6"]].concat()).success();
     assert_same(&here, &there, 6);
@@ -133,7 +133,7 @@ fn training_through_a_program_is_training_and_can_be_resumed() {
     let judged = proxmo(&["eval", "--json", "--run", run]).assert().success();
     let judged: Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
     assert_eq!((&judged["overall"]["tasks"], &judged["split"]), (&10.into(), &"valid".into()));
-    let expert = ["eval", "--policy", "expert", "--split", "train", "--episodes", episodes];
+    let expert = ["eval", "--policy", "expert", "--split", "train", "--episode-file", episodes];
     proxmo(&expert).args(&household[2..]).args(["--train-tasks", "40"]).assert().success();
     // Tasks are named by their numbers there.
     let text = fs::read_to_string(episodes).unwrap();
@@ -143,7 +143,8 @@ fn training_through_a_program_is_training_and_can_be_resumed() {
         format!("{episode}\n")
     });
     fs::write(episodes, renamed.collect::<String>()).unwrap();
-    let clone = ["clone", "--from", episodes, "--iterations", "2", "--quiet", "--backend", "flex"];
+    let clone =
+        ["clone", "--imitate", episodes, "--iterations", "2", "--quiet", "--backend", "flex"];
     let cloned = folder.path().join("cloned");
     proxmo(&clone).args(program).arg("--run").arg(&cloned).assert().success();
     let lines = metrics(&cloned);
@@ -189,20 +190,23 @@ fn what_a_program_cannot_do_is_said() {
     for (arguments, says) in [
         (&["eval", "--policy", "expert"][..], "setting '--policy expert': needs household or"),
         (&["play", "--walkthrough"], "setting '--walkthrough': needs household or alfworld"),
-        (&["clone"], "setting '--from expert': needs household or alfworld"),
-        (&["clone", "--from", "walkthroughs"], "name an episode file"),
-        (&["play", "--paraphrase", "0.3"], "setting 'env.paraphrase': is the program's own"),
-        (&["train", "--max-steps", "20"], "setting 'env.max_steps': is the program's own"),
+        (&["clone"], "setting '--imitate expert': needs household or alfworld"),
+        (&["clone", "--imitate", "walkthroughs"], "name an episode file"),
+        (&["play", "--paraphrase", "0.3"], "(--paraphrase): is the program's own"),
+        (&["train", "--max-steps", "20"], "(--max-steps): is the program's own"),
         (&["train", "--answer-timeout", "-1"], "env.answer_timeout"),
         (&["train", "--processes", "0"], "env.processes"),
-        (&["train", "--split", "test"], "'test' is unknown, expected 'train' or 'valid'"),
+        (&["train", "--train-split", "test"], "'test' is unknown, expected 'train' or 'valid'"),
         (&["env", "serve"], "'process' has no worlds of its own"),
     ] {
         let words = with(arguments);
         refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), says);
     }
-    refused(&["train", "--env", "process"], "setting 'env.command': is not set");
-    refused(&["train", "--command", "x"], "setting 'env.command': is for a program alone");
+    refused(&["train", "--env", "process"], "setting 'env.command' (--command): is not set");
+    refused(
+        &["train", "--command", "x"],
+        "setting 'env.command' (--command): is for a program alone",
+    );
     refused(&["train", "--env", "process", "--command", "./nowhere"], "'./nowhere' cannot be run");
 }
 

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 /// Tiny runs that win now and then, so that all that a run carries along is in use; where they win
 /// nothing, the entropy bonus changes their weights.
-const SETTINGS: &str = "--seed 10 --tasks 40 --held-out 20 --groups 4 --episodes 6 \
+const SETTINGS: &str = "--seed 10 --train-tasks 40 --held-out 20 --groups 4 --group-size 6 \
     --difficulty easy --max-steps 40 --policy-embedding 8 --hidden 8 --eval-every 2 \
-    --eval-temperature 1 --schedule constant --warmup 5 --temperature auto --learning-rate 0.02 \
+    --eval-temperature 1 --schedule constant --warmup 5 --proximity-temperature auto --learning-rate 0.02 \
     --entropy-weight 0.01 --quiet --run";
 
 fn arguments(run: &Path, more: &str) -> Vec<String> {
@@ -196,8 +196,8 @@ fn neither_another_process_nor_the_number_of_threads_changes_a_byte() {
             let mut command = Command::cargo_bin("proxmo").unwrap();
             command.env("RAYON_NUM_THREADS", threads);
             // Enough rows that there is work for two.
-            let more = "--iterations 3 --checkpoint-every 1 --groups 8 --episodes 8";
-            let settings = SETTINGS.replace("--groups 4 --episodes 6", "");
+            let more = "--iterations 3 --checkpoint-every 1 --groups 8 --group-size 8";
+            let settings = SETTINGS.replace("--groups 4 --group-size 6", "");
             command.args(["train", "--backend", "flex"]).args(settings.split_whitespace());
             command.arg(&run).args(more.split_whitespace()).assert().success();
             run
@@ -282,7 +282,7 @@ fn a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken() {
 fn the_best_checkpoint_is_kept_and_found() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    train(&run, "--iterations 6 --checkpoint-every 1 --keep 1");
+    train(&run, "--iterations 6 --checkpoint-every 1 --keep-checkpoints 1");
     let best = &state(&run, 6)["best"];
     // Ties go to the later one, and this tiny policy has not won anything it could lose again.
     let evaluated: Vec<(u64, f64)> = metrics(&run)

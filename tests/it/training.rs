@@ -22,7 +22,7 @@ fn config(iterations: u64) -> Config {
     let mut config = Config::default();
     config.run.iterations = iterations;
     config.rollout.groups = 6;
-    config.rollout.episodes = 6;
+    config.rollout.group_size = 6;
     config.policy.embedding = 16;
     config.policy.hidden = 16;
     config.update.minibatch = 128;
@@ -191,14 +191,14 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
 fn zero_variance_groups_can_be_replaced_or_dropped() {
     let steps = |resample| {
         let mut config = config(1);
-        config.rollout.resample = resample;
+        config.rollout.max_resampling_rounds = resample;
         train(config, &Device::flex()).1[0].steps
     };
     assert!(steps(2) > steps(0), "no group was replaced");
     // A group of one episode compares nothing, so there is nothing to learn from.
     let mut config = config(1);
-    config.rollout.episodes = 1;
-    config.rollout.skip_even = true;
+    config.rollout.group_size = 1;
+    config.rollout.drop_zero_variance = true;
     let before = trainer(config.clone(), &Device::flex());
     let (after, metrics) = train(config, &Device::flex());
     assert_eq!(weights(&before.learner.policy), weights(&after.learner.policy));

@@ -27,7 +27,7 @@ struct Written {
 fn trainer(vocabulary: &Vocabulary) -> Trainer<Scorer> {
     let mut config = Config::default();
     (config.policy.embedding, config.policy.hidden) = (4, 4);
-    (config.rollout.groups, config.rollout.episodes) = (2, 2);
+    (config.rollout.groups, config.rollout.group_size) = (2, 2);
     let network = config.policy.network(vocabulary.len());
     let scorer = Scorer::new(&network, 0, &Device::flex().autodiff());
     let encoder = ScorerEncoder { vocabulary: vocabulary.clone(), max_steps: 5 };

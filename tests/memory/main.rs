@@ -150,7 +150,7 @@ fn reading_takes_no_more_than_a_stated_multiple_of_a_file() {
 fn trained(folder: &Path) -> (Config, PathBuf) {
     let mut config = Config::default();
     (config.env.tasks, config.env.held_out) = (10, 2);
-    (config.rollout.groups, config.rollout.episodes) = (1, 2);
+    (config.rollout.groups, config.rollout.group_size) = (1, 2);
     (config.policy.embedding, config.policy.hidden) = (128, 512);
     (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());
     let opened = open(Backend::Flex, 0).unwrap();

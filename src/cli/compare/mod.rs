@@ -57,7 +57,7 @@ Examples:
   proxmo compare --seeds 3
   proxmo compare --estimators grpo,gigpo,proxmo --seeds 5 --run-folder runs/study --jobs 2
   proxmo compare --estimators proxmo,proxmo-no-modulation,proxmo-no-aggregation --iterations 100
-  proxmo compare --estimators proxmo --variant 'hot: --temperature 0.5' --variant 'hashed: --embedding hashed'";
+  proxmo compare --estimators proxmo --variant 'hot: --proximity-temperature 0.5' --variant 'hashed: --embedding hashed'";
 
 fn long_help() -> String {
     format!("{}\n\n{EXAMPLES}", describe_ablations())
@@ -109,9 +109,9 @@ fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<Planned>> {
 pub(super) fn wanted(arguments: &Arguments) -> Result<(Vec<Variant>, Vec<u64>)> {
     let mut base = arguments.settings.merge(None)?;
     make_paths_absolute(&mut base)?;
-    if !base.clone.from.is_empty() {
-        let message = "is for proxmo clone; what was cloned is begun from with --init";
-        return Err(Error::setting("--from", message));
+    if !base.imitation.from.is_empty() {
+        let message = "is for proxmo clone; --init starts from a cloned policy";
+        return Err(Error::setting("imitation.from", message));
     }
     let seeds = read_seeds(&arguments.seeds, base.run.seed)?;
     let names = match (arguments.estimators.is_empty(), arguments.variant.is_empty()) {

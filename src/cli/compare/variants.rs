@@ -1,41 +1,41 @@
-//! What is compared: estimators, ablations by name, and variants that the command line makes up.
+//! The variants of a comparison: estimators, known ablations, and variants given as flags.
 
-use crate::cli::settings::SettingFlags;
+use crate::cli::settings::{SettingFlags, describe};
 use crate::credit::Estimator;
 use crate::error::{Error, Result};
 use crate::report::differences;
 use crate::train::Config;
 
-/// A named way to train.
+/// A named configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
-    /// Its name, which its runs' folders bear.
+    /// Its name, which begins the names of its run folders.
     pub name: String,
-    /// Its settings; the seed is still to come.
+    /// Its settings. Each run sets its seed.
     pub config: Config,
 }
 
-/// Ablations that have names: the flags that make them, and what they are.
+/// The known ablations: name, flags and description.
 const ABLATIONS: &[(&str, &str, &str)] = &[
     (
         "proxmo-no-modulation",
         "--estimator proxmo --no-modulation",
-        "every episode counts the same; soft aggregation alone",
+        "no modulation: all episodes have the same weight",
     ),
     (
         "proxmo-no-aggregation",
         "--estimator proxmo --step-weight 0",
-        "no step part; the modulated episode part alone",
+        "no step part: the modulated episode part alone",
     ),
     (
         "proxmo-exact-states",
         "--estimator gigpo --normalize mean --modulation on",
-        "steps compared at identical observations in place of soft aggregation",
+        "step baselines over identical observations in place of soft aggregation",
     ),
     (
         "proxmo-improved",
-        "--estimator proxmo --self-weight exclude --temperature auto --success-prior fitted",
-        "leave-one-out baselines, temperature by their error, success rates with a fitted prior",
+        "--estimator proxmo --self-weight exclude --proximity-temperature auto --success-prior fitted",
+        "leave-one-out baselines, temperature by leave-one-out error, fitted prior on success rates",
     ),
 ];
 
@@ -47,7 +47,8 @@ pub fn describe_ablations() -> String {
     format!("Ablations:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// The variants that `names` and `made` (`NAME: FLAGS`) stand for, each upon `base`.
+/// The variants of `names` (estimators and ablations) and `made` (`NAME: FLAGS`). Each changes
+/// `base`.
 pub fn variants(names: &[String], made: &[String], base: &Config) -> Result<Vec<Variant>> {
     let mut all: Vec<Variant> = Vec::new();
     for name in names {
@@ -63,13 +64,13 @@ pub fn variants(names: &[String], made: &[String], base: &Config) -> Result<Vec<
     }
     for (at, later) in all.iter().enumerate() {
         for earlier in &all[..at] {
-            refuse_twins(earlier, later)?;
+            refuse_duplicates(earlier, later)?;
         }
     }
     Ok(all)
 }
 
-/// The flags that a known name stands for.
+/// The flags of an estimator or a known ablation.
 fn flags_of(name: &str) -> Result<String> {
     if let Some((_, flags, _)) = ABLATIONS.iter().find(|known| known.0 == name) {
         return Ok(flags.to_string());
@@ -87,23 +88,27 @@ fn variant(flag: &str, name: &str, flags: &str, base: &Config) -> Result<Variant
     let refuse = |message: String| Error::setting(format!("{flag} {name}"), message);
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.+=".contains(letter);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-        let message = "names a folder, expected letters, digits and any of -_.+= (no dot at first)";
+        let message = "names a folder, expected letters, digits and -_.+= (no dot at the start)";
         return Err(refuse(message.into()));
     }
-    let words = shlex::split(flags).ok_or_else(|| refuse("a quotation does not end".into()))?;
+    let words =
+        shlex::split(flags).ok_or_else(|| refuse("has a quotation mark without an end".into()))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let flags = SettingFlags::of_words(&words).map_err(refuse)?;
-    let config = flags.resolve(Some(base.clone())).map_err(|error| refuse(error.to_string()))?;
+    let config = flags.resolve(Some(base.clone())).map_err(|error| refuse(describe(&error)))?;
     if config.run.seed != base.run.seed {
-        return Err(refuse("--seed makes no variant; --seeds names the seeds of all".into()));
+        return Err(refuse(
+            "--seed is not allowed in a variant; --seeds sets the seeds of all".into(),
+        ));
     }
     Ok(Variant { name: name.to_string(), config })
 }
 
-/// Two variants must differ in name (whatever its case: some file systems do not tell) and settings.
-fn refuse_twins(earlier: &Variant, later: &Variant) -> Result<()> {
+/// Refuses two variants with the same name or the same settings. Names differ by more than case,
+/// because some file systems ignore it.
+fn refuse_duplicates(earlier: &Variant, later: &Variant) -> Result<()> {
     if earlier.name.eq_ignore_ascii_case(&later.name) {
-        let message = format!("'{}' is there twice, expected a name for each", later.name);
+        let message = format!("'{}' is given twice, expected different names", later.name);
         return Err(Error::setting("--variant", message));
     }
     if differences(&earlier.config, &later.config).is_empty() {
@@ -129,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_for_their_settings() {
+    fn an_ablation_has_the_settings_of_its_flags() {
         let names: Vec<&str> = ABLATIONS.iter().map(|known| known.0).collect();
         let all = of(&names, &[]).unwrap();
         assert!(all.iter().all(|one| one.config.update.epochs == 7));
@@ -158,8 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_is_made_of_flags() {
-        let made = ["hot: --temperature 0.5", "m:--modulation '{ steepness = 2.0, range = 0.1 }'"];
+    fn a_variant_has_the_settings_of_its_flags() {
+        let made = [
+            "hot: --proximity-temperature 0.5",
+            "m:--modulation '{ steepness = 2.0, range = 0.1 }'",
+        ];
         let all = of(&["proxmo"], &made).unwrap();
         let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["proxmo", "hot", "m"]);
@@ -169,11 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_variant_says_why() {
+    fn an_invalid_variant_is_refused_with_the_reason() {
         for (names, made, expected) in [
             (vec!["proximo"], vec![], "expected any of proxmo, gigpo"),
-            (vec!["grpo", "grpo"], vec![], "'grpo' is there twice"),
-            (vec!["grpo"], vec!["GRPO: --epochs 3"], "'GRPO' is there twice"),
+            (vec!["grpo", "grpo"], vec![], "'grpo' is given twice"),
+            (vec!["grpo"], vec!["GRPO: --epochs 3"], "'GRPO' is given twice"),
             (vec!["grpo"], vec!["same: --estimator grpo"], "the same settings"),
             (vec![], vec!["--epochs 3"], "expected NAME: FLAGS"),
             (vec![], vec!["../up: --epochs 3"], "names a folder"),
@@ -181,9 +189,9 @@ mod tests {
             (vec![], vec!["a: --frobnicate 3"], "unexpected argument '--frobnicate'"),
             (vec![], vec!["a: --epochs 0"], "update.epochs"),
             (vec![], vec!["a: --epochs many"], "--epochs"),
-            (vec![], vec!["a: --seed 3"], "--seeds names the seeds"),
-            (vec![], vec!["a: --config b.toml"], "--config holds for all"),
-            (vec![], vec!["a: --epochs '3"], "quotation"),
+            (vec![], vec!["a: --seed 3"], "--seeds sets the seeds"),
+            (vec![], vec!["a: --config b.toml"], "--config applies to all"),
+            (vec![], vec!["a: --epochs '3"], "quotation mark"),
         ] {
             let message = of(&names, &made).unwrap_err().to_string();
             assert!(message.contains(expected), "{message} should contain {expected}");

@@ -38,13 +38,13 @@ impl Trial {
         let network = config.policy.network(vocabulary.len());
         let policy = Scorer::new(&network, config.run.seed, &Device::flex());
         let rollout = &config.rollout;
-        let groups = config.update.minibatch.div_ceil((rollout.episodes * max_steps).max(1));
+        let groups = config.update.minibatch.div_ceil((rollout.group_size * max_steps).max(1));
         let groups = groups.min(rollout.groups).min(environment.tasks());
         let tasks: Vec<usize> = (0..groups).collect();
         let plan = Plan {
             tasks: &tasks,
             first_group: 0,
-            episodes: rollout.episodes,
+            episodes: rollout.group_size,
             sampling: Sampling::Temperature(rollout.temperature),
             seed: config.run.seed,
             iteration: 0,

@@ -157,7 +157,7 @@ pub fn save<P: Policy>(
     sync_folder(&run.join("checkpoints"))?;
     prune(
         run,
-        trainer.config.run.keep,
+        trainer.config.run.keep_checkpoints,
         &[Some(trainer.iteration), best.map(|best| best.iteration)],
     )?;
     Ok(target)

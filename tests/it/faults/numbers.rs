@@ -50,9 +50,9 @@ fn an_update_that_is_not_finite_is_skipped_counted_and_traced() {
     let (_, batch) = trainer.iterate(&BALLS, 0.0).unwrap();
     let rows = batch.rows();
     let before = trainer.learner.policy.clone();
-    let learn = |trainer: &mut Trainer<Scorer>, advantages: &[f32], max_bad_updates: usize| {
+    let learn = |trainer: &mut Trainer<Scorer>, advantages: &[f32], max_skipped_updates: usize| {
         let mut update = trainer.config.update.clone();
-        update.max_bad_updates = max_bad_updates;
+        update.max_skipped_updates = max_skipped_updates;
         update.minibatch = 1_000_000;
         trainer.learner.learn(&Lesson {
             batch: &batch,
@@ -98,7 +98,7 @@ fn poisoned(poison: Poison, embedding: Embedding) -> Trainer<Poisoned> {
     let mut config = config();
     config.update.minibatch = 1_000_000;
     config.update.epochs = 2;
-    config.update.max_bad_updates = 3;
+    config.update.max_skipped_updates = 3;
     config.credit.embedding = embedding;
     Trainer::new(config, Poisoned { scorer, poison }, encoder)
 }

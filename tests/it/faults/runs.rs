@@ -15,7 +15,7 @@ pub fn config() -> Config {
     config.run.iterations = 6;
     config.run.checkpoint_every = 2;
     config.rollout.groups = 6;
-    config.rollout.episodes = 6;
+    config.rollout.group_size = 6;
     config.policy.embedding = 8;
     config.policy.hidden = 8;
     config.update.minibatch = 64;

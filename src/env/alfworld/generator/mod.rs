@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::game::Game;
@@ -26,7 +27,7 @@ pub(super) use rooms::{has_door, likely_place};
 pub(crate) const WORDING: &str = include_str!("household.twl");
 
 /// How hard generated tasks are: it sets all ranges that are not set otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Difficulty {
     /// Small rooms, few objects, most of them in sight: random play wins now and then.
@@ -39,7 +40,7 @@ pub enum Difficulty {
 }
 
 /// How often each kind of task is generated, relative to the others.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskMix {
     /// An object goes to a receptacle.
@@ -83,10 +84,11 @@ impl TaskMix {
 }
 
 /// What generated tasks are like.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
     /// How hard they are.
+    #[schemars(extend("x-flag" = "difficulty"))]
     pub difficulty: Difficulty,
     /// How often each kind of task occurs.
     pub mix: TaskMix,

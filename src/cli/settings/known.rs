@@ -1,0 +1,44 @@
+//! The settings that there are, with their flags.
+
+use std::sync::LazyLock;
+
+use super::scope::{EnvOnly, Scope};
+use crate::error::Error;
+use crate::settings::{Setting, settings_of};
+use crate::train::Config;
+
+/// All settings, in the order of the configuration.
+pub fn all_settings() -> &'static [Setting] {
+    static ALL: LazyLock<Vec<Setting>> = LazyLock::new(|| settings_of(Config::schema()));
+    &ALL
+}
+
+/// The settings that a command takes.
+pub fn settings_in<S: Scope>() -> impl Iterator<Item = &'static Setting> {
+    all_settings().iter().filter(|setting| S::includes(setting))
+}
+
+/// The settings of the environments, as [`EnvOnly`] takes them.
+pub fn env_settings() -> impl Iterator<Item = &'static Setting> {
+    settings_in::<EnvOnly>()
+}
+
+/// The summary of the setting with a key, for other flags that mean the same.
+pub fn setting_summary(key: &str) -> String {
+    let setting = all_settings().iter().find(|setting| setting.key == key);
+    setting.map(Setting::summary).unwrap_or_default()
+}
+
+/// An error in one line. A setting's key is followed by its flag.
+pub fn describe(error: &Error) -> String {
+    let Error::Setting { key, message } = error else { return error.to_string() };
+    match all_settings().iter().find(|setting| setting.key == *key) {
+        Some(setting) => describe_setting(setting, message),
+        None => error.to_string(),
+    }
+}
+
+/// What is wrong with a setting, with its key and its flag.
+pub fn describe_setting(setting: &Setting, message: &str) -> String {
+    format!("setting '{}' (--{}): {message}", setting.key, setting.flag)
+}
