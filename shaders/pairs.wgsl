@@ -2,8 +2,8 @@
 //
 // A workgroup owns a tile of 4 · SIDE rows and walks over the tiles of their groups. Each invocation
 // holds the pairs of 4 own rows and 4 other rows. A launch takes a window of whole groups: its rows
-// count from 0, spans and what is kept of each row hold the window alone, and in all other buffers the
-// window begins at row `first`.
+// count from 0, spans and the numbers kept of each row hold the window alone, and in all other buffers
+// the window begins at row `first`.
 
 struct Params {
     rows: u32,

@@ -126,7 +126,7 @@ fn stage_pairs(numbers: Pairs, local: vec2<u32>) {
 }
 
 // Four own rows times four columns: the sum over the tile's other rows of the staged pairs times
-// what is in `right`, of which there are DEPTH rows at a time.
+// the numbers in `right`, DEPTH rows at a time.
 fn mixed(sums: Pairs, offset: u32, local: vec2<u32>) -> Pairs {
     var m0 = sums[0];
     var m1 = sums[1];

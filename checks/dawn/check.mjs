@@ -42,7 +42,7 @@ async function pipeline(shader) {
   return pipelines.get(shader);
 }
 
-// A buffer's words, or NaN all over where only its size is known: what is not written will show.
+// A buffer's words; NaN throughout if only its size is given, so that unwritten words show.
 const { STORAGE, COPY_SRC, COPY_DST, MAP_READ, UNIFORM } = GPUBufferUsage;
 function buffer(contents, usage) {
   const words = Array.isArray(contents)
@@ -76,7 +76,7 @@ async function launch({ shader, grid, bind, uniform }, buffers) {
   device.queue.submit([encoder.finish()]);
 }
 
-// The largest distance from what was expected, in units of the expected numbers' magnitude.
+// The largest distance from the expected numbers, in units of their magnitude.
 function distance(found, expected) {
   const magnitude = expected.reduce((most, number) => Math.max(most, Math.abs(number)), 1e-30);
   const off = expected.map((number, at) => Math.abs(found[at] - number) / magnitude);
