@@ -1,10 +1,11 @@
-//! The kernels against the same in plain tensor operations, on the same device, and what a launch
-//! costs apart from its kernel.
+//! The kernels against plain tensor operations on the same device, the cost of a launch, and the two
+//! engines of credit assignment.
 //!
 //! `cargo bench --bench kernels -- FILTER`, where a filter is a part of a name such as
-//! `proximity/vulkan/forward` or `scan/` or `launch/flex`. Ratios within one run are what counts; on
-//! a software GPU times mean nothing. `PROXMO_BENCH_BACKENDS` (such as `flex,vulkan`) picks the
-//! devices. Without a filter, or with the filter `memory`, what devices set aside is printed too.
+//! `proximity/vulkan/forward`, `scan/`, `launch/flex` or `credit_engine/`. Compare times within one run;
+//! those of a software GPU say nothing of hardware. `PROXMO_BENCH_BACKENDS` (such as `flex,vulkan`)
+//! selects the devices. Without a filter, or with the filter `memory`, the bench prints the memory that
+//! devices reserve too.
 
 #![allow(missing_docs, reason = "criterion's macros write functions without them")]
 
@@ -14,15 +15,15 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main};
+use proxmo::credit::CreditConfig;
 use proxmo::device::{Adapter, Backend, Opened, adapters, open, read};
 use proxmo::episodes::Layout;
-use proxmo::kernels::{
-    EpisodeOptions, ProximityOptions, discounted_returns, episode_advantages, plain_proximity,
-    proximity,
-};
+use proxmo::kernels::{discounted_returns, episode_advantages, plain_proximity, proximity};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 
+#[path = "kernels/engines.rs"]
+mod engines;
 #[cfg(all(feature = "wgpu", not(feature = "fusion")))]
 #[path = "kernels/scan.rs"]
 mod scan;
@@ -31,8 +32,7 @@ mod scan;
 const ROWS: usize = 6_400;
 const GROUP: usize = 400;
 const WIDTH: usize = 256;
-const OPTIONS: ProximityOptions =
-    ProximityOptions { temperature: 0.1, excluded: proxmo::kernels::Excluded::Nobody };
+const TEMPERATURE: f64 = 0.1; // the default
 
 /// Rows on a device.
 struct Rows {
@@ -58,15 +58,19 @@ impl Rows {
     }
 
     fn fused(&self, embeddings: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
-        proximity(embeddings, values, &self.layout, &OPTIONS).expect("the rows fit").means
+        proximity(embeddings, values, &self.layout, &CreditConfig::default())
+            .expect("the rows fit")
+            .means
     }
 
     /// In plain operations, group by group.
     fn by_group(&self, embeddings: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
-        plain_proximity(embeddings, values, &self.layout, &OPTIONS).expect("the rows fit").means
+        plain_proximity(embeddings, values, &self.layout, &CreditConfig::default())
+            .expect("the rows fit")
+            .means
     }
 
-    /// In plain operations over the matrix of all pairs, which is how one would write it.
+    /// In plain operations over the matrix of all pairs, the obvious way to write it.
     fn plain(
         &self,
         apart: &Tensor<2, Bool>,
@@ -74,11 +78,11 @@ impl Rows {
         values: Tensor<2>,
     ) -> Tensor<2> {
         let unit = unit(embeddings);
-        let cosines = unit.clone().matmul(unit.transpose()) / OPTIONS.temperature;
+        let cosines = unit.clone().matmul(unit.transpose()) / TEMPERATURE;
         softmax(cosines.mask_fill(apart.clone(), -1e30), 1).matmul(values)
     }
 
-    /// Where two rows are of different groups.
+    /// Whether two rows belong to different groups.
     fn apart(&self) -> Tensor<2, Bool> {
         let rows = self.group_of.len();
         let group_of = TensorData::new(self.group_of.clone(), [rows]);
@@ -106,7 +110,7 @@ fn unit(embeddings: Tensor<2>) -> Tensor<2> {
     embeddings / length
 }
 
-/// Waits for a number of a result.
+/// Waits for the result, by reading one number of it.
 fn wait(result: Tensor<2>) {
     read(result.slice([0..1, 0..1])).expect("the device answers");
 }
@@ -123,7 +127,7 @@ fn slow<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wall
     group
 }
 
-/// The devices asked for, or the CPU and the first adapter of Vulkan or Metal.
+/// The requested devices; by default the CPU and the first adapter of Vulkan or Metal.
 fn devices() -> Vec<Opened> {
     let asked =
         std::env::var("PROXMO_BENCH_BACKENDS").unwrap_or_else(|_| "flex,vulkan,metal".into());
@@ -133,8 +137,8 @@ fn devices() -> Vec<Opened> {
     here.filter_map(|backend| open(backend, 0).ok()).collect()
 }
 
-/// As many whole groups as have a matrix of pairs that the device can hold: WebGPU grants 128 MiB to
-/// a buffer, which 6,400 rows are beyond.
+/// The rows of as many whole groups as have a matrix of pairs within the device's largest buffer. WebGPU
+/// guarantees 128 MiB, too little for 6,400 rows.
 fn rows_in_pairs(adapter: &Adapter) -> usize {
     let most = match adapter.max_binding {
         0 => u64::MAX,
@@ -173,7 +177,7 @@ fn proximity_and_its_gradients(criterion: &mut Criterion) {
 #[cfg(any(not(feature = "wgpu"), feature = "fusion"))]
 fn against_a_scan(_: &mut Criterion) {}
 
-/// The kernel against one that looks at all rows.
+/// The kernel against one that compares every row with all rows.
 #[cfg(all(feature = "wgpu", not(feature = "fusion")))]
 fn against_a_scan(criterion: &mut Criterion) {
     for Opened { device, adapter } in devices() {
@@ -185,10 +189,11 @@ fn against_a_scan(criterion: &mut Criterion) {
         let unit = unit(given.embeddings.clone());
         let group_of: Vec<f32> = given.group_of.iter().map(|&group| group as f32).collect();
         let group_of = Tensor::from_data(TensorData::new(group_of, [ROWS]), &device);
-        let scan = || scan::scan(&unit, &given.values, &group_of, OPTIONS.temperature);
+        let scan = || scan::scan(&unit, &given.values, &group_of, TEMPERATURE as f32);
         group.bench_function("all rows", |bencher| bencher.iter(scan));
         group.bench_function("fused", |bencher| {
-            bencher.iter(|| read(given.asked(|e, v| given.fused(e, v))).expect("it answers"));
+            bencher
+                .iter(|| read(given.asked(|e, v| given.fused(e, v))).expect("the device answers"));
         });
     }
 }
@@ -207,14 +212,14 @@ fn episodes(criterion: &mut Criterion) {
             returns.expect("the rows fit").unsqueeze_dim(1)
         });
         time(&mut group, "advantages", || {
-            let options = EpisodeOptions::default();
-            let found = episode_advantages(rewards.clone(), success.clone(), &layout, &options);
+            let config = CreditConfig::default();
+            let found = episode_advantages(rewards.clone(), success.clone(), &layout, &config);
             found.expect("the rows fit").advantages.unsqueeze_dim(1)
         });
     }
 }
 
-/// What is paid beside a kernel's work: the model of when a GPU pays is made of these.
+/// Costs beside a kernel's work: launches and transfers.
 fn launches(criterion: &mut Criterion) {
     for Opened { device, adapter } in devices() {
         let mut group = criterion.benchmark_group(format!("launch/{}", adapter.backend));
@@ -233,7 +238,7 @@ fn launches(criterion: &mut Criterion) {
             let data = TensorData::new(numbers.clone(), [ROWS, WIDTH]);
             Tensor::<2>::from_data(data, &device)
         };
-        time(&mut group, "handing over 6400 x 256 and reading a number", given);
+        time(&mut group, "writing 6400 x 256 and reading a number", given);
         let there = given();
         group.bench_function("reading 6400 x 256", |bencher| {
             bencher.iter(|| read(there.clone()).expect("the device answers"));
@@ -241,8 +246,8 @@ fn launches(criterion: &mut Criterion) {
     }
 }
 
-/// Not statistics but facts, printed once: what a first launch takes, and what devices set aside.
-fn facts(_: &mut Criterion) {
+/// Printed once: the time of a first launch, and the memory that devices reserve.
+fn memory(_: &mut Criterion) {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     if filter.is_some_and(|filter| !"memory".contains(&filter)) {
         return;
@@ -254,7 +259,11 @@ fn facts(_: &mut Criterion) {
             let four = || Tensor::<2>::ones([4, columns], &device);
             let launch = || {
                 let started = Instant::now();
-                wait(proximity(four(), four(), &layout, &OPTIONS).expect("the rows fit").means);
+                wait(
+                    proximity(four(), four(), &layout, &CreditConfig::default())
+                        .expect("the rows fit")
+                        .means,
+                );
                 started.elapsed()
             };
             let (first, second) = (launch(), launch());
@@ -271,7 +280,7 @@ fn facts(_: &mut Criterion) {
             let Some(before) = reserved() else { break };
             wait(given.trained(|e, v| given.fused(e, v)));
             let fused = reserved().unwrap_or_default() - before;
-            print!("{} {rows} rows, MiB set aside: fused {fused}", adapter.backend);
+            print!("{} {rows} rows, MiB reserved: fused {fused}", adapter.backend);
             if rows <= rows_in_pairs(&adapter) {
                 let apart = given.apart();
                 wait(given.trained(|e, v| given.plain(&apart, e, v)));
@@ -282,5 +291,17 @@ fn facts(_: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, facts, proximity_and_its_gradients, against_a_scan, episodes, launches);
+fn credit_engine(criterion: &mut Criterion) {
+    engines::credit_engine(criterion, devices());
+}
+
+criterion_group!(
+    benches,
+    memory,
+    proximity_and_its_gradients,
+    against_a_scan,
+    episodes,
+    launches,
+    credit_engine
+);
 criterion_main!(benches);

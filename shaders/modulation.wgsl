@@ -1,4 +1,4 @@
-// The episode part of advantages: each episode's total reward against its group's, weighed by how
+// The episode part of advantages: each episode's total reward against its group's, weighted by how
 // rare its outcome is in the group.
 //
 //     A_i = w_i (R_i − mean) / (deviation + ε)        the division where `scaled`
@@ -10,11 +10,12 @@
 // Shapes     rewards [rows] and success [episodes] as bits; groups [groups + 1] offsets among the
 //            episodes; episodes [episodes + 1] offsets among the rows.
 // Results    advantages [rows], each row its episode's; statistics [groups, 3]: success rate, mean
-//            and unbiased deviation of total rewards. totals [episodes] is memory to work in.
-//            A group with a number that is NaN or infinite is NaN throughout. By step, a group of a
+//            and unbiased deviation of total rewards. totals [episodes] is scratch memory.
+//            A group with a NaN or infinite number is NaN throughout. By step, a group of a
 //            single row keeps its reward.
 // Work       one dispatch, a workgroup a group. Grids are folded into x and y.
 // Limits     core WebGPU: 64 invocations, under 1 KiB of workgroup memory, 7 storage buffers.
+// Includes   bits.wgsl
 
 struct Params {
     groups: u32,
@@ -24,7 +25,7 @@ struct Params {
     factor: f32,
     won: f32,
     lost: f32,
-    // The bits of a NaN: WGSL has no way to write one.
+    // The bits of a NaN: WGSL has no NaN literal.
     not_a_number: u32,
 }
 
@@ -38,8 +39,6 @@ struct Params {
 @group(0) @binding(7) var<uniform> params: Params;
 
 const LANES: u32 = 64u;
-const MAGNITUDE: u32 = 0x7fffffffu;
-const INFINITY: u32 = 0x7f800000u;
 const LEAST_NORMAL: f32 = 1.17549435e-38;
 const EPSILON: f32 = 1e-6;
 
@@ -105,16 +104,16 @@ fn main(
     let begin = group_offsets[group];
     let end = group_offsets[group + 1u];
 
-    // Totals, and how much they count.
+    // Totals, and how often they count.
     var weights = 0.0;
     var won = 0.0;
-    var unsound = 0.0;
+    var non_finite = 0.0;
     for (var episode = begin + lane; episode < end; episode += LANES) {
         var total = 0.0;
         for (var row = episode_offsets[episode]; row < episode_offsets[episode + 1u]; row++) {
             let bits = rewards[row];
-            if ((bits & MAGNITUDE) >= INFINITY) {
-                unsound = 1.0;
+            if (!is_finite(bits)) {
+                non_finite = 1.0;
             } else {
                 total += bitcast<f32>(bits);
             }
@@ -122,19 +121,19 @@ fn main(
         totals[episode] = total;
         let count = count_of(episode);
         weights += count;
-        if ((success[episode] & MAGNITUDE) >= INFINITY) {
-            unsound = 1.0;
+        if (!is_finite(success[episode])) {
+            non_finite = 1.0;
         } else if (has_won(episode)) {
             won += count;
         }
     }
     weights = summed(weights, lane);
     won = summed(won, lane);
-    unsound = summed(unsound, lane);
+    non_finite = summed(non_finite, lane);
     let counted = weights > 0.0;
 
-    // Totals are measured from that of the group's first episode: equal ones are then exactly equal to
-    // their mean, which rounding would not leave them, and a deviation of 0 divides by little.
+    // Totals are measured from the total of the group's first episode, so that equal totals are exactly
+    // equal to their mean in spite of rounding; a deviation of 0 would magnify any difference.
     var own = 0.0;
     if (lane == 0u && end > begin) {
         own = totals[begin];
@@ -176,14 +175,14 @@ fn main(
         let total = totals[episode];
         var advantage = select(((total - first) - above) / scale, total, single);
         advantage *= weight(rate, has_won(episode));
-        advantage = select(advantage, not_a_number, unsound > 0.0);
+        advantage = select(advantage, not_a_number, non_finite > 0.0);
         for (var row = episode_offsets[episode]; row < episode_offsets[episode + 1u]; row++) {
             advantages[row] = advantage;
         }
     }
     if (lane == 0u) {
-        statistics[3u * group] = select(rate, not_a_number, unsound > 0.0);
-        statistics[3u * group + 1u] = select(mean, not_a_number, unsound > 0.0);
-        statistics[3u * group + 2u] = select(deviation, not_a_number, unsound > 0.0);
+        statistics[3u * group] = select(rate, not_a_number, non_finite > 0.0);
+        statistics[3u * group + 1u] = select(mean, not_a_number, non_finite > 0.0);
+        statistics[3u * group + 2u] = select(deviation, not_a_number, non_finite > 0.0);
     }
 }

@@ -1,34 +1,22 @@
-// Proximity-based soft aggregation, forward: for each row i over the rows j that it looks at,
+// Proximity-based soft aggregation, forward: for each row i over its neighbours j,
 //
 //     mean_i = Σ_j w_ij v_j / Σ_j w_ij        w_ij = exp(cos(e_i, e_j) / τ)
 //
-// with an online softmax over tiles: no matrix of pairs exists. A workgroup owns a tile of rows and
-// walks over the range of rows that their groups span. Each invocation compares 4 of its rows with 4
-// of every tile's and keeps sums of its own; the sums of a row are put together at the end.
+// with an online softmax over tiles: no matrix of pairs exists. Each invocation compares 4 of its
+// workgroup's rows with 4 of every tile's and keeps sums of its own, which are added up at the end.
 //
 // Template   side: invocations along each side of a workgroup (8 or 16; a tile has 4 · side rows).
 //            chunk: columns of values a workgroup handles; more are spread over workgroups in z.
-// Shapes     spans: one a row, (begin, end, hole begin, hole end): the row looks at begin..end without
-//            the hole. Rows are sorted by group. scales: see proximity_rows.wgsl. A launch takes a
-//            window of whole groups: its rows count from 0, spans and scales hold the window alone,
-//            and in all other buffers it begins at row `first`.
+// Shapes     spans: one a row, (begin, end, hole begin, hole end), the row's neighbours. Rows are sorted
+//            by group. scales: see proximity_rows.wgsl. Windows and `first`: see pairs.wgsl.
 // Results    means [rows, columns]; neighbours [rows], (Σ w)² / Σ w²; state [rows, 2], the cosine of
 //            the nearest row and 1 / Σ w relative to it.
-//            A row that looks at nobody: its own values, 0 neighbours, state (0, 0). A row that is
-//            unsound or looks at one that is (scales −1): NaN, and state (0, −1).
+//            A row without neighbours: its own values, 0 neighbours, state (0, 0). A row that is
+//            non-finite or has such a neighbour (scales −1): NaN, and state (0, −1).
 // Limits     core WebGPU: 256 invocations, 11 KiB of workgroup memory with side 16, 7 storage
 //            buffers. Tiles are folded into x and y of the grid. Workgroup memory is read only after
 //            it was written, and no index leaves its buffer.
-
-struct Params {
-    rows: u32,
-    width: u32,
-    columns: u32,
-    inverse_temperature: f32,
-    // The bits of a NaN: WGSL has no way to write one.
-    not_a_number: u32,
-    first: u32,
-}
+// Includes   pairs.wgsl
 
 @group(0) @binding(0) var<storage, read_write> embeddings: array<f32>; // [rows, width]
 @group(0) @binding(1) var<storage, read_write> values: array<f32>;     // [rows, columns]
@@ -39,22 +27,14 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> state: array<f32>;      // [rows, 2]
 @group(0) @binding(7) var<uniform> params: Params;
 
-const SIDE: u32 = {{ side }}u;
-const TILE: u32 = 4u * SIDE;
-const DEPTH: u32 = 16u;      // columns of embeddings staged at once
-const STRIDE: u32 = SIDE + 1u; // one more than needed, against bank conflicts
 const CHUNK: u32 = {{ chunk }}u;
-const NOBODY: f32 = -2.0;    // below every cosine
-const LEAST_NORMAL: f32 = 1.17549435e-38;
+const FARTHEST: f32 = -2.0; // below every cosine
 
-var<workgroup> left: array<vec4<f32>, {{ slots }}>;  // [DEPTH][STRIDE], 4 rows each
-var<workgroup> right: array<vec4<f32>, {{ slots }}>;
 var<workgroup> weighed: array<vec4<f32>, {{ weighed }}>; // [CHUNK][SIDE], values of 4 rows each
 var<workgroup> marks: array<vec4<f32>, {{ side }}>;  // scale factors of 4 rows each
-var<workgroup> range: vec2<u32>;
 
-// Four rows from `first` on: where they begin, and how they are scaled. A row past the end counts as
-// zeros and is read from the last one's place.
+// Four rows from `first` on: their offsets and scale factors. A row past the end counts as zeros and is
+// read from the place of the last row.
 struct Rows {
     offset: vec4<u32>,
     power: vec4<f32>,
@@ -79,12 +59,10 @@ fn rows_from(first: u32) -> Rows {
 fn unit(rows: Rows, k: u32) -> vec4<f32> {
     let at = rows.offset + vec4(min(k, params.width - 1u));
     let numbers = vec4(embeddings[at.x], embeddings[at.y], embeddings[at.z], embeddings[at.w]);
-    let sound = (rows.factor > vec4(0.0)) & (abs(numbers) >= vec4(LEAST_NORMAL));
-    let scaled = numbers * rows.power * rows.factor;
-    return select(vec4(0.0), scaled, sound & vec4(k < params.width));
+    return select(vec4(0.0), scaled(numbers, rows.power, rows.factor), vec4(k < params.width));
 }
 
-// One column of values of four rows; unsound ones count as zeros.
+// One column of values of four rows; zeros in non-finite rows.
 fn values_of(first: u32, column: u32) -> vec4<f32> {
     let row = vec4(first) + vec4(0u, 1u, 2u, 3u);
     let last = min(row, vec4(params.rows - 1u));
@@ -97,47 +75,6 @@ fn values_of(first: u32, column: u32) -> vec4<f32> {
         scales[2u * last.w + 1u],
     );
     return select(vec4(0.0), numbers, (factor >= vec4(0.0)) & vec4(column < params.columns));
-}
-
-// Where four rows look.
-struct Reach {
-    begin: vec4<u32>,
-    end: vec4<u32>,
-    hole_begin: vec4<u32>,
-    hole_end: vec4<u32>,
-}
-
-fn reach_of(first: u32) -> Reach {
-    var reach = Reach(vec4(0u), vec4(0u), vec4(0u), vec4(0u));
-    for (var r = 0u; r < 4u; r++) {
-        if (first + r < params.rows) {
-            let span = spans[first + r];
-            reach.begin[r] = span.x;
-            reach.end[r] = span.y;
-            reach.hole_begin[r] = span.z;
-            reach.hole_end[r] = span.w;
-        }
-    }
-    return reach;
-}
-
-// Which of four rows look at row j.
-fn looks(reach: Reach, j: u32) -> vec4<bool> {
-    let other = vec4(j);
-    let outside = (other < reach.hole_begin) | (other >= reach.hole_end);
-    return (other >= reach.begin) & (other < reach.end) & outside;
-}
-
-// Adds a number of each of a row's invocations up; all of them get the sum.
-fn gathered(number: vec4<f32>, local: vec2<u32>) -> vec4<f32> {
-    workgroupBarrier();
-    left[local.y * STRIDE + local.x] = number;
-    workgroupBarrier();
-    var sum = vec4(0.0);
-    for (var t = 0u; t < SIDE; t++) {
-        sum += left[local.y * STRIDE + t];
-    }
-    return sum;
 }
 
 @compute @workgroup_size({{ side }}, {{ side }}, 1)
@@ -161,21 +98,21 @@ fn main(
     // This invocation's four rows.
     let own = first + 4u * local.y;
     let own_rows = rows_from(own);
-    let reach = reach_of(own);
+    let own_spans = spans_of(own);
     let first_column = group.z * CHUNK;
     let inverse = params.inverse_temperature;
 
-    var nearest = vec4(NOBODY);
+    var nearest = vec4(FARTHEST);
     var total = vec4(0.0);
     var squares = vec4(0.0);
-    var unsound = select(vec4(0.0), vec4(1.0), own_rows.factor < vec4(0.0));
+    var non_finite = select(vec4(0.0), vec4(1.0), own_rows.factor < vec4(0.0));
     var sums: array<vec4<f32>, {{ chunk }}>;
     for (var c = 0u; c < CHUNK; c++) {
         sums[c] = vec4(0.0);
     }
 
     for (var start = others.x; start < others.y; start += TILE) {
-        // Stage what belongs to the tile's other rows.
+        // Stage the scale factors and values of the tile's other rows.
         let staged_rows = rows_from(start + 4u * local.y);
         workgroupBarrier();
         if (local.x == 0u) {
@@ -186,38 +123,28 @@ fn main(
         }
 
         // Cosines of the four own rows to four of the tile's.
-        var s0 = vec4(0.0);
-        var s1 = vec4(0.0);
-        var s2 = vec4(0.0);
-        var s3 = vec4(0.0);
+        var cosines = Pairs();
         for (var k0 = 0u; k0 < params.width; k0 += DEPTH) {
             for (var k = local.x; k < DEPTH; k += SIDE) {
                 left[k * STRIDE + local.y] = unit(own_rows, k0 + k);
                 right[k * STRIDE + local.y] = unit(staged_rows, k0 + k);
             }
             workgroupBarrier();
-            for (var k = 0u; k < DEPTH; k++) {
-                let a = left[k * STRIDE + local.y];
-                let b = right[k * STRIDE + local.x];
-                s0 += a * b.x;
-                s1 += a * b.y;
-                s2 += a * b.z;
-                s3 += a * b.w;
-            }
+            cosines = products(cosines, DEPTH, local);
             workgroupBarrier();
         }
 
-        // Weights relative to the nearest row so far; what was summed shrinks as a nearer one comes.
+        // Weights relative to the nearest row so far; earlier sums shrink when a nearer row is found.
         let j = start + 4u * local.x;
-        let l0 = looks(reach, j);
-        let l1 = looks(reach, j + 1u);
-        let l2 = looks(reach, j + 2u);
-        let l3 = looks(reach, j + 3u);
-        let nobody = vec4(NOBODY);
-        s0 = select(nobody, s0, l0);
-        s1 = select(nobody, s1, l1);
-        s2 = select(nobody, s2, l2);
-        s3 = select(nobody, s3, l3);
+        let l0 = have_neighbour(own_spans, j);
+        let l1 = have_neighbour(own_spans, j + 1u);
+        let l2 = have_neighbour(own_spans, j + 2u);
+        let l3 = have_neighbour(own_spans, j + 3u);
+        let farthest = vec4(FARTHEST);
+        let s0 = select(farthest, cosines[0], l0);
+        let s1 = select(farthest, cosines[1], l1);
+        let s2 = select(farthest, cosines[2], l2);
+        let s3 = select(farthest, cosines[3], l3);
         let before = nearest;
         nearest = max(max(max(s0, s1), max(s2, s3)), nearest);
         let shrink = exp((before - nearest) * inverse);
@@ -233,13 +160,13 @@ fn main(
             sums[c] = sums[c] * shrink + ((w0 * v.x + w1 * v.y) + (w2 * v.z + w3 * v.w));
         }
         let mark = marks[local.x];
-        unsound += select(none, vec4(1.0), l0 & vec4(mark.x < 0.0));
-        unsound += select(none, vec4(1.0), l1 & vec4(mark.y < 0.0));
-        unsound += select(none, vec4(1.0), l2 & vec4(mark.z < 0.0));
-        unsound += select(none, vec4(1.0), l3 & vec4(mark.w < 0.0));
+        non_finite += select(none, vec4(1.0), l0 & vec4(mark.x < 0.0));
+        non_finite += select(none, vec4(1.0), l1 & vec4(mark.y < 0.0));
+        non_finite += select(none, vec4(1.0), l2 & vec4(mark.z < 0.0));
+        non_finite += select(none, vec4(1.0), l3 & vec4(mark.w < 0.0));
     }
 
-    // Put the sums of each row together, relative to what is nearest to it of all.
+    // Add up the sums of each row, relative to the nearest of all its neighbours.
     workgroupBarrier();
     left[local.y * STRIDE + local.x] = nearest;
     workgroupBarrier();
@@ -250,7 +177,7 @@ fn main(
     let shrink = exp((nearest - top) * inverse);
     total = gathered(total * shrink, local);
     squares = gathered(squares * shrink * shrink, local);
-    unsound = gathered(unsound, local);
+    non_finite = gathered(non_finite, local);
     for (var c = 0u; c < CHUNK; c++) {
         sums[c] = gathered(sums[c] * shrink, local);
     }
@@ -266,7 +193,7 @@ fn main(
         let place = params.first + row;
         for (var c = 0u; c < CHUNK && first_column + c < params.columns; c++) {
             let at = place * params.columns + first_column + c;
-            if (unsound[r] > 0.0) {
+            if (non_finite[r] > 0.0) {
                 means[at] = not_a_number;
             } else if (total[r] > 0.0) {
                 means[at] = sums[c][r] / total[r];
@@ -275,7 +202,7 @@ fn main(
             }
         }
         if (first_column == 0u) {
-            if (unsound[r] > 0.0) {
+            if (non_finite[r] > 0.0) {
                 neighbours[place] = not_a_number;
                 state[2u * place] = 0.0;
                 state[2u * place + 1u] = -1.0;

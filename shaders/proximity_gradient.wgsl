@@ -5,53 +5,36 @@
 //
 //     to u_i = Σ_j (s_ij + s_ji) u_j        to v_i = Σ_j p_ji g_j
 //
-// and to e_i what of the former is across u_i, divided by the length. Both sums run over the rows that
-// row i exchanges with, in both directions: each tile of pairs is made once more from the row's
-// facts, a workgroup owns the rows it writes, and neither atomics nor a matrix of pairs are needed.
+// and to e_i the part of the former across u_i, divided by the length. Both sums run over the
+// neighbours of row i, in both directions: each tile of pairs is computed again from the rows' terms, a
+// workgroup owns the rows it writes, and neither atomics nor a matrix of pairs are needed.
 //
 // Template   side: invocations along each side of a workgroup; a tile has 4 · side rows. 8 keeps
 //            within the workgroup memory of every WebGPU device (10 KiB), 16 takes 28 KiB.
-// Shapes     spans, windows and `first`: see proximity.wgsl; facts: see proximity_gradient_rows.wgsl.
-// Results    to_embeddings [rows, width], to_values [rows, columns]. A row with nobody to look at
-//            passes its gradient to its own values. NaN for a row whose facts, or those of a row
-//            it exchanges with, are marked (factor −1).
+// Shapes     spans: see proximity.wgsl; terms: see proximity_gradient_rows.wgsl. Windows and `first`:
+//            see pairs.wgsl.
+// Results    to_embeddings [rows, width], to_values [rows, columns]. A row without neighbours passes
+//            its gradient to its own values. NaN for a row whose terms, or those of a neighbour, are
+//            marked (factor −1).
 // Limits     core WebGPU: 256 invocations, 7 storage buffers. Tiles are folded into x and y of the
-//            grid. Each invocation adds up in the results, where no other invocation looks.
-
-struct Params {
-    rows: u32,
-    width: u32,
-    columns: u32,
-    inverse_temperature: f32,
-    // The bits of a NaN: WGSL has no way to write one.
-    not_a_number: u32,
-    first: u32,
-}
+//            grid. Each invocation adds up in the results, in places of its own.
+// Includes   pairs.wgsl
 
 @group(0) @binding(0) var<storage, read_write> embeddings: array<f32>;    // [rows, width]
 @group(0) @binding(1) var<storage, read_write> values: array<f32>;        // [rows, columns]
 @group(0) @binding(2) var<storage, read_write> gradient: array<f32>;      // [rows, columns]
-@group(0) @binding(3) var<storage, read_write> facts: array<f32>;         // [rows, 5]
+@group(0) @binding(3) var<storage, read_write> terms: array<f32>;         // [rows, 5]
 @group(0) @binding(4) var<storage, read_write> spans: array<vec4<u32>>;   // [rows]
 @group(0) @binding(5) var<storage, read_write> to_embeddings: array<f32>; // [rows, width]
 @group(0) @binding(6) var<storage, read_write> to_values: array<f32>;     // [rows, columns]
 @group(0) @binding(7) var<uniform> params: Params;
 
-const SIDE: u32 = {{ side }}u;
-const TILE: u32 = 4u * SIDE;
-const DEPTH: u32 = 16u;        // columns staged at once
-const STRIDE: u32 = SIDE + 1u; // one more than needed, against bank conflicts
-const LEAST_NORMAL: f32 = 1.17549435e-38;
-
-var<workgroup> left: array<vec4<f32>, {{ slots }}>;  // [DEPTH][STRIDE]
-var<workgroup> right: array<vec4<f32>, {{ slots }}>;
 var<workgroup> pairs: array<vec4<f32>, {{ pairs }}>; // [TILE][STRIDE], a number of each pair
-var<workgroup> others: array<Facts, {{ side }}>;
-var<workgroup> range: vec2<u32>;
+var<workgroup> others: array<Terms, {{ side }}>;
 
-// Four rows from `first` on: their places and facts. A row past the end counts as zeros and is read
-// from the last one's place.
-struct Facts {
+// Four rows from `first` on: their places and terms. A row past the end counts as zeros and is read from
+// the place of the last row.
+struct Terms {
     place: vec4<u32>,
     power: vec4<f32>,
     factor: vec4<f32>,
@@ -60,83 +43,48 @@ struct Facts {
     expected: vec4<f32>,
 }
 
-// One fact of four rows.
-fn fact(at: vec4<u32>, number: u32) -> vec4<f32> {
+// One term of four rows.
+fn term(at: vec4<u32>, number: u32) -> vec4<f32> {
     let place = at * 5u + vec4(number);
-    return vec4(facts[place.x], facts[place.y], facts[place.z], facts[place.w]);
+    return vec4(terms[place.x], terms[place.y], terms[place.z], terms[place.w]);
 }
 
-fn facts_of(first: u32) -> Facts {
+fn terms_of(first: u32) -> Terms {
     let row = vec4(first) + vec4(0u, 1u, 2u, 3u);
     let at = min(row, vec4(params.rows - 1u));
     let inside = row < vec4(params.rows);
     let none = vec4(0.0);
-    return Facts(
+    return Terms(
         at + vec4(params.first),
-        fact(at, 0u),
-        select(none, fact(at, 1u), inside),
-        fact(at, 2u),
-        select(none, fact(at, 3u), inside),
-        fact(at, 4u),
+        term(at, 0u),
+        select(none, term(at, 1u), inside),
+        term(at, 2u),
+        select(none, term(at, 3u), inside),
+        term(at, 4u),
     );
 }
 
-// Where four rows look.
-struct Reach {
-    begin: vec4<u32>,
-    end: vec4<u32>,
-    hole_begin: vec4<u32>,
-    hole_end: vec4<u32>,
-}
-
-fn reach_of(first: u32) -> Reach {
-    var reach = Reach(vec4(0u), vec4(0u), vec4(0u), vec4(0u));
-    for (var r = 0u; r < 4u; r++) {
-        if (first + r < params.rows) {
-            let span = spans[first + r];
-            reach.begin[r] = span.x;
-            reach.end[r] = span.y;
-            reach.hole_begin[r] = span.z;
-            reach.hole_end[r] = span.w;
-        }
-    }
-    return reach;
-}
-
-// Which of four rows look at row j. Row j then looks at them too.
-fn looks(reach: Reach, j: u32) -> vec4<bool> {
-    let other = vec4(j);
-    let outside = (other < reach.hole_begin) | (other >= reach.hole_end);
-    return (other >= reach.begin) & (other < reach.end) & outside;
-}
-
-// Numbers of embeddings as the facts of their rows say: 0 in an unsound row.
-fn scaled(numbers: vec4<f32>, power: vec4<f32>, factor: vec4<f32>) -> vec4<f32> {
-    let sound = (factor > vec4(0.0)) & (abs(numbers) >= vec4(LEAST_NORMAL));
-    return select(vec4(0.0), numbers * power * factor, sound);
-}
-
 // Column k of the unit embeddings of four rows.
-fn unit(those: Facts, k: u32) -> vec4<f32> {
+fn unit(those: Terms, k: u32) -> vec4<f32> {
     let at = those.place * params.width + vec4(min(k, params.width - 1u));
     let numbers = vec4(embeddings[at.x], embeddings[at.y], embeddings[at.z], embeddings[at.w]);
     return select(vec4(0.0), scaled(numbers, those.power, those.factor), vec4(k < params.width));
 }
 
-// Column c of the values of four rows; unsound ones count as zeros.
-fn value(those: Facts, c: u32) -> vec4<f32> {
+// Column c of the values of four rows; zeros in non-finite rows.
+fn value(those: Terms, c: u32) -> vec4<f32> {
     let at = those.place * params.columns + vec4(min(c, params.columns - 1u));
     let numbers = vec4(values[at.x], values[at.y], values[at.z], values[at.w]);
-    let sound = (those.factor >= vec4(0.0)) & vec4(c < params.columns);
-    return select(vec4(0.0), numbers, sound);
+    let finite = (those.factor >= vec4(0.0)) & vec4(c < params.columns);
+    return select(vec4(0.0), numbers, finite);
 }
 
-// Column c of the gradients of four rows; unsound ones count as zeros.
-fn slope(those: Facts, c: u32) -> vec4<f32> {
+// Column c of the gradients of four rows; zeros in non-finite rows.
+fn slope(those: Terms, c: u32) -> vec4<f32> {
     let at = those.place * params.columns + vec4(min(c, params.columns - 1u));
     let numbers = vec4(gradient[at.x], gradient[at.y], gradient[at.z], gradient[at.w]);
-    let sound = (those.factor >= vec4(0.0)) & vec4(c < params.columns);
-    return select(vec4(0.0), numbers, sound);
+    let finite = (those.factor >= vec4(0.0)) & vec4(c < params.columns);
+    return select(vec4(0.0), numbers, finite);
 }
 
 // Four columns from k on of a row's unit embedding.
@@ -150,7 +98,7 @@ fn unit_columns(row: u32, k: u32) -> vec4<f32> {
         embeddings[place.z],
         embeddings[place.w],
     );
-    let unit = scaled(numbers, vec4(facts[5u * at]), vec4(facts[5u * at + 1u]));
+    let unit = scaled(numbers, vec4(terms[5u * at]), vec4(terms[5u * at + 1u]));
     return select(vec4(0.0), unit, column < vec4(params.width));
 }
 
@@ -165,28 +113,8 @@ fn slope_columns(row: u32, c: u32) -> vec4<f32> {
         gradient[place.z],
         gradient[place.w],
     );
-    let sound = (column < vec4(params.columns)) & vec4(facts[5u * at + 1u] >= 0.0);
-    return select(vec4(0.0), numbers, sound);
-}
-
-// A number of each pair of 4 own rows (components) and 4 other rows (columns).
-alias Pairs = mat4x4<f32>;
-
-// Adds the products of what is staged.
-fn products(sums: Pairs, depth: u32, local: vec2<u32>) -> Pairs {
-    var s0 = sums[0];
-    var s1 = sums[1];
-    var s2 = sums[2];
-    var s3 = sums[3];
-    for (var k = 0u; k < depth; k++) {
-        let a = left[k * STRIDE + local.y];
-        let b = right[k * STRIDE + local.x];
-        s0 += a * b.x;
-        s1 += a * b.y;
-        s2 += a * b.z;
-        s3 += a * b.w;
-    }
-    return Pairs(s0, s1, s2, s3);
+    let finite = (column < vec4(params.columns)) & vec4(terms[5u * at + 1u] >= 0.0);
+    return select(vec4(0.0), numbers, finite);
 }
 
 fn stage_pairs(numbers: Pairs, local: vec2<u32>) {
@@ -198,7 +126,7 @@ fn stage_pairs(numbers: Pairs, local: vec2<u32>) {
 }
 
 // Four own rows times four columns: the sum over the tile's other rows of the staged pairs times
-// what is in `right`, of which there are DEPTH rows at a time.
+// the numbers in `right`, DEPTH rows at a time.
 fn mixed(sums: Pairs, offset: u32, local: vec2<u32>) -> Pairs {
     var m0 = sums[0];
     var m1 = sums[1];
@@ -213,18 +141,6 @@ fn mixed(sums: Pairs, offset: u32, local: vec2<u32>) -> Pairs {
         m3 += w * x.w;
     }
     return Pairs(m0, m1, m2, m3);
-}
-
-// Adds a number of each of a row's invocations up; all of them get the sum.
-fn gathered(number: vec4<f32>, local: vec2<u32>) -> vec4<f32> {
-    workgroupBarrier();
-    left[local.y * STRIDE + local.x] = number;
-    workgroupBarrier();
-    var sum = vec4(0.0);
-    for (var t = 0u; t < SIDE; t++) {
-        sum += left[local.y * STRIDE + t];
-    }
-    return sum;
 }
 
 @compute @workgroup_size({{ side }}, {{ side }}, 1)
@@ -246,24 +162,24 @@ fn main(
     let all = workgroupUniformLoad(&range);
 
     let own = first + 4u * local.y;
-    let facts_own = facts_of(own);
-    let reach = reach_of(own);
+    let own_terms = terms_of(own);
+    let own_spans = spans_of(own);
     let inverse = params.inverse_temperature;
-    let lonely = (facts_own.inverse == vec4(0.0)) & (facts_own.factor >= vec4(0.0));
-    var unsound = select(vec4(0.0), vec4(1.0), facts_own.factor < vec4(0.0));
+    let isolated = (own_terms.inverse == vec4(0.0)) & (own_terms.factor >= vec4(0.0));
+    var non_finite = select(vec4(0.0), vec4(1.0), own_terms.factor < vec4(0.0));
     var along = vec4(0.0);
 
     for (var start = all.x; start < all.y; start += TILE) {
-        let facts_staged = facts_of(start + 4u * local.y);
+        let staged_terms = terms_of(start + 4u * local.y);
         workgroupBarrier();
         if (local.x == 0u) {
-            others[local.y] = facts_staged;
+            others[local.y] = staged_terms;
         }
         var cosines = Pairs();
         for (var k0 = 0u; k0 < params.width; k0 += DEPTH) {
             for (var k = local.x; k < DEPTH; k += SIDE) {
-                left[k * STRIDE + local.y] = unit(facts_own, k0 + k);
-                right[k * STRIDE + local.y] = unit(facts_staged, k0 + k);
+                left[k * STRIDE + local.y] = unit(own_terms, k0 + k);
+                right[k * STRIDE + local.y] = unit(staged_terms, k0 + k);
             }
             workgroupBarrier();
             cosines = products(cosines, DEPTH, local);
@@ -275,15 +191,15 @@ fn main(
         for (var c0 = 0u; c0 < params.columns; c0 += DEPTH) {
             let depth = min(DEPTH, params.columns - c0);
             for (var c = local.x; c < DEPTH; c += SIDE) {
-                left[c * STRIDE + local.y] = slope(facts_own, c0 + c);
-                right[c * STRIDE + local.y] = value(facts_staged, c0 + c);
+                left[c * STRIDE + local.y] = slope(own_terms, c0 + c);
+                right[c * STRIDE + local.y] = value(staged_terms, c0 + c);
             }
             workgroupBarrier();
             there = products(there, depth, local);
             workgroupBarrier();
             for (var c = local.x; c < DEPTH; c += SIDE) {
-                left[c * STRIDE + local.y] = value(facts_own, c0 + c);
-                right[c * STRIDE + local.y] = slope(facts_staged, c0 + c);
+                left[c * STRIDE + local.y] = value(own_terms, c0 + c);
+                right[c * STRIDE + local.y] = slope(staged_terms, c0 + c);
             }
             workgroupBarrier();
             back = products(back, depth, local);
@@ -296,17 +212,17 @@ fn main(
         var pulls = Pairs();
         var weights = Pairs();
         for (var c = 0u; c < 4u; c++) {
-            let look = looks(reach, j + c);
+            let near = have_neighbour(own_spans, j + c);
             let cosine = cosines[c];
-            let p = exp(min(cosine - facts_own.nearest, none) * inverse) * facts_own.inverse;
+            let p = exp(min(cosine - own_terms.nearest, none) * inverse) * own_terms.inverse;
             let q = exp(min(cosine - those.nearest[c], none) * inverse) * those.inverse[c];
-            let pull = p * (there[c] - facts_own.expected) + q * (back[c] - those.expected[c]);
-            pulls[c] = select(none, pull * inverse, look);
-            weights[c] = select(none, q, look);
+            let pull = p * (there[c] - own_terms.expected) + q * (back[c] - those.expected[c]);
+            pulls[c] = select(none, pull * inverse, near);
+            weights[c] = select(none, q, near);
             along += pulls[c] * cosine;
             let itself = vec4(j + c) == vec4(own, own + 1u, own + 2u, own + 3u);
-            weights[c] += select(none, vec4(1.0), itself & lonely);
-            unsound += select(none, vec4(1.0), look & vec4(those.factor[c] < 0.0));
+            weights[c] += select(none, vec4(1.0), itself & isolated);
+            non_finite += select(none, vec4(1.0), near & vec4(those.factor[c] < 0.0));
         }
 
         // Pull at the embeddings.
@@ -358,9 +274,9 @@ fn main(
         }
     }
 
-    // Only what turns an embedding changes a cosine.
+    // Only a change across an embedding changes a cosine.
     along = gathered(along, local);
-    unsound = gathered(unsound, local);
+    non_finite = gathered(non_finite, local);
     let not_a_number = bitcast<f32>(params.not_a_number);
     for (var r = 0u; r < 4u; r++) {
         let row = own + r;
@@ -368,20 +284,20 @@ fn main(
             break;
         }
         let place = params.first + row;
-        let power = facts_own.power[r];
-        let factor = facts_own.factor[r];
+        let power = own_terms.power[r];
+        let factor = own_terms.factor[r];
         for (var k0 = 4u * local.x; k0 < params.width; k0 += TILE) {
             let direction = unit_columns(row, k0);
             for (var q = 0u; q < min(4u, params.width - k0); q++) {
                 let at = place * params.width + k0 + q;
                 let across = (to_embeddings[at] - along[r] * direction[q]) * factor * power;
-                to_embeddings[at] = select(across, not_a_number, unsound[r] > 0.0);
+                to_embeddings[at] = select(across, not_a_number, non_finite[r] > 0.0);
             }
         }
         for (var c0 = 4u * local.x; c0 < params.columns; c0 += TILE) {
             for (var c = c0; c < min(c0 + 4u, params.columns); c++) {
                 let at = place * params.columns + c;
-                if (unsound[r] > 0.0) {
+                if (non_finite[r] > 0.0) {
                     to_values[at] = not_a_number;
                 }
             }

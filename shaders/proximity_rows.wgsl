@@ -1,10 +1,7 @@
-// What the proximity kernel asks of each row beforehand: how to scale its embedding to unit length.
+// The factors that scale each row's embedding to unit length, for the proximity kernels.
 //
-// Works on bit patterns, so that NaN, infinities and denormal numbers are told apart on drivers that
-// assume there are none.
-//
-// Shapes     rows · width numbers of embeddings, rows · columns values, of which this launch takes a
-//            window of rows from `first` on; scales hold the window alone.
+// Shapes     rows · width numbers of embeddings, rows · columns values. A launch takes a window of rows
+//            from `first` on; scales hold the window alone.
 // Result     two numbers a row: a power of two `a` and a factor `r`, with `unit = (e · a) · r`. The power
 //            brings the row's largest number to between 2 and 4, so no square overflows or vanishes.
 //            r is 0 for a row of zeros (denormal numbers count as zeros), and −1 for a row whose
@@ -12,6 +9,7 @@
 // Work       16 rows a workgroup, 16 invocations a row. Grids are folded into x and y.
 // Limits     core WebGPU: 256 invocations, 2 KiB of workgroup memory, 3 storage buffers. Buffers
 //            are read_write because tensors may share one buffer, which cannot be bound both ways.
+// Includes   bits.wgsl
 
 struct Params {
     rows: u32,
@@ -26,8 +24,6 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 const LANES: u32 = 16u;
-const MAGNITUDE: u32 = 0x7fffffffu;
-const INFINITY: u32 = 0x7f800000u;
 const LEAST_NORMAL: u32 = 0x00800000u;
 
 var<workgroup> greatest: array<u32, 256>;
@@ -44,30 +40,30 @@ fn main(
     let slot = local.y * LANES + local.x;
     let place = params.first + row;
 
-    // As magnitudes, bit patterns of floats are in order, and all that is not finite comes last.
+    // Bit patterns of magnitudes are in the order of the numbers, and non-finite ones come last.
     var largest = 0u;
-    var unsound = false;
+    var non_finite = false;
     if (inside) {
         for (var k = local.x; k < params.width; k += LANES) {
             largest = max(largest, embeddings[place * params.width + k] & MAGNITUDE);
         }
         for (var c = local.x; c < params.columns; c += LANES) {
-            unsound = unsound || (values[place * params.columns + c] & MAGNITUDE) >= INFINITY;
+            non_finite = non_finite || !is_finite(values[place * params.columns + c]);
         }
     }
-    greatest[slot] = select(largest, INFINITY, unsound);
+    greatest[slot] = select(largest, INFINITY, non_finite);
     workgroupBarrier();
     for (var lane = 0u; lane < LANES; lane++) {
         largest = max(largest, greatest[local.y * LANES + lane]);
     }
-    let sound = largest < INFINITY;
+    let finite = largest < INFINITY;
     let zero = largest < LEAST_NORMAL;
     // 2^-(exponent − 1), by its bits.
     let exponent = clamp(largest >> 23u, 1u, 254u);
     let power = bitcast<f32>((255u - exponent) << 23u);
 
     var sum = 0.0;
-    if (inside && sound && !zero) {
+    if (inside && finite && !zero) {
         for (var k = local.x; k < params.width; k += LANES) {
             let bits = embeddings[place * params.width + k];
             if ((bits & MAGNITUDE) >= LEAST_NORMAL) {
@@ -84,7 +80,7 @@ fn main(
             square += sums[local.y * LANES + lane];
         }
         var factor = -1.0;
-        if (sound) {
+        if (finite) {
             factor = 0.0;
             if (!zero) {
                 factor = 1.0 / sqrt(square);

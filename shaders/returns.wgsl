@@ -1,15 +1,16 @@
 // Discounted returns of every row, G_t = r_t + γ · G_{t+1}, from each episode's end.
 //
-// Shapes     rewards [rows] as bits; offsets [episodes + 1], where each episode's rows begin, and the end.
-// Result     returns [rows]. From a reward that is NaN or infinite on back to the episode's beginning
+// Shapes     rewards [rows] as bits; offsets [episodes + 1] of the episodes among the rows.
+// Result     returns [rows]. From a NaN or infinite reward back to the beginning of its episode,
 //            returns are NaN.
 // Work       one pass, an invocation an episode, 64 a workgroup. Grids are folded into x and y.
 // Limits     core WebGPU: 64 invocations, no workgroup memory, 3 storage buffers.
+// Includes   bits.wgsl
 
 struct Params {
     episodes: u32,
     gamma: f32,
-    // The bits of a NaN: WGSL has no way to write one.
+    // The bits of a NaN: WGSL has no NaN literal.
     not_a_number: u32,
 }
 
@@ -17,9 +18,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> offsets: array<u32>; // [episodes + 1]
 @group(0) @binding(2) var<storage, read_write> returns: array<f32>; // [rows]
 @group(0) @binding(3) var<uniform> params: Params;
-
-const MAGNITUDE: u32 = 0x7fffffffu;
-const INFINITY: u32 = 0x7f800000u;
 
 @compute @workgroup_size(64, 1, 1)
 fn main(
@@ -33,11 +31,11 @@ fn main(
     }
     let first = offsets[episode];
     var following = 0.0;
-    var sound = true;
+    var finite = true;
     for (var row = offsets[episode + 1u]; row > first; row--) {
         let bits = rewards[row - 1u];
-        sound = sound && (bits & MAGNITUDE) < INFINITY;
+        finite = finite && is_finite(bits);
         following = bitcast<f32>(bits) + params.gamma * following;
-        returns[row - 1u] = select(bitcast<f32>(params.not_a_number), following, sound);
+        returns[row - 1u] = select(bitcast<f32>(params.not_a_number), following, finite);
     }
 }

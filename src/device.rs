@@ -1,4 +1,4 @@
-//! Backends and devices: what this machine offers, and which one a run takes.
+//! The backends and devices of this machine, and the choice of one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Which backend computes.
+/// A backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// A real GPU where there is one, else [`Backend::Flex`]; never a software GPU. Training chooses
-    /// between them by measuring ([`crate::runs::auto`]); everything else, which the policy's few
-    /// forward passes do not slow down much, takes the GPU.
+    /// A hardware GPU if there is one, else [`Backend::Flex`]; never a software GPU. Training chooses
+    /// between them by measurement ([`crate::runs::auto`]); other commands, whose time hardly depends on
+    /// the policy's forward passes, take the GPU.
     #[default]
     Auto,
     /// wgpu on Vulkan.
@@ -37,7 +37,7 @@ impl Backend {
     pub const ALL: [Self; 7] =
         [Self::Auto, Self::Vulkan, Self::Metal, Self::Dx12, Self::Gl, Self::Flex, Self::Ndarray];
 
-    /// The name used on the command line and in files.
+    /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -68,7 +68,7 @@ impl FromStr for Backend {
     }
 }
 
-/// What kind of processor an adapter is.
+/// The kind of processor behind an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdapterKind {
@@ -85,39 +85,39 @@ pub enum AdapterKind {
 }
 
 impl AdapterKind {
-    /// Whether `auto` may take it.
+    /// Whether `auto` may select it.
     pub fn is_gpu(self) -> bool {
         matches!(self, Self::DiscreteGpu | Self::IntegratedGpu | Self::VirtualGpu)
     }
 }
 
-/// Something that can compute here.
+/// A device that this build can use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Adapter {
     /// The backend that reaches it.
     pub backend: Backend,
-    /// Its number among the adapters of that backend, as given to `--device`.
+    /// Its number among the adapters of that backend, the value of `device`.
     pub index: usize,
     /// Its name.
     pub name: String,
     /// The driver and its version; empty for the CPU backends.
     pub driver: String,
-    /// What kind of processor it is.
+    /// The kind of processor.
     pub kind: AdapterKind,
-    /// The largest buffer that a kernel can bind, in bytes; 0 where there is no limit.
+    /// The largest buffer that a kernel can bind, in bytes; 0 without a limit.
     pub max_binding: u64,
-    /// Workgroup memory, in bytes; 0 where there is no such thing.
+    /// Workgroup memory, in bytes; 0 for the CPU backends.
     pub workgroup_memory: u32,
-    /// The most invocations in a workgroup; 0 where there is no such thing.
+    /// The maximum number of invocations in a workgroup; 0 for the CPU backends.
     pub max_invocations: u32,
 }
 
-/// A device, opened.
+/// An open device.
 #[derive(Debug, Clone)]
 pub struct Opened {
     /// burn's device, without autodiff.
     pub device: Device,
-    /// What it is.
+    /// Its adapter.
     pub adapter: Adapter,
 }
 
@@ -128,9 +128,9 @@ pub fn adapters() -> Vec<Adapter> {
     adapters
 }
 
-/// The adapters that a request for `backend` is answered from, and that an error lists. OpenGL is
-/// woken only when it is asked for by name: a real GPU has one of the other APIs, and OpenGL's
-/// libraries write to the terminal where there is no display. The CPU backends wake none.
+/// The adapters that a request for `backend` chooses from, and that an error lists. OpenGL is
+/// initialised only if it is requested by name: a hardware GPU has one of the other APIs, and OpenGL's
+/// libraries write to the terminal if there is no display. The CPU backends initialise no GPU API.
 pub(crate) fn candidates(backend: Backend) -> Vec<Adapter> {
     let mut adapters = match backend {
         Backend::Flex | Backend::Ndarray => Vec::new(),
@@ -159,10 +159,10 @@ fn cpu_adapters() -> Vec<Adapter> {
     adapters
 }
 
-/// The adapter that a request for `backend` and device `index` means.
+/// Selects the adapter for `backend` and device `index`.
 ///
 /// # Errors
-/// Where there is no such adapter: the error lists those that are there.
+/// Fails if there is no such adapter, and lists the available ones.
 pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&Adapter> {
     let found = match backend {
         Backend::Auto => adapters
@@ -175,23 +175,23 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
     found.ok_or_else(|| {
         let list: Vec<String> = adapters
             .iter()
-            .map(|one| format!("--backend {} --device {} ({})", one.backend, one.index, one.name))
+            .map(|one| format!("{} {} ({})", one.backend, one.index, one.name))
             .collect();
         let hint = match adapters.iter().any(|one| one.backend == backend) {
             true => String::new(),
             false => format!(" ({})", missing(backend)),
         };
         Error::Device(format!(
-            "backend '{backend}' has no device {index} here{hint}; there are: {} (`proxmo devices` \
-             lists all)",
+            "backend '{backend}' has no device {index} here{hint}; the available ones are {} \
+             (`proxmo devices` lists all)",
             list.join(", ")
         ))
     })
 }
 
-/// What `auto` chooses among where it measures: each real GPU once, by the first API that reaches it,
-/// and flex. Device `index`, where it is not 0, leaves the GPU of that number alone. With `software`,
-/// software GPUs count as real ones.
+/// The adapters that `auto` measures: each hardware GPU once, by the first API that reaches it, and flex.
+/// A device `index` above 0 keeps only the GPU of that number. With `software`, software GPUs count as
+/// hardware ones.
 pub(crate) fn auto_candidates(adapters: &[Adapter], index: usize, software: bool) -> Vec<Adapter> {
     let is_gpu = |one: &Adapter| {
         let is_software = one.kind == AdapterKind::Cpu && one.max_invocations > 0;
@@ -210,7 +210,7 @@ pub(crate) fn auto_candidates(adapters: &[Adapter], index: usize, software: bool
     gpus.into_iter().chain(flex).cloned().collect()
 }
 
-/// Why a backend has no adapter on this machine, where it has none.
+/// The reason why a backend has no adapter on this machine.
 pub fn missing(backend: Backend) -> String {
     let is_gpu = !matches!(backend, Backend::Auto | Backend::Flex | Backend::Ndarray);
     let system = match backend {
@@ -230,10 +230,10 @@ pub fn missing(backend: Backend) -> String {
     }
 }
 
-/// Opens the device that a request for `backend` and `index` means.
+/// Opens the device for `backend` and `index`.
 ///
 /// # Errors
-/// Where there is no such adapter, or its driver fails.
+/// Fails if there is no such adapter, or its driver fails.
 pub fn open(backend: Backend, index: usize) -> Result<Opened> {
     let candidates = candidates(backend);
     let adapter = choose(&candidates, backend, index)?.clone();
@@ -247,26 +247,31 @@ pub fn open(backend: Backend, index: usize) -> Result<Opened> {
     Ok(Opened { device, adapter })
 }
 
-/// Reads a tensor back. The one place where the host waits for a device.
+/// Reads a tensor back. The only place where the host waits for a device.
 ///
 /// # Errors
-/// Where the device fails.
+/// Fails if the device does.
 pub async fn read_async<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let failed = |error: &dyn fmt::Display| Error::Run(format!("the device failed: {error}"));
     let data = tensor.into_data_async().await.map_err(|error| failed(&error))?;
     data.try_into_vec::<f32>().map_err(|error| failed(&error))
 }
 
-/// [`read_async`], blocked on.
+/// [`read_async`], blocking the thread.
 ///
 /// # Errors
-/// Where the device fails.
+/// Fails if the device does.
 pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     pollster::block_on(read_async(tensor))
 }
 
-/// Whether tensors on `device` are computed by the thread that asks for them, so that two threads
-/// compute twice as much.
+#[cfg(not(feature = "wgpu"))]
+pub(crate) fn is_software_gpu(_: &Device) -> bool {
+    false
+}
+
+/// Whether tensors on `device` are computed by the calling thread, so that two threads compute twice as
+/// much.
 pub(crate) fn computes_here(device: &Device) -> bool {
     let device = device.clone().without_autodiff();
     #[cfg(feature = "ndarray")]
@@ -287,6 +292,8 @@ fn open_gpu(adapter: &Adapter, _: &[Adapter]) -> Result<Device> {
     Err(Error::Device(format!("this build has no GPU backend for {}", adapter.name)))
 }
 
+#[cfg(feature = "wgpu")]
+pub(crate) use gpu::is_software_gpu;
 #[cfg(feature = "wgpu")]
 use gpu::{gpu_adapters, open_gpu};
 
@@ -310,7 +317,7 @@ mod gpu {
             _ => wgpu::Backends::empty(),
         });
         let apis: wgpu::Backends = apis.collect();
-        // Drivers' loaders do not like instances that come and go on several threads at once.
+        // Some drivers' loaders crash if several threads create and drop instances at once.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
@@ -356,14 +363,23 @@ mod gpu {
         })
     }
 
-    /// A wgpu device can be initialised once in a process: those that were are kept.
-    static OPENED: Mutex<Option<HashMap<(Backend, usize), Device>>> = Mutex::new(None);
+    /// The open devices. A wgpu device can be initialised only once in a process.
+    static OPENED: Mutex<Option<HashMap<(Backend, usize), (Device, AdapterKind)>>> =
+        Mutex::new(None);
+
+    /// Whether `device` is a software GPU that this process opened.
+    pub(crate) fn is_software_gpu(device: &Device) -> bool {
+        let device = device.clone().without_autodiff();
+        let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = opened.iter().flat_map(HashMap::values);
+        opened.any(|(one, kind)| *one == device && *kind == AdapterKind::Cpu)
+    }
 
     pub(super) fn open_gpu(adapter: &Adapter, adapters: &[Adapter]) -> Result<Device> {
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = opened.get_or_insert_with(HashMap::new);
         let key = (adapter.backend, adapter.index);
-        if let Some(device) = opened.get(&key) {
+        if let Some((device, _)) = opened.get(&key) {
             return Ok(device.clone());
         }
         // burn counts adapters by kind, within one graphics API.
@@ -390,7 +406,7 @@ mod gpu {
                     adapter.name, adapter.backend
                 ))
             })?;
-        opened.insert(key, device.clone());
+        opened.insert(key, (device.clone(), adapter.kind));
         Ok(device)
     }
 }
@@ -413,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_a_real_gpu_and_never_a_software_one() {
+    fn auto_selects_a_hardware_gpu_and_never_a_software_one() {
         let software = adapter(Backend::Vulkan, 0, AdapterKind::Cpu);
         let real = adapter(Backend::Vulkan, 1, AdapterKind::IntegratedGpu);
         let flex = adapter(Backend::Flex, 0, AdapterKind::Cpu);
@@ -425,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_measures_each_real_gpu_once() {
+    fn auto_measures_each_hardware_gpu_once() {
         let mut software = adapter(Backend::Vulkan, 0, AdapterKind::Cpu);
         software.max_invocations = 256;
         let gpu = |backend, index, name: &str| Adapter {
@@ -446,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_backend_lists_those_that_are_there() {
+    fn a_missing_backend_lists_the_available_ones() {
         let here = [
             adapter(Backend::Gl, 0, AdapterKind::Cpu),
             adapter(Backend::Flex, 0, AdapterKind::Cpu),
@@ -454,9 +470,9 @@ mod tests {
         let message = choose(&here, Backend::Metal, 0).unwrap_err().to_string();
         assert!(message.contains("'metal' has no device 0 here ("), "{message}");
         let message = choose(&here, Backend::Gl, 3).unwrap_err().to_string();
-        assert!(message.contains("'gl' has no device 3 here; there are"), "{message}");
         assert!(
-            message.contains("--backend gl --device 0") && message.contains("flex"),
+            message
+                .contains("'gl' has no device 3 here; the available ones are gl 0 (gl0), flex 0"),
             "{message}"
         );
         assert!("wgpu".parse::<Backend>().unwrap_err().to_string().contains("auto, vulkan"));

@@ -1,4 +1,4 @@
-//! Proximity as one scan over all rows: what looking at the own group alone is worth.
+//! Proximity as one scan over all rows, to measure the gain of scanning only a row's group.
 
 use burn::backend::Cube;
 use burn::backend::DispatchTensorKind;

@@ -1,4 +1,4 @@
-// Only to be measured against: proximity as one scan over all rows, with other groups masked out, a
+// For comparison in benches only: proximity as one scan over all rows, with other groups masked out, a
 // cosine an invocation, and each operand of a product read from workgroup memory.
 //
 // Shapes     embeddings [rows, width] of unit length; values, group_of and means [rows].

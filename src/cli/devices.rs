@@ -1,4 +1,4 @@
-//! `proxmo devices`: what this machine offers.
+//! `proxmo devices`: the backends and devices of this machine.
 
 use clap::Args;
 
@@ -7,7 +7,7 @@ use super::terminal::{hand_over, say};
 use crate::device::{Adapter, Backend, adapters, choose};
 use crate::error::{Error, Result};
 
-/// List the backends and devices of this machine, and which one `--backend auto` takes.
+/// List the backends and devices of this machine, and the one that `--backend auto` selects.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Print JSON instead of tables.
@@ -29,9 +29,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let rows = adapters.iter().map(|adapter| row(adapter, adapter == auto)).collect();
     say!("{}", table(&header, rows, &[2]));
     say!(
-        "* is what --backend auto takes: a real GPU where there is one, else flex. Training measures: \
-         where\nthere is a real GPU, it times a few updates of its own on it and on flex, and takes \
-         the faster."
+        "* marks the selection of --backend auto: a hardware GPU if there is one, else flex. With a \
+         hardware\nGPU, training times a few of its updates on it and on flex, and selects the faster."
     );
     Ok(())
 }
@@ -50,7 +49,7 @@ fn row(adapter: &Adapter, auto: bool) -> Vec<String> {
     ]
 }
 
-/// What an adapter can do at most; nothing for the CPU backends.
+/// An adapter's limits; empty for the CPU backends.
 pub(super) fn limits(adapter: &Adapter) -> String {
     if adapter.max_invocations == 0 {
         return String::new();

@@ -9,13 +9,13 @@ use super::table::table;
 use super::terminal::{hand_over, say, tell};
 use crate::device::Backend;
 use crate::error::{Error, Result};
-use crate::verify::{Finding, Report, TESTS, Verified, run as verify, select};
+use crate::verify::{AdapterReport, Report, TESTS, TestResult, run as verify, select};
 
-/// Check that every backend of this machine computes the same.
+/// Check that every backend of this machine computes the same results.
 ///
-/// Runs the kernels on cases as hard as they come and compares them with references in 64 bits, then
-/// a small training, update by update, with the CPU's. Exits with 1 if anything is past its bound.
-/// This is what a bug report should hold.
+/// Compares the kernels with 64-bit references on cases at the edges of what is defined, then a small
+/// training, update by update, with the CPU's. Exits with 1 if an error exceeds its bound. Attach the
+/// output to a bug report.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -35,7 +35,7 @@ Examples:
   proxmo verify --backend vulkan
   proxmo verify --json > verify.json";
 
-/// What to verify.
+/// The backends to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
     All,
@@ -49,7 +49,7 @@ fn which(name: &str) -> Result<Which, String> {
     let names = Backend::ALL.into_iter().skip(1).map(Backend::name).collect::<Vec<_>>().join(", ");
     match name.parse() {
         Ok(backend) if backend != Backend::Auto => Ok(Which::One(backend)),
-        _ => Err(format!("'{name}' is no backend to verify, expected all, {names}")),
+        _ => Err(format!("'{name}' is not a backend to verify, expected all, {names}")),
     }
 }
 
@@ -80,14 +80,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     conclude(&report)
 }
 
-/// An error where a test failed.
+/// Returns an error if a test failed.
 fn conclude(report: &Report) -> Result<()> {
     if report.ok {
         return Ok(());
     }
     let tests = report.adapters.iter().flat_map(|one| &one.tests);
     let (failed, all) = (tests.clone().filter(|test| !test.ok).count(), tests.count());
-    Err(Error::Run(format!("{failed} of {all} tests went past their bounds")))
+    Err(Error::Run(format!("{failed} of {all} tests exceeded their bounds")))
 }
 
 fn print(report: &Report) {
@@ -110,8 +110,8 @@ fn print(report: &Report) {
     }
 }
 
-fn adapters(verified: &[Verified]) -> Table {
-    let rows = verified.iter().map(|Verified { adapter, .. }| {
+fn adapters(verified: &[AdapterReport]) -> Table {
+    let rows = verified.iter().map(|AdapterReport { adapter, .. }| {
         vec![
             adapter.backend.to_string(),
             adapter.name.clone(),
@@ -122,11 +122,11 @@ fn adapters(verified: &[Verified]) -> Table {
     table(&["backend", "adapter", "driver", "limits"], rows.collect(), &[])
 }
 
-fn tests(verified: &[Verified]) -> Table {
+fn tests(verified: &[AdapterReport]) -> Table {
     let header = ["backend", "adapter", "test", "worst error", "bound", "time", "ok"];
     let rows = verified.iter().flat_map(|one| {
         one.tests.iter().map(|test| {
-            let Finding { worst_error, bound, seconds, ok, .. } = test;
+            let TestResult { worst_error, bound, seconds, ok, .. } = test;
             let number = |number: &Option<f64>| {
                 number.map_or_else(|| "none".to_string(), |number| format!("{number:.1e}"))
             };
@@ -149,18 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_past_its_bound_fails_the_run() {
+    fn a_test_that_exceeds_its_bound_fails_the_run() {
         let (here, _) = select(Some(Backend::Flex)).unwrap();
         let mut found = verify(&here, &TESTS[8..10], &mut |_, _| {});
         conclude(&Report::new(found.clone(), Vec::new())).unwrap();
         found[0].tests[1].ok = false;
         let error = conclude(&Report::new(found, Vec::new())).unwrap_err();
-        assert_eq!(error.to_string(), "1 of 2 tests went past their bounds");
+        assert_eq!(error.to_string(), "1 of 2 tests exceeded their bounds");
         assert_eq!(error.exit_code(), 1);
     }
 
     #[test]
-    fn a_backend_is_all_or_one_that_computes() {
+    fn a_backend_is_all_or_a_name_other_than_auto() {
         assert_eq!(which("all"), Ok(Which::All));
         assert_eq!(which("gl"), Ok(Which::One(Backend::Gl)));
         assert!(which("auto").unwrap_err().contains("expected all, vulkan"));

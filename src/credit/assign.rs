@@ -1,13 +1,13 @@
 //! Credit assignment on the host, from a batch to advantages.
 
-use super::config::{CreditConfig, Embedding, Estimator};
+use super::config::{CreditConfig, Embedding, Engine, Estimator};
 use super::diagnostics::CreditDiagnostics;
 use super::parts::{Parts, Task, narrowed};
 use super::result::Credit;
 use super::temperature::CreditState;
 use super::{dr_grpo, g2po, gigpo, graphgpo, grpo, hgpo, proxmo, reinforce_pp, rloo};
 use crate::episodes::{Batch, RequiredFields};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Assigns credit to the rows of a batch.
 ///
@@ -29,6 +29,10 @@ pub fn assign_with(
     state: &mut CreditState,
 ) -> Result<Credit> {
     config.validate()?;
+    if config.engine == Engine::Device {
+        let message = "is 'device', but this is the host engine; only training has a device";
+        return Err(Error::setting("credit.engine", message));
+    }
     let config = config.resolved();
     let mut task = Task { batch, config: &config, state };
     let parts = match config.estimator {

@@ -48,6 +48,10 @@ pub struct CreditConfig {
     /// table of pseudo-episodes.
     #[garde(dive)]
     pub success_prior: SuccessPrior,
+    /// Engine that assigns credit in training: the host in 64 bits, the policy's device, or auto: the
+    /// device if embeddings are there, the kernels can express the settings, and they are not slower.
+    #[garde(skip)]
+    pub engine: Engine,
     /// Embedding of observations.
     #[garde(skip)]
     pub embedding: Embedding,
@@ -125,6 +129,7 @@ impl Default for CreditConfig {
             statistics: Statistics::Episode,
             modulation: Modulation::Auto,
             success_prior: SuccessPrior::None,
+            engine: Engine::Auto,
             embedding: Embedding::Tfidf,
             max_features: 1024,
             hash_features: 8192,
@@ -291,8 +296,24 @@ pub enum Embedding {
     Tfidf,
     /// Hashed words and pairs of words: not fitted, the same in every iteration.
     Hashed,
-    /// Vectors that come with the batch: those of an episode file, in training the policy's own encoder.
+    /// Vectors of the steps in an episode file.
     Given,
+    /// The policy's own encoder, in training.
+    Policy,
+}
+
+/// The engine that assigns credit in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// The device if embeddings are there, the kernels can express the settings, and they are not slower;
+    /// else the host.
+    #[default]
+    Auto,
+    /// The host, in 64 bits.
+    Host,
+    /// The policy's device. Settings that the kernels cannot express are refused.
+    Device,
 }
 
 /// The quantity that GraphGPO rewards a step for.

@@ -13,10 +13,11 @@
 //! With the setting `similarity`, a row joins the first cluster whose first row has an observation
 //! of at least that similarity, and starts a new cluster if there is none.
 
+use super::config::CreditConfig;
 use super::nodes::Nodes;
 use super::parts::{Parts, Task};
 use super::similarity::{Alphabet, Buffers, Pattern};
-use super::{clusters, episode, returns};
+use super::{episode, returns};
 use crate::episodes::Batch;
 use crate::error::Result;
 use crate::parallel::par_map;
@@ -28,13 +29,19 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let mut episode = episode::group_relative(batch, config);
     let modulation = episode::modulate(batch, config, &mut episode);
 
+    let nodes = clusters(batch, config);
+    let step = super::clusters::step_part(&returns, &nodes.of_row, nodes.len(), config.normalize);
+
+    Ok(Parts { returns, episode, step, modulation })
+}
+
+/// The cluster of every row: equal observations of a group, or similar ones.
+pub(crate) fn clusters(batch: &Batch, config: &CreditConfig) -> Nodes {
     let mut nodes = Nodes::of_observations(batch);
     if let Some(threshold) = config.similarity {
         join_similar(batch, &mut nodes, threshold);
     }
-    let step = clusters::step_part(&returns, &nodes.of_row, nodes.len(), config.normalize);
-
-    Ok(Parts { returns, episode, step, modulation })
+    nodes
 }
 
 /// Moves the rows of every node to the first similar node of its group.

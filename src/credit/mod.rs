@@ -68,7 +68,7 @@ mod dr_grpo;
 pub(crate) mod episode;
 mod front;
 mod g2po;
-mod gigpo;
+pub(crate) mod gigpo;
 mod graphgpo;
 mod group;
 mod grpo;
@@ -92,10 +92,11 @@ pub(crate) mod temperature;
 pub(crate) mod weighted;
 
 #[cfg(feature = "burn")]
-#[allow(unused_imports, reason = "for the device engine")]
 pub(crate) use assign::combine;
 pub use assign::{assign, assign_with};
-pub use config::{CreditConfig, Distance, Embedding, Estimator, Inclusion, Normalize, Statistics};
+pub use config::{
+    CreditConfig, Distance, Embedding, Engine, Estimator, Inclusion, Normalize, Statistics,
+};
 pub use diagnostics::CreditDiagnostics;
 pub use front::ProxMo;
 pub use modulation::{Curve, GroupModulation};

@@ -33,7 +33,7 @@ impl States {
                 let rows = hashed(batch.texts(), config.hash_features);
                 Self { nodes: Nodes::of_observations(batch), matrix: Matrix::Sparse(rows) }
             }
-            Embedding::Given => match batch.embeddings() {
+            Embedding::Given | Embedding::Policy => match batch.embeddings() {
                 Some(Embeddings::Texts { values, width }) => Self {
                     nodes: Nodes::of_observations(batch),
                     matrix: Matrix::Dense(DenseRows::unit(values, *width)),
@@ -43,7 +43,13 @@ impl States {
                     matrix: Matrix::Dense(DenseRows::unit(values, *width)),
                 },
                 None => {
-                    let message = "is 'given', but the batch has no embeddings";
+                    let message = match config.embedding {
+                        Embedding::Policy => {
+                            "is 'policy', but only training has a policy; 'given' takes the \
+                             embeddings in an episode file"
+                        }
+                        _ => "is 'given', but the batch has no embeddings",
+                    };
                     return Err(Error::setting("credit.embedding", message));
                 }
             },

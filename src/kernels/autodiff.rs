@@ -1,4 +1,4 @@
-//! Gradients: how the kernels take part in burn's autodiff.
+//! The kernels in burn's autodiff.
 
 use burn::backend::Autodiff;
 use burn::backend::AutodiffBackend;
@@ -7,39 +7,39 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
-use super::advantages::Episodes;
 use super::backend::KernelBackend;
-use super::proximity::Surroundings;
+use super::parameters::EpisodeComparison;
+use super::parameters::Neighbourhood;
 use crate::episodes::Layout;
 
 /// The backward step of proximity.
 #[derive(Debug)]
 struct ProximityStep;
 
-/// What the forward pass keeps for it. All of it is `O(rows)` and mostly shared with the graph.
+/// The tensors that the forward pass keeps for it: `O(rows)`, and mostly shared with the graph.
 #[derive(Debug, Clone)]
-struct Kept<B: KernelBackend> {
+struct Saved<B: KernelBackend> {
     embeddings: FloatTensor<B>,
     values: FloatTensor<B>,
     means: FloatTensor<B>,
     state: FloatTensor<B>,
-    around: Surroundings,
+    neighbourhood: Neighbourhood,
 }
 
 impl<B: KernelBackend> Backward<B, 2> for ProximityStep {
-    type State = Kept<B>;
+    type State = Saved<B>;
 
-    fn backward(self, ops: Ops<Kept<B>, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Saved<B>, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [embeddings, values] = ops.parents;
         let gradient = grads.consume::<B>(&ops.node);
-        let kept = ops.state;
+        let saved = ops.state;
         let (to_embeddings, to_values) = B::proximity_gradients(
-            kept.embeddings,
-            kept.values,
-            kept.means,
-            kept.state,
+            saved.embeddings,
+            saved.values,
+            saved.means,
+            saved.state,
             gradient,
-            kept.around,
+            saved.neighbourhood,
         );
         if let Some(node) = embeddings {
             grads.register::<B>(node.id, to_embeddings);
@@ -60,18 +60,23 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
     fn proximity(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (embeddings, embeddings_node) = embeddings.into_parts();
         let (values, values_node) = values.into_parts();
         let (means, neighbours, state) =
-            B::proximity(embeddings.clone(), values.clone(), around.clone());
+            B::proximity(embeddings.clone(), values.clone(), neighbourhood.clone());
         let step = ProximityStep.prepare::<C>([embeddings_node, values_node]);
         let tracked = match step.compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let kept =
-                    Kept { embeddings, values, means: means.clone(), state: state.clone(), around };
-                step.finish(kept, means)
+                let saved = Saved {
+                    embeddings,
+                    values,
+                    means: means.clone(),
+                    state: state.clone(),
+                    neighbourhood,
+                };
+                step.finish(saved, means)
             }
             OpsKind::UnTracked(step) => step.finish(means),
         };
@@ -85,7 +90,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         means: FloatTensor<Self>,
         state: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (to_embeddings, to_values) = B::proximity_gradients(
             embeddings.into_primitive(),
@@ -93,12 +98,12 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             means.into_primitive(),
             state.into_primitive(),
             gradient.into_primitive(),
-            around,
+            neighbourhood,
         );
         (constant::<B, C>(to_embeddings), constant::<B, C>(to_values))
     }
 
-    /// A constant: nothing learns through rewards.
+    /// A constant: no gradient reaches rewards.
     fn discounted_returns(
         rewards: FloatTensor<Self>,
         layout: Layout,
@@ -107,14 +112,14 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         constant::<B, C>(B::discounted_returns(rewards.into_primitive(), layout, gamma))
     }
 
-    /// Constants: nothing learns through rewards.
+    /// Constants: no gradient reaches rewards.
     fn episode_advantages(
         rewards: FloatTensor<Self>,
         success: FloatTensor<Self>,
-        episodes: Episodes,
+        comparison: EpisodeComparison,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (advantages, statistics) =
-            B::episode_advantages(rewards.into_primitive(), success.into_primitive(), episodes);
+            B::episode_advantages(rewards.into_primitive(), success.into_primitive(), comparison);
         (constant::<B, C>(advantages), constant::<B, C>(statistics))
     }
 }

@@ -1,22 +1,22 @@
-//! The extension of burn's backends by the kernels of this crate.
+//! The extension of burn's backends by the operations of this crate.
 //!
-//! The trait's own bodies are the plain statement of each operation in burn's operations, and what
-//! a backend without anything better runs.
+//! The trait's own bodies state each operation in burn's operations. Backends without a body of their own
+//! run these.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
-use super::advantages::Episodes;
 #[cfg(feature = "fusion")]
 use super::fusion;
-use super::proximity::Surroundings;
+use super::parameters::EpisodeComparison;
+use super::parameters::Neighbourhood;
 use super::{cpu, portable};
 use crate::episodes::Layout;
 
-/// What a backend adds to burn's operations.
+/// The operations that a backend adds to burn's.
 ///
-/// burn's fusion holds operations back until a result is asked for. To it ours are opaque: it is told
-/// what shapes will come out, and runs them when their turn comes.
+/// burn's fusion delays operations until a result is read. It knows only the shapes of the results of
+/// these operations, and runs them unchanged.
 #[backend_extension(
     Cube: cfg(feature = "wgpu"),
     Flex,
@@ -25,29 +25,29 @@ use crate::episodes::Layout;
     Fusion: cfg(feature = "fusion")
 )]
 pub trait KernelBackend: Backend {
-    /// Softmax-weighted means over each row's surroundings.
+    /// Softmax-weighted means over each row's neighbours.
     ///
     /// From embeddings `[rows, width]` and values `[rows, columns]`: the means `[rows, columns]`, the
-    /// effective number of neighbours `[rows]`, and what the gradient asks for, `[rows, 2]`: the
-    /// cosine of the nearest row and 1 / the sum of the weights relative to it (0 where there is
-    /// nobody to look at, −1 where the row is NaN).
+    /// effective sample sizes `[rows]`, and the state of the gradient `[rows, 2]`: the cosine of the
+    /// nearest row and 1 / the sum of the weights relative to it (0 for a row without neighbours, −1
+    /// for a NaN row).
     #[fusion(meta = fusion::proximity)]
     fn proximity(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        portable::proximity::<Self>(embeddings, values, &around)
+        portable::proximity::<Self>(embeddings, values, &neighbourhood)
     }
 
-    /// [`KernelBackend::proximity`] in burn's own operations, whatever the backend has.
+    /// [`KernelBackend::proximity`] in burn's own operations on every backend.
     #[fusion(default)]
     fn plain_proximity(
         embeddings: FloatTensor<Self>,
         values: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        portable::proximity::<Self>(embeddings, values, &around)
+        portable::proximity::<Self>(embeddings, values, &neighbourhood)
     }
 
     /// The gradients of [`KernelBackend::proximity`] with respect to embeddings and values, from its
@@ -59,9 +59,16 @@ pub trait KernelBackend: Backend {
         means: FloatTensor<Self>,
         state: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        around: Surroundings,
+        neighbourhood: Neighbourhood,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        portable::proximity_gradients::<Self>(embeddings, values, means, state, gradient, &around)
+        portable::proximity_gradients::<Self>(
+            embeddings,
+            values,
+            means,
+            state,
+            gradient,
+            &neighbourhood,
+        )
     }
 
     /// The discounted return of each row from its reward: `[rows]` both.
@@ -80,23 +87,24 @@ pub trait KernelBackend: Backend {
     fn episode_advantages(
         rewards: FloatTensor<Self>,
         success: FloatTensor<Self>,
-        episodes: Episodes,
+        comparison: EpisodeComparison,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        portable::episode_advantages::<Self>(rewards, success, &episodes)
+        portable::episode_advantages::<Self>(rewards, success, &comparison)
     }
 }
 
-/// The CPU backends share one path: matrix products of the backend, everything else in plain loops.
+/// The body that CPU backends share: matrix products of the backend, and plain loops.
 macro_rules! on_the_cpu {
     ($backend:ty) => {
         impl KernelBackend for $backend {
             fn proximity(
                 embeddings: FloatTensor<Self>,
                 values: FloatTensor<Self>,
-                around: Surroundings,
+                neighbourhood: Neighbourhood,
             ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-                cpu::proximity::<Self>(&embeddings, &values, &around)
-                    .unwrap_or_else(|| portable::proximity::<Self>(embeddings, values, &around))
+                cpu::proximity::<Self>(&embeddings, &values, &neighbourhood).unwrap_or_else(|| {
+                    portable::proximity::<Self>(embeddings, values, &neighbourhood)
+                })
             }
 
             fn proximity_gradients(
@@ -105,18 +113,23 @@ macro_rules! on_the_cpu {
                 means: FloatTensor<Self>,
                 state: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
-                around: Surroundings,
+                neighbourhood: Neighbourhood,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                let given = cpu::Given {
+                let inputs = cpu::GradientInputs {
                     embeddings: &embeddings,
                     values: &values,
                     means: &means,
                     state: &state,
                     gradient: &gradient,
                 };
-                cpu::proximity_gradients::<Self>(&given, &around).unwrap_or_else(|| {
+                cpu::proximity_gradients::<Self>(&inputs, &neighbourhood).unwrap_or_else(|| {
                     portable::proximity_gradients::<Self>(
-                        embeddings, values, means, state, gradient, &around,
+                        embeddings,
+                        values,
+                        means,
+                        state,
+                        gradient,
+                        &neighbourhood,
                     )
                 })
             }
@@ -134,10 +147,10 @@ macro_rules! on_the_cpu {
             fn episode_advantages(
                 rewards: FloatTensor<Self>,
                 success: FloatTensor<Self>,
-                episodes: Episodes,
+                comparison: EpisodeComparison,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                cpu::episode_advantages::<Self>(&rewards, &success, &episodes).unwrap_or_else(
-                    || portable::episode_advantages::<Self>(rewards, success, &episodes),
+                cpu::episode_advantages::<Self>(&rewards, &success, &comparison).unwrap_or_else(
+                    || portable::episode_advantages::<Self>(rewards, success, &comparison),
                 )
             }
         }

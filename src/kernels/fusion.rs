@@ -1,10 +1,10 @@
-//! What comes out of the operations, for burn's fusion: it says before it computes.
+//! The shapes of the operations' results, which burn's fusion asks for before it runs them.
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
 
-use super::advantages::Episodes;
-use super::proximity::Surroundings;
+use super::parameters::EpisodeComparison;
+use super::parameters::Neighbourhood;
 
 /// A result of another shape.
 fn shaped<const D: usize>(like: &TensorSpec, shape: [usize; D]) -> TensorSpec {
@@ -15,20 +15,20 @@ fn shaped<const D: usize>(like: &TensorSpec, shape: [usize; D]) -> TensorSpec {
 pub(super) fn proximity(
     _embeddings: &TensorSpec,
     values: &TensorSpec,
-    around: &Surroundings,
+    neighbourhood: &Neighbourhood,
 ) -> (TensorSpec, TensorSpec, TensorSpec) {
-    let rows = around.layout.rows();
+    let rows = neighbourhood.layout.rows();
     (values.clone(), shaped(values, [rows]), shaped(values, [rows, 2]))
 }
 
-/// As the arguments that they are the gradients of.
+/// Gradients have the shapes of their arguments.
 pub(super) fn proximity_gradients(
     embeddings: &TensorSpec,
     values: &TensorSpec,
     _means: &TensorSpec,
     _state: &TensorSpec,
     _gradient: &TensorSpec,
-    _around: &Surroundings,
+    _neighbourhood: &Neighbourhood,
 ) -> (TensorSpec, TensorSpec) {
     (embeddings.clone(), values.clone())
 }
@@ -37,7 +37,7 @@ pub(super) fn proximity_gradients(
 pub(super) fn episode_advantages(
     rewards: &TensorSpec,
     _success: &TensorSpec,
-    episodes: &Episodes,
+    comparison: EpisodeComparison,
 ) -> (TensorSpec, TensorSpec) {
     (rewards.clone(), shaped(rewards, [episodes.layout.groups(), 3]))
 }

@@ -2,25 +2,26 @@
 //!
 //! | operation | what it computes |
 //! |---|---|
-//! | [`proximity`] | softmax-weighted means over near rows of the same group, with gradients |
+//! | [`assign`] | credit, whole: the device engine |
+//! | [`proximity`] | softmax-weighted means over the rows of a group, with gradients |
 //! | [`episode_advantages`] | centred and modulated advantages of episodes |
-//! | [`discounted_returns`] | what followed each step |
-//! | [`proxmo_advantages`] | all of these: what each step was worth |
+//! | [`discounted_returns`] | the return of each step |
 //!
-//! They take and give `burn` tensors on any device, so embeddings that are on a device stay there.
-//! On wgpu they are WGSL kernels (`shaders/`), on the CPU they go by blocks of rows, and on any
-//! other device, or under another compiler than WGSL's, plain tensor operations compute the same.
-//! Nothing outside this module touches a backend's primitives.
-//!
-//! [`Layout`](crate::episodes::Layout) says where groups and episodes lie among the rows. Rows are sorted by group, so a row
-//! looks only at its own group's range.
+//! All read their settings from [`CreditConfig`](crate::credit::CreditConfig), and groups and episodes from
+//! [`Layout`](crate::episodes::Layout). Tensors may be on any device: on wgpu the operations are WGSL
+//! kernels (`shaders/`), on the CPU they go by blocks of rows, and on any other device, or under another
+//! compiler than WGSL's, plain tensor operations compute the same. Nothing outside this module uses a
+//! backend's primitives.
 
 mod advantages;
+mod assign;
 mod autodiff;
 mod backend;
 mod cpu;
+mod engine;
 #[cfg(feature = "fusion")]
 mod fusion;
+mod parameters;
 mod portable;
 mod proximity;
 mod proxmo;
@@ -29,11 +30,12 @@ mod shapes;
 #[cfg(feature = "wgpu")]
 mod wgsl;
 
-pub use advantages::{EpisodeAdvantages, EpisodeOptions, Modulation, episode_advantages};
-pub use proximity::{Excluded, Proximity, ProximityOptions, plain_proximity, proximity};
-pub use proxmo::{ProxmoAdvantages, ProxmoOptions, proxmo_advantages};
+pub use advantages::{EpisodeAdvantages, episode_advantages};
+pub use assign::{assign, assign_async};
+pub use engine::{Unsupported, check_training, choose_engine, unsupported};
+pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;
 #[cfg(feature = "wgpu")]
 pub(crate) use wgsl::Prefilled;
 #[cfg(feature = "wgpu")]
-pub use wgsl::{Shader, shaders};
+pub use wgsl::{Shader, shaders, wgsl_launches};

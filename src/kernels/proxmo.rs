@@ -1,86 +1,60 @@
-//! ProxMO's credit on a device, whole.
+//! ProxMO on a device, and credit as tensors.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::advantages::{EpisodeAdvantages, EpisodeOptions, episode_advantages};
-use super::proximity::{ProximityOptions, proximity};
-use super::returns::discounted_returns;
-use crate::episodes::Layout;
+use super::assign::{assign, assign_async};
+use crate::credit::{Credit, CreditState, ProxMo};
+use crate::episodes::Batch;
 use crate::error::Result;
 
-/// How steps are judged.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ProxmoOptions {
-    /// Discount of a step, from 0 to 1.
-    pub gamma: f32,
-    /// Weight of the episode part.
-    pub episode_weight: f32,
-    /// Weight of the step part.
-    pub step_weight: f32,
-    /// How the step part looks at other steps.
-    pub proximity: ProximityOptions,
-    /// How the episode part compares episodes.
-    pub episodes: EpisodeOptions,
-}
+impl ProxMo {
+    /// Assigns credit on the device of `embeddings`, the states of the batch's rows: `[rows, width]`.
+    /// They need not have unit length, and they stay there.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use proxmo::credit::ProxMo;
+    /// use proxmo::episodes::{Batch, Episode};
+    ///
+    /// # fn main() -> proxmo::Result<()> {
+    /// let batch = Batch::builder()
+    ///     .group([
+    ///         Episode::new().step("the hall", 0.0).step("the study", 1.0).success(true),
+    ///         Episode::new().step("the hall", 0.0).step("the cellar", 0.0),
+    ///     ])
+    ///     .build()?;
+    /// let device = Device::flex();
+    /// let states = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5]];
+    /// let credit = ProxMo::default().assign_on(&batch, Tensor::from_floats(states, &device))?;
+    /// let advantages: Tensor<1> = credit.to_tensor(&device);
+    /// assert_eq!(advantages.dims(), [4]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Fails if a setting is out of range, if embeddings are not one for each row or hold a NaN or an
+    /// infinity, and if the device fails.
+    pub fn assign_on(&self, batch: &Batch, embeddings: Tensor<2>) -> Result<Credit> {
+        let device = embeddings.device();
+        assign(batch, Some(embeddings), &device, self.config(), &mut CreditState::default())
+    }
 
-impl Default for ProxmoOptions {
-    /// The paper's.
-    fn default() -> Self {
-        Self {
-            gamma: 0.95,
-            episode_weight: 1.0,
-            step_weight: 1.0,
-            proximity: ProximityOptions::default(),
-            episodes: EpisodeOptions::default(),
-        }
+    /// [`ProxMo::assign_on`] without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`ProxMo::assign_on`].
+    pub async fn assign_on_async(&self, batch: &Batch, embeddings: Tensor<2>) -> Result<Credit> {
+        let device = embeddings.device();
+        let mut state = CreditState::default();
+        assign_async(batch, Some(embeddings), &device, self.config(), &mut state).await
     }
 }
 
-/// What steps were worth, and what that was reckoned from. All of it is on the device.
-#[derive(Debug, Clone)]
-pub struct ProxmoAdvantages {
-    /// What each step was worth: `[rows]`.
-    pub advantages: Tensor<1>,
-    /// What followed each step: `[rows]`.
-    pub returns: Tensor<1>,
-    /// What was to be expected there: `[rows]`.
-    pub baselines: Tensor<1>,
-    /// The effective number of steps behind each baseline: `[rows]`.
-    pub neighbours: Tensor<1>,
-    /// Each group's success rate, mean and deviation of total rewards: `[groups, 3]`.
-    pub statistics: Tensor<2>,
-}
-
-/// ProxMO's advantages (arXiv 2602.19225) from embeddings that are on a device, without a number of
-/// them leaving it:
-///
-/// ```text
-/// A = episode_weight · w (R − mean R) + step_weight · (G − Σ_j softmax_j(cos(e, e_j) / τ) G_j)
-/// ```
-///
-/// with an episode's total reward `R`, its modulation `w` ([`episode_advantages`]), a step's discounted
-/// return `G` ([`discounted_returns`]) and the steps `j` of its group ([`proximity`]).
-///
-/// `embeddings` are `[rows, width]`, `rewards` `[rows]`, `success` `[episodes]`. Advantages are
-/// constants: no gradient reaches the embeddings.
-///
-/// # Errors
-/// Where shapes or devices do not fit, or an option is out of range.
-pub fn proxmo_advantages(
-    embeddings: Tensor<2>,
-    rewards: Tensor<1>,
-    success: Tensor<1>,
-    layout: &Layout,
-    options: &ProxmoOptions,
-) -> Result<ProxmoAdvantages> {
-    let returns = discounted_returns(rewards.clone(), layout, options.gamma)?;
-    let column = returns.clone().unsqueeze_dim(1);
-    let near = proximity(embeddings.detach(), column, layout, &options.proximity)?;
-    let baselines = near.means.squeeze_dim::<1>(1);
-    let EpisodeAdvantages { advantages: episode, statistics } =
-        episode_advantages(rewards, success, layout, &options.episodes)?;
-    let step = returns.clone() - baselines.clone();
-    let advantages =
-        episode.mul_scalar(options.episode_weight) + step.mul_scalar(options.step_weight);
-    Ok(ProxmoAdvantages { advantages, returns, baselines, neighbours: near.neighbours, statistics })
+impl Credit {
+    /// The advantages as a tensor: `[rows]`.
+    pub fn to_tensor(&self, device: &Device) -> Tensor<1> {
+        let data = TensorData::new(self.advantages.clone(), [self.advantages.len()]);
+        Tensor::from_data(data, device)
+    }
 }

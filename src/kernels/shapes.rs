@@ -1,10 +1,10 @@
-//! Checks of what users hand in, so that no kernel sees what does not fit.
+//! Checks of shapes and devices, before a kernel sees the tensors.
 
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 
-/// A matrix of `rows` rows and at least one column.
+/// Checks for a matrix of `rows` rows and at least one column.
 pub(super) fn matrix(name: &str, tensor: &Tensor<2>, rows: usize) -> Result<()> {
     let [found, columns] = tensor.dims();
     if found == rows && columns > 0 {
@@ -14,7 +14,7 @@ pub(super) fn matrix(name: &str, tensor: &Tensor<2>, rows: usize) -> Result<()> 
     Err(Error::input(name, message))
 }
 
-/// A vector of `length` numbers, one for each `of`.
+/// Checks for a vector of `length` numbers, one for each `of`.
 pub(super) fn vector(name: &str, tensor: &Tensor<1>, length: usize, of: &str) -> Result<()> {
     let [found] = tensor.dims();
     if found == length {
@@ -23,7 +23,7 @@ pub(super) fn vector(name: &str, tensor: &Tensor<1>, length: usize, of: &str) ->
     Err(Error::input(name, format!("has {found} entries, expected {length}, one for each {of}")))
 }
 
-/// Two tensors on one device.
+/// Checks that two tensors are on one device.
 pub(super) fn same_device<const A: usize, const B: usize>(
     name: &str,
     tensor: &Tensor<A>,
@@ -33,5 +33,5 @@ pub(super) fn same_device<const A: usize, const B: usize>(
     if found == expected {
         return Ok(());
     }
-    Err(Error::input(name, format!("is on {found:?}, expected {expected:?} as the rest")))
+    Err(Error::input(name, format!("is on {found:?}, expected {expected:?} like the others")))
 }

@@ -12,6 +12,7 @@ use crate::credit::CreditConfig;
 use crate::device::Backend;
 use crate::env::EnvConfig;
 use crate::error::{Error, Result};
+use crate::kernels::check_training;
 use crate::policy::PolicyConfig;
 use crate::rollout::Limits;
 use crate::settings;
@@ -367,7 +368,8 @@ impl Config {
     /// Names the key of the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
         settings::check(self, "")?;
-        self.env.validate()
+        self.env.validate()?;
+        check_training(&self.credit)
     }
 
     /// Reads the text of a `config.toml`. `name` stands for the file in errors. Settings that it

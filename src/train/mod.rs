@@ -3,6 +3,7 @@
 //! [`Trainer`] is the algorithm. It uses no files and no terminal; [`crate::runs`] adds both. Methods
 //! that wait for a device have an asynchronous form, with the suffix `_async`, and a blocking form.
 
+mod assign;
 mod config;
 mod evaluate;
 mod gradient;

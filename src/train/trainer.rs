@@ -3,17 +3,16 @@
 use rand::seq::index;
 use web_time::Instant;
 
+use super::assign::CreditStep;
 use super::config::{Config, UpdateConfig};
-use super::locate::describe_row;
 use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
 use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateBatch, UpdateStats};
-use crate::credit::{self, Credit, Embedding};
-use crate::device::read;
+use crate::credit;
 use crate::env::Environment;
-use crate::episodes::{Embeddings, MAX_REWARD};
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::policy::{EncoderOf, InputsOf, Policy, Sampling};
 use crate::rollout::{Plan, RolloutBatch, collect_with_async};
 use crate::stream::{Purpose, Stream};
@@ -57,10 +56,17 @@ impl<P: Policy> Trainer<P> {
         environment: &dyn Environment,
         progress: f64,
     ) -> Result<(IterationMetrics, Rollout<P>)> {
+        kernels::check_training(&self.config.credit)?;
         let begun = Instant::now();
         let (batch, statistics) = self.play(environment).await?;
         let played = Instant::now();
-        let credit = self.assign(&batch)?;
+        let step = CreditStep {
+            config: &self.config.credit,
+            invalid_action_penalty: self.config.update.invalid_action_penalty,
+            minibatch: self.config.update.minibatch,
+        };
+        let policy = self.learner.policy.valid();
+        let credit = step.assign(&policy, &batch, &mut self.credit_state).await?;
         let assigned = Instant::now();
         let updated = self.learn(&batch, &credit.advantages, progress).await?;
         self.steps += statistics.steps as u64;
@@ -238,48 +244,5 @@ impl<P: Policy> Trainer<P> {
         let batch = collect_with_async(environment, &policy, &self.encoder, &plan, &limits).await?;
         batch.expect_episodes()?;
         Ok(batch)
-    }
-
-    /// The policy's own embedding of every row and its width, if the settings ask for it; else nothing
-    /// and 0.
-    fn embed(&self, batch: &Rollout<P>) -> Result<(Vec<f32>, usize)> {
-        if self.config.credit.embedding != Embedding::Given {
-            return Ok((Vec::new(), 0));
-        }
-        let (mut values, mut width) = (Vec::new(), 0);
-        let policy = self.learner.policy.valid();
-        let rows: Vec<usize> = (0..batch.rows()).collect();
-        for rows in rows.chunks(self.config.update.minibatch) {
-            let embedded = policy.embed(&batch.inputs, rows);
-            width = embedded.dims()[1];
-            values.extend(read(embedded)?);
-        }
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok((values, width)),
-            Some(at) => Err(Error::Run(format!(
-                "{}: the policy's embedding of it holds {}; its weights have diverged, resume from an \
-                 earlier checkpoint with a lower update.learning_rate",
-                describe_row(batch, at / width.max(1)),
-                values[at]
-            ))),
-        }
-    }
-
-    /// Assigns credit to every step.
-    fn assign(&mut self, batch: &Rollout<P>) -> Result<Credit> {
-        let penalty = self.config.update.invalid_action_penalty;
-        let rewards = batch.data.rewards().iter().zip(batch.data.valid());
-        let penalised =
-            rewards.map(
-                |(&reward, &valid)| {
-                    if valid { reward } else { (reward - penalty).max(-MAX_REWARD) }
-                },
-            );
-        let mut rows = batch.data.with_rewards(penalised.collect())?;
-        let (values, width) = self.embed(batch)?;
-        if width > 0 {
-            rows = rows.with_embeddings(Embeddings::Steps { values, width })?;
-        }
-        credit::assign_with(&rows, &self.config.credit, &mut self.credit_state)
     }
 }

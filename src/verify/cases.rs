@@ -1,21 +1,21 @@
-//! Rows to compute on, as hard as they come.
+//! Cases for proximity: shapes, settings and numbers at the edges of what is defined.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::credit::{CreditConfig, Inclusion, Temperature};
 use crate::episodes::Layout;
 use crate::error::Result;
-use crate::kernels::{Excluded, ProximityOptions};
 use crate::stream::{Purpose, Stream};
 
-/// Rows, their groups, and what is asked of them.
+/// Rows in groups, and the settings to compute them with.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What is hard about it.
+    /// What the case tests.
     pub name: String,
-    /// Where groups begin among the episodes, and the end.
+    /// The first episode of each group, and the number of episodes: `[groups + 1]`.
     pub group_offsets: Vec<usize>,
-    /// Where episodes begin among the rows, and the end.
+    /// The first row of each episode, and the number of rows: `[episodes + 1]`.
     pub episode_offsets: Vec<usize>,
     /// The length of an embedding.
     pub width: usize,
@@ -25,10 +25,12 @@ pub struct Case {
     pub embeddings: Vec<f32>,
     /// `[rows, columns]`
     pub values: Vec<f32>,
-    /// The temperature asked for.
+    /// The kernel's temperature.
     pub temperature: f32,
-    /// Whom a row does not look at.
-    pub excluded: Excluded,
+    /// Whether a row is a neighbour of itself.
+    pub self_weight: Inclusion,
+    /// Whether the rows of a row's own episode are its neighbours.
+    pub same_episode: Inclusion,
 }
 
 impl Case {
@@ -60,49 +62,55 @@ impl Case {
             embeddings: numbers(rows * width, &mut rng),
             values: numbers(rows * columns, &mut rng),
             temperature: 0.1,
-            excluded: Excluded::Nobody,
+            self_weight: Inclusion::Include,
+            same_episode: Inclusion::Include,
         }
     }
 
-    /// With a word more in its name.
+    /// The case with a prefix to its name.
     pub fn named(mut self, name: &str) -> Self {
         self.name = format!("{name}: {}", self.name);
         self
     }
 
-    /// At another temperature than 0.1.
+    /// The case at another temperature than 0.1.
     pub fn at(mut self, temperature: f32) -> Self {
         self.temperature = temperature;
         self.named(&format!("temperature {temperature}"))
     }
 
-    /// Without looking at some.
-    pub fn without(mut self, excluded: Excluded) -> Self {
-        self.excluded = excluded;
-        self.named(&format!("without {excluded:?}"))
+    /// The case with fewer neighbours.
+    pub fn neighbours(mut self, (self_weight, same_episode): (Inclusion, Inclusion)) -> Self {
+        (self.self_weight, self.same_episode) = (self_weight, same_episode);
+        self.named(&format!("self {self_weight:?}, episode {same_episode:?}"))
     }
 
-    /// Where groups and episodes lie.
+    /// The layout of the rows.
     ///
     /// # Errors
-    /// Where offsets were changed to what does not fit.
+    /// Fails if the offsets do not fit each other.
     pub fn layout(&self) -> Result<Layout> {
         Layout::new(&self.group_offsets, &self.episode_offsets)
     }
 
-    /// What is asked of the kernel.
-    pub fn options(&self) -> ProximityOptions {
-        ProximityOptions { temperature: self.temperature, excluded: self.excluded }
+    /// The settings of the kernel.
+    pub fn config(&self) -> CreditConfig {
+        CreditConfig {
+            temperature: Temperature::Fixed(f64::from(self.temperature)),
+            self_weight: self.self_weight,
+            same_episode: self.same_episode,
+            ..CreditConfig::default()
+        }
     }
 
-    /// A gradient of the means to go on from: any will do.
+    /// Some gradient of the means.
     pub fn gradient(&self) -> Vec<f32> {
         let mut rng = rng(self.rows());
         self.values.iter().map(|_| rng.random_range(-1.0..1.0)).collect()
     }
 
-    /// How far off an answer may be, as a share of the largest number expected. Cosines of 32-bit
-    /// numbers are off by about 1e-7, which the temperature magnifies.
+    /// The bound of an error, as a share of the largest number expected. Cosines of 32-bit numbers are
+    /// off by about 1e-7, which the temperature magnifies.
     pub fn bound(&self) -> f64 {
         2e-5 + 1e-6 / f64::from(self.temperature)
     }
@@ -130,7 +138,7 @@ impl Case {
     }
 }
 
-/// Numbers for cases.
+/// The random numbers of a case.
 pub(super) fn rng(seed: usize) -> ChaCha8Rng {
     Stream::new(seed as u64, Purpose::Generator).rng()
 }
@@ -157,13 +165,20 @@ pub fn shapes() -> Vec<Case> {
     cases
 }
 
-/// Temperatures from 1e-3 to 1e3, and rows that do not look at all others.
+/// Every choice of neighbours: all rows of the group, all but the row itself, all but its episode.
+pub const NEIGHBOURS: [(Inclusion, Inclusion); 3] = [
+    (Inclusion::Include, Inclusion::Include),
+    (Inclusion::Exclude, Inclusion::Include),
+    (Inclusion::Include, Inclusion::Exclude),
+];
+
+/// Temperatures from 1e-3 to 1e3, and rows with fewer neighbours than their group.
 pub fn settings() -> Vec<Case> {
     let mut cases = Vec::new();
-    for excluded in [Excluded::Itself, Excluded::Episode] {
-        cases.push(Case::of(&[1, 2, 3, 70, 1, 40], 9, 2).without(excluded));
-        cases.push(Case::of(&[1; 40], 3, 1).without(excluded));
-        cases.push(Case::of(&[65, 20], 8, 1).at(1e-3).without(excluded));
+    for neighbours in [NEIGHBOURS[1], NEIGHBOURS[2]] {
+        cases.push(Case::of(&[1, 2, 3, 70, 1, 40], 9, 2).neighbours(neighbours));
+        cases.push(Case::of(&[1; 40], 3, 1).neighbours(neighbours));
+        cases.push(Case::of(&[65, 20], 8, 1).at(1e-3).neighbours(neighbours));
     }
     for temperature in [1e-3, 1e-2, 1.0, 30.0, 1e3] {
         cases.push(Case::of(&[50, 33], 12, 1).at(temperature));
@@ -171,7 +186,7 @@ pub fn settings() -> Vec<Case> {
     cases
 }
 
-/// Everything at the edge of what is defined: identical rows, zeros, huge and tiny numbers.
+/// Identical rows, zeros, huge and tiny numbers.
 pub fn extremes() -> Vec<Case> {
     let mut cases = vec![identical(0.1), identical(1e-3), identical(1e3)];
     let mut zeros = Case::of(&[40, 5], 8, 1).named("rows of zeros");
@@ -202,17 +217,17 @@ fn identical(temperature: f32) -> Case {
     case
 }
 
-/// NaN and infinities in some rows; and numbers too small to have all their bits.
-pub fn poisoned() -> Vec<Case> {
+/// NaN and infinities in some rows, and denormal numbers.
+pub fn non_finite() -> Vec<Case> {
     let sizes = [3, 70, 1, 40, 2];
     let mut cases = Vec::new();
-    for excluded in [Excluded::Nobody, Excluded::Itself, Excluded::Episode] {
-        for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut case = Case::of(&sizes, 5, 2).without(excluded);
-            case.row(1)[4] = poison;
-            case.values[2 * 100] = poison;
-            case.row(73)[0] = poison;
-            cases.push(case.named(&format!("poisoned by {poison}")));
+    for neighbours in NEIGHBOURS {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut case = Case::of(&sizes, 5, 2).neighbours(neighbours);
+            case.row(1)[4] = value;
+            case.values[2 * 100] = value;
+            case.row(73)[0] = value;
+            cases.push(case.named(&format!("with {value}")));
         }
     }
     let mut denormal = Case::of(&sizes, 5, 2).named("denormal embeddings");

@@ -1,9 +1,9 @@
-//! Whether every backend computes the same, on the machine at hand.
+//! Tests of every backend of this machine.
 //!
-//! [`TESTS`] hold a device to definitions in 64 bits, by cases as hard as they come: [`cases`] for
-//! proximity and its gradients, [`Played`] for returns and the episode part of advantages. A small
-//! [`training`] is held to flex's, update by update. [`run`] does them all on adapters of this machine,
-//! for `proxmo verify`; the crate's own tests run the very same.
+//! [`TESTS`] compare a device with definitions in 64 bits ([`oracle`]): [`cases`] for proximity and its
+//! gradients, [`EpisodeCase`] for returns and the episode part of advantages. A small [`training`] is
+//! compared with flex's, update by update. [`run`] runs them on adapters of this machine, for `proxmo
+//! verify`; the crate's own tests run the same.
 //!
 //! ```
 //! use proxmo::device::{Backend, open};
@@ -20,10 +20,10 @@
 //! ```
 
 pub mod cases;
-mod compare;
+mod comparisons;
 mod episodes;
+pub mod oracle;
 mod proximity;
-mod reference;
 mod report;
 pub mod training;
 
@@ -37,81 +37,81 @@ use crate::error::Result;
 #[cfg(feature = "wgpu")]
 use crate::kernels::Prefilled;
 
-pub use compare::{Tally, distance};
-pub use episodes::{Played, options as episode_options};
-pub use reference::Expected;
-pub use report::{Absent, Finding, Report, Verified, select};
+pub use comparisons::{Comparisons, distance};
+pub use episodes::{EpisodeCase, configs as episode_configs};
+pub use report::{Absent, AdapterReport, Report, TestResult, select};
 
 /// One test of a device.
 #[derive(Debug, Clone, Copy)]
 pub struct Test {
-    /// What is tested.
+    /// Its name.
     pub name: &'static str,
-    check: fn(&Device) -> Result<Tally>,
+    check: fn(&Device) -> Result<Comparisons>,
 }
 
-const fn test(name: &'static str, check: fn(&Device) -> Result<Tally>) -> Test {
+const fn test(name: &'static str, check: fn(&Device) -> Result<Comparisons>) -> Test {
     Test { name, check }
 }
 
 /// All tests, kernels first.
-pub const TESTS: [Test; 14] = [
+pub const TESTS: [Test; 15] = [
     test("proximity, shapes", proximity::shapes),
     test("proximity, settings", proximity::settings),
     test("proximity, extremes", proximity::extremes),
-    test("proximity, poison", proximity::poisoned),
+    test("proximity, NaN and infinity", proximity::non_finite),
     test("proximity gradients, shapes", proximity::gradients_of_shapes),
     test("proximity gradients, settings", proximity::gradients_of_settings),
     test("proximity gradients, extremes", proximity::gradients_of_extremes),
-    test("proximity gradients, poison", proximity::gradients_of_poisoned),
+    test("proximity gradients, NaN and infinity", proximity::gradients_of_non_finite),
     test("returns", episodes::returns),
     test("episode advantages", episodes::advantages),
-    test("returns and advantages, poison", episodes::poisoned),
+    test("returns and advantages, NaN and infinity", episodes::non_finite),
     test("training, gradients", training::gradients),
     test("training, losses", training::losses),
     test("training, weights", training::trained_weights),
+    test("training, device credit", training::device_credit),
 ];
 
 impl Test {
-    /// Runs it. A device that fails, or whose driver panics, fails the test.
-    pub fn on(&self, device: &Device) -> Finding {
+    /// Runs the test. It fails if the device does, or its driver panics.
+    pub fn on(&self, device: &Device) -> TestResult {
         #[cfg(feature = "wgpu")]
         let _prefilled = Prefilled::new();
         let begun = Instant::now();
-        let tally = catch_unwind(AssertUnwindSafe(|| (self.check)(device)));
+        let comparisons = catch_unwind(AssertUnwindSafe(|| (self.check)(device)));
         let seconds = begun.elapsed().as_secs_f64();
-        match tally {
-            Ok(Ok(tally)) => Finding::of(self.name, tally, seconds),
-            Ok(Err(error)) => Finding::broken(self.name, error.to_string(), seconds),
-            Err(panic) => Finding::broken(self.name, told(&*panic), seconds),
+        match comparisons {
+            Ok(Ok(comparisons)) => TestResult::of(self.name, comparisons, seconds),
+            Ok(Err(error)) => TestResult::broken(self.name, error.to_string(), seconds),
+            Err(panic) => TestResult::broken(self.name, message(&*panic), seconds),
         }
     }
 }
 
-/// What a panic said.
-fn told(panic: &(dyn std::any::Any + Send)) -> String {
+/// The message of a panic.
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("it panicked: {}", text.unwrap_or("it did not say why"))
+    format!("it panicked: {}", text.unwrap_or("no message"))
 }
 
-/// Runs tests on adapters, one after the other. `observe` is told before each.
+/// Runs tests on adapters, one after the other, and calls `observe` before each.
 pub fn run(
     adapters: &[Adapter],
     tests: &[Test],
     observe: &mut dyn FnMut(&Adapter, &Test),
-) -> Vec<Verified> {
+) -> Vec<AdapterReport> {
     let mut verify = |adapter: &Adapter| match open(adapter.backend, adapter.index) {
         Ok(opened) => {
             let tests = tests.iter().map(|test| {
                 observe(adapter, test);
                 test.on(&opened.device)
             });
-            Verified { adapter: adapter.clone(), tests: tests.collect() }
+            AdapterReport { adapter: adapter.clone(), tests: tests.collect() }
         }
         Err(error) => {
-            let opening = Finding::broken("opening the device", error.to_string(), 0.0);
-            Verified { adapter: adapter.clone(), tests: vec![opening] }
+            let opening = TestResult::broken("opening the device", error.to_string(), 0.0);
+            AdapterReport { adapter: adapter.clone(), tests: vec![opening] }
         }
     };
     adapters.iter().map(&mut verify).collect()
@@ -129,7 +129,7 @@ mod tests {
         assert!(!lost.ok && lost.failures == ["the device is lost"]);
         let gone = on(|_| panic!("no memory"));
         assert!(!gone.ok && gone.failures == ["it panicked: no memory"]);
-        assert!(!on(|_| Ok(Tally::default())).ok, "a test that compared nothing");
+        assert!(!on(|_| Ok(Comparisons::default())).ok, "a test that compared nothing");
     }
 
     #[test]

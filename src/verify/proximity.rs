@@ -5,75 +5,75 @@ use std::sync::LazyLock;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cases::{self, Case};
-use super::compare::{Tally, distance};
-use super::reference::Expected;
+use super::comparisons::{Comparisons, distance};
+use super::oracle::ProximityOracle;
 use crate::device::read;
 use crate::error::{Error, Result};
 use crate::kernels::proximity;
 
-/// Cases and what they should come to, worked out once.
-struct Known(LazyLock<Vec<(Case, Expected)>>);
+/// Cases and their expected results, computed once.
+struct SolvedCases(LazyLock<Vec<(Case, ProximityOracle)>>);
 
-impl Known {
-    const fn of(cases: fn() -> Vec<(Case, Expected)>) -> Self {
+impl SolvedCases {
+    const fn of(cases: fn() -> Vec<(Case, ProximityOracle)>) -> Self {
         Self(LazyLock::new(cases))
     }
 
-    fn each(&self) -> impl Iterator<Item = &(Case, Expected)> {
+    fn each(&self) -> impl Iterator<Item = &(Case, ProximityOracle)> {
         self.0.iter()
     }
 }
 
-fn solved(cases: Vec<Case>) -> Vec<(Case, Expected)> {
+fn solved(cases: Vec<Case>) -> Vec<(Case, ProximityOracle)> {
     let solved = cases.into_iter().map(|case| {
-        let expected = Expected::of(&case);
+        let expected = ProximityOracle::of(&case);
         (case, expected)
     });
     solved.collect()
 }
 
-static SHAPES: Known = Known::of(|| solved(cases::shapes()));
-static SETTINGS: Known = Known::of(|| solved(cases::settings()));
-static EXTREMES: Known = Known::of(|| solved(cases::extremes()));
-static POISONED: Known = Known::of(|| solved(cases::poisoned()));
+static SHAPES: SolvedCases = SolvedCases::of(|| solved(cases::shapes()));
+static SETTINGS: SolvedCases = SolvedCases::of(|| solved(cases::settings()));
+static EXTREMES: SolvedCases = SolvedCases::of(|| solved(cases::extremes()));
+static NON_FINITE: SolvedCases = SolvedCases::of(|| solved(cases::non_finite()));
 
-pub(super) fn shapes(device: &Device) -> Result<Tally> {
+pub(super) fn shapes(device: &Device) -> Result<Comparisons> {
     forward(&SHAPES, device)
 }
 
-pub(super) fn settings(device: &Device) -> Result<Tally> {
+pub(super) fn settings(device: &Device) -> Result<Comparisons> {
     forward(&SETTINGS, device)
 }
 
-pub(super) fn extremes(device: &Device) -> Result<Tally> {
+pub(super) fn extremes(device: &Device) -> Result<Comparisons> {
     forward(&EXTREMES, device)
 }
 
-pub(super) fn poisoned(device: &Device) -> Result<Tally> {
-    forward(&POISONED, device)
+pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
+    forward(&NON_FINITE, device)
 }
 
-pub(super) fn gradients_of_shapes(device: &Device) -> Result<Tally> {
+pub(super) fn gradients_of_shapes(device: &Device) -> Result<Comparisons> {
     backward(&SHAPES, device)
 }
 
-pub(super) fn gradients_of_settings(device: &Device) -> Result<Tally> {
+pub(super) fn gradients_of_settings(device: &Device) -> Result<Comparisons> {
     backward(&SETTINGS, device)
 }
 
-pub(super) fn gradients_of_extremes(device: &Device) -> Result<Tally> {
+pub(super) fn gradients_of_extremes(device: &Device) -> Result<Comparisons> {
     backward(&EXTREMES, device)
 }
 
-pub(super) fn gradients_of_poisoned(device: &Device) -> Result<Tally> {
-    let mut tally = backward(&POISONED, device)?;
-    for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        poisoned_gradient(poison, device, &mut tally)?;
+pub(super) fn gradients_of_non_finite(device: &Device) -> Result<Comparisons> {
+    let mut comparisons = backward(&NON_FINITE, device)?;
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        non_finite_gradient(value, device, &mut comparisons)?;
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
-/// What a device answered: means, neighbours and the gradients of embeddings and values.
+/// A device's results: means, neighbours and the gradients of embeddings and values.
 struct Found {
     means: Vec<f32>,
     neighbours: Vec<f32>,
@@ -86,50 +86,50 @@ fn matrix(values: &[f32], columns: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }
 
-/// Fills memory with NaN and lets it go: a kernel that reads what it did not write will show it.
-pub(super) fn litter(numbers: usize, device: &Device) -> Result<()> {
+/// Fills memory with NaN and frees it, so that a kernel that reads memory it did not write gets NaN.
+pub(super) fn fill_with_nan(numbers: usize, device: &Device) -> Result<()> {
     for size in [numbers, 3 * numbers, 64] {
         read(Tensor::<1>::full([size], f32::NAN, device) * 2.0)?;
     }
     Ok(())
 }
 
-fn forward(known: &Known, device: &Device) -> Result<Tally> {
-    let mut tally = Tally::default();
+fn forward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
+    let mut comparisons = Comparisons::default();
     for (case, expected) in known.each() {
-        litter(case.embeddings.len(), device)?;
+        fill_with_nan(case.embeddings.len(), device)?;
         let embeddings = matrix(&case.embeddings, case.width, device);
         let values = matrix(&case.values, case.columns, device);
-        let found = proximity(embeddings, values, &case.layout()?, &case.options())?;
+        let found = proximity(embeddings, values, &case.layout()?, &case.config())?;
         let (means, neighbours) = (read(found.means)?, read(found.neighbours)?);
         let name = |what: &str| format!("{what} of {}", case.name);
-        tally.numbers(name("means"), &means, &expected.means, case.bound());
-        tally.numbers(name("neighbours"), &neighbours, &expected.neighbours, case.bound());
+        comparisons.compare(name("means"), &means, &expected.means, case.bound());
+        comparisons.compare(name("neighbours"), &neighbours, &expected.neighbours, case.bound());
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
-fn backward(known: &Known, device: &Device) -> Result<Tally> {
-    let mut tally = Tally::default();
+fn backward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
+    let mut comparisons = Comparisons::default();
     for (case, expected) in known.each() {
         let gradient = case.gradient();
-        let found = ask(case, &gradient, device)?;
+        let found = results(case, &gradient, device)?;
         let (to_embeddings, to_values) = expected.gradients(case, &gradient);
         let name = |what: &str| format!("{what} of {}", case.name);
-        tally.numbers(name("means"), &found.means, &expected.means, case.bound());
+        comparisons.compare(name("means"), &found.means, &expected.means, case.bound());
         let gradients = name("the gradient of values");
-        tally.numbers(gradients, &found.to_values, &to_values, case.bound());
-        rows(case, &gradient, expected, &to_embeddings, &found.to_embeddings, &mut tally);
+        comparisons.compare(gradients, &found.to_values, &to_values, case.bound());
+        rows(case, &gradient, expected, &to_embeddings, &found.to_embeddings, &mut comparisons);
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
-fn ask(case: &Case, gradient: &[f32], device: &Device) -> Result<Found> {
-    litter(case.embeddings.len(), device)?;
+fn results(case: &Case, gradient: &[f32], device: &Device) -> Result<Found> {
+    fill_with_nan(case.embeddings.len(), device)?;
     let device = device.clone().autodiff();
     let embeddings = matrix(&case.embeddings, case.width, &device).require_grad();
     let values = matrix(&case.values, case.columns, &device).require_grad();
-    let found = proximity(embeddings.clone(), values.clone(), &case.layout()?, &case.options())?;
+    let found = proximity(embeddings.clone(), values.clone(), &case.layout()?, &case.config())?;
     let weighted = found.means.clone() * matrix(gradient, case.columns, &device);
     let gradients = weighted.sum().backward();
     let missing = || Error::Run("proximity gave no gradient".into());
@@ -141,16 +141,16 @@ fn ask(case: &Case, gradient: &[f32], device: &Device) -> Result<Found> {
     })
 }
 
-/// The gradients of embeddings. Rows of different length have gradients of different size, and each is
-/// judged by its own. Where pulls cancel out, what is left is rounding, of a few parts in ten million of
-/// what the pull of a single row could be.
+/// Compares the gradients of embeddings. Rows of different length have gradients of different size, so
+/// each row has a bound of its own. If pulls cancel out, the rest is rounding, of a few parts in ten
+/// million of the possible pull of a single row.
 fn rows(
     case: &Case,
     gradient: &[f32],
-    expected: &Expected,
+    expected: &ProximityOracle,
     wanted: &[f64],
     found: &[f32],
-    tally: &mut Tally,
+    comparisons: &mut Comparisons,
 ) {
     let greatest = |values: &[f32]| {
         let finite = values.iter().filter(|value| value.is_finite());
@@ -168,27 +168,27 @@ fn rows(
         // A gradient beyond 32 bits is infinite, and rightly so.
         if size < f64::from(f32::MAX) {
             match distance(found, wanted) {
-                Ok(error) => tally.note(what, error * size / size.max(least), bound),
-                Err(message) => tally.holds(format!("{what}{message}"), false),
+                Ok(error) => comparisons.record(what, error * size / size.max(least), bound),
+                Err(message) => comparisons.expect(format!("{what}{message}"), false),
             }
         }
     }
-    tally.holds(
+    comparisons.expect(
         format!("no gradient of embeddings of {}", case.name),
         found.len() == wanted.len() && !found.is_empty(),
     );
 }
 
-/// A gradient that is not finite reaches whom its row exchanges with, and nobody else.
-fn poisoned_gradient(poison: f32, device: &Device, tally: &mut Tally) -> Result<()> {
+/// A non-finite gradient reaches the rows of its group, and no other.
+fn non_finite_gradient(value: f32, device: &Device, comparisons: &mut Comparisons) -> Result<()> {
     let case = Case::of(&[4, 40, 3], 5, 2);
     let mut gradient = case.gradient();
-    gradient[2 * 10] = poison;
-    let found = ask(&case, &gradient, device)?;
+    gradient[2 * 10] = value;
+    let found = results(&case, &gradient, device)?;
     let finite = |numbers: &[f32]| numbers.iter().all(|value| value.is_finite());
-    let told = format!("with {poison} as a gradient");
-    tally.holds(
-        format!("{told}, means are not finite"),
+    let context = format!("with {value} as a gradient");
+    comparisons.expect(
+        format!("{context}, means are not finite"),
         finite(&found.means) && finite(&found.neighbours),
     );
     for (row, (group, _)) in case.memberships().into_iter().enumerate() {
@@ -199,10 +199,10 @@ fn poisoned_gradient(poison: f32, device: &Device, tally: &mut Tally) -> Result<
         .concat();
         if group == 1 {
             let reached = numbers.iter().all(|value| value.is_nan());
-            tally.holds(format!("{told}, row {row} of its group is not NaN"), reached);
+            comparisons.expect(format!("{context}, row {row} of its group is not NaN"), reached);
         } else {
-            tally.holds(
-                format!("{told}, row {row} of another group is not finite"),
+            comparisons.expect(
+                format!("{context}, row {row} of another group is not finite"),
                 finite(&numbers),
             );
         }

@@ -1,20 +1,20 @@
-//! What tests came to, as a person or a program reads it.
+//! The results of the tests, for people and programs.
 
 use serde::Serialize;
 
-use super::compare::Tally;
+use super::comparisons::Comparisons;
 use crate::device::{Adapter, Backend, adapters, candidates, choose, missing};
 use crate::error::Result;
 
-/// What one test came to.
+/// The result of one test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Finding {
+pub struct TestResult {
     /// The test.
     pub test: &'static str,
-    /// Whether everything was within its bound.
+    /// Whether every error was within its bound.
     pub ok: bool,
-    /// The error that came nearest to its bound, or went furthest past it. Nothing where a number was
-    /// not finite that should be, or the test did not end.
+    /// The error that is largest relative to its bound. `None` if a number was unexpectedly NaN or
+    /// infinite, or the test did not end.
     pub worst_error: Option<f64>,
     /// Its bound.
     pub bound: Option<f64>,
@@ -22,28 +22,28 @@ pub struct Finding {
     pub seconds: f64,
     /// How many comparisons were made.
     pub compared: usize,
-    /// How many went past their bounds.
+    /// How many exceeded their bounds.
     pub failed: usize,
-    /// The first of those, in words.
+    /// Descriptions of the first failures.
     pub failures: Vec<String>,
 }
 
-impl Finding {
-    pub(super) fn of(test: &'static str, tally: Tally, seconds: f64) -> Self {
-        let within = tally.failed == 0 && tally.compared > 0;
+impl TestResult {
+    pub(super) fn of(test: &'static str, comparisons: Comparisons, seconds: f64) -> Self {
+        let within = comparisons.failed == 0 && comparisons.compared > 0;
         Self {
             test,
             ok: within,
-            worst_error: Some(tally.error).filter(|error| error.is_finite()),
-            bound: Some(tally.bound),
+            worst_error: Some(comparisons.error).filter(|error| error.is_finite()),
+            bound: Some(comparisons.bound),
             seconds,
-            compared: tally.compared,
-            failed: tally.failed,
-            failures: tally.failures,
+            compared: comparisons.compared,
+            failed: comparisons.failed,
+            failures: comparisons.failures,
         }
     }
 
-    /// A test that did not end.
+    /// The result of a test that did not end.
     pub(super) fn broken(test: &'static str, message: String, seconds: f64) -> Self {
         Self {
             test,
@@ -58,14 +58,14 @@ impl Finding {
     }
 }
 
-/// An adapter and what was found of it.
+/// An adapter and the results of its tests.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Verified {
+pub struct AdapterReport {
     /// The adapter, with its driver and limits.
     #[serde(flatten)]
     pub adapter: Adapter,
-    /// What each test came to.
-    pub tests: Vec<Finding>,
+    /// The result of each test.
+    pub tests: Vec<TestResult>,
 }
 
 /// A backend that was not tested.
@@ -73,11 +73,11 @@ pub struct Verified {
 pub struct Absent {
     /// The backend.
     pub backend: Backend,
-    /// Why it was not.
+    /// The reason.
     pub reason: String,
 }
 
-/// Everything that was found, and what on.
+/// All results, and the machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The version of this crate.
@@ -90,15 +90,15 @@ pub struct Report {
     pub threads: usize,
     /// Whether all tests passed on all adapters.
     pub ok: bool,
-    /// What was tested.
-    pub adapters: Vec<Verified>,
-    /// What was not.
+    /// The tested adapters.
+    pub adapters: Vec<AdapterReport>,
+    /// The backends that were not tested.
     pub absent: Vec<Absent>,
 }
 
 impl Report {
     /// The report of a machine.
-    pub fn new(adapters: Vec<Verified>, absent: Vec<Absent>) -> Self {
+    pub fn new(adapters: Vec<AdapterReport>, absent: Vec<Absent>) -> Self {
         let mut tests = adapters.iter().flat_map(|one| &one.tests);
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -112,10 +112,10 @@ impl Report {
     }
 }
 
-/// The adapters of a backend, or of all of them with those that have none.
+/// The adapters of a backend; without one, those of all backends and the backends without adapters.
 ///
 /// # Errors
-/// Where a backend is named that has no adapter here: the error says why.
+/// Fails if the named backend has no adapter on this machine, and gives the reason.
 pub fn select(backend: Option<Backend>) -> Result<(Vec<Adapter>, Vec<Absent>)> {
     if let Some(backend) = backend {
         let here = candidates(backend);
@@ -137,17 +137,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_as_good_as_its_worst_test() {
+    fn a_report_passes_if_all_tests_do() {
         let (here, absent) = select(Some(Backend::Flex)).unwrap();
         assert_eq!((here.len(), absent.len()), (1, 0));
-        let mut good = Tally::default();
-        good.note("x", 1e-9, 1e-3);
-        let good = Finding::of("good", good, 1.0);
-        let bad = Finding::broken("bad", "the device is lost".into(), 1.0);
-        let nothing = Finding::of("nothing compared", Tally::default(), 1.0);
-        let report = |tests: &[&Finding]| {
+        let mut good = Comparisons::default();
+        good.record("x", 1e-9, 1e-3);
+        let good = TestResult::of("good", good, 1.0);
+        let bad = TestResult::broken("bad", "the device is lost".into(), 1.0);
+        let nothing = TestResult::of("nothing compared", Comparisons::default(), 1.0);
+        let report = |tests: &[&TestResult]| {
             let tests = tests.iter().map(|&test| test.clone()).collect();
-            Report::new(vec![Verified { adapter: here[0].clone(), tests }], Vec::new()).ok
+            Report::new(vec![AdapterReport { adapter: here[0].clone(), tests }], Vec::new()).ok
         };
         assert!(report(&[&good]) && !report(&[&good, &bad]) && !report(&[&nothing]));
         assert_eq!((good.worst_error, good.bound), (Some(1e-9), Some(1e-3)));

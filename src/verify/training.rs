@@ -1,7 +1,7 @@
 //! The same training on another device: losses, gradients and weights against flex's.
 //!
-//! What was played, what it was worth, the first weights and the order of rows all come from the host,
-//! so that nothing but arithmetic can differ.
+//! Episodes, initial weights and the order of rows all come from the host, and so do advantages except
+//! in the test of the device engine: only arithmetic can differ.
 
 use std::sync::LazyLock;
 
@@ -11,10 +11,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::cases::rng;
-use super::compare::Tally;
+use super::comparisons::Comparisons;
+use crate::credit::{self, CreditConfig, CreditState, Embedding};
 use crate::device::read;
 use crate::env::EnvConfig;
+use crate::episodes::{Batch, Embeddings};
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, ScorerNetworkConfig, Vocabulary};
 use crate::policy::{Policy, Sampling};
 use crate::rollout::{Plan, RolloutBatch, collect};
@@ -24,25 +27,31 @@ use crate::train::{Learner, LossInputs, UpdateBatch, UpdateConfig, UpdateStats, 
 /// How many updates are compared.
 pub const UPDATES: u64 = 20;
 
-/// How far gradients at the same weights may be apart, as a share of the largest number in them. Sums
-/// of 32-bit numbers in another order differ by about 1e-7 of what is summed.
+/// The bound between gradients at the same weights, as a share of the largest number in them. Sums of
+/// 32-bit numbers in another order differ by about 1e-7 of their terms.
 pub const GRADIENT_BOUND: f64 = 5e-5;
 
-/// How far losses, and norms of gradients, may be apart: absolutely, or as a share of those above 1.
+/// The bound between losses, and between gradient norms: absolute, or relative for those above 1.
 pub const LOSS_BOUND: f64 = 2e-5;
 
-/// How far any weight may be apart after any update. AdamW divides a gradient by its own size, so that
-/// one that is all rounding moves a weight by up to the learning rate in either direction.
+/// The bound between weights after any update. AdamW divides a gradient by its own size, so a gradient
+/// that is all rounding moves a weight by up to the learning rate in either direction.
 pub const WEIGHT_BOUND: f64 = 2e-4;
+
+/// The bound between the engines' advantages at the same weights, as a share of the largest. Embeddings of
+/// 32-bit numbers and their cosines are off by about 1e-7, which a temperature of 0.1 magnifies.
+pub const CREDIT_BOUND: f64 = 2e-5;
 
 const LEARNING_RATE: f64 = 3e-3;
 
-/// What is trained on, and what flex makes of it.
+/// The rows of the training, and its course on flex.
 struct Reference {
     batch: RolloutBatch<ScorerInputs>,
     advantages: Vec<f32>,
+    /// The episodes with random rewards, for credit to be assigned to.
+    rewarded: Batch,
     network: ScorerNetworkConfig,
-    /// The first policy's log-probabilities, `[rows]`, which the KL term holds to.
+    /// The initial policy's log-probabilities, the reference of the KL term: `[rows]`.
     log_probs: Vec<f32>,
     /// Weights before each update, and after the last.
     weights: Vec<Vec<f32>>,
@@ -53,12 +62,35 @@ struct Reference {
 
 static REFERENCE: LazyLock<Result<Reference>> = LazyLock::new(Reference::new);
 
+/// One update of a training whose credit the host engine assigns.
+struct HostUpdate {
+    /// The weights before it.
+    weights: Vec<f32>,
+    advantages: Vec<f32>,
+    /// The gradient of the objective with these advantages.
+    gradient: Vec<f32>,
+}
+
+/// A training on flex whose credit the host engine assigns from the policy's embeddings.
+static HOST_CREDIT: LazyLock<Result<Vec<HostUpdate>>> = LazyLock::new(|| {
+    let reference = reference()?;
+    let mut learner = reference.learner(&Device::flex());
+    let update = |update| {
+        let advantages = reference.host_credit(reference.embed(&learner.policy.valid()))?;
+        let weights = weights(&learner.policy)?;
+        let gradient = reference.gradient_by(&learner.policy, &advantages)?;
+        reference.update_by(&mut learner, &advantages, update)?;
+        Ok(HostUpdate { weights, advantages, gradient })
+    };
+    (0..UPDATES).map(update).collect()
+});
+
 fn reference() -> Result<&'static Reference> {
     REFERENCE.as_ref().map_err(|error| Error::Run(format!("flex cannot train: {error}")))
 }
 
-/// Settings of the training. Every part of the objective has a say, and the norm of the gradient is
-/// held down in some updates.
+/// Settings of the training. Every part of the objective has a weight, and the gradient norm is clipped
+/// in some updates.
 fn settings() -> UpdateConfig {
     UpdateConfig {
         epochs: 1,
@@ -68,6 +100,11 @@ fn settings() -> UpdateConfig {
         max_gradient_norm: 0.05,
         ..UpdateConfig::default()
     }
+}
+
+/// ProxMO with the policy's embeddings.
+fn credit_settings() -> CreditConfig {
+    CreditConfig { embedding: Embedding::Policy, ..CreditConfig::default() }
 }
 
 impl Reference {
@@ -91,9 +128,12 @@ impl Reference {
         let rows: Vec<usize> = (0..batch.rows()).collect();
         let scores = policy.evaluate(&batch.inputs, &rows, &batch.responses, 1.0);
         let mut rng = rng(batch.rows());
+        let rewards = rows.iter().map(|_| rng.random_range(-1.0..1.0)).collect();
+        let rewarded = batch.data.with_rewards(rewards)?;
         let mut reference = Self {
             advantages: rows.iter().map(|_| rng.random_range(-1.0..1.0)).collect(),
             log_probs: read(scores.log_probs)?,
+            rewarded,
             batch,
             network,
             weights: Vec::new(),
@@ -110,7 +150,7 @@ impl Reference {
         Ok(reference)
     }
 
-    /// The first policy on a device, with nothing learnt.
+    /// The initial policy on a device.
     fn learner(&self, device: &Device) -> Learner<Scorer> {
         let policy = Scorer::new(&self.network, 0, &device.clone().autodiff());
         let reference = Some(policy.valid());
@@ -118,10 +158,33 @@ impl Reference {
         Learner { policy, reference, optimizer, consecutive_skips: 0 }
     }
 
+    /// The policy's own embeddings of all rows, on its device.
+    fn embed(&self, policy: &Scorer) -> Tensor<2> {
+        let rows: Vec<usize> = (0..self.batch.rows()).collect();
+        policy.embed(&self.batch.inputs, &rows)
+    }
+
+    /// The host engine's advantages.
+    fn host_credit(&self, embeddings: Tensor<2>) -> Result<Vec<f32>> {
+        let [_, width] = embeddings.dims();
+        let embeddings = Embeddings::Steps { values: read(embeddings)?, width };
+        let batch = self.rewarded.with_embeddings(embeddings)?;
+        Ok(credit::assign(&batch, &credit_settings())?.advantages)
+    }
+
     fn update(&self, learner: &mut Learner<Scorer>, update: u64) -> Result<UpdateStats> {
+        self.update_by(learner, &self.advantages, update)
+    }
+
+    fn update_by(
+        &self,
+        learner: &mut Learner<Scorer>,
+        advantages: &[f32],
+        update: u64,
+    ) -> Result<UpdateStats> {
         learner.learn(&UpdateBatch {
             batch: &self.batch,
-            advantages: &self.advantages,
+            advantages,
             temperature: 1.0,
             config: &settings(),
             learning_rate: LEARNING_RATE,
@@ -131,6 +194,10 @@ impl Reference {
 
     /// The gradient of the objective over all rows, all weights end to end.
     fn gradient(&self, policy: &Scorer) -> Result<Vec<f32>> {
+        self.gradient_by(policy, &self.advantages)
+    }
+
+    fn gradient_by(&self, policy: &Scorer, advantages: &[f32]) -> Result<Vec<f32>> {
         let rows: Vec<usize> = (0..self.batch.rows()).collect();
         let responses = &self.batch.responses;
         let scores = policy.evaluate(&self.batch.inputs, &rows, responses, 1.0);
@@ -141,7 +208,7 @@ impl Reference {
         let inputs = LossInputs {
             old_log_probs: column(&responses.log_probs),
             reference_log_probs: Some(column(&self.log_probs)),
-            advantages: column(&self.advantages),
+            advantages: column(advantages),
             weights: column(&vec![1.0 / rows.len() as f32; rows.len()]),
             scores,
         };
@@ -170,7 +237,7 @@ impl ModuleVisitor for Gradients<'_> {
 /// All weights of a policy end to end.
 ///
 /// # Errors
-/// Where the device fails.
+/// Fails if the device does.
 pub fn weights(policy: &Scorer) -> Result<Vec<f32>> {
     struct Weights(Vec<Tensor<1>>);
     impl ModuleVisitor for Weights {
@@ -200,32 +267,36 @@ fn with_weights(policy: Scorer, weights: &[f32]) -> Scorer {
     policy.map(&mut Put(weights))
 }
 
-/// Gradients along the path that flex took, at the very same weights.
-pub(super) fn gradients(device: &Device) -> Result<Tally> {
+/// Gradients at the weights of flex's updates.
+pub(super) fn gradients(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
-    let mut tally = Tally::default();
+    let mut comparisons = Comparisons::default();
     let mut policy = Scorer::new(&reference.network, 0, &device.clone().autodiff());
     for (update, expected) in reference.gradients.iter().enumerate() {
         policy = with_weights(policy, &reference.weights[update]);
         let found = reference.gradient(&policy)?;
         let what = format!("the gradient of update {update}");
-        tally.numbers(what, &found, &wide(expected), GRADIENT_BOUND);
-        // It is this gradient that the training goes by.
+        comparisons.compare(what, &found, &wide(expected), GRADIENT_BOUND);
+        // The training uses the same gradient.
         let norm = found.iter().map(|&one| f64::from(one).powi(2)).sum::<f64>().sqrt();
-        let told = reference.stats[update].gradient_norm;
-        tally.note(format!("the norm of update {update}"), off(norm, told), GRADIENT_BOUND);
+        let reported = reference.stats[update].gradient_norm;
+        comparisons.record(
+            format!("the norm of update {update}"),
+            off(norm, reported),
+            GRADIENT_BOUND,
+        );
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
-/// What the training says of each of its updates.
-pub(super) fn losses(device: &Device) -> Result<Tally> {
+/// The statistics of each update.
+pub(super) fn losses(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
-    let mut tally = Tally::default();
+    let mut comparisons = Comparisons::default();
     let mut learner = reference.learner(device);
     for (update, expected) in (0..UPDATES).zip(&reference.stats) {
         let found = reference.update(&mut learner, update)?;
-        let told = |what: &str| format!("{what} of update {update}");
+        let name = |what: &str| format!("{what} of update {update}");
         for (what, found, expected) in [
             ("the loss", found.loss, expected.loss),
             ("the surrogate", found.policy_loss, expected.policy_loss),
@@ -233,37 +304,59 @@ pub(super) fn losses(device: &Device) -> Result<Tally> {
             ("the entropy", found.entropy, expected.entropy),
             ("the norm of the gradient", found.gradient_norm, expected.gradient_norm),
         ] {
-            tally.note(told(what), off(found, expected), LOSS_BOUND);
+            comparisons.record(name(what), off(found, expected), LOSS_BOUND);
         }
-        tally.holds(told("the count"), (found.updates, found.skipped) == (1, 0));
+        comparisons.expect(name("the count"), (found.updates, found.skipped) == (1, 0));
     }
-    Ok(tally)
+    Ok(comparisons)
 }
 
 /// Every weight after each update of a training of its own.
-pub(super) fn trained_weights(device: &Device) -> Result<Tally> {
+pub(super) fn trained_weights(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
-    let mut tally = Tally::default();
+    let mut comparisons = Comparisons::default();
     let mut learner = reference.learner(device);
     for update in 0..UPDATES {
         reference.update(&mut learner, update)?;
         let found = weights(&learner.policy)?;
         let expected = &reference.weights[update as usize + 1];
-        let pairs = found.iter().zip(expected);
-        let apart = pairs.map(|(a, b)| f64::from((a - b).abs()));
+        let apart = found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs()));
         let worst =
             apart.fold(0.0, |worst, one| if one > worst || one.is_nan() { one } else { worst });
-        tally.holds("the number of weights", found.len() == expected.len());
-        tally.note(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
+        comparisons.expect("the number of weights", found.len() == expected.len());
+        comparisons.record(format!("a weight after update {update}"), worst, WEIGHT_BOUND);
     }
-    Ok(tally)
+    Ok(comparisons)
+}
+
+/// The device engine's credit along a training with the host engine on flex, at the same weights:
+/// advantages from the policy's embeddings, and gradients of the objective with them.
+pub(super) fn device_credit(device: &Device) -> Result<Comparisons> {
+    let reference = reference()?;
+    let updates = HOST_CREDIT.as_ref();
+    let updates = updates.map_err(|error| Error::Run(format!("flex cannot train: {error}")))?;
+    let mut comparisons = Comparisons::default();
+    let mut policy = Scorer::new(&reference.network, 0, &device.clone().autodiff());
+    let (config, mut state) = (credit_settings(), CreditState::default());
+    for (update, expected) in updates.iter().enumerate() {
+        policy = with_weights(policy, &expected.weights);
+        let embeddings = Some(reference.embed(&policy.valid()));
+        let credit = kernels::assign(&reference.rewarded, embeddings, device, &config, &mut state)?;
+        let name = format!("the advantages of update {update}");
+        let advantages = wide(&expected.advantages);
+        comparisons.compare(name, &credit.advantages, &advantages, CREDIT_BOUND);
+        let gradient = reference.gradient_by(&policy, &credit.advantages)?;
+        let name = format!("the gradient of update {update}");
+        comparisons.compare(name, &gradient, &wide(&expected.gradient), GRADIENT_BOUND);
+    }
+    Ok(comparisons)
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// How far apart, as a share where numbers are above 1.
+/// The distance; relative for numbers above 1.
 fn off(found: f64, expected: f64) -> f64 {
     (found - expected).abs() / expected.abs().max(1.0)
 }
@@ -273,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_training_compared_is_one_that_does_something() {
+    fn the_compared_training_changes_weights_and_losses() {
         let reference = reference().unwrap();
         let (first, last) = (&reference.weights[0], &reference.weights[UPDATES as usize]);
         let moved = first.iter().zip(last).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -283,11 +376,11 @@ mod tests {
         assert!(last.kl > 10.0 * LOSS_BOUND, "{}", last.kl);
         let norms: Vec<f64> = reference.stats.iter().map(|one| one.gradient_norm).collect();
         let most = f64::from(settings().max_gradient_norm);
-        assert!(norms.iter().any(|&norm| norm > most), "none was held down: {norms:?}");
+        assert!(norms.iter().any(|&norm| norm > most), "none was clipped: {norms:?}");
     }
 
     #[test]
-    fn other_weights_are_found_out() {
+    fn other_weights_fail_the_comparison() {
         let reference = reference().unwrap();
         let mut policy = Scorer::new(&reference.network, 0, &Device::flex().autodiff());
         let mut other = reference.weights[3].clone();
@@ -297,9 +390,9 @@ mod tests {
         other[0] += 0.5;
         other[1000] += 0.5;
         policy = with_weights(policy, &other);
-        let mut tally = Tally::default();
+        let mut comparisons = Comparisons::default();
         let (found, expected) = (reference.gradient(&policy).unwrap(), &reference.gradients[3]);
-        tally.numbers("gradient", &found, &wide(expected), GRADIENT_BOUND);
-        assert_eq!(tally.failed, 1);
+        comparisons.compare("gradient", &found, &wide(expected), GRADIENT_BOUND);
+        assert_eq!(comparisons.failed, 1);
     }
 }

@@ -98,7 +98,7 @@ fn bad_input_is_refused_in_one_line_and_writes_nothing() {
     refused(&mut train(&["--env", "alfworld", "--games", "nowhere"]), "nowhere");
     refused(&mut train(&["--env", "alfworld", "--games", "empty"]), "empty");
     refused(&mut train(&["--backend", "abacus"]), "--backend");
-    refused(&mut train(&["--backend", "flex", "--device", "7"]), "there are: ");
+    refused(&mut train(&["--backend", "flex", "--device", "7"]), "available ones are");
     refused(proxmo().args(["eval", "--run"]).arg(&run), "no such run folder");
     train(&["--frobnicate"]).assert().code(2).stderr(contains("--frobnicate"));
     assert!(!run.exists(), "a refused run writes nothing");

@@ -216,6 +216,18 @@ fn an_empty_file_gives_an_empty_file() {
 }
 
 #[test]
+fn settings_that_need_a_policy_are_refused() {
+    let episode = r#"{"group":"a","trajectory":"t","success":false,"steps":[]}"#;
+    for (flags, says) in [
+        (["--embedding", "policy"], "is 'policy', but only training has a policy"),
+        (["--engine", "device"], "is 'device', but this is the host engine"),
+    ] {
+        let mut command = credit(&["--input", "-", flags[0], flags[1]]);
+        refused(command.write_stdin(episode), says);
+    }
+}
+
+#[test]
 fn an_invalid_line_is_reported_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("in.jsonl"), folder.path().join("out.jsonl"));

@@ -6,6 +6,9 @@ mod credit;
 #[allow(dead_code, reason = "its main is for `cargo run`")]
 #[path = "../../examples/credit_in_your_loop.rs"]
 mod credit_in_your_loop;
+#[allow(dead_code, reason = "its main is for `cargo run`")]
+#[path = "../../examples/credit_on_a_device.rs"]
+mod credit_on_a_device;
 
 #[allow(dead_code, reason = "its main is for `cargo run`")]
 #[path = "../../examples/play_a_checkpoint.rs"]
@@ -49,4 +52,14 @@ fn a_checkpoint_plays_a_task() {
     assert!(!episode.steps.is_empty() && episode.steps.len() <= 50);
     assert_eq!(episode.success, episode.steps.last().unwrap().reward > 0.0);
     assert!(folder.path().join("metrics.jsonl").is_file());
+}
+
+#[test]
+fn credit_is_assigned_from_embeddings_on_a_device() {
+    let (batch, credit) = credit_on_a_device::run(proxmo::device::Backend::Flex).unwrap();
+    assert_eq!((batch.rows(), credit.advantages.len()), (36, 36));
+    for episode in 0..batch.episodes() {
+        let parts = &credit.episode_advantages[batch.rows_of_episode(episode)];
+        assert!(parts.iter().all(|&part| (part > 0.0) == batch.success()[episode]));
+    }
 }

@@ -1,15 +1,16 @@
-//! Training learns, and gives the same numbers whatever it runs on.
+//! Training learns, and computes the same numbers on every backend.
 
+#[cfg(feature = "wgpu")]
+use std::cell::Cell;
+
+#[cfg(feature = "wgpu")]
+use crate::cross_backend::devices::on_every_device;
 use crate::support::balls::Balls;
 use burn::module::Module;
 use burn::tensor::Device;
-use proxmo::credit::{Embedding, Estimator};
+use proxmo::credit::{Embedding, Engine, Estimator};
 #[cfg(feature = "ndarray")]
-use proxmo::device::Backend;
-#[cfg(feature = "wgpu")]
-use proxmo::device::adapters;
-#[cfg(any(feature = "wgpu", feature = "ndarray"))]
-use proxmo::device::open;
+use proxmo::device::{Backend, open};
 use proxmo::env::Environment;
 use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerEncoder};
 use proxmo::policy::{Policy, PolicyKind, PolicySpec, Sampling};
@@ -90,9 +91,9 @@ fn every_estimator_trains_by_the_same_loop() {
 }
 
 #[test]
-fn credit_can_see_states_as_the_policy_does() {
+fn credit_can_compare_the_policys_embeddings() {
     let mut config = config(20);
-    config.credit.embedding = Embedding::Given;
+    config.credit.embedding = Embedding::Policy;
     let (_, metrics) = train(config.clone(), &Device::flex());
     assert!(metrics[19].success > metrics[0].success);
     config.credit.embedding = Embedding::Tfidf;
@@ -101,7 +102,7 @@ fn credit_can_see_states_as_the_policy_does() {
     assert_ne!(metrics[0].policy_loss, other[0].policy_loss, "and its credit is not");
 }
 
-/// Everything that the clock has no part in.
+/// The metrics without the seconds.
 fn timeless(mut line: IterationMetrics) -> IterationMetrics {
     line.seconds = Default::default();
     line
@@ -147,12 +148,14 @@ fn the_number_of_threads_changes_no_episode() {
 #[test]
 #[cfg(feature = "parallel")]
 fn the_number_of_threads_changes_no_bit_of_the_training() {
-    let run = |threads| {
+    let run = |config: Config, threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let (trainer, metrics) = pool.install(|| train(config(3), &Device::flex()));
+        let (trainer, metrics) = pool.install(|| train(config, &Device::flex()));
         (weights(&trainer.learner.policy), metrics.into_iter().map(timeless).collect::<Vec<_>>())
     };
-    assert_eq!(run(1), run(4));
+    for config in [config(3), embedding_config(Engine::Host), embedding_config(Engine::Device)] {
+        assert_eq!(run(config.clone(), 1), run(config, 4));
+    }
 }
 
 #[test]
@@ -175,7 +178,7 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
     }
     assert_eq!(parts.records(), whole.records());
     assert_eq!(parts.responses.tokens, whole.responses.tokens);
-    // What the policy reads is put together too: it says of every row what it said when playing.
+    // The policy's inputs are put together too: its log-probabilities are those of the rollout.
     let rows: Vec<usize> = (0..parts.rows()).collect();
     let scores = policy.evaluate(&parts.inputs, &rows, &parts.responses, 1.0);
     let found = scores.log_probs.into_data().try_to_vec::<f32>().unwrap();
@@ -185,7 +188,7 @@ fn groups_played_apart_and_put_together_are_groups_played_together() {
 }
 
 #[test]
-fn groups_of_equal_returns_can_be_replaced_or_left_out() {
+fn zero_variance_groups_can_be_replaced_or_dropped() {
     let steps = |resample| {
         let mut config = config(1);
         config.rollout.max_resampling_rounds = resample;
@@ -203,7 +206,7 @@ fn groups_of_equal_returns_can_be_replaced_or_left_out() {
 }
 
 #[test]
-fn shards_change_last_digits_alone() {
+fn shards_change_only_rounding() {
     let run = |shards| {
         let mut config = config(1);
         config.update.shards = shards;
@@ -224,9 +227,78 @@ fn shards_change_last_digits_alone() {
     assert!(worst <= PARITY_BOUND, "weights differ by {worst:e}");
 }
 
-/// Iterations after which backends are compared, and how far their weights may then be apart. Sums of
-/// f32 in another order differ by about 1e-7 of the sum; three iterations of six updates, through
-/// AdamW's division by the gradient's own size, were measured to stay under a hundredth of this bound.
+/// Iterations after which the engines are compared: 24 updates.
+const ENGINE_ITERATIONS: u64 = 4;
+
+/// A training that compares the policy's embeddings, with an engine.
+fn embedding_config(engine: Engine) -> Config {
+    let mut config = config(ENGINE_ITERATIONS);
+    config.credit.embedding = Embedding::Policy;
+    config.credit.engine = engine;
+    config
+}
+
+/// The device engine trains like the host engine on the same device: the same episodes, and credit
+/// diagnostics and weights that differ by rounding. Returns how many shaders each engine launched.
+fn assert_same_credit(name: &str, device: &Device) -> [u64; 2] {
+    let before = launches();
+    let (host, expected) = train(embedding_config(Engine::Host), device);
+    let between = launches();
+    let (other, found) = train(embedding_config(Engine::Device), device);
+    let after = launches();
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(expected.success, found.success, "{name}: other episodes");
+        for key in ["neighbours", "explained_variance", "leave_one_out_error"] {
+            let [a, b] = [expected, found].map(|line| line.credit[key].as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-3 * a.abs().max(1.0), "{name}: {key} {a} and {b}");
+        }
+    }
+    let (a, b) = (weights(&host.learner.policy), weights(&other.learner.policy));
+    let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{name}: the engines' weights differ by at most {worst:e}");
+    assert!(a.len() == b.len() && worst <= PARITY_BOUND, "{name}: weights differ by {worst:e}");
+    [between - before, after - between]
+}
+
+fn launches() -> u64 {
+    #[cfg(feature = "wgpu")]
+    return proxmo::kernels::wgsl_launches();
+    #[cfg(not(feature = "wgpu"))]
+    return 0;
+}
+
+#[test]
+fn the_device_engine_trains_like_the_host_engine_on_a_cpu() {
+    assert_same_credit("flex", &Device::flex());
+}
+
+#[test]
+fn auto_is_the_device_engine_on_a_cpu_bit_for_bit() {
+    let run = |engine| {
+        let (trainer, metrics) = train(embedding_config(engine), &Device::flex());
+        (weights(&trainer.learner.policy), metrics.into_iter().map(timeless).collect::<Vec<_>>())
+    };
+    assert_eq!(run(Engine::Auto), run(Engine::Device));
+    assert_ne!(run(Engine::Auto).0, run(Engine::Host).0, "the engines round differently");
+}
+
+#[test]
+fn credit_settings_that_do_not_fit_training_are_refused_before_an_episode_is_played() {
+    let refused = |change: fn(&mut Config)| {
+        let mut config = config(1);
+        change(&mut config);
+        assert!(config.validate().is_err());
+        trainer(config, &Device::flex()).iterate(&BALLS, 0.0).unwrap_err().to_string()
+    };
+    let given = refused(|config| config.credit.embedding = Embedding::Given);
+    assert!(given.contains("'credit.embedding': is 'given'") && given.contains("'policy'"));
+    let device = refused(|config| config.credit.engine = Engine::Device);
+    assert!(device.contains("'credit.engine': is 'device', but the embeddings are computed"));
+}
+
+/// The number of iterations after which backends are compared, and the bound between their weights. Sums of
+/// f32 in another order differ by about 1e-7 of the sum; after three iterations of six updates, with
+/// AdamW's division by the gradient's own size, the measured distance is below a hundredth of this bound.
 const PARITY_ITERATIONS: u64 = 3;
 const PARITY_BOUND: f32 = 1e-3;
 
@@ -255,10 +327,10 @@ fn assert_same_training(name: &str, device: &Device) {
 }
 
 /// Twenty updates on the same rows from the same weights, as `proxmo verify` compares them: losses,
-/// gradients and weights at each.
+/// gradients and weights of each, and both engines' credit.
 fn assert_same_updates(name: &str, device: &Device) {
     let tests: Vec<_> = TESTS.iter().filter(|test| test.name.starts_with("training")).collect();
-    assert_eq!((tests.len(), training::UPDATES), (3, 20));
+    assert_eq!((tests.len(), training::UPDATES), (4, 20));
     for test in tests {
         let found = test.on(device);
         println!("{name}: {}: {:?} of {:?}", found.test, found.worst_error, found.bound);
@@ -274,26 +346,28 @@ fn flex_trains_the_same_twice() {
 
 #[test]
 #[cfg(feature = "wgpu")]
-fn gpus_train_as_flex_does() {
-    let gpus = adapters().into_iter().filter(|one| one.max_invocations > 0);
-    // With autotune every shape is tried with many kernels, which takes a software GPU minutes: there
-    // one GPU has to do.
-    let most = if cfg!(feature = "autotune") { 1 } else { usize::MAX };
-    let opened: Vec<_> =
-        gpus.filter_map(|one| open(one.backend, one.index).ok()).take(most).collect();
-    if opened.is_empty() {
-        assert!(std::env::var_os("CI").is_none(), "no GPU adapter is here");
-        println!("skipped: no GPU adapter is here (Debian: apt-get install mesa-vulkan-drivers)");
-    }
-    for opened in opened {
-        let name = format!("{} on {}", opened.adapter.backend, opened.adapter.name);
-        assert_same_training(&name, &opened.device);
-    }
+fn gpus_train_like_flex_and_assign_credit_through_shaders() {
+    let done = Cell::new(false);
+    on_every_device(|device, adapter| {
+        // With autotune every shape is tried with many kernels, which takes a software GPU minutes, so
+        // one GPU has to do.
+        if adapter.max_invocations == 0 || (cfg!(feature = "autotune") && done.get()) {
+            return;
+        }
+        done.set(true);
+        let name = format!("{} on {}", adapter.backend, adapter.name);
+        assert_same_training(&name, device);
+        // The host engine launches no kernel of this crate. The device engine launches seven in every
+        // iteration: one for returns, two for episodes, and two for each of two proximities.
+        let [host, device] = assert_same_credit(&name, device);
+        assert_eq!((host, device), (0, 7 * ENGINE_ITERATIONS), "{name}");
+    });
 }
 
 #[test]
 #[cfg(feature = "ndarray")]
-fn ndarray_trains_as_flex_does() {
+fn ndarray_trains_like_flex() {
     let opened = open(Backend::Ndarray, 0).unwrap();
     assert_same_training("ndarray", &opened.device);
+    assert_same_credit("ndarray", &opened.device);
 }

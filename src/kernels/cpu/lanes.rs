@@ -48,7 +48,7 @@ pub(super) fn greatest(a: &[f32]) -> f32 {
     most.into_iter().fold(rest, larger)
 }
 
-/// `e^x` for `x` up to 0, right to about 1e-7 of itself; what is below 1e-37 may be anything that
+/// `e^x` for `x` up to 0, right to about 1e-7 of itself; results below 1e-37 may be anything that
 /// small. `2^n e^r` with `|r|` at most half of ln 2, and Taylor's series for the latter.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {

@@ -9,9 +9,10 @@ use std::ops::Range;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Slice};
 
+use super::lanes;
+use super::tensors::{numbers, taken, tensor};
 use super::units::Units;
-use super::{lanes, numbers, taken, tensor};
-use crate::kernels::proximity::{Span, Surroundings};
+use crate::kernels::parameters::{Neighbourhood, Span};
 
 /// Rows of small groups that are multiplied at once, each with those of the other groups too.
 const BLOCK: usize = 64;
@@ -19,8 +20,8 @@ const BLOCK: usize = 64;
 /// Pairs of a larger group that are made at once, unless it takes fewer than `BLOCK` rows.
 const PAIRS: usize = 1 << 18;
 
-/// What gradients are made of.
-pub(in crate::kernels) struct Given<'a, B: Backend> {
+/// The inputs of the gradients.
+pub(in crate::kernels) struct GradientInputs<'a, B: Backend> {
     pub embeddings: &'a FloatTensor<B>,
     pub values: &'a FloatTensor<B>,
     pub means: &'a FloatTensor<B>,
@@ -28,7 +29,7 @@ pub(in crate::kernels) struct Given<'a, B: Backend> {
     pub gradient: &'a FloatTensor<B>,
 }
 
-/// Some rows, and those that they may look at.
+/// Some rows, and the range of their neighbours.
 struct Block {
     rows: Range<usize>,
     others: Range<usize>,
@@ -59,7 +60,7 @@ fn blocks(spans: &[Span]) -> Vec<Block> {
     blocks
 }
 
-/// Works on blocks side by side, and hands back the answers in order.
+/// Works on blocks in parallel, and returns the results in order.
 fn per_block<T: Send>(blocks: &[Block], work: impl Fn(&Block) -> T + Send + Sync) -> Vec<T> {
     #[cfg(feature = "parallel")]
     {
@@ -90,32 +91,32 @@ fn rows<B: Backend>(tensor: &FloatTensor<B>, rows: &Range<usize>) -> FloatTensor
     B::float_slice(tensor.clone(), &[rows.clone().into(), Slice::from(0..columns)])
 }
 
-/// The two runs of rows that a row looks at, counted from `first`.
+/// The two runs of a row's neighbours, counted from `first`.
 fn reach(span: &Span, first: usize) -> [Range<usize>; 2] {
     let at = |row: u32| row as usize - first;
     let [from, to] = span.hole;
     [at(span.begin)..at(from), at(to)..at(span.end)]
 }
 
-/// What a row's surroundings come to.
+/// Sums over a row's neighbours.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     nearest: f32,
     total: f64,
     squares: f64,
-    poisoned: bool,
+    non_finite: bool,
 }
 
 /// Turns a row of cosines into weights, in place.
 fn weigh(
     cosines: &mut [f32],
     reach: &[Range<usize>; 2],
-    poisoned: &[bool],
+    non_finite: &[bool],
     temperature: f32,
 ) -> Sums {
     let mut sums = Sums { nearest: f32::NEG_INFINITY, ..Sums::default() };
     for range in reach.clone() {
-        sums.poisoned |= poisoned[range.clone()].contains(&true);
+        sums.non_finite |= non_finite[range.clone()].contains(&true);
         sums.nearest = sums.nearest.max(lanes::greatest(&cosines[range]));
     }
     let inverse = temperature.recip();
@@ -130,20 +131,20 @@ fn weigh(
     sums
 }
 
-/// What one block answers.
-struct Answer {
+/// The results of one block.
+struct BlockResult {
     means: Vec<f32>,
     neighbours: Vec<f32>,
     state: Vec<f32>,
 }
 
-/// The operation, or nothing where the numbers are not 32 bits wide.
+/// The operation; `None` if the numbers are not 32 bits wide.
 pub(in crate::kernels) fn proximity<B: Backend>(
     embeddings: &FloatTensor<B>,
     values: &FloatTensor<B>,
-    around: &Surroundings,
+    neighbourhood: &Neighbourhood,
 ) -> Option<(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>)> {
-    let spans = around.spans();
+    let spans = neighbourhood.spans();
     let given = numbers::<B>(embeddings)?;
     let width = given.shape()[1];
     let units = Units::of(given.as_slice().ok()?, width);
@@ -151,28 +152,34 @@ pub(in crate::kernels) fn proximity<B: Backend>(
     let given = numbers::<B>(values)?;
     let columns = given.shape()[1];
     let plain = given.as_slice::<f32>().ok()?;
-    let both = units.poisoned.iter().zip(plain.chunks_exact(columns));
-    let poisoned: Vec<bool> = both.map(|(&poisoned, row)| poisoned || is_unsound(row)).collect();
+    let both = units.non_finite.iter().zip(plain.chunks_exact(columns));
+    let non_finite: Vec<bool> =
+        both.map(|(&non_finite, row)| non_finite || is_non_finite(row)).collect();
 
-    let answers = per_block(&blocks(&spans), |block| {
+    let results = per_block(&blocks(&spans), |block| {
         let mut tile = products::<B>(&unit, &unit, block)?;
-        let mut answer = Answer::with_capacity(block.rows.len(), columns);
+        let mut result = BlockResult::with_capacity(block.rows.len(), columns);
         for (row, weights) in block.rows.clone().zip(tile.chunks_exact_mut(block.others.len())) {
             let reach = reach(&spans[row], block.others.start);
-            let sums = weigh(weights, &reach, &poisoned[block.others.clone()], around.temperature);
-            let sums = Sums { poisoned: sums.poisoned || poisoned[row], ..sums };
+            let sums = weigh(
+                weights,
+                &reach,
+                &non_finite[block.others.clone()],
+                neighbourhood.temperature,
+            );
+            let sums = Sums { non_finite: sums.non_finite || non_finite[row], ..sums };
             let own = &plain[row * columns..(row + 1) * columns];
             let others = &plain[block.others.start * columns..];
-            answer.push(&sums, own, |means| mean(weights, &reach, others, means));
+            result.push(&sums, own, |means| mean(weights, &reach, others, means));
         }
-        Some(answer)
+        Some(result)
     });
-    let answers: Vec<Answer> = answers.into_iter().collect::<Option<_>>()?;
+    let results: Vec<BlockResult> = results.into_iter().collect::<Option<_>>()?;
     let (mut means, mut neighbours, mut state) = (Vec::new(), Vec::new(), Vec::new());
-    for answer in answers {
-        means.extend(answer.means);
-        neighbours.extend(answer.neighbours);
-        state.extend(answer.state);
+    for result in results {
+        means.extend(result.means);
+        neighbours.extend(result.neighbours);
+        state.extend(result.state);
     }
     Some((
         tensor::<B, 2>(means, [spans.len(), columns], values),
@@ -181,7 +188,7 @@ pub(in crate::kernels) fn proximity<B: Backend>(
     ))
 }
 
-impl Answer {
+impl BlockResult {
     fn with_capacity(rows: usize, columns: usize) -> Self {
         Self {
             means: Vec::with_capacity(rows * columns),
@@ -190,9 +197,9 @@ impl Answer {
         }
     }
 
-    /// Adds a row. `sum` adds up its weighted values.
+    /// Appends a row. `sum` adds up its weighted values.
     fn push(&mut self, sums: &Sums, own: &[f32], sum: impl FnOnce(&mut [f64])) {
-        if sums.poisoned {
+        if sums.non_finite {
             self.means.extend(own.iter().map(|_| f32::NAN));
             self.neighbours.push(f32::NAN);
             self.state.extend([0.0, -1.0]);
@@ -227,66 +234,67 @@ fn mean(weights: &[f32], reach: &[Range<usize>; 2], values: &[f32], sums: &mut [
     }
 }
 
-fn is_unsound(row: &[f32]) -> bool {
+fn is_non_finite(row: &[f32]) -> bool {
     row.iter().any(|value| !value.is_finite())
 }
 
-/// What gradients ask of each row.
-struct Facts {
+/// Each row's terms in the gradients.
+struct RowTerms {
     nearest: Vec<f32>,
-    /// 1 / the sum of weights; 0 where there is nobody to look at, or nothing but NaN.
+    /// 1 / the sum of weights; 0 for a row without neighbours and for a non-finite one.
     inverse: Vec<f32>,
     /// `Σ_c g_c b_c`, the gradient along the row's own means.
     expected: Vec<f32>,
-    poisoned: Vec<bool>,
+    non_finite: Vec<bool>,
 }
 
-impl Facts {
+impl RowTerms {
     fn of(state: &[f32], means: &[f32], gradient: &[f32], columns: usize) -> Self {
         let rows = state.len() / 2;
-        let mut facts = Self {
+        let mut terms = Self {
             nearest: vec![0.0; rows],
             inverse: vec![0.0; rows],
             expected: vec![0.0; rows],
-            poisoned: vec![true; rows],
+            non_finite: vec![true; rows],
         };
         let products = means.chunks_exact(columns).zip(gradient.chunks_exact(columns));
         for (row, (state, (mean, gradient))) in state.chunks_exact(2).zip(products).enumerate() {
             let product = mean.iter().zip(gradient).map(|(&b, &g)| f64::from(b) * f64::from(g));
             let expected = product.sum::<f64>() as f32;
-            if state[1] >= 0.0 && expected.is_finite() && !is_unsound(gradient) {
-                facts.nearest[row] = state[0];
-                facts.inverse[row] = state[1];
-                facts.expected[row] = expected;
-                facts.poisoned[row] = false;
+            if state[1] >= 0.0 && expected.is_finite() && !is_non_finite(gradient) {
+                terms.nearest[row] = state[0];
+                terms.inverse[row] = state[1];
+                terms.expected[row] = expected;
+                terms.non_finite[row] = false;
             }
         }
-        facts
+        terms
     }
 
-    /// The tensor with the rows that are NaN replaced by zeros.
-    fn sound<B: Backend>(&self, like: &FloatTensor<B>, columns: usize) -> Option<FloatTensor<B>> {
+    /// The tensor with zeros in its non-finite rows.
+    fn zeroed<B: Backend>(&self, like: &FloatTensor<B>, columns: usize) -> Option<FloatTensor<B>> {
         let mut values: Vec<f32> = numbers::<B>(like)?.try_into_vec().ok()?;
-        for (row, _) in values.chunks_exact_mut(columns).zip(&self.poisoned).filter(|row| *row.1) {
+        for (row, _) in values.chunks_exact_mut(columns).zip(&self.non_finite).filter(|row| *row.1)
+        {
             row.fill(0.0);
         }
-        Some(tensor::<B, 2>(values, [self.poisoned.len(), columns], like))
+        Some(tensor::<B, 2>(values, [self.non_finite.len(), columns], like))
     }
 }
 
-/// The gradients, or nothing where the numbers are not 32 bits wide.
+/// The gradients; `None` if the numbers are not 32 bits wide.
 pub(in crate::kernels) fn proximity_gradients<B: Backend>(
-    given: &Given<B>,
-    around: &Surroundings,
+    given: &GradientInputs<B>,
+    neighbourhood: &Neighbourhood,
 ) -> Option<(FloatTensor<B>, FloatTensor<B>)> {
-    let spans = around.spans();
+    let spans = neighbourhood.spans();
     let embeddings = numbers::<B>(given.embeddings)?;
     let width = embeddings.shape()[1];
     let Units { values: unit, scales, .. } = Units::of(embeddings.as_slice().ok()?, width);
     let gradient = numbers::<B>(given.gradient)?;
     let columns = gradient.shape()[1];
     let (state, means) = (numbers::<B>(given.state)?, numbers::<B>(given.means)?);
-    let facts = Facts::of(
+    let terms = RowTerms::of(
         state.as_slice().ok()?,
         means.as_slice().ok()?,
         gradient.as_slice().ok()?,
@@ -294,18 +302,18 @@ pub(in crate::kernels) fn proximity_gradients<B: Backend>(
     );
     let step: Step<B> = Step {
         units: tensor::<B, 2>(unit.clone(), [spans.len(), width], given.embeddings),
-        values: facts.sound::<B>(given.values, columns)?,
-        gradient: facts.sound::<B>(given.gradient, columns)?,
+        values: terms.zeroed::<B>(given.values, columns)?,
+        gradient: terms.zeroed::<B>(given.gradient, columns)?,
         unit,
         scales,
-        facts,
+        terms,
         spans: &spans,
-        temperature: around.temperature,
+        temperature: neighbourhood.temperature,
     };
-    let answers = per_block(&blocks(&spans), |block| step.block(block));
+    let results = per_block(&blocks(&spans), |block| step.block(block));
     let (mut to_embeddings, mut to_values) = (Vec::new(), Vec::new());
-    for answer in answers {
-        let (embeddings, values) = answer?;
+    for result in results {
+        let (embeddings, values) = result?;
         to_embeddings.extend(embeddings);
         to_values.extend(values);
     }
@@ -315,14 +323,14 @@ pub(in crate::kernels) fn proximity_gradients<B: Backend>(
     ))
 }
 
-/// All that the blocks share.
+/// The inputs that all blocks share.
 struct Step<'a, B: Backend> {
     units: FloatTensor<B>,
     values: FloatTensor<B>,
     gradient: FloatTensor<B>,
     unit: Vec<f32>,
     scales: Vec<f64>,
-    facts: Facts,
+    terms: RowTerms,
     spans: &'a [Span],
     temperature: f32,
 }
@@ -346,12 +354,12 @@ impl<B: Backend> Step<'_, B> {
         let columns = to_values.len() / block.rows.len();
         for (at, row) in block.rows.clone().enumerate() {
             let pull = &mut pulls[at * width..(at + 1) * width];
-            if self.touches_poison(row) {
+            if self.touches_non_finite(row) {
                 pull.fill(f32::NAN);
                 to_values[at * columns..(at + 1) * columns].fill(f32::NAN);
                 continue;
             }
-            // Only what turns an embedding changes a cosine.
+            // Only a change across an embedding changes a cosine.
             for (pull, &unit) in pull.iter_mut().zip(&self.unit[row * width..]) {
                 let across = f64::from(*pull) - along[at] * f64::from(unit);
                 *pull = (across * self.scales[row]) as f32;
@@ -360,9 +368,9 @@ impl<B: Backend> Step<'_, B> {
         Some((pulls, to_values))
     }
 
-    /// Turns a row of each tile into what the embedding's gradient takes of each other row (from
-    /// `g_i · v_j`) and the weight of this row for each other (from `v_i · g_j`), and adds up the
-    /// former along the cosines.
+    /// Turns a row of `g_i · v_j` into the factors of the other rows in the embedding's gradient, and a
+    /// row of `v_i · g_j` into this row's weights for the other rows. Returns the sum of the former
+    /// times the cosines.
     fn row(
         &self,
         row: usize,
@@ -371,7 +379,7 @@ impl<B: Backend> Step<'_, B> {
         slopes: &mut [f32],
         backward: &mut [f32],
     ) -> f64 {
-        let Facts { nearest, inverse, expected, poisoned } = &self.facts;
+        let RowTerms { nearest, inverse, expected, non_finite } = &self.terms;
         let (own_nearest, own_inverse, own) = (nearest[row], inverse[row], expected[row]);
         let hot = self.temperature.recip();
         let weight = |cosine: f32, nearest: f32, inverse: f32| {
@@ -385,10 +393,11 @@ impl<B: Backend> Step<'_, B> {
             backward[done..range.start].fill(0.0);
             done = range.end;
             let others = first + range.start..first + range.end;
-            let facts = nearest[others.clone()].iter().zip(&inverse[others.clone()]);
-            let facts = facts.zip(&expected[others]).zip(&cosines[range.clone()]);
-            let answers = slopes[range.clone()].iter_mut().zip(&mut backward[range.clone()]);
-            for ((((&nearest, &inverse), &expected), &cosine), (slope, back)) in facts.zip(answers)
+            let others_terms = nearest[others.clone()].iter().zip(&inverse[others.clone()]);
+            let others_terms = others_terms.zip(&expected[others]).zip(&cosines[range.clone()]);
+            let results = slopes[range.clone()].iter_mut().zip(&mut backward[range.clone()]);
+            for ((((&nearest, &inverse), &expected), &cosine), (slope, back)) in
+                others_terms.zip(results)
             {
                 let there = weight(cosine, own_nearest, own_inverse);
                 let here = weight(cosine, nearest, inverse);
@@ -399,15 +408,15 @@ impl<B: Backend> Step<'_, B> {
         }
         slopes[done..].fill(0.0);
         backward[done..].fill(0.0);
-        if self.spans[row].is_lonely() && !poisoned[row] {
+        if self.spans[row].is_isolated() && !non_finite[row] {
             backward[row - first] = 1.0;
         }
         along
     }
 
-    fn touches_poison(&self, row: usize) -> bool {
-        let poisoned = &self.facts.poisoned;
-        poisoned[row]
-            || reach(&self.spans[row], 0).into_iter().any(|at| poisoned[at].contains(&true))
+    fn touches_non_finite(&self, row: usize) -> bool {
+        let non_finite = &self.terms.non_finite;
+        non_finite[row]
+            || reach(&self.spans[row], 0).into_iter().any(|at| non_finite[at].contains(&true))
     }
 }

@@ -1,4 +1,4 @@
-//! Embeddings as cosines see them.
+//! Embeddings scaled to unit length.
 
 use super::lanes;
 
@@ -8,8 +8,8 @@ pub(super) struct Units {
     pub values: Vec<f32>,
     /// 1 / the length of each row, 0 for a row of zeros.
     pub scales: Vec<f64>,
-    /// Whether a row holds a NaN or an infinity; it counts as zeros then.
-    pub poisoned: Vec<bool>,
+    /// Whether a row holds a NaN or an infinity; such a row counts as zeros.
+    pub non_finite: Vec<bool>,
 }
 
 impl Units {
@@ -18,32 +18,32 @@ impl Units {
         let mut units = Self {
             values: vec![0.0; embeddings.len()],
             scales: Vec::with_capacity(rows),
-            poisoned: Vec::with_capacity(rows),
+            non_finite: Vec::with_capacity(rows),
         };
         for (row, unit) in embeddings.chunks_exact(width).zip(units.values.chunks_exact_mut(width))
         {
-            // As magnitudes, bits of numbers are in order, and all that is not finite comes last.
+            // As magnitudes, bits of numbers are in order, and non-finite ones come last.
             let magnitudes = row.iter().map(|value| value.to_bits() & 0x7fff_ffff);
-            let poisoned = magnitudes.fold(0, u32::max) >= f32::INFINITY.to_bits();
+            let non_finite = magnitudes.fold(0, u32::max) >= f32::INFINITY.to_bits();
             for (unit, &value) in unit.iter_mut().zip(row) {
-                *unit = sound(value);
+                *unit = flushed(value);
             }
             // A square of 32-bit numbers neither overflows nor vanishes in 64.
             let length = lanes::dot(unit, unit).sqrt();
-            let scale = if poisoned || length == 0.0 { 0.0 } else { 1.0 / length };
+            let scale = if non_finite || length == 0.0 { 0.0 } else { 1.0 / length };
             if scale > 0.0 {
                 unit.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
             } else {
                 unit.fill(0.0);
             }
             units.scales.push(scale);
-            units.poisoned.push(poisoned);
+            units.non_finite.push(non_finite);
         }
         units
     }
 }
 
-/// The number, or 0 where GPUs may not tell it from 0.
-fn sound(value: f32) -> f32 {
+/// The number, or 0 if it is denormal, as GPUs may flush it.
+fn flushed(value: f32) -> f32 {
     if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }

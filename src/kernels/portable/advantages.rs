@@ -4,10 +4,11 @@ use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 
 use super::array::Array;
+use crate::credit::Curve;
 use crate::episodes::Layout;
-use crate::kernels::advantages::{EPSILON, Episodes, Modulation};
+use crate::kernels::parameters::{EPSILON, EpisodeComparison, modulation_factor};
 
-/// Which row belongs to which episode and which episode to which group, and how often it counts.
+/// Membership of rows in episodes and of episodes in groups, and how often an episode counts.
 struct Membership<B: Backend> {
     /// `[episodes, rows]`
     rows: Array<B>,
@@ -55,7 +56,7 @@ impl<B: Backend> Membership<B> {
 
     /// A group's mean of a number of each episode; 0 without any weight.
     fn mean(&self, of_episodes: Array<B>) -> Array<B> {
-        let none = self.total.below_bound(0.5);
+        let none = self.total.below(0.5);
         self.weighted.clone().matmul(of_episodes) / self.total.clone().fill(none, 1.0)
     }
 
@@ -68,17 +69,17 @@ impl<B: Backend> Membership<B> {
 pub(in crate::kernels) fn episode_advantages<B: Backend>(
     rewards: FloatTensor<B>,
     success: FloatTensor<B>,
-    asked: &Episodes,
+    comparison: &EpisodeComparison,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let (layout, options) = (&asked.layout, asked.options);
+    let layout = &comparison.layout;
     let rewards = Array::<B>(Array::<B>::reshape(rewards, [layout.rows(), 1]));
     let success = Array::<B>(Array::<B>::reshape(success, [layout.episodes(), 1]));
-    let members = Membership::of(layout, options.by_step, &rewards);
+    let members = Membership::of(layout, comparison.by_step(), &rewards);
 
-    let bad = members.rows.clone().matmul(rewards.flags(rewards.unsound()));
-    let bad = bad + success.flags(success.unsound());
+    let bad = members.rows.clone().matmul(rewards.flags(rewards.non_finite()));
+    let bad = bad + success.flags(success.non_finite());
     let bad = members.episodes.clone().matmul(bad);
-    let rewards = rewards.clone().fill(rewards.unsound(), 0.0);
+    let rewards = rewards.clone().fill(rewards.non_finite(), 0.0);
     let success = success.flags(success.above(0.5));
 
     let rewards = members.rows.clone().matmul(rewards);
@@ -89,36 +90,36 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
     let centred = beyond - members.spread(above.clone());
     let mean = first + above;
     let deviation = deviation(&members, &centred);
-    let rate = rate(&members, &success, options.prior);
+    let rate = rate(&members, &success, comparison.pseudo_episodes());
 
     let scale = members.spread(deviation.clone()) + EPSILON;
-    let advantages = if options.scaled { centred / scale } else { centred };
-    let advantages = if options.by_step {
-        let single = members.total.flags(members.total.below_bound(1.5));
+    let advantages = if comparison.scaled() { centred / scale } else { centred };
+    let advantages = if comparison.by_step() {
+        let single = members.total.flags(members.total.below(1.5));
         let single = members.spread(single);
         advantages * (single.clone() * -1.0 + 1.0) + rewards * single
     } else {
         advantages
     };
-    let advantages = match options.modulation {
-        Some(modulation) => {
+    let advantages = match comparison.modulation {
+        Some(curve) => {
             let rate = members.spread(rate.clone());
-            advantages * weight(modulation, rate, success)
+            advantages * weight(curve, rate, success)
         }
         None => advantages,
     };
     let statistics = rate.beside(mean).beside(deviation);
-    let poisoned = members.spread(bad.clone()).above(0.0);
-    let advantages = advantages.fill(poisoned, f32::NAN);
+    let non_finite = members.spread(bad.clone()).above(0.0);
+    let advantages = advantages.fill(non_finite, f32::NAN);
     // Copied, not multiplied: 0 · NaN would reach other groups.
     let of_rows = layout.episode_rows().enumerate().filter(|(_, rows)| !rows.is_empty());
     let of_rows = of_rows.map(|(episode, rows)| {
         let one = advantages.rows(episode..episode + 1);
         one.constant(vec![0.0; rows.len()], [rows.len(), 1]) + one
     });
-    let of_rows = Array::<B>::reshape(Array::below(of_rows.collect()), [layout.rows()]);
-    let poisoned = statistics.stretched(bad.above(0.0));
-    (of_rows, statistics.fill(poisoned, f32::NAN).0)
+    let of_rows = Array::<B>::reshape(Array::stack(of_rows.collect()), [layout.rows()]);
+    let non_finite = statistics.stretched(bad.above(0.0));
+    (of_rows, statistics.fill(non_finite, f32::NAN).0)
 }
 
 /// The unbiased deviation of each group, 0 for a weight of up to 1. The largest distance is divided
@@ -126,15 +127,16 @@ pub(in crate::kernels) fn episode_advantages<B: Backend>(
 fn deviation<B: Backend>(members: &Membership<B>, centred: &Array<B>) -> Array<B> {
     let distances = centred.clone().abs().transpose() * members.episodes.clone();
     let largest = distances.max();
-    let none = largest.below_bound(f32::MIN_POSITIVE);
+    let none = largest.below(f32::MIN_POSITIVE);
     let scaled = centred.clone() / members.spread(largest.clone().fill(none, 1.0));
     let spread = members.weighted.clone().matmul(scaled.clone() * scaled);
-    let few = members.total.below_bound(1.5);
+    let few = members.total.below(1.5);
     (spread / (members.total.clone() - 1.0).fill(few.clone(), 1.0)).sqrt().fill(few, 0.0) * largest
 }
 
 /// `(n · p + a) / (n + a + b)` with `n` episodes and the prior `[a, b]`.
-fn rate<B: Backend>(members: &Membership<B>, success: &Array<B>, prior: [f32; 2]) -> Array<B> {
+fn rate<B: Backend>(members: &Membership<B>, success: &Array<B>, prior: [f64; 2]) -> Array<B> {
+    let prior = prior.map(|count| count as f32);
     let raw = members.mean(success.clone());
     let strength = prior[0] + prior[1];
     if strength == 0.0 {
@@ -144,12 +146,13 @@ fn rate<B: Backend>(members: &Membership<B>, success: &Array<B>, prior: [f32; 2]
     (raw * episodes.clone() + prior[0]) / (episodes + strength)
 }
 
-fn weight<B: Backend>(modulation: Modulation, rate: Array<B>, success: Array<B>) -> Array<B> {
+fn weight<B: Backend>(curve: Curve, rate: Array<B>, success: Array<B>) -> Array<B> {
+    let steepness = curve.steepness as f32;
     let signal = |x: Array<B>| {
         let below = (x * -1.0).exp() + 1.0;
         below.flags(below.above(0.0)) / below - 0.5
     };
-    let won = signal((rate.clone() * -1.0 + 1.0).power(modulation.steepness));
-    let lost = signal(rate.power(modulation.steepness) * -1.0);
-    (won * success.clone() + lost * (success * -1.0 + 1.0)) * modulation.factor() + 1.0
+    let won = signal((rate.clone() * -1.0 + 1.0).power(steepness));
+    let lost = signal(rate.power(steepness) * -1.0);
+    (won * success.clone() + lost * (success * -1.0 + 1.0)) * modulation_factor(curve) + 1.0
 }

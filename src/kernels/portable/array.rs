@@ -6,7 +6,7 @@ use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, BoolDType, Slice, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{DType, Shape, TensorData};
 
-/// A matrix, or whatever broadcasts against one.
+/// A matrix, or a tensor that broadcasts against one.
 #[derive(Debug)]
 pub(super) struct Array<B: Backend>(pub FloatTensor<B>);
 
@@ -59,8 +59,8 @@ impl<B: Backend> Array<B> {
         Self(B::float_slice(self.0.clone(), &[(0..rows).into(), Slice::from(column..column + 1)]))
     }
 
-    /// Arrays below one another.
-    pub fn below(parts: Vec<Self>) -> FloatTensor<B> {
+    /// Arrays stacked by rows.
+    pub fn stack(parts: Vec<Self>) -> FloatTensor<B> {
         B::float_cat(parts.into_iter().map(|part| part.0).collect(), 0)
     }
 
@@ -107,7 +107,7 @@ impl<B: Backend> Array<B> {
         Self(B::float_powf_scalar(self.0, exponent.into()))
     }
 
-    /// `value` wherever `mask` says so.
+    /// `value` in the places of `mask`.
     pub fn fill(self, mask: BoolTensor<B>, value: f32) -> Self {
         Self(B::float_mask_fill(self.0, mask, value.into()))
     }
@@ -116,17 +116,17 @@ impl<B: Backend> Array<B> {
         B::float_greater_elem(self.0.clone(), bound.into(), self.bools())
     }
 
-    pub fn below_bound(&self, bound: f32) -> BoolTensor<B> {
+    pub fn below(&self, bound: f32) -> BoolTensor<B> {
         B::float_lower_elem(self.0.clone(), bound.into(), self.bools())
     }
 
-    /// Where there is a NaN or an infinity.
-    pub fn unsound(&self) -> BoolTensor<B> {
+    /// The mask of NaN and infinities.
+    pub fn non_finite(&self) -> BoolTensor<B> {
         let nan = B::float_is_nan(self.0.clone(), self.bools());
         B::bool_or(nan, B::float_is_inf(self.0.clone(), self.bools()))
     }
 
-    /// 1 where `mask` says so, and 0 elsewhere, with the shape of this array.
+    /// 1 in the places of `mask` and 0 elsewhere, with the shape of this array.
     pub fn flags(&self, mask: BoolTensor<B>) -> Self {
         let zeros = B::float_zeros(self.0.shape(), &self.0.device(), self.0.dtype().into());
         Self(zeros).fill(mask, 1.0)

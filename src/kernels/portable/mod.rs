@@ -1,5 +1,5 @@
-//! The operations in plain tensor operations: the readable statement of what the kernels compute,
-//! and what runs on devices that have no kernel. Pairs of rows are laid out group by group.
+//! The operations in plain tensor operations: a readable statement of the kernels, and the body of devices
+//! without kernels. Pairs of rows are laid out group by group.
 
 mod advantages;
 mod array;

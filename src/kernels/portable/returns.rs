@@ -27,9 +27,9 @@ pub(in crate::kernels) fn discounted_returns<B: Backend>(
             });
             rewards.constant(pairs.collect(), [steps, steps])
         };
-        let bad = discount(1.0).matmul(rewards.flags(rewards.unsound())).above(0.0);
-        let sound = rewards.clone().fill(rewards.unsound(), 0.0);
+        let bad = discount(1.0).matmul(rewards.flags(rewards.non_finite())).above(0.0);
+        let sound = rewards.clone().fill(rewards.non_finite(), 0.0);
         returns.push(discount(gamma).matmul(sound).fill(bad, f32::NAN));
     }
-    Array::<B>::reshape(Array::below(returns), [rows])
+    Array::<B>::reshape(Array::stack(returns), [rows])
 }

@@ -1,4 +1,4 @@
-//! The plain statement against the CPU path: both are the same mathematics.
+//! The portable bodies against the CPU path.
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
@@ -6,10 +6,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 use rand::Rng;
 
+use crate::credit::{Beta, Curve, Inclusion, Normalize, Statistics};
 use crate::episodes::Layout;
-use crate::kernels::advantages::{EpisodeOptions, Episodes, Modulation};
-use crate::kernels::cpu::{self, Given};
-use crate::kernels::proximity::{Excluded, Surroundings};
+use crate::kernels::cpu::{self, GradientInputs};
+use crate::kernels::parameters::{EpisodeComparison, Neighbourhood};
 use crate::stream::{Purpose, Stream};
 
 type Float = FloatTensor<Flex>;
@@ -47,7 +47,9 @@ fn layout() -> Layout {
 
 #[test]
 fn proximity_is_that_of_the_cpu_path() {
-    for excluded in [Excluded::Nobody, Excluded::Itself, Excluded::Episode] {
+    use Inclusion::{Exclude, Include};
+    for (self_weight, same_episode) in [(Include, Include), (Exclude, Include), (Include, Exclude)]
+    {
         let mut embeddings = random([110, 6], 1);
         embeddings[6 * 5..6 * 6].fill(0.0);
         embeddings[6 * 6..6 * 7].iter_mut().for_each(|value| *value *= 1e30);
@@ -58,27 +60,28 @@ fn proximity_is_that_of_the_cpu_path() {
         let (embeddings, values) =
             (tensor(embeddings, [110, 6]), tensor(random([110, 2], 2), [110, 2]));
         let gradient = tensor(gradient, [110, 2]);
-        let around = Surroundings { layout: layout(), excluded, temperature: 0.3 };
+        let neighbourhood =
+            Neighbourhood { layout: layout(), self_weight, same_episode, temperature: 0.3 };
         let (means, neighbours, state) =
-            super::proximity::<Flex>(embeddings.clone(), values.clone(), &around);
-        let quick = cpu::proximity::<Flex>(&embeddings, &values, &around).unwrap();
+            super::proximity::<Flex>(embeddings.clone(), values.clone(), &neighbourhood);
+        let quick = cpu::proximity::<Flex>(&embeddings, &values, &neighbourhood).unwrap();
         assert_same(&means, &quick.0, "means");
         assert_same(&neighbours, &quick.1, "neighbours");
-        let given = Given {
+        let given = GradientInputs {
             embeddings: &embeddings,
             values: &values,
             means: &means,
             state: &state,
             gradient: &gradient,
         };
-        let quick = cpu::proximity_gradients::<Flex>(&given, &around).unwrap();
+        let quick = cpu::proximity_gradients::<Flex>(&given, &neighbourhood).unwrap();
         let (to_embeddings, to_values) = super::proximity_gradients::<Flex>(
             embeddings.clone(),
             values.clone(),
             means.clone(),
             state.clone(),
             gradient.clone(),
-            &around,
+            &neighbourhood,
         );
         assert_same(&to_embeddings, &quick.0, "the gradient of embeddings");
         assert_same(&to_values, &quick.1, "the gradient of values");
@@ -94,15 +97,18 @@ fn episodes_are_those_of_the_cpu_path() {
     let returns = super::discounted_returns::<Flex>(rewards.clone(), &layout(), 0.9);
     let quick = cpu::discounted_returns::<Flex>(&rewards, &layout(), 0.9).unwrap();
     assert_same(&returns, &quick, "returns");
-    for (by_step, scaled, prior) in
-        [(false, false, [0.0; 2]), (true, true, [1.0, 2.0]), (false, true, [0.0; 2])]
-    {
-        let modulation = Some(Modulation { steepness: 1.5, range: 0.5 });
-        let options = EpisodeOptions { by_step, scaled, modulation, prior };
-        let asked = Episodes { layout: layout(), options };
+    let beta = Beta { successes: 1.0, failures: 2.0 };
+    for (statistics, normalize, prior) in [
+        (Statistics::Episode, Normalize::Mean, None),
+        (Statistics::Step, Normalize::MeanStd, Some(beta)),
+        (Statistics::Episode, Normalize::MeanStd, None),
+    ] {
+        let modulation = Some(Curve { steepness: 1.5, range: 0.5 });
+        let layout = layout();
+        let comparison = EpisodeComparison { layout, statistics, normalize, modulation, prior };
         let (advantages, statistics) =
-            super::episode_advantages::<Flex>(rewards.clone(), success.clone(), &asked);
-        let quick = cpu::episode_advantages::<Flex>(&rewards, &success, &asked).unwrap();
+            super::episode_advantages::<Flex>(rewards.clone(), success.clone(), &comparison);
+        let quick = cpu::episode_advantages::<Flex>(&rewards, &success, &comparison).unwrap();
         assert_same(&advantages, &quick.0, "advantages");
         assert_same(&statistics, &quick.1, "statistics");
     }
@@ -115,8 +121,7 @@ fn equal_rewards_are_exactly_their_mean() {
     let success = tensor(vec![0.0; 9], [9]);
     let offsets: Vec<usize> = (0..=9).collect();
     let layout = Layout::new(&[0, 9], &offsets).unwrap();
-    let options = EpisodeOptions { scaled: true, ..EpisodeOptions::default() };
-    let asked = Episodes { layout, options };
-    let (advantages, _) = super::episode_advantages::<Flex>(rewards, success, &asked);
+    let comparison = EpisodeComparison::plain(layout, Normalize::MeanStd);
+    let (advantages, _) = super::episode_advantages::<Flex>(rewards, success, &comparison);
     assert_eq!(numbers(&advantages), [0.0; 9]);
 }

@@ -1,17 +1,19 @@
-//! The shaders, and the numbers that are filled into them.
+//! The shaders: their files, and the numbers that are filled into them.
 
 use burn::backend::wgpu::{KernelSource, SourceTemplate};
 use cubecl::CubeDim;
 use cubecl::prelude::KernelId;
 
-use super::launch::Limits;
+#[cfg(test)]
+use super::counters;
+use super::limits::KernelLimits;
 
-/// A kernel, and the workgroups it runs in.
+/// A kernel and the size of its workgroups.
 pub(super) trait Kernel: KernelSource {
     fn workgroup(&self) -> CubeDim;
 }
 
-/// What proximity needs of each row.
+/// The factors that scale each row's embedding to unit length.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows;
 
@@ -24,7 +26,7 @@ pub(super) struct ProximityKernel {
     pub chunk: usize,
 }
 
-/// What proximity's gradients need of each row.
+/// Each row's terms in the gradients of proximity.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GradientRows;
 
@@ -74,7 +76,7 @@ fn shader(name: &str, kernel: &impl KernelSource) -> Shader {
 }
 
 impl ProximityKernel {
-    pub fn of(limits: Limits, columns: usize) -> Self {
+    pub fn of(limits: KernelLimits, columns: usize) -> Self {
         Self { side: limits.side(), chunk: columns.next_power_of_two().min(8) }
     }
 
@@ -84,7 +86,7 @@ impl ProximityKernel {
 }
 
 impl Gradient {
-    pub fn of(limits: Limits) -> Self {
+    pub fn of(limits: KernelLimits) -> Self {
         Self { side: limits.side_for_pairs() }
     }
 
@@ -94,13 +96,19 @@ impl Gradient {
 }
 
 macro_rules! kernel {
-    ($kernel:ty, $file:literal, $workgroup:expr, $key:expr, $fill:expr) => {
+    ($kernel:ty, $file:literal + $include:literal, $workgroup:expr, $key:expr, $fill:expr) => {
         impl KernelSource for $kernel {
             fn source(&self) -> SourceTemplate {
                 #[cfg(test)]
-                super::tests::note_source(stringify!($kernel), self.id());
+                counters::tests::note_source(stringify!($kernel), self.id());
                 let fill: fn(&Self, SourceTemplate) -> SourceTemplate = $fill;
-                fill(self, SourceTemplate::new(include_str!($file)))
+                // Declarations may come in any order in WGSL, so the header stays on top.
+                let source = concat!(
+                    include_str!(concat!("../../../shaders/", $file, ".wgsl")),
+                    "\n",
+                    include_str!(concat!("../../../shaders/", $include, ".wgsl")),
+                );
+                fill(self, SourceTemplate::new(source))
             }
 
             fn id(&self) -> KernelId {
@@ -122,26 +130,22 @@ macro_rules! kernel {
     };
 }
 
-/// `name` in a template, by a number.
+/// Fills a number in for `name`.
 fn fill(source: SourceTemplate, name: &str, number: usize) -> SourceTemplate {
     source.register(name, number.to_string())
 }
 
-/// What the tiled kernels have in common: 16 columns of 4 rows an invocation, padded by one.
+/// The sizes that the tiled kernels share: 16 columns of 4 rows an invocation, padded by one.
 fn tiled(source: SourceTemplate, side: usize) -> SourceTemplate {
     fill(fill(source, "side", side), "slots", 16 * (side + 1))
 }
 
-kernel!(
-    Rows,
-    "../../../shaders/proximity_rows.wgsl",
-    |_| CubeDim::new_2d(16, 16),
-    |_| (0, 0),
-    |_, source| source
-);
+kernel!(Rows, "proximity_rows" + "bits", |_| CubeDim::new_2d(16, 16), |_| (0, 0), |_, source| {
+    source
+});
 kernel!(
     ProximityKernel,
-    "../../../shaders/proximity.wgsl",
+    "proximity" + "pairs",
     |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
     |kernel| (kernel.side, kernel.chunk),
     |kernel, source| {
@@ -151,30 +155,24 @@ kernel!(
 );
 kernel!(
     GradientRows,
-    "../../../shaders/proximity_gradient_rows.wgsl",
+    "proximity_gradient_rows" + "bits",
     |_| CubeDim::new_1d(64),
     |_| (0, 0),
     |_, source| source
 );
 kernel!(
     Gradient,
-    "../../../shaders/proximity_gradient.wgsl",
+    "proximity_gradient" + "pairs",
     |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
     |kernel| (kernel.side, 0),
     |kernel, source| {
         fill(tiled(source, kernel.side), "pairs", 4 * kernel.side * (kernel.side + 1))
     }
 );
-kernel!(
-    ReturnsKernel,
-    "../../../shaders/returns.wgsl",
-    |_| CubeDim::new_1d(64),
-    |_| (0, 0),
-    |_, source| source
-);
+kernel!(ReturnsKernel, "returns" + "bits", |_| CubeDim::new_1d(64), |_| (0, 0), |_, source| source);
 kernel!(
     ModulationKernel,
-    "../../../shaders/modulation.wgsl",
+    "modulation" + "bits",
     |_| CubeDim::new_1d(64),
     |_| (0, 0),
     |_, source| source

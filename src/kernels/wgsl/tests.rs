@@ -1,30 +1,15 @@
-//! Kernels cut to the limits of smaller devices than the one at hand, and what a launch costs.
-
-use std::cell::Cell;
-use std::sync::Mutex;
+//! Pipelines and memory of launches, and kernels on smaller devices.
 
 use burn::tensor::{Device, Tensor};
-use cubecl::prelude::KernelId;
 
+#[cfg(not(feature = "fusion"))]
+use super::counters::tests::MEMORY;
+use super::counters::tests::SOURCES;
+use super::counters::wgsl_launches;
+use crate::credit::CreditConfig;
 use crate::device::{Backend, adapters, open, read};
 use crate::episodes::Layout;
-use crate::kernels::{ProximityOptions, proximity};
-
-/// Each time that a kernel's source was asked for, which is when a pipeline is made of it.
-static SOURCES: Mutex<Vec<(&str, KernelId)>> = Mutex::new(Vec::new());
-
-thread_local! {
-    /// Numbers that launches of this thread took memory for.
-    static MEMORY: Cell<usize> = const { Cell::new(0) };
-}
-
-pub(super) fn note_source(kernel: &'static str, id: KernelId) {
-    SOURCES.lock().unwrap().push((kernel, id));
-}
-
-pub(super) fn note_memory(numbers: usize) {
-    MEMORY.set(MEMORY.get() + numbers);
-}
+use crate::kernels::proximity;
 
 /// The Vulkan device, if there is one; without one, and with `CI` set, the test fails.
 fn device() -> Option<Device> {
@@ -36,14 +21,13 @@ fn device() -> Option<Device> {
     None
 }
 
-/// Proximity with two columns of values, and back. The numbers are in order, the groups two.
-fn forth_and_back(rows: usize, width: usize, device: &Device) {
+/// Proximity with two columns of values in two groups, forward and backward.
+fn forward_and_backward(rows: usize, width: usize, device: &Device) {
     let device = device.clone().autodiff();
     let embeddings = Tensor::<2>::ones([rows, width], &device).require_grad();
     let values = Tensor::<2>::ones([rows, 2], &device).require_grad();
     let layout = Layout::of_groups(&[0, rows / 2, rows]).unwrap();
-    let found =
-        proximity(embeddings.clone(), values.clone(), &layout, &ProximityOptions::default());
+    let found = proximity(embeddings.clone(), values.clone(), &layout, &CreditConfig::default());
     let means = found.unwrap().means;
     let gradients = means.clone().sum().backward();
     assert!(read(means).unwrap().iter().all(|mean| (mean - 1.0).abs() < 1e-5));
@@ -51,13 +35,15 @@ fn forth_and_back(rows: usize, width: usize, device: &Device) {
     assert!(slopes.iter().all(|slope| slope.abs() < 1e-5));
 }
 
-/// With burn's fusion on too: it shows that the kernels are what runs there.
+/// With burn's fusion on too, where it shows that the kernels run.
 #[test]
-fn a_pipeline_is_made_once_whatever_the_shapes() {
+fn a_pipeline_is_made_once_for_all_shapes() {
     let Some(device) = device() else { return };
+    let before = wgsl_launches();
     for (rows, width) in [(10, 3), (10, 3), (300, 40)] {
-        forth_and_back(rows, width, &device);
+        forward_and_backward(rows, width, &device);
     }
+    assert!(wgsl_launches() >= before + 3 * 5, "a launch was not counted");
     let made = SOURCES.lock().unwrap();
     for kernel in ["Rows", "ProximityKernel", "GradientRows", "Gradient"] {
         assert!(made.iter().any(|(name, _)| *name == kernel), "{kernel} did not run");
@@ -74,13 +60,13 @@ fn memory_grows_with_rows_and_not_with_pairs() {
     let Some(device) = device() else { return };
     let taken = |rows: usize| {
         MEMORY.set(0);
-        forth_and_back(rows, 8, &device);
+        forward_and_backward(rows, 8, &device);
         MEMORY.get()
     };
-    // Means, neighbours, state, facts, two gradients, and scales and spans on both ways.
+    // Means, neighbours, state, row terms, two gradients, and scales and spans in both directions.
     assert_eq!(taken(2_000), 2_000 * (2 + 1 + 2 + 5 + (8 + 2) + 2 * (2 + 4)));
     assert_eq!(taken(4_000), 2 * taken(2_000));
 }
 
 #[cfg(not(feature = "fusion"))]
-mod limits;
+mod small_devices;

@@ -1,4 +1,4 @@
-//! The devices to test on, and how far an answer may be off.
+//! The devices to test on, one at a time.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,13 +6,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 use proxmo::device::{Adapter, Backend, adapters, open, read};
 use proxmo::verify::distance;
 
-/// A software GPU takes seconds for some kernels, and with OpenGL whoever waits that long for another
-/// thread's is told that it is a deadlock.
+/// A software GPU takes seconds for some kernels, and OpenGL reports a deadlock if a thread waits that
+/// long for another's.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs a check on every adapter of this machine.
 ///
-/// Where `CI` is set a Vulkan adapter must be among them, else it is said plainly that there is none.
+/// Without a Vulkan adapter it prints a message, or fails if `CI` is set.
 pub fn on_every_device(check: impl Fn(&Device, &Adapter)) {
     let found = adapters();
     if cfg!(feature = "wgpu") && !found.iter().any(|one| one.backend == Backend::Vulkan) {
@@ -46,7 +46,7 @@ pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     read(tensor).unwrap()
 }
 
-/// The largest distance from what was expected, as a share of the largest number expected.
+/// The largest distance from the expected numbers, as a share of the largest of them.
 pub fn error(found: &[f32], expected: &[f64], name: &str) -> f64 {
     distance(found, expected).unwrap_or_else(|message| panic!("{name}{message}"))
 }

@@ -1,18 +1,15 @@
-//! Returns, the episode part, and the whole as credit assignment has it.
+//! Each operation against credit assignment on the host.
 
 use burn::tensor::Device;
 use proxmo::credit::{
-    Beta, Credit, CreditConfig, Curve, Embedding, Estimator, Inclusion, Normalize, Statistics,
-    SuccessPrior, Temperature, assign,
+    Beta, Credit, CreditConfig, Curve, Embedding, Estimator, Modulation, SuccessPrior, Temperature,
+    assign,
 };
 use proxmo::device::Backend;
 use proxmo::episodes::{Batch, Episode, Layout, Step};
-use proxmo::kernels::{
-    EpisodeOptions, Excluded, Modulation, ProximityOptions, ProxmoOptions, discounted_returns,
-    episode_advantages, proximity, proxmo_advantages,
-};
-use proxmo::verify::cases::Case;
-use proxmo::verify::{Played, episode_options};
+use proxmo::kernels::{discounted_returns, episode_advantages, proximity};
+use proxmo::verify::cases::{Case, NEIGHBOURS};
+use proxmo::verify::{EpisodeCase, episode_configs};
 
 use super::devices::{error, matrix, numbers, on_every_device, vector};
 
@@ -22,8 +19,8 @@ fn case() -> Case {
     Case::of(SIZES, 12, 1)
 }
 
-/// What credit assignment says.
-fn credit(case: &Case, played: &Played, config: &CreditConfig) -> Credit {
+/// Credit on the host.
+fn credit(case: &Case, played: &EpisodeCase, config: &CreditConfig) -> Credit {
     let layout = case.layout().unwrap();
     let mut builder = Batch::builder();
     for group in layout.group_episodes() {
@@ -45,15 +42,10 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 #[test]
-fn returns_and_baselines_are_those_of_credit_assignment() {
+fn returns_and_baselines_agree_with_the_host() {
     let case = case();
-    let (played, layout) = (Played::of(&case), case.layout().unwrap());
-    let settings = [
-        (Inclusion::Include, Inclusion::Include, Excluded::Nobody),
-        (Inclusion::Exclude, Inclusion::Include, Excluded::Itself),
-        (Inclusion::Include, Inclusion::Exclude, Excluded::Episode),
-    ];
-    for (self_weight, same_episode, excluded) in settings {
+    let (played, layout) = (EpisodeCase::of(&case), case.layout().unwrap());
+    for (self_weight, same_episode) in NEIGHBOURS {
         let config = CreditConfig {
             embedding: Embedding::Given,
             temperature: Temperature::Fixed(0.2),
@@ -66,9 +58,8 @@ fn returns_and_baselines_are_those_of_credit_assignment() {
             let rewards = vector(&played.rewards, device);
             let returns = discounted_returns(rewards, &layout, 0.95).unwrap();
             let embeddings = matrix(&case.embeddings, case.width, device);
-            let options = ProximityOptions { temperature: 0.2, excluded };
             let column = returns.clone().unsqueeze_dim(1);
-            let found = proximity(embeddings, column, &layout, &options).unwrap();
+            let found = proximity(embeddings, column, &layout, &config).unwrap();
             let off = error(&numbers(returns), &wide(&credit.returns), "returns");
             assert!(off < 1e-6, "returns are off by {off} on {}", adapter.name);
             let off = error(&numbers(found.means), &wide(&credit.baselines), "baselines");
@@ -81,77 +72,25 @@ fn returns_and_baselines_are_those_of_credit_assignment() {
     }
 }
 
-/// Embeddings in, advantages out: nothing else need leave a device.
 #[test]
-fn proxmo_on_a_device_is_credit_assignment() {
+fn episode_parts_agree_with_the_host() {
     let case = case();
-    let (played, layout) = (Played::of(&case), case.layout().unwrap());
-    let config = CreditConfig {
-        embedding: Embedding::Given,
-        temperature: Temperature::Fixed(0.2),
-        step_weight: 0.7,
-        episode_weight: 1.3,
-        ..CreditConfig::default()
-    };
-    let credit = credit(&case, &played, &config);
-    let options = ProxmoOptions {
-        step_weight: 0.7,
-        episode_weight: 1.3,
-        proximity: ProximityOptions { temperature: 0.2, excluded: Excluded::Nobody },
-        ..ProxmoOptions::default()
-    };
-    on_every_device(|device, adapter| {
-        let embeddings = matrix(&case.embeddings, case.width, device);
-        let (rewards, success) = (vector(&played.rewards, device), vector(&played.flags(), device));
-        let found = proxmo_advantages(embeddings, rewards, success, &layout, &options).unwrap();
-        let off = error(&numbers(found.advantages), &wide(&credit.advantages), "advantages");
-        assert!(off < 2e-5, "advantages are off by {off} on {}", adapter.name);
-        let off = error(&numbers(found.baselines), &wide(&credit.baselines), "baselines");
-        assert!(off < 2e-5, "baselines are off by {off} on {}", adapter.name);
-    });
-}
-
-/// The same question to credit assignment.
-fn question(options: &EpisodeOptions) -> CreditConfig {
-    let wide = |curve: Modulation| Curve {
-        steepness: f64::from(curve.steepness),
-        range: f64::from(curve.range),
-    };
-    let [successes, failures] = options.prior.map(f64::from);
-    CreditConfig {
-        estimator: Estimator::Gigpo,
-        statistics: if options.by_step { Statistics::Step } else { Statistics::Episode },
-        normalize: if options.scaled { Normalize::MeanStd } else { Normalize::Mean },
-        modulation: match options.modulation {
-            Some(curve) => proxmo::credit::Modulation::On(wide(curve)),
-            None => proxmo::credit::Modulation::Off,
-        },
-        success_prior: if successes + failures > 0.0 {
-            SuccessPrior::Beta(Beta { successes, failures })
-        } else {
-            SuccessPrior::None
-        },
-        ..CreditConfig::default()
-    }
-}
-
-#[test]
-fn the_episode_part_is_that_of_credit_assignment() {
-    let case = case();
-    let (played, layout) = (Played::of(&case), case.layout().unwrap());
-    let questions: Vec<_> = episode_options()
+    let (played, layout) = (EpisodeCase::of(&case), case.layout().unwrap());
+    // GiGPO has no use for embeddings.
+    let configs: Vec<(Credit, CreditConfig)> = episode_configs()
         .into_iter()
-        .map(|options| (credit(&case, &played, &question(&options)), options))
+        .map(|config| CreditConfig { estimator: Estimator::Gigpo, ..config })
+        .map(|config| (credit(&case, &played, &config), config))
         .collect();
     on_every_device(|device, adapter| {
-        for (credit, options) in &questions {
+        for (credit, config) in &configs {
             let (rewards, success) =
                 (vector(&played.rewards, device), vector(&played.flags(), device));
-            let found = episode_advantages(rewards, success, &layout, options).unwrap();
+            let found = episode_advantages(rewards, success, &layout, config).unwrap();
             let expected = wide(&credit.episode_advantages);
             let off = error(&numbers(found.advantages), &expected, "advantages");
-            assert!(off < 1e-5, "{options:?} is off by {off} on {}", adapter.name);
-            if options.modulation.is_some() {
+            assert!(off < 1e-5, "{config:?} is off by {off} on {}", adapter.name);
+            if config.modulation != Modulation::Off {
                 let rates = credit.diagnostics.modulation.iter().map(|group| group.success_rate);
                 let rates: Vec<f64> = rates.collect();
                 let statistics = numbers(found.statistics);
@@ -163,7 +102,7 @@ fn the_episode_part_is_that_of_credit_assignment() {
 }
 
 #[test]
-fn there_may_be_more_episodes_than_a_grid_is_long() {
+fn more_episodes_than_the_length_of_a_grid_are_folded() {
     let episodes = 65_535 * 64 + 1;
     let offsets: Vec<usize> = (0..=episodes).collect();
     let layout = Layout::of_groups(&offsets).unwrap();
@@ -177,20 +116,25 @@ fn there_may_be_more_episodes_than_a_grid_is_long() {
 }
 
 #[test]
-fn options_out_of_range_are_named() {
+fn settings_out_of_range_are_named() {
     let device = Device::flex();
     let layout = Layout::of_groups(&[0, 1]).unwrap();
     let one = || vector(&[1.0], &device);
-    let message = |options: EpisodeOptions| {
-        episode_advantages(one(), one(), &layout, &options).unwrap_err().to_string()
+    let message = |config: CreditConfig| {
+        episode_advantages(one(), one(), &layout, &config).unwrap_err().to_string()
     };
-    let steep = Some(Modulation { steepness: 0.0, range: 0.1 });
-    let steep = message(EpisodeOptions { modulation: steep, ..EpisodeOptions::default() });
-    assert_eq!(steep, "setting 'modulation.steepness': is 0, expected a number above 0");
-    let prior = message(EpisodeOptions { prior: [-1.0, 0.0], ..EpisodeOptions::default() });
-    assert!(prior.starts_with("setting 'prior': is [-1.0, 0.0]"), "{prior}");
+    let curve = Curve { steepness: 0.0, range: 0.1 };
+    let steep =
+        message(CreditConfig { modulation: Modulation::On(curve), ..CreditConfig::default() });
+    assert!(steep.contains("credit.modulation.steepness"), "{steep}");
+    let beta = Beta { successes: -1.0, failures: 0.0 };
+    let prior = message(CreditConfig {
+        success_prior: SuccessPrior::Beta(beta),
+        ..CreditConfig::default()
+    });
+    assert!(prior.contains("credit.success_prior"), "{prior}");
     let gamma = discounted_returns(one(), &layout, 1.5).unwrap_err().to_string();
-    assert_eq!(gamma, "setting 'gamma': is 1.5, expected from 0 to 1");
+    assert_eq!(gamma, "setting 'credit.gamma': is 1.5, expected from 0 to 1");
     let two = vector(&[1.0, 2.0], &device);
     let long = discounted_returns(two, &layout, 0.5).unwrap_err().to_string();
     assert_eq!(long, "rewards: has 2 entries, expected 1, one for each row");

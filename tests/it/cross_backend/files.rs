@@ -1,16 +1,17 @@
-//! The shaders, and runs of them with the numbers they should answer, as files: for the checks
-//! outside Rust (`checks/run`), which translate them and run them on another WebGPU.
+//! The shaders, and runs of them with their expected results, as files for the checks outside Rust
+//! (`checks/run`), which translate them and run them on another WebGPU.
 //!
-//! A run is what the headers of the shaders say, with no help from the code that launches them here:
-//! buffers, then passes of a shader, its grid, its bindings in order and its uniform words.
+//! A run follows the headers of the shaders, independent of the code that launches them here: buffers,
+//! then passes of a shader, each with its grid, its bindings in order and its uniform words.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use proxmo::kernels::{Excluded, Shader, shaders};
+use proxmo::credit::{Beta, CreditConfig, Inclusion, Normalize, SuccessPrior};
+use proxmo::kernels::{Shader, shaders};
 use proxmo::stream::{Purpose, Stream};
-use proxmo::verify::Expected;
-use proxmo::verify::cases::Case;
+use proxmo::verify::cases::{Case, NEIGHBOURS};
+use proxmo::verify::oracle::{self, ProximityOracle};
 use rand::Rng;
 use serde_json::{Value, json};
 
@@ -28,17 +29,17 @@ fn pass(shader: &str, grid: [usize; 3], bind: &[&str], uniform: &[u32]) -> Value
     json!({ "shader": file_name(shader), "grid": grid, "bind": bind, "uniform": uniform })
 }
 
-/// Where each row looks: begin, end, hole begin, hole end.
+/// The neighbours of each row: begin, end, hole begin, hole end.
 fn spans(case: &Case) -> Vec<u32> {
     let mut spans = Vec::new();
     for episodes in case.group_offsets.windows(2) {
         let offset = |episode: usize| case.episode_offsets[episode] as u32;
         for episode in episodes[0]..episodes[1] {
             for row in offset(episode)..offset(episode + 1) {
-                let hole = match case.excluded {
-                    Excluded::Nobody => [row, row],
-                    Excluded::Itself => [row, row + 1],
-                    Excluded::Episode => [offset(episode), offset(episode + 1)],
+                let hole = match (case.same_episode, case.self_weight) {
+                    (Inclusion::Exclude, _) => [offset(episode), offset(episode + 1)],
+                    (_, Inclusion::Exclude) => [row, row + 1],
+                    (_, Inclusion::Include) => [row, row],
                 };
                 spans.extend([offset(episodes[0]), offset(episodes[1]), hole[0], hole[1]]);
             }
@@ -51,7 +52,7 @@ fn spans(case: &Case) -> Vec<u32> {
 fn proximity(case: &Case, side: usize, chunk: usize) -> Value {
     let (rows, width, columns) = (case.rows(), case.width, case.columns);
     let gradient = case.gradient();
-    let expected = Expected::of(case);
+    let expected = ProximityOracle::of(case);
     let (to_embeddings, to_values) = expected.gradients(case, &gradient);
     let nan = f32::NAN.to_bits();
     let words = |sizes: &[usize]| sizes.iter().map(|&size| size as u32).collect::<Vec<u32>>();
@@ -66,7 +67,7 @@ fn proximity(case: &Case, side: usize, chunk: usize) -> Value {
             "embeddings": floats(&case.embeddings), "values": floats(&case.values),
             "gradient": floats(&gradient), "spans": spans(case),
             "scales": 2 * rows, "means": rows * columns, "neighbours": rows, "state": 2 * rows,
-            "facts": 5 * rows, "to_embeddings": rows * width, "to_values": rows * columns,
+            "terms": 5 * rows, "to_embeddings": rows * width, "to_values": rows * columns,
         },
         "passes": [
             pass("proximity_rows", [rows.div_ceil(16), 1, 1], &["embeddings", "values", "scales"],
@@ -76,9 +77,9 @@ fn proximity(case: &Case, side: usize, chunk: usize) -> Value {
                 &["embeddings", "values", "scales", "spans", "means", "neighbours", "state"],
                 &pairs),
             pass("proximity_gradient_rows", [rows.div_ceil(64), 1, 1],
-                &["scales", "state", "means", "gradient", "facts"], &words(&[rows, columns, 0])),
+                &["scales", "state", "means", "gradient", "terms"], &words(&[rows, columns, 0])),
             pass(&format!("proximity_gradient (side {side})"), [tiles, 1, 1],
-                &["embeddings", "values", "gradient", "facts", "spans", "to_embeddings",
+                &["embeddings", "values", "gradient", "terms", "spans", "to_embeddings",
                     "to_values"],
                 &pairs),
         ],
@@ -92,14 +93,7 @@ fn proximity(case: &Case, side: usize, chunk: usize) -> Value {
 }
 
 fn returns(case: &Case, rewards: &[f32]) -> Value {
-    let mut expected = vec![0.0; rewards.len()];
-    for rows in case.episode_offsets.windows(2) {
-        let mut following = 0.0;
-        for row in (rows[0]..rows[1]).rev() {
-            following = f64::from(rewards[row]) + f64::from(0.95f32) * following;
-            expected[row] = following;
-        }
-    }
+    let expected = oracle::returns(&case.layout().unwrap(), rewards, f64::from(0.95f32));
     let episodes = case.episode_offsets.len() - 1;
     json!({
         "name": format!("returns: {}", case.name),
@@ -117,30 +111,15 @@ fn returns(case: &Case, rewards: &[f32]) -> Value {
 /// three failures.
 fn advantages(case: &Case, rewards: &[f32], success: &[f32]) -> Value {
     let (steepness, factor) = (4.0, 0.05 / (1.0 / (1.0 + (-1f64).exp()) - 0.5));
-    let (mut advantages, mut statistics) = (vec![0.0; rewards.len()], Vec::new());
-    for group in case.group_offsets.windows(2) {
-        let episodes = group[0]..group[1];
-        let count = episodes.len() as f64;
-        let rows =
-            |episode: usize| case.episode_offsets[episode]..case.episode_offsets[episode + 1];
-        let total = |episode| rewards[rows(episode)].iter().copied().map(f64::from).sum::<f64>();
-        let mean = episodes.clone().map(total).sum::<f64>() / count.max(1.0);
-        let spread: f64 = episodes.clone().map(|episode| (total(episode) - mean).powi(2)).sum();
-        let deviation = (spread / (count - 1.0).max(1.0)).sqrt();
-        let won: f64 = success[episodes.clone()].iter().copied().map(f64::from).sum();
-        let rate = (won + 1.0) / (count + 4.0);
-        statistics.extend([rate, mean, deviation]);
-        for episode in episodes {
-            let signal = match success[episode] > 0.5 {
-                true => (1.0 - rate).powf(steepness),
-                false => -rate.powf(steepness),
-            };
-            let weight = 1.0 + factor * (1.0 / (1.0 + (-signal).exp()) - 0.5);
-            advantages[rows(episode)].fill(weight * (total(episode) - mean) / (deviation + 1e-6));
-        }
-    }
+    let config = CreditConfig {
+        normalize: Normalize::MeanStd,
+        success_prior: SuccessPrior::Beta(Beta { successes: 1.0, failures: 3.0 }),
+        ..CreditConfig::default()
+    };
+    let oracle::EpisodeParts { advantages, statistics } =
+        oracle::episode_advantages(&case.layout().unwrap(), rewards, success, &config);
     let groups = case.group_offsets.len() - 1;
-    let numbers = [steepness as f32, factor as f32, 1.0, 3.0, f32::NAN].map(f32::to_bits);
+    let numbers = [steepness, factor as f32, 1.0, 3.0, f32::NAN].map(f32::to_bits);
     json!({
         "name": format!("advantages: {}", case.name),
         "buffers": {
@@ -162,13 +141,13 @@ fn runs() -> Vec<Value> {
     let sizes = [1, 90, 3, 1, 17, 64, 2];
     let mut runs = Vec::new();
     for side in [8, 16] {
-        for (columns, chunk, excluded) in [
-            (1, 1, Excluded::Nobody),
-            (2, 2, Excluded::Itself),
-            (3, 4, Excluded::Episode),
-            (9, 8, Excluded::Nobody),
+        for (columns, chunk, neighbours) in [
+            (1, 1, NEIGHBOURS[0]),
+            (2, 2, NEIGHBOURS[1]),
+            (3, 4, NEIGHBOURS[2]),
+            (9, 8, NEIGHBOURS[0]),
         ] {
-            let case = Case::of(&sizes, 24 + columns, columns).without(excluded);
+            let case = Case::of(&sizes, 24 + columns, columns).neighbours(neighbours);
             runs.push(proximity(&case, side, chunk));
         }
     }

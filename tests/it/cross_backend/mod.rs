@@ -1,6 +1,7 @@
 //! The kernels on every adapter of this machine, against references in 64 bits.
 
-mod devices;
+pub mod devices;
+mod engines;
 mod episodes;
 #[cfg(feature = "wgpu")]
 mod files;

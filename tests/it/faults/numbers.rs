@@ -101,7 +101,7 @@ fn a_poisoned_response_or_embedding_ends_the_run_and_names_the_step() {
     for part in ["log-probabilities are not finite", "task '", "(group 1, episode 1), step 1"] {
         assert!(said.contains(part), "{said}");
     }
-    let mut trainer = poisoned(Poison::Embedding, Embedding::Given);
+    let mut trainer = poisoned(Poison::Embedding, Embedding::Policy);
     let error = trainer.iterate(&BALLS, 0.0).unwrap_err();
     let said = error.to_string();
     assert_eq!(error.exit_code(), 1);

@@ -1,8 +1,6 @@
-//! Shared by the tests of credit assignment: random episodes, shared data, and the reference.
+//! Shared by the tests of credit assignment: random episodes and shared data.
 
 #![allow(dead_code, reason = "each test uses its part")]
-
-pub mod reference;
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Kernels cut to the limits of smaller devices than the one at hand.
+//! Kernels at the limits of smaller devices than the present one.
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Cube, DispatchTensorKind, TensorMetadata};
@@ -6,10 +6,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use super::device;
+use crate::credit::{CreditConfig, Inclusion, Temperature};
 use crate::episodes::Layout;
+use crate::kernels::parameters::Neighbourhood;
 use crate::kernels::portable;
-use crate::kernels::proximity::{Excluded, Surroundings};
-use crate::kernels::wgsl::launch::{Launch, Limits, Prefilled};
+use crate::kernels::wgsl::launch::{Launch, Prefilled};
+use crate::kernels::wgsl::limits::KernelLimits;
 use crate::kernels::wgsl::sources::ReturnsKernel;
 use crate::kernels::wgsl::{Float, gradients, proximity, ready};
 use crate::stream::{Purpose, Stream};
@@ -37,58 +39,64 @@ fn assert_same(found: Float, expected: Float, what: &str) {
 
 const ROWS: usize = 330;
 
-/// The guard that the suite of `verify` runs under does what it says.
+/// `verify` runs its tests under this guard.
 #[test]
 fn a_result_that_is_not_written_shows() {
     let Some(device) = device() else { return };
     let _prefilled = Prefilled::new();
     let rewards = ready(&random(1, 1, &device)).unwrap();
-    let launch = Launch::on(&rewards, Limits::of(&rewards));
+    let launch = Launch::on(&rewards, KernelLimits::of(&rewards));
     let offsets = launch.words(vec![0, 30, ROWS as u32]);
     let returns = launch.empty([ROWS, 1]);
-    // Two episodes, of which the kernel is told but one.
+    // The memory of two episodes, and a launch over one.
     let parameters = [1, 1f32.to_bits(), f32::NAN.to_bits()];
     launch.run(ReturnsKernel, (1, 1), &[&rewards, &offsets, &returns], &parameters).unwrap();
     let data = pollster::block_on(<Cube as FloatTensorOps<Cube>>::float_into_data(returns));
     let numbers: Vec<f32> = data.unwrap().try_into_vec().unwrap();
     assert!(numbers[..30].iter().all(|value| value.is_finite()));
-    assert!(numbers[30..].iter().all(|value| value.is_nan()), "what was not written is not NaN");
+    assert!(
+        numbers[30..].iter().all(|value| value.is_nan()),
+        "a number that was not written is not NaN"
+    );
 }
 
 #[test]
 fn small_workgroups_folded_grids_and_small_buffers_compute_the_same() {
     let Some(device) = device() else { return };
-    let around = Surroundings {
-        layout: Layout::new(&[0, 3, 4, 5], &[0, 50, 110, 200, 201, ROWS]).unwrap(),
-        excluded: Excluded::Itself,
-        temperature: 0.2,
+    let layout = Layout::new(&[0, 3, 4, 5], &[0, 50, 110, 200, 201, ROWS]).unwrap();
+    let config = CreditConfig {
+        self_weight: Inclusion::Exclude,
+        temperature: Temperature::Fixed(0.2),
+        ..CreditConfig::default()
     };
+    let neighbourhood = Neighbourhood::of(&layout, &config).unwrap();
     let (embeddings, values) = (random(37, 1, &device), random(11, 2, &device));
     let gradient = random(11, 3, &device);
     let (means, neighbours, state) =
-        portable::proximity::<Cube>(embeddings.clone(), values.clone(), &around);
+        portable::proximity::<Cube>(embeddings.clone(), values.clone(), &neighbourhood);
     let slopes = portable::proximity_gradients::<Cube>(
         embeddings.clone(),
         values.clone(),
         means.clone(),
         state.clone(),
         gradient.clone(),
-        &around,
+        &neighbourhood,
     );
-    // Room for all rows, and for the first two groups alone.
+    // Buffers for all rows, and for the first two groups.
     let (roomy, tight) = (20 * ROWS, 20 * 201);
     for (invocations, memory, binding) in
         [(256, 32 << 10, roomy), (256, 16 << 10, tight), (64, 16 << 10, tight)]
     {
-        let limits = |_: &_| Limits { invocations, memory, grid: 5, binding };
-        let found = proximity(&embeddings, &values, &around, limits).unwrap();
+        let limits = |_: &_| KernelLimits { invocations, memory, grid: 5, binding };
+        let found = proximity(&embeddings, &values, &neighbourhood, limits).unwrap();
         assert_same(found.0, means.clone(), "means");
         assert_same(found.1, neighbours.clone(), "neighbours");
         let given = [&embeddings, &values, &means, &state, &gradient];
-        let found = gradients(given, &around, limits).unwrap();
+        let found = gradients(given, &neighbourhood, limits).unwrap();
         assert_same(found.0, slopes.0.clone(), "the gradient of embeddings");
         assert_same(found.1, slopes.1.clone(), "the gradient of values");
     }
-    let none = |_: &_| Limits { invocations: 256, memory: 16 << 10, grid: 5, binding: 20 * 199 };
-    assert!(proximity(&embeddings, &values, &around, none).is_none());
+    let none =
+        |_: &_| KernelLimits { invocations: 256, memory: 16 << 10, grid: 5, binding: 20 * 199 };
+    assert!(proximity(&embeddings, &values, &neighbourhood, none).is_none());
 }

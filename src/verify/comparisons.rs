@@ -1,56 +1,56 @@
-//! How far numbers are off, and whether that is too far.
+//! Errors of numbers, and whether they are within their bounds.
 
 use std::fmt::Display;
 
-/// How many failures a test tells in words.
-const TOLD: usize = 10;
+/// The maximum number of failures that a test describes.
+const MAX_FAILURES: usize = 10;
 
-/// What comparisons came to.
+/// The outcome of a test's comparisons.
 #[derive(Debug, Clone, Default)]
-pub struct Tally {
-    /// The error of the comparison that came nearest to its bound, or went furthest past it.
+pub struct Comparisons {
+    /// The error that is largest relative to its bound.
     pub error: f64,
-    /// The bound of that comparison.
+    /// The bound of that error.
     pub bound: f64,
     /// How many comparisons were made.
     pub compared: usize,
-    /// How many went past their bounds.
+    /// How many exceeded their bounds.
     pub failed: usize,
-    /// The first of those, in words.
+    /// Descriptions of the first failures.
     pub failures: Vec<String>,
 }
 
-impl Tally {
-    /// Notes one comparison. An error that is NaN fails.
-    pub fn note(&mut self, what: impl Display, error: f64, bound: f64) {
-        self.look(error, bound);
+impl Comparisons {
+    /// Records an error. An error that is NaN fails.
+    pub fn record(&mut self, what: impl Display, error: f64, bound: f64) {
+        self.count(error, bound);
         if error.is_nan() || error >= bound {
             self.fail(format!("{what} is off by {error:.1e}, expected less than {bound:.1e}"));
         }
     }
 
-    /// Compares numbers, as [`distance`] does.
-    pub fn numbers(&mut self, what: impl Display, found: &[f32], expected: &[f64], bound: f64) {
+    /// Compares numbers by their [`distance`].
+    pub fn compare(&mut self, what: impl Display, found: &[f32], expected: &[f64], bound: f64) {
         match distance(found, expected) {
-            Ok(error) => self.note(what, error, bound),
+            Ok(error) => self.record(what, error, bound),
             Err(message) => {
-                self.look(f64::INFINITY, bound);
+                self.count(f64::INFINITY, bound);
                 self.fail(format!("{what}{message}"));
             }
         }
     }
 
-    /// Notes something that either holds or does not.
-    pub fn holds(&mut self, what: impl Display, it_does: bool) {
-        if it_does {
+    /// Records a condition; `what` describes its failure.
+    pub fn expect(&mut self, what: impl Display, holds: bool) {
+        if holds {
             self.compared += 1;
         } else {
-            self.look(f64::INFINITY, f64::MIN_POSITIVE);
+            self.count(f64::INFINITY, f64::MIN_POSITIVE);
             self.fail(what.to_string());
         }
     }
 
-    fn look(&mut self, error: f64, bound: f64) {
+    fn count(&mut self, error: f64, bound: f64) {
         let nearest = self.bound == 0.0 || error / bound > self.error / self.bound;
         if nearest || error.is_nan() {
             (self.error, self.bound) = (error, bound);
@@ -60,18 +60,18 @@ impl Tally {
 
     fn fail(&mut self, failure: String) {
         self.failed += 1;
-        if self.failures.len() < TOLD {
+        if self.failures.len() < MAX_FAILURES {
             self.failures.push(failure);
         }
     }
 }
 
-/// The largest distance from what was expected, as a share of the largest number expected. A NaN must
-/// be where one is expected, and only there. Where devices may flush to zero, below the least normal
-/// number, there is no distance.
+/// The largest distance from the expected numbers, as a share of the largest of them. A NaN must be
+/// found where one is expected, and nowhere else. A distance below the smallest normal number counts as
+/// 0, because devices may flush to zero.
 ///
 /// # Errors
-/// Says which number is a NaN or infinite where it should not be, or the other way round.
+/// Names the first number that is NaN or infinite and should not be, or the reverse.
 pub fn distance(found: &[f32], expected: &[f64]) -> Result<f64, String> {
     if found.len() != expected.len() {
         return Err(format!(": has {} numbers, expected {}", found.len(), expected.len()));
@@ -106,15 +106,18 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_is_what_came_nearest_to_its_bound() {
-        let mut tally = Tally::default();
-        tally.note("a", 1e-6, 1e-3);
-        tally.note("b", 1e-7, 1e-5);
-        assert_eq!((tally.error, tally.bound, tally.compared, tally.failed), (1e-7, 1e-5, 2, 0));
-        tally.note("c", f64::NAN, 1.0);
-        tally.numbers("d", &[f32::NAN], &[0.0], 1.0);
-        tally.holds("e does not hold", false);
-        assert_eq!((tally.compared, tally.failed), (5, 3));
-        assert_eq!(tally.failures[1], "d[0]: is NaN, expected 0e0");
+    fn the_worst_error_is_the_largest_relative_to_its_bound() {
+        let mut comparisons = Comparisons::default();
+        comparisons.record("a", 1e-6, 1e-3);
+        comparisons.record("b", 1e-7, 1e-5);
+        assert_eq!(
+            (comparisons.error, comparisons.bound, comparisons.compared, comparisons.failed),
+            (1e-7, 1e-5, 2, 0)
+        );
+        comparisons.record("c", f64::NAN, 1.0);
+        comparisons.compare("d", &[f32::NAN], &[0.0], 1.0);
+        comparisons.expect("e does not hold", false);
+        assert_eq!((comparisons.compared, comparisons.failed), (5, 3));
+        assert_eq!(comparisons.failures[1], "d[0]: is NaN, expected 0e0");
     }
 }

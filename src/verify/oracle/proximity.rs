@@ -1,10 +1,11 @@
-//! What proximity is, in 64 bits and without any haste.
+//! Soft aggregation by proximity, and its gradients.
 
-use super::cases::Case;
-use crate::kernels::Excluded;
+use crate::credit::Inclusion;
+use crate::verify::cases::Case;
 
-/// What proximity should answer. Builds the matrix of all pairs.
-pub struct Expected {
+/// The expected results of proximity. Builds the matrix of all pairs.
+#[derive(Debug)]
+pub struct ProximityOracle {
     /// `[rows, columns]`
     pub means: Vec<f64>,
     /// `[rows]`
@@ -13,44 +14,44 @@ pub struct Expected {
     weights: Vec<f64>,
     unit: Vec<f64>,
     lengths: Vec<f64>,
-    lonely: Vec<bool>,
-    /// Which rows look at which.
-    looks: Vec<bool>,
+    isolated: Vec<bool>,
+    /// Whether a row (first index) has another (second index) as a neighbour.
+    neighbour_of: Vec<bool>,
 }
 
-impl Expected {
-    /// To a case as it stands.
+impl ProximityOracle {
+    /// The results of a case.
     pub fn of(case: &Case) -> Self {
         let wide: Vec<f64> = case.embeddings.iter().map(|&value| f64::from(value)).collect();
         let values: Vec<f64> = case.values.iter().map(|&value| f64::from(value)).collect();
         Self::at(case, &wide, &values)
     }
 
-    /// At other embeddings and values than the case's own.
+    /// The results of a case with other embeddings and values.
     pub fn at(case: &Case, embeddings: &[f64], values: &[f64]) -> Self {
         let (rows, columns) = (case.rows(), case.columns);
         let (unit, lengths) = units(embeddings, case.width);
-        let looks = looks(case);
-        let poisoned = |row: usize| {
+        let neighbour_of = neighbours(case);
+        let non_finite = |row: usize| {
             let mut numbers = embeddings[row * case.width..(row + 1) * case.width]
                 .iter()
                 .chain(&values[row * columns..(row + 1) * columns]);
             numbers.any(|value| !value.is_finite())
         };
-        let poisoned: Vec<bool> = (0..rows).map(poisoned).collect();
+        let non_finite: Vec<bool> = (0..rows).map(non_finite).collect();
         let mut expected = Self {
             means: vec![f64::NAN; rows * columns],
             neighbours: vec![f64::NAN; rows],
             weights: vec![0.0; rows * rows],
             unit,
             lengths,
-            lonely: vec![false; rows],
-            looks,
+            isolated: vec![false; rows],
+            neighbour_of,
         };
         for row in 0..rows {
             let seen: Vec<usize> =
-                (0..rows).filter(|other| expected.looks[row * rows + other]).collect();
-            if poisoned[row] || seen.iter().any(|&other| poisoned[other]) {
+                (0..rows).filter(|other| expected.neighbour_of[row * rows + other]).collect();
+            if non_finite[row] || seen.iter().any(|&other| non_finite[other]) {
                 continue;
             }
             expected.row(case, row, &seen, values);
@@ -67,7 +68,7 @@ impl Expected {
         let (rows, width, columns) = (case.rows(), case.width, case.columns);
         let means = row * columns..(row + 1) * columns;
         if seen.is_empty() {
-            self.lonely[row] = true;
+            self.isolated[row] = true;
             self.neighbours[row] = 0.0;
             self.means[means.clone()].copy_from_slice(&values[means]);
             return;
@@ -99,7 +100,7 @@ impl Expected {
         let mut to_unit = vec![0.0; rows * width];
         let mut to_values = vec![0.0; rows * columns];
         for row in 0..rows {
-            if self.lonely[row] {
+            if self.isolated[row] {
                 for at in row * columns..(row + 1) * columns {
                     to_values[at] += f64::from(gradient[at]);
                 }
@@ -132,16 +133,17 @@ impl Expected {
                 *pull = if self.lengths[row] > 0.0 { across / self.lengths[row] } else { 0.0 };
             }
         }
-        self.spread_poison(case, &mut to_unit, &mut to_values);
+        self.spread_nan(case, &mut to_unit, &mut to_values);
         (to_unit, to_values)
     }
 
-    /// Gradients are NaN for a row that is, or that looks at one that is.
-    fn spread_poison(&self, case: &Case, to_embeddings: &mut [f64], to_values: &mut [f64]) {
+    /// Gradients are NaN for a row that is NaN or has a NaN neighbour.
+    fn spread_nan(&self, case: &Case, to_embeddings: &mut [f64], to_values: &mut [f64]) {
         let rows = case.rows();
         for row in 0..rows {
             let bad = |other: usize| {
-                (other == row || self.looks[row * rows + other]) && self.neighbours[other].is_nan()
+                (other == row || self.neighbour_of[row * rows + other])
+                    && self.neighbours[other].is_nan()
             };
             if (0..rows).any(bad) {
                 to_embeddings[row * case.width..(row + 1) * case.width].fill(f64::NAN);
@@ -153,8 +155,8 @@ impl Expected {
 
 /// Rows scaled to unit length, and their lengths.
 fn units(embeddings: &[f64], width: usize) -> (Vec<f64>, Vec<f64>) {
-    let sound = |value: f64| if value.abs() < f64::from(f32::MIN_POSITIVE) { 0.0 } else { value };
-    let mut unit: Vec<f64> = embeddings.iter().map(|&value| sound(value)).collect();
+    let flushed = |value: f64| if value.abs() < f64::from(f32::MIN_POSITIVE) { 0.0 } else { value };
+    let mut unit: Vec<f64> = embeddings.iter().map(|&value| flushed(value)).collect();
     let lengths = unit.chunks_exact_mut(width).map(|row| {
         let length = row.iter().map(|value| value * value).sum::<f64>().sqrt();
         if length > 0.0 {
@@ -166,20 +168,20 @@ fn units(embeddings: &[f64], width: usize) -> (Vec<f64>, Vec<f64>) {
     (unit, lengths)
 }
 
-fn looks(case: &Case) -> Vec<bool> {
+fn neighbours(case: &Case) -> Vec<bool> {
     let memberships = case.memberships();
-    let mut looks = Vec::new();
+    let mut neighbours = Vec::new();
     for (row, (group, episode)) in memberships.iter().enumerate() {
-        looks.extend(memberships.iter().enumerate().map(
+        neighbours.extend(memberships.iter().enumerate().map(
             |(other, (other_group, other_episode))| {
                 group == other_group
-                    && match case.excluded {
-                        Excluded::Nobody => true,
-                        Excluded::Itself => row != other,
-                        Excluded::Episode => episode != other_episode,
+                    && match (case.same_episode, case.self_weight) {
+                        (Inclusion::Exclude, _) => episode != other_episode,
+                        (_, Inclusion::Exclude) => row != other,
+                        (_, Inclusion::Include) => true,
                     }
             },
         ));
     }
-    looks
+    neighbours
 }

@@ -1,0 +1,103 @@
+//! The credit step of an iteration: on the host, or on the policy's device.
+
+use burn::tensor::Tensor;
+
+use super::locate::describe_row;
+use crate::credit::{self, Credit, CreditConfig, CreditState, Embedding, Engine, Estimator};
+use crate::device::read_async;
+use crate::episodes::{Embeddings, MAX_REWARD};
+use crate::error::{Error, Result};
+use crate::kernels;
+use crate::policy::{InputsOf, Policy};
+use crate::rollout::RolloutBatch;
+
+/// How the credit step runs.
+pub(super) struct CreditStep<'a> {
+    /// The settings of credit assignment.
+    pub config: &'a CreditConfig,
+    /// Subtracted from the reward of a step whose action was not admissible.
+    pub invalid_action_penalty: f32,
+    /// How many rows the policy embeds at once.
+    pub minibatch: usize,
+}
+
+impl CreditStep<'_> {
+    /// Assigns credit to the rows of a batch. `policy` has no autodiff.
+    ///
+    /// The policy's embeddings stay on its device with the device engine, and are read back for the
+    /// host engine.
+    ///
+    /// # Errors
+    /// Fails if the settings do not fit training or each other, if an embedding is NaN or infinite, and
+    /// if the device fails.
+    pub async fn assign<P: Policy>(
+        &self,
+        policy: &P,
+        batch: &RolloutBatch<InputsOf<P>>,
+        state: &mut CreditState,
+    ) -> Result<Credit> {
+        let rewards = batch.data.rewards().iter().zip(batch.data.valid());
+        let penalized = |(&reward, &valid): (&f32, &bool)| {
+            if valid { reward } else { (reward - self.invalid_action_penalty).max(-MAX_REWARD) }
+        };
+        let penalized = batch.data.with_rewards(rewards.map(penalized).collect())?;
+        let embeddings = self.embed(policy, batch);
+        let device = policy.devices().into_iter().next();
+        let engine = match &device {
+            Some(device) => kernels::choose_engine(self.config, device)?,
+            None => Engine::Host,
+        };
+        match (engine, device, embeddings) {
+            (Engine::Device, Some(device), embeddings) => {
+                let embedded = embeddings.clone();
+                match kernels::assign_async(&penalized, embedded, &device, self.config, state).await
+                {
+                    Ok(credit) => Ok(credit),
+                    Err(error) => match embeddings {
+                        // An embedding that is not finite is the better explanation.
+                        Some(embeddings) => Err(finite(batch, embeddings).await.err().unwrap_or(error)),
+                        None => Err(error),
+                    },
+                }
+            }
+            (_, _, Some(embeddings)) => {
+                let [_, width] = embeddings.dims();
+                let values = finite(batch, embeddings).await?;
+                let penalized = penalized.with_embeddings(Embeddings::Steps { values, width })?;
+                credit::assign_with(&penalized, self.config, state)
+            }
+            _ => credit::assign_with(&penalized, self.config, state),
+        }
+    }
+
+    /// The policy's own embedding of every row, on its device, if the settings ask for it: `[rows,
+    /// width]`.
+    fn embed<P: Policy>(&self, policy: &P, batch: &RolloutBatch<InputsOf<P>>) -> Option<Tensor<2>> {
+        let embeds = self.config.estimator == Estimator::Proxmo
+            && self.config.embedding == Embedding::Policy;
+        let rows: Vec<usize> = (0..batch.rows()).collect();
+        if !embeds || rows.is_empty() {
+            return None;
+        }
+        let parts = rows.chunks(self.minibatch).map(|rows| policy.embed(&batch.inputs, rows));
+        Some(Tensor::cat(parts.collect(), 0))
+    }
+}
+
+/// Reads embeddings back.
+///
+/// # Errors
+/// Fails if the device does, and if a number is NaN or infinite: the error names its row.
+async fn finite<I>(batch: &RolloutBatch<I>, embeddings: Tensor<2>) -> Result<Vec<f32>> {
+    let [_, width] = embeddings.dims();
+    let values = read_async(embeddings).await?;
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(at) => Err(Error::Run(format!(
+            "{}: the policy's embedding of it holds {}; its weights have diverged, resume from an \
+             earlier checkpoint with a lower update.learning_rate",
+            describe_row(batch, at / width.max(1)),
+            values[at]
+        ))),
+    }
+}
