@@ -119,7 +119,7 @@ pub fn answer(line: &[u8], split: &str) -> std::result::Result<(), String> {
             assert!(state.reward.is_none_or(f32::is_finite));
             Ok(())
         }
-        Answer::Refusal { error: said, .. } | Answer::Misfit { message: said, .. } => {
+        Answer::Refusal { error: said, .. } | Answer::Malformed { message: said, .. } => {
             assert!(is_plain(&said), "{said:?}");
             Ok(())
         }

@@ -43,7 +43,7 @@ fn answer(world: &AlfWorld, requests: &[u8]) {
     for answer in &answers {
         // What the server says, whoever plays another's environment understands.
         let read = read_answer(answer.as_bytes()).expect("an answer is one");
-        assert!(!matches!(read, Answer::Misfit { .. }), "{answer}");
+        assert!(!matches!(read, Answer::Malformed { .. }), "{answer}");
     }
     let mut requests: Vec<&[u8]> = requests.split(|&byte| byte == b'\n').collect();
     // What follows the last line's end is a line only where something stands there.
