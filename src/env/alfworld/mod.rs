@@ -50,6 +50,8 @@ pub use generator::{Difficulty, GeneratorConfig, TaskMix, generate};
 pub use session::AlfWorldSession;
 pub use write::write_games;
 
+pub(crate) use game::GameReader;
+
 use std::collections::BTreeSet;
 use std::iter::{repeat, zip};
 use std::path::Path;
@@ -59,7 +61,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, Session};
 use crate::error::{Error, Result};
-use game::{Game, GameReader};
+use game::Game;
 use paraphrase::Paraphrase;
 use reword::reword;
 use source::Source;
@@ -67,9 +69,6 @@ use task_kind::TaskKind;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use generator::wording::HOUSEHOLD_GRAMMAR;
-
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use game::GameReader;
 
 /// Maximum number of games per batch. Progress is reported after each batch.
 const BATCH_GAMES: usize = 64;
