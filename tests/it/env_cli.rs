@@ -313,7 +313,7 @@ fn episodes_of_the_expert_are_written_and_get_credit() {
 }
 
 #[test]
-fn policies_that_need_no_training_are_evaluate() {
+fn untrained_policies_are_evaluated() {
     let expert = evaluate(&["--policy", "expert"]);
     assert_eq!((&expert["policy"], &expert["split"]), (&json!("expert"), &json!("valid")));
     assert_eq!((&expert["overall"]["tasks"], &expert["run"]), (&json!(200), &Value::Null));
