@@ -309,6 +309,11 @@ mod tests {
         let listed: BTreeSet<String> = SETTINGS.iter().map(|one| one.0.to_string()).collect();
         assert!(keys.is_subset(&listed), "no flag for {:?}", keys.difference(&listed));
         for key in listed.difference(&keys) {
+            if !key.starts_with("env.") {
+                let setting = SETTINGS.iter().find(|one| one.0 == key).unwrap();
+                with(&Config::default(), setting, "0.5").unwrap();
+                continue;
+            }
             let kinds = crate::env::EnvConfig::all();
             let of_kind = |env: &crate::env::EnvConfig| {
                 let name = key.trim_start_matches("env.");

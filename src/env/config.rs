@@ -265,7 +265,7 @@ mod tests {
             ("name = 3", "env.name is 3"),
             ("games = \"x\"", "env.games is a setting of 'alfworld', but env.name is 'household'"),
             ("name = \"alfworld\"\ntasks = 3", "env.tasks is a setting of 'household'"),
-            ("taks = 3", "unknown field `taks`, expected one of env.split"),
+            ("taks = 3", "unknown field `taks`, expected one of env.generator, env.held_out"),
             ("[household]\ndifficulty = \"hard\"", "env.household is now env.generator"),
             ("tasks = \"many\"", "expected usize"),
             ("[generator]\nobject = 3", "unknown field `object`"),

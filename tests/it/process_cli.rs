@@ -8,9 +8,9 @@ use crate::support::process::{Fake, python};
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
-use proxmo::env::process::{Process, ProcessConfig};
 use proxmo::env::alfworld::AlfWorldConfig;
 use proxmo::env::household::HouseholdConfig;
+use proxmo::env::process::{Process, ProcessConfig};
 use proxmo::env::{Environment, pick_task};
 use serde_json::Value;
 
@@ -73,12 +73,8 @@ fn a_served_environment_plays_like_the_original() {
     let rules = AlfWorldConfig { max_steps: 20, ..AlfWorldConfig::default() };
     let config = HouseholdConfig { tasks: 30, held_out: 10, rules, ..HouseholdConfig::default() };
     let command = server("--train-tasks 30 --held-out 10 --max-steps 20");
-    let program = ProcessConfig {
-        command,
-        answer_timeout: 120.0,
-        processes: 2,
-        ..ProcessConfig::default()
-    };
+    let program =
+        ProcessConfig { command, answer_timeout: 120.0, processes: 2, ..ProcessConfig::default() };
     for split in ["train", "valid"] {
         let here = config.generate(Some(split)).unwrap();
         let there = Process::open(&program, Some(split)).unwrap();
@@ -111,7 +107,10 @@ fn a_served_environment_plays_like_the_original() {
     let all = Process::open(&program, None).unwrap();
     assert_eq!(all.splits(), config.generate(None).unwrap().splits());
     assert_eq!((all.tasks(), all.task_name(29), all.task_name(30)), (40, "train/29", "valid/0"));
-    assert_eq!(all.start(30, 0).unwrap().goal(), Process::open(&program, Some("valid")).unwrap().start(0, 0).unwrap().goal());
+    assert_eq!(
+        all.start(30, 0).unwrap().goal(),
+        Process::open(&program, Some("valid")).unwrap().start(0, 0).unwrap().goal()
+    );
     let no_split = Process::open(&program, Some("valid_seen")).err().unwrap().to_string();
     assert!(
         no_split.contains("'valid_seen' is unknown, expected 'train' or 'valid'"),
