@@ -24,7 +24,7 @@ pub struct Config {
     #[garde(dive)]
     pub run: RunConfig,
     /// The environment.
-    #[garde(skip)]
+    #[garde(dive)]
     pub env: EnvConfig,
     /// Collection of episodes.
     #[garde(dive)]
@@ -395,8 +395,7 @@ impl Config {
     /// # Errors
     /// Names the key of the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
-        settings::check(self, "")?;
-        self.env.validate()
+        settings::check(self, "")
     }
 
     /// Reads the text of a `config.toml`. `name` stands for the file in errors. Settings that it
