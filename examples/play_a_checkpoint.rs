@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use proxmo::device::{Backend, open};
+use proxmo::env::household::HouseholdConfig;
 use proxmo::episodes::EpisodeRecord;
 use proxmo::runs::checkpoint::{self, CheckpointSelector};
 use proxmo::runs::{Recorder, Run, TrainedPolicy};
@@ -26,8 +27,7 @@ impl Recorder for Print {
 pub fn run(folder: &Path) -> proxmo::Result<EpisodeRecord> {
     let mut config = Config::default();
     config.run.iterations = 3;
-    config.env.tasks = 20;
-    config.env.held_out = 4;
+    config.env = HouseholdConfig { tasks: 20, held_out: 4, ..HouseholdConfig::default() }.into();
     config.rollout.groups = 4;
     config.eval.split = "valid".into();
     let training = config.env.open("train")?;

@@ -189,8 +189,8 @@ impl Environment for Doors {
         0
     }
 
-    fn kinds(&self) -> &[&'static str] {
-        &["door"]
+    fn kinds(&self) -> Vec<String> {
+        vec!["door".into()]
     }
 
     fn max_steps(&self) -> usize {

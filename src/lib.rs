@@ -12,12 +12,13 @@
 #![cfg_attr(feature = "burn", doc = "```")]
 #![cfg_attr(not(feature = "burn"), doc = "```ignore")]
 //! use proxmo::device::{Backend, open};
+//! use proxmo::env::household::HouseholdConfig;
 //! use proxmo::policy::scorer::ScorerConfig;
 //! use proxmo::prelude::*;
 //!
 //! # fn main() -> proxmo::Result<()> {
 //! let mut config = Config::default();
-//! config.env.tasks = 20;
+//! config.env = HouseholdConfig { tasks: 20, ..HouseholdConfig::default() }.into();
 //! config.rollout.groups = 2;
 //! let tasks = config.env.open("train")?;
 //!

@@ -1,17 +1,17 @@
-//! A `config.toml` is read, checked and written, and reads back as the same configuration.
+//! `config.toml`: parsed, validated and written back without changes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use proxmo::fuzzing::expect_readable;
 use proxmo::train::Config;
-use proxmo_fuzz::within;
+use proxmo_fuzz::with_memory_limit;
 
-/// Memory limit of an input in bytes.
-const MEMORY: usize = 64 << 20;
+/// Memory limit for one input.
+const MEMORY_LIMIT: usize = 64 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(text) = proxmo_fuzz::text(bytes) {
-        within(MEMORY, || read(text));
+        with_memory_limit(MEMORY_LIMIT, || read(text));
     }
 });
 
@@ -24,6 +24,7 @@ fn read(text: &str) {
         return expect_readable(&error, &["setting "]);
     }
     let written = config.to_toml().expect("a valid configuration can be written");
-    let again = Config::from_toml(&written, "again.toml").expect("a written configuration can be read");
+    let again =
+        Config::from_toml(&written, "again.toml").expect("a written configuration can be parsed");
     assert_eq!(again, config);
 }

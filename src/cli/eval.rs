@@ -9,9 +9,8 @@ use super::progress::progress;
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
 use super::terminal::{hand_over, say, tell};
-use super::world::World;
 use crate::device::open;
-use crate::env::alfworld::Expert;
+use crate::env::Environment;
 use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -85,7 +84,7 @@ struct Evaluated {
     /// The sampling temperature of a trained policy.
     temperature: Option<f32>,
     split: String,
-    world: World,
+    environment: Box<dyn Environment>,
     evaluation: Evaluation,
 }
 
@@ -117,8 +116,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(iteration) => say!("{split} after iteration {iteration}:"),
         None => say!("{split}, {} policy:", evaluated.policy),
     }
-    let Evaluated { world, evaluation, .. } = &evaluated;
-    let kinds = evaluation.by_kind(world.environment());
+    let Evaluated { environment, evaluation, .. } = &evaluated;
+    let kinds = evaluation.by_kind(&**environment);
     say!("{}", results(&kinds, &evaluation.overall(), None));
     Ok(())
 }
@@ -134,14 +133,14 @@ fn as_json(arguments: &Arguments, evaluated: &Evaluated) -> Value {
         "environment_errors": evaluated.evaluation.errors.len(),
         "success": overall.success,
         "overall": overall,
-        "kinds": evaluated.evaluation.by_kind(evaluated.world.environment()),
+        "kinds": evaluated.evaluation.by_kind(&*evaluated.environment),
     })
 }
 
 /// Opens the split to play.
-fn open_split(arguments: &Arguments, config: Config) -> Result<(World, String)> {
+fn open_split(arguments: &Arguments, config: Config) -> Result<(Box<dyn Environment>, String)> {
     let split = arguments.split.clone().unwrap_or(config.eval.split);
-    Ok((World::open(&config.env, &split)?, split))
+    Ok((config.env.open(&split)?, split))
 }
 
 /// The settings of a run, for an evaluation on all tasks, greedily, on the first device.
@@ -159,8 +158,7 @@ fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
     let (backend, device) = (config.run.backend, config.run.device);
     let EvalConfig { tasks, temperature, .. } = config.eval;
     let limits = config.rollout.limits();
-    let (world, split) = open_split(arguments, config)?;
-    let environment = world.environment();
+    let (environment, split) = open_split(arguments, config)?;
     let opened = open(backend, device)?;
     let policy = TrainedPolicy::load(&checkpoint, &opened.device)?;
     let tasks = spread(environment.tasks(), tasks);
@@ -171,9 +169,16 @@ fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
         limits,
         keep_episodes: arguments.episode_file.is_some(),
     };
-    let evaluation = policy.evaluate(environment, &plan, &mut progress(tasks.len()))?;
+    let evaluation = policy.evaluate(&*environment, &plan, &mut progress(tasks.len()))?;
     let (policy, iteration) = (policy.kind(), Some(policy.iteration()));
-    Ok(Evaluated { policy, iteration, temperature: Some(temperature), split, world, evaluation })
+    Ok(Evaluated {
+        policy,
+        iteration,
+        temperature: Some(temperature),
+        split,
+        environment,
+        evaluation,
+    })
 }
 
 fn evaluate_untrained(
@@ -183,26 +188,29 @@ fn evaluate_untrained(
 ) -> Result<Evaluated> {
     let config = arguments.settings.resolve(run.map(settings_of).transpose()?)?;
     let tasks = config.eval.tasks;
-    let (world, split) = open_split(arguments, config)?;
-    let environment = world.environment();
+    let (environment, split) = open_split(arguments, config)?;
     let tasks = spread(environment.tasks(), tasks);
     let seed = arguments.seed;
     let begin = |task: usize| -> Result<FixedPolicy> {
         match policy {
             Untrained::Random => Ok(random_policy(seed, task)),
             Untrained::Expert => {
-                let known = world.built_in("--policy expert", "--policy random plays anything")?;
-                let mut expert = Expert::new(known, task)?;
+                let mut expert = environment.expert(task).ok_or_else(|| {
+                    let name = environment.name();
+                    let message =
+                        format!("environment '{name}' has no expert; use --policy random");
+                    Error::setting("--policy", message)
+                })?;
                 Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
             }
         }
     };
     let keep_episodes = arguments.episode_file.is_some();
     let plan = EvaluationPlan { seed, keep_episodes, ..EvaluationPlan::new(&tasks) };
-    let evaluation = evaluate_fixed(environment, &plan, &begin, &mut progress(tasks.len()))?;
+    let evaluation = evaluate_fixed(&*environment, &plan, &begin, &mut progress(tasks.len()))?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",
     };
-    Ok(Evaluated { policy, iteration: None, temperature: None, split, world, evaluation })
+    Ok(Evaluated { policy, iteration: None, temperature: None, split, environment, evaluation })
 }

@@ -59,7 +59,7 @@ impl<'a> TerminalRecorder<'a> {
         tell!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
         tell!(
             "  tasks   {}: {} for training, {} held out ({})",
-            config.env.name.name(),
+            config.env.name(),
             training.tasks(),
             self.held_out.tasks(),
             config.eval.split

@@ -11,12 +11,11 @@ use super::progress::progress;
 use super::recorder::{ReportWriter, TerminalRecorder};
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::terminal::tell;
-use super::world::World;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::runs::auto::{Auto, open_for_training};
-use crate::runs::{Run, demonstrations, demonstrations_of};
+use crate::runs::{Run, demonstrations};
 use crate::train::{Config, spread};
 
 /// Train a policy with ProxMO.
@@ -63,18 +62,18 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     make_paths_absolute(&mut config)?;
     let folder = match &arguments.run {
         Some(folder) => folder.clone(),
-        None => free_folder(config.env.name.name())?,
+        None => free_folder(config.env.name())?,
     };
     // All input is checked before anything is written.
     if !arguments.resume {
         Run::expect_free(&folder).map_err(with_flags)?;
     }
-    let world = World::open(&config.env, &config.env.split)?;
-    let training = world.environment();
+    let training = config.env.open(config.env.split())?;
+    let training = &*training;
     let held_out = config.env.open(&config.eval.split)?;
     let demonstrations = match config.imitation.from.is_empty() {
         true => None,
-        false => Some(demonstrate(&world, &config)?),
+        false => Some(demonstrate(training, &config)?),
     };
     let choice = open_for_training(&config, training, &auto(), &mut |adapter| {
         if !arguments.quiet {
@@ -104,16 +103,10 @@ fn with_flags(error: Error) -> Error {
     }
 }
 
-/// The demonstrations to imitate. An episode file may have tasks of any environment.
-fn demonstrate(world: &World, config: &Config) -> Result<Vec<Demonstration>> {
-    if !["expert", "walkthroughs"].contains(&config.imitation.from.as_str()) {
-        return demonstrations_of(world.environment(), &config.imitation);
-    }
-    let setting = format!("--imitate {}", config.imitation.from);
-    let known =
-        world.built_in(&setting, "name an episode file, as of proxmo eval --episode-file")?;
-    let mut progress = progress(spread(known.tasks(), config.imitation.tasks).len());
-    demonstrations(known, &config.imitation, config.run.seed, &mut progress)
+/// The demonstrations to imitate.
+fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demonstration>> {
+    let mut progress = progress(spread(training.tasks(), config.imitation.tasks).len());
+    demonstrations(training, &config.imitation, config.run.seed, &mut progress)
 }
 
 /// Measurements are cached in the user's cache folder. Software GPUs are candidates only if

@@ -1,6 +1,6 @@
 //! One iteration's experience.
 
-use super::guard::{EnvironmentError, expect_some};
+use super::limits::{EnvironmentError, expect_some};
 use crate::env::Texts;
 use crate::episodes::Batch;
 use crate::error::Result;

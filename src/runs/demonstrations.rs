@@ -6,46 +6,31 @@ use std::io::BufReader;
 use std::path::Path;
 
 use crate::env::Environment;
-use crate::env::alfworld::{AlfWorld, Expert};
 use crate::episodes::{EpisodeRecord, read_episodes};
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::train::ImitationConfig;
 use crate::train::{EvaluationPlan, FixedPolicy, evaluate_fixed, spread};
 
-/// The demonstrations that the settings select, on the tasks of `world`: the successful episodes of an
-/// expert or of a file. `progress` receives the number of tasks that the expert has played.
+/// The demonstrations that the settings name, on the tasks of `environment`: walkthroughs, the
+/// episodes that the environment's expert wins, or the successful episodes of a file. `progress`
+/// receives the number of tasks that the expert has played.
 ///
 /// # Errors
-/// Fails if the file cannot be read or has a task that `world` does not have, or if there is no
-/// demonstration.
+/// Returns an error if the environment has no expert or no walkthroughs, if the file cannot be read or
+/// has a task that the environment does not have, or if there is nothing to imitate.
 pub fn demonstrations(
-    world: &AlfWorld,
+    environment: &dyn Environment,
     config: &ImitationConfig,
     seed: u64,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Demonstration>> {
-    let tasks = spread(world.tasks(), config.tasks);
+    let tasks = spread(environment.tasks(), config.tasks);
     let found = match config.from.as_str() {
-        "walkthroughs" => tasks.iter().map(|&task| walkthrough(world, task)).collect(),
-        "expert" => expert(world, &tasks, seed, progress)?,
-        _ => return demonstrations_of(world, config),
+        "walkthroughs" => walkthroughs(environment, &tasks)?,
+        "expert" => expert(environment, &tasks, seed, progress)?,
+        file => from_file(environment, Path::new(file), config.tasks)?,
     };
-    expect_some(found, config)
-}
-
-/// The successful episodes of the file that the settings name, on the tasks of any environment.
-///
-/// # Errors
-/// Fails if the file cannot be read or has an unknown task, or if there is no demonstration.
-pub fn demonstrations_of(
-    environment: &dyn Environment,
-    config: &ImitationConfig,
-) -> Result<Vec<Demonstration>> {
-    expect_some(from_file(environment, Path::new(&config.from), config.tasks)?, config)
-}
-
-fn expect_some(found: Vec<Demonstration>, config: &ImitationConfig) -> Result<Vec<Demonstration>> {
     if found.is_empty() {
         let message = format!("'{}' has no successful episode", config.from);
         return Err(Error::setting("imitation.from", message));
@@ -53,23 +38,36 @@ fn expect_some(found: Vec<Demonstration>, config: &ImitationConfig) -> Result<Ve
     Ok(found)
 }
 
-fn walkthrough(world: &AlfWorld, task: usize) -> Demonstration {
-    let source = format!("the walkthrough of {}", world.task_name(task));
-    Demonstration { task, actions: world.walkthrough(task).to_vec(), source }
+/// An error that says what the environment lacks.
+fn lacks(environment: &dyn Environment, what: &str) -> Error {
+    let name = environment.name();
+    let message = format!("environment '{name}' has no {what}; name an episode file instead");
+    Error::setting("imitation.from", message)
+}
+
+fn walkthroughs(environment: &dyn Environment, tasks: &[usize]) -> Result<Vec<Demonstration>> {
+    let demonstration = |&task: &usize| {
+        let actions = environment.walkthrough(task)?.to_vec();
+        let source = format!("the walkthrough of {}", environment.task_name(task));
+        Some(Demonstration { task, actions, source })
+    };
+    let found: Vec<Demonstration> = tasks.iter().filter_map(demonstration).collect();
+    if found.is_empty() { Err(lacks(environment, "walkthroughs")) } else { Ok(found) }
 }
 
 fn expert(
-    world: &AlfWorld,
+    environment: &dyn Environment,
     tasks: &[usize],
     seed: u64,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Demonstration>> {
     let begin = |task: usize| -> Result<FixedPolicy> {
-        let mut expert = Expert::new(world, task)?;
+        let expert = environment.expert(task);
+        let mut expert = expert.ok_or_else(|| lacks(environment, "expert"))?;
         Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
     };
     let plan = EvaluationPlan { seed, keep_episodes: true, ..EvaluationPlan::new(tasks) };
-    let episodes = evaluate_fixed(world, &plan, &begin, progress)?.episodes;
+    let episodes = evaluate_fixed(environment, &plan, &begin, progress)?.episodes;
     let played = tasks.iter().zip(episodes).filter(|(_, episode)| episode.success);
     Ok(played
         .map(|(&task, episode)| demonstration(task, episode, format!("expert, task {task}")))
@@ -77,7 +75,7 @@ fn expert(
 }
 
 /// The successful episodes of a file, at most `limit` (0 for all). Their groups are task names, as
-/// `proxmo eval` writes them.
+/// `proxmo eval --episode-file` writes them.
 fn from_file(world: &dyn Environment, path: &Path, limit: usize) -> Result<Vec<Demonstration>> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let name = path.display().to_string();

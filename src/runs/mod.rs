@@ -15,7 +15,7 @@ mod start;
 mod trained;
 mod training;
 
-pub use demonstrations::{demonstrations, demonstrations_of};
+pub use demonstrations::demonstrations;
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
 pub use trained::TrainedPolicy;

@@ -55,7 +55,9 @@ impl CreditStep<'_> {
                     Ok(credit) => Ok(credit),
                     Err(error) => match embeddings {
                         // An embedding that is not finite is the better explanation.
-                        Some(embeddings) => Err(finite(batch, embeddings).await.err().unwrap_or(error)),
+                        Some(embeddings) => {
+                            Err(finite(batch, embeddings).await.err().unwrap_or(error))
+                        }
                         None => Err(error),
                     },
                 }

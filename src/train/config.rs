@@ -25,7 +25,7 @@ pub struct Config {
     #[garde(dive)]
     pub run: RunConfig,
     /// The environment.
-    #[garde(skip)]
+    #[garde(dive)]
     pub env: EnvConfig,
     /// Collection of episodes.
     #[garde(dive)]
@@ -368,7 +368,6 @@ impl Config {
     /// Names the key of the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
         settings::check(self, "")?;
-        self.env.validate()?;
         check_training(&self.credit)
     }
 

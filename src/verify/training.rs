@@ -14,7 +14,9 @@ use super::cases::rng;
 use super::comparisons::Comparisons;
 use crate::credit::{self, CreditConfig, CreditState, Embedding};
 use crate::device::read;
-use crate::env::EnvConfig;
+use crate::env::Environment;
+use crate::env::alfworld::AlfWorldConfig;
+use crate::env::household::HouseholdConfig;
 use crate::episodes::{Batch, Embeddings};
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -109,11 +111,12 @@ fn credit_settings() -> CreditConfig {
 
 impl Reference {
     fn new() -> Result<Self> {
-        let env = EnvConfig { tasks: 4, held_out: 1, max_steps: 6, ..EnvConfig::default() };
-        let environment = env.open("train")?;
-        let vocabulary = Vocabulary::from_environment(&*environment, 4, 200, 0)?;
+        let rules = AlfWorldConfig { max_steps: 6, ..AlfWorldConfig::default() };
+        let household = HouseholdConfig { tasks: 4, rules, ..HouseholdConfig::default() };
+        let environment = household.generate(Some("train"))?;
+        let vocabulary = Vocabulary::from_environment(&environment, 4, 200, 0)?;
         let network = ScorerNetworkConfig::new(vocabulary.len(), 16, 16);
-        let encoder = ScorerEncoder { vocabulary, max_steps: env.max_steps };
+        let encoder = ScorerEncoder { vocabulary, max_steps: environment.max_steps() };
         let flex = Device::flex();
         let plan = Plan {
             tasks: &[0, 1, 2, 3],
@@ -124,7 +127,7 @@ impl Reference {
             iteration: 0,
         };
         let policy = Scorer::new(&network, 0, &flex);
-        let batch = collect(&*environment, &policy, &encoder, &plan)?;
+        let batch = collect(&environment, &policy, &encoder, &plan)?;
         let rows: Vec<usize> = (0..batch.rows()).collect();
         let scores = policy.evaluate(&batch.inputs, &rows, &batch.responses, 1.0);
         let mut rng = rng(batch.rows());

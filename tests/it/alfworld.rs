@@ -318,8 +318,8 @@ fn settings_out_of_range_are_named() {
             "distractors",
             "0 to 2",
         ),
-        (GeneratorConfig { mix: mix(-1.0), ..base() }, "mix.pick", "0 to 1e6"),
-        (GeneratorConfig { mix: mix(f32::NAN), ..base() }, "mix.pick", "0 to 1e6"),
+        (GeneratorConfig { mix: mix(-1.0), ..base() }, "mix.pick", "0 to 1000000"),
+        (GeneratorConfig { mix: mix(f32::NAN), ..base() }, "mix.pick", "0 to 1000000"),
     ];
     for (config, key, allowed) in cases {
         let Err(Error::Setting { key: found, message }) = config.validate() else {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use proxmo::device::{Backend, adapters};
+use proxmo::env::alfworld::AlfWorldConfig;
+use proxmo::env::household::HouseholdConfig;
 use proxmo::policy::scorer::ScorerConfig;
 use proxmo::runs::auto::{Auto, DeviceChoice, open_for_training};
 use proxmo::train::Config;
@@ -12,8 +14,8 @@ use proxmo::train::Config;
 /// A run with very small updates.
 fn config() -> Config {
     let mut config = Config::default();
-    config.env.tasks = 4;
-    config.env.max_steps = 4;
+    let rules = AlfWorldConfig { max_steps: 4, ..AlfWorldConfig::default() };
+    config.env = HouseholdConfig { tasks: 4, rules, ..HouseholdConfig::default() }.into();
     config.rollout.groups = 2;
     config.rollout.group_size = 2;
     config.update.minibatch = 16;

@@ -21,6 +21,7 @@ use checkpoint_support::replace;
 use peak_alloc::PeakAlloc;
 use proxmo::device::{Backend, open};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
+use proxmo::env::household::HouseholdConfig;
 use proxmo::policy::scorer::{ScorerConfig, ScorerSpec};
 use proxmo::policy::{PolicyKind, PolicySpec};
 use proxmo::runs::{Run, TrainedPolicy, checkpoint};
@@ -155,7 +156,7 @@ fn size() -> ScorerConfig {
 /// A run after one iteration, with several mebibytes of weights.
 fn trained(folder: &Path) -> (Config, ScorerSpec, PathBuf) {
     let mut config = Config::default();
-    (config.env.tasks, config.env.held_out) = (10, 2);
+    config.env = HouseholdConfig { tasks: 10, held_out: 2, ..HouseholdConfig::default() }.into();
     (config.rollout.groups, config.rollout.group_size) = (1, 2);
     config.policy = size().into();
     (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());

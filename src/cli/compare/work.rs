@@ -32,10 +32,10 @@ impl OpenedResources {
     pub fn open(runs: &[&PlannedRun]) -> Result<Self> {
         let mut opened = Self { environments: Vec::new(), devices: Vec::new() };
         for PlannedRun { config, .. } in runs {
-            for split in [&config.env.split, &config.eval.split] {
+            for split in [config.env.split(), &config.eval.split] {
                 if opened.environment(&config.env, split).is_none() {
                     let environment = config.env.open(split)?;
-                    opened.environments.push((config.env.clone(), split.clone(), environment));
+                    opened.environments.push((config.env.clone(), split.to_string(), environment));
                 }
             }
             let (backend, device) = (config.run.backend, config.run.device);
@@ -112,7 +112,7 @@ fn train(
 ) -> Result<RunSummary> {
     let config = &run.config;
     let absent = || Error::Run(format!("{}: its environment or device is not open", run.name));
-    let training = opened.environment(&config.env, &config.env.split).ok_or_else(absent)?;
+    let training = opened.environment(&config.env, config.env.split()).ok_or_else(absent)?;
     let held_out = opened.environment(&config.env, &config.eval.split).ok_or_else(absent)?;
     let device = opened.device(config).ok_or_else(absent)?;
     let start = match run.progress {

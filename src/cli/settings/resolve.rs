@@ -177,6 +177,16 @@ mod tests {
                 "--estimator rloo --normalize mean-std",
                 "(--normalize): is 'mean-std', but estimator",
             ),
+            (
+                "--games x",
+                "setting 'env.games' (--games): is a setting of env.name = \"alfworld\" only, but \
+                 env.name is \"household\"",
+            ),
+            (
+                "--env process --max-steps 3",
+                "= \"household\" and \"alfworld\" only, but env.name is",
+            ),
+            ("--env alfworld", "setting 'env.games' (--games): is not set; name the folder"),
             ("--iterations 0", "(--iterations): and run.minutes are both 0"),
         ] {
             let message = refused(line);
@@ -207,6 +217,15 @@ mod tests {
         let config = flags.resolve(None).unwrap();
         assert_eq!((config.run.seed, config.run.iterations), (5, 1500));
         assert_eq!(config.eval.split, "valid_seen");
+    }
+
+    #[test]
+    fn an_environment_starts_from_its_own_defaults_and_takes_its_flags_in_any_order() {
+        let config = flags("--games x --max-steps 7 --env alfworld").resolve(None).unwrap();
+        let tree = config.to_tree().unwrap();
+        assert_eq!((&tree["env"]["games"], &tree["env"]["max_steps"]), (&"x".into(), &7.into()));
+        let back = flags("--env household").merge(Some(config)).unwrap();
+        assert_eq!(back.env, Config::default().env);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub fn page(variants: &[VariantRuns]) -> String {
 
 fn title(variants: &[VariantRuns]) -> String {
     let environment = variants.iter().find_map(VariantRuns::config);
-    let environment = environment.map_or("", |config| config.env.name.name());
+    let environment = environment.map_or("", |config| config.env.name());
     match variants {
         [only] => format!("{}: {environment}", only.name),
         all => format!("Comparison of {} variants: {environment}", all.len()),
@@ -105,6 +105,7 @@ fn legend(variants: &[VariantRuns]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::household::HouseholdConfig;
     use crate::report::recorded_run::RecordedRun;
     use crate::report::variant_runs::group_by_variant;
     use crate::train::{Config, EvaluationMetrics, IterationMetrics, KindResult};
@@ -115,8 +116,12 @@ mod tests {
         let run = |seed| {
             let mut config = Config::default();
             config.run.seed = seed;
-            config.env.games = HOSTILE.into();
-            config.env.split = HOSTILE.into();
+            config.env = HouseholdConfig {
+                like: HOSTILE.into(),
+                split: HOSTILE.into(),
+                ..HouseholdConfig::default()
+            }
+            .into();
             config.update.epochs = 2 + seed as usize;
             let kinds = vec![KindResult { kind: HOSTILE.into(), ..KindResult::default() }];
             let evaluation =

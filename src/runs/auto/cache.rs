@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Adapter, Backend};
-use crate::env::EnvConfig;
 use crate::files::write_atomic;
 use crate::policy::PolicyConfig;
 use crate::train::Config;
@@ -23,7 +22,8 @@ pub(super) struct Key {
     version: String,
     threads: usize,
     adapters: Vec<Candidate>,
-    env: EnvConfig,
+    /// The settings of the environment that decide how long an update takes.
+    env: String,
     policy: PolicyConfig,
     minibatch: usize,
 }
@@ -46,7 +46,7 @@ impl Key {
             version: env!("CARGO_PKG_VERSION").into(),
             threads: threads(),
             adapters: candidates.iter().map(candidate).collect(),
-            env: config.env.clone(),
+            env: config.env.workload(),
             policy: config.policy.clone(),
             minibatch: config.update.minibatch,
         }
@@ -136,13 +136,13 @@ mod tests {
         others[3].adapters[0].driver = "newer".into();
         others[4].policy = ScorerConfig { hidden: 65, ..ScorerConfig::default() }.into();
         others[5].minibatch += 1;
-        others[6].env.max_steps += 1;
+        others[6].env = "another".into();
         for other in &others {
             assert_eq!(cache.find(other), None, "{other:?}");
         }
         for other in others.iter().cycle().take(100) {
             let mut other = other.clone();
-            other.minibatch = 10_000 + cache.entries().len();
+            other.env = cache.entries().len().to_string();
             cache.keep(other, &[3.0]);
         }
         assert_eq!(cache.entries().len(), MAX_ENTRIES);

@@ -88,6 +88,7 @@ impl Grammar {
     }
 
     /// The text of the grammar with another task line.
+    #[cfg(feature = "fs")]
     pub(crate) fn source(&self, task: &str) -> String {
         let task = serde_json::Value::from(task).to_string();
         format!("{}{task}{}", self.before, self.after)
@@ -172,9 +173,9 @@ fn around_task<'a>(text: &'a str, task: &str) -> Result<(&'a str, &'a str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::generator::wording::HOUSEHOLD_GRAMMAR;
-    use super::super::pddl::parse;
-    use super::super::pddl::problem::tests::KITCHEN;
+    use super::super::super::generator::wording::HOUSEHOLD_GRAMMAR;
+    use super::super::super::pddl::parse;
+    use super::super::super::pddl::problem::tests::KITCHEN;
     use super::*;
 
     /// The household grammar with one rule replaced.
@@ -189,7 +190,7 @@ mod tests {
         for object in objects {
             world.start.inside.insert(0, world.object_names.position(object).unwrap());
         }
-        let scene = Scene { world: &world, state: &world.start, task: "Rest.", order: None };
+        let scene = Scene { world: &world, state: &world.start, task: "Rest.", shuffle: None };
         let mut text = String::new();
         grammar.write_intro(&scene, &mut text);
         text
