@@ -99,7 +99,8 @@ impl Session for Order {
         let mut admissible = Texts::new();
         self.admissible(&mut admissible);
         let valid = admissible.position(action).is_some();
-        let find = |names: &[&'static str]| names.iter().find(|name| action.ends_with(**name)).copied();
+        let find =
+            |names: &[&'static str]| names.iter().find(|name| action.ends_with(**name)).copied();
         let mut served = false;
         match action {
             _ if !valid => {}

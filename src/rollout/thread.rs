@@ -127,7 +127,7 @@ fn serve(
         snapshot.read(&*session);
         Ok((session.goal().to_string(), session))
     });
-    // The other side may be gone, which ends the loop below.
+    // If the other side was dropped, the loop below ends at once.
     let mut session = match started {
         Ok((goal, session)) => {
             let _ = replies.send(Ok((goal, snapshot)));
@@ -164,4 +164,67 @@ fn serve(
         drop(session);
         Ok(())
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Texts, Transition};
+
+    /// Observes the announced action. Hangs in the step "hang".
+    struct Echo(String);
+
+    impl Session for Echo {
+        fn goal(&self) -> &str {
+            "echo"
+        }
+
+        fn observe(&self, out: &mut String) {
+            out.push_str(&self.0);
+        }
+
+        fn admissible(&self, out: &mut Texts) {
+            out.push("go");
+        }
+
+        fn announce(&mut self, action: &str) {
+            self.0 = format!("announced {action}");
+        }
+
+        fn step(&mut self, action: &str) -> Result<Transition> {
+            match action {
+                "hang" => loop {
+                    thread::park();
+                },
+                "panic" => std::panic::panic_any("boom"),
+                _ => Ok(Transition { reward: 1.0, ..Transition::default() }),
+            }
+        }
+    }
+
+    fn open(limit: f64) -> ThreadSession {
+        let session = ThreadSession::spawn(|| Ok(Box::new(Echo(String::new()))), limit).unwrap();
+        assert_eq!(session.wait().unwrap().0, "echo");
+        session
+    }
+
+    #[test]
+    fn announcements_reach_the_session_before_the_step() {
+        let mut session = open(60.0);
+        session.announce("go");
+        let snapshot = session.step("go").unwrap();
+        assert_eq!(
+            (snapshot.observation.as_str(), snapshot.transition.reward),
+            ("announced go", 1.0)
+        );
+        assert_eq!(snapshot.admissible.len(), 1);
+    }
+
+    #[test]
+    fn panics_and_time_outs_are_returned_as_errors() {
+        let error = open(60.0).step("panic").unwrap_err().to_string();
+        assert_eq!(error, "environment: panicked: boom");
+        let error = open(0.1).step("hang").unwrap_err().to_string();
+        assert_eq!(error, "environment: gave no answer within 0.1 seconds");
+    }
 }
