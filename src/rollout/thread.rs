@@ -25,8 +25,15 @@ enum Request {
     Step(String),
 }
 
-/// The goal and the state after the start, or the state after a step.
-type Reply = Result<(String, Snapshot), String>;
+/// The answer to the start or to a step, or the reason why the session failed.
+type Reply = Result<Answer, String>;
+
+/// The state after the start or after a step.
+struct Answer {
+    /// The goal; empty after a step.
+    goal: String,
+    snapshot: Snapshot,
+}
 
 /// A session on a thread of its own.
 ///
@@ -57,7 +64,7 @@ impl ThreadSession {
                 Self::spawn(move || Ok(session), limit)
             }
         }?;
-        let (goal, snapshot) = session.wait()?;
+        let Answer { goal, snapshot } = session.wait()?;
         Ok((session, goal, snapshot))
     }
 
@@ -95,10 +102,10 @@ impl ThreadSession {
     pub(super) fn step(&mut self, action: &str) -> Result<Snapshot> {
         let sent = self.requests.send(Request::Step(action.to_string()));
         sent.map_err(|_| Error::Environment("its thread has ended".into()))?;
-        Ok(self.wait()?.1)
+        Ok(self.wait()?.snapshot)
     }
 
-    fn wait(&self) -> Result<(String, Snapshot)> {
+    fn wait(&self) -> Result<Answer> {
         match self.replies.recv_timeout(self.limit) {
             Ok(reply) => reply.map_err(Error::Environment),
             Err(RecvTimeoutError::Timeout) => {
@@ -130,7 +137,7 @@ fn serve(
     // If the other side was dropped, the loop below ends at once.
     let mut session = match started {
         Ok((goal, session)) => {
-            let _ = replies.send(Ok((goal, snapshot)));
+            let _ = replies.send(Ok(Answer { goal, snapshot }));
             session
         }
         Err(message) => {
@@ -152,7 +159,7 @@ fn serve(
                 let transition = session.step(&action)?;
                 let mut snapshot = Snapshot { transition, ..Snapshot::default() };
                 snapshot.read(&*session);
-                Ok((String::new(), snapshot))
+                Ok(Answer { goal: String::new(), snapshot })
             }),
         };
         if replies.send(reply).is_err() {
@@ -204,7 +211,7 @@ mod tests {
 
     fn open(limit: f64) -> ThreadSession {
         let session = ThreadSession::spawn(|| Ok(Box::new(Echo(String::new()))), limit).unwrap();
-        assert_eq!(session.wait().unwrap().0, "echo");
+        assert_eq!(session.wait().unwrap().goal, "echo");
         session
     }
 
