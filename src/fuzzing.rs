@@ -125,8 +125,8 @@ pub fn check_answer(line: &[u8], split: &str) -> std::result::Result<(), String>
             assert!(state.reward.is_none_or(f32::is_finite));
             Ok(())
         }
-        Answer::Refusal { error: said, .. } | Answer::Misfit { message: said, .. } => {
-            assert!(is_plain(&said), "{said:?}");
+        Answer::Refusal { error: text, .. } | Answer::Misfit { message: text, .. } => {
+            assert!(is_plain(&text), "{text:?}");
             Ok(())
         }
     }

@@ -128,7 +128,9 @@ impl Expert {
             .collect();
         self.update(observation, &actions);
         let chosen = self.choose(&actions);
-        if let Some(action) = chosen.and_then(|index| actions.iter().find(|o| o.index == index)) {
+        if let Some(action) =
+            chosen.and_then(|index| actions.iter().find(|action| action.index == index))
+        {
             self.record(action);
         }
         chosen.unwrap_or(0)
@@ -220,8 +222,12 @@ impl Expert {
             });
         }
         first(actions, |action| action.verb == Verb::Move && self.is_target(action.second))
-            .or_else(|| first(actions, |o| o.verb == Verb::Open && self.is_target(o.first)))
-            .or_else(|| first(actions, |o| o.verb == Verb::GoTo && self.is_target(o.first)))
+            .or_else(|| {
+                first(actions, |action| action.verb == Verb::Open && self.is_target(action.first))
+            })
+            .or_else(|| {
+                first(actions, |action| action.verb == Verb::GoTo && self.is_target(action.first))
+            })
     }
 
     /// The next action with empty hands.
@@ -229,8 +235,11 @@ impl Expert {
         let takes = || actions.iter().filter(|action| action.verb == Verb::Take);
         if self.goal.treatment.is_none() && self.target.is_none() {
             // One of two objects can be in the target from the start.
-            let there = takes().find(|o| self.wants(o.first) && self.is_target(o.second));
-            if let Some((object, place)) = there.map(|o| (o.first.into(), o.second.into())) {
+            let there =
+                takes().find(|action| self.wants(action.first) && self.is_target(action.second));
+            if let Some((object, place)) =
+                there.map(|action| (action.first.into(), action.second.into()))
+            {
                 self.delivered.push(object);
                 self.target = Some(place);
             }
@@ -255,7 +264,9 @@ impl Expert {
             return Some(index);
         }
         let unknown = |name: &str| self.places.iter().any(|p| p.name == name && !p.known);
-        if let Some(index) = first(actions, |o| o.verb == Verb::Open && unknown(o.first)) {
+        if let Some(index) =
+            first(actions, |action| action.verb == Verb::Open && unknown(action.first))
+        {
             return Some(index);
         }
         // If all places are known and the thing was not found, explore all of them again.
