@@ -45,7 +45,7 @@ fn answer(world: &AlfWorld, requests: &[u8]) {
     for answer in &answers {
         // The client for environment programs accepts all answers of the server.
         let read = read_answer(answer.as_bytes()).expect("the client accepts the answer");
-        assert!(!matches!(read, Answer::Misfit { .. }), "{answer}");
+        assert!(!matches!(read, Answer::Malformed { .. }), "{answer}");
     }
     let mut requests: Vec<&[u8]> = requests.split(|&byte| byte == b'\n').collect();
     // An empty rest after the last line break is not a line.

@@ -11,8 +11,8 @@ use crate::support::alfworld::{
 };
 use proptest::prelude::*;
 use proxmo::env::alfworld::{
-    AlfWorld, AlfWorldConfig, AlfWorldSession, Difficulty, Expert, GeneratorConfig, TaskMix,
-    generate, write_games,
+    AlfWorld, AlfWorldConfig, AlfWorldSession, Difficulty, GeneratorConfig, TaskMix, generate,
+    write_games,
 };
 use proxmo::env::{Environment, Session, Texts};
 use proxmo::error::Error;
@@ -204,7 +204,7 @@ fn the_expert_wins_within_fifty_steps() {
         let mut texts = Texts::new();
         for task in 0..world.tasks() {
             let mut session = world.session(task, 0).unwrap();
-            let mut expert = Expert::new(&world, task).unwrap();
+            let mut expert = world.expert(task).unwrap();
             wins += usize::from(loop {
                 texts.clear();
                 session.admissible(&mut texts);
@@ -318,8 +318,8 @@ fn errors_name_the_setting_and_its_range() {
             "distractors",
             "0 to 2",
         ),
-        (GeneratorConfig { mix: mix(-1.0), ..base() }, "mix.pick", "0 to 1e6"),
-        (GeneratorConfig { mix: mix(f32::NAN), ..base() }, "mix.pick", "0 to 1e6"),
+        (GeneratorConfig { mix: mix(-1.0), ..base() }, "mix.pick", "0 to 1000000"),
+        (GeneratorConfig { mix: mix(f32::NAN), ..base() }, "mix.pick", "0 to 1000000"),
     ];
     for (config, key, allowed) in cases {
         let Err(Error::Setting { key: found, message }) = config.validate() else {

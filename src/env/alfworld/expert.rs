@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::AlfWorld;
 use super::action::Verb;
+use super::game::Game;
 use super::generator::{has_door, likely_place};
 use super::grammar::Grammar;
-use crate::env::Texts;
-use crate::error::Result;
+use crate::env::environment::Player;
+use crate::env::texts::Texts;
 
 /// A scripted player that uses only the goal, the observations and the admissible actions, never the
 /// state. It searches for the wanted object, takes it, treats it and brings it to its target.
 #[derive(Debug, Clone)]
-pub struct Expert {
+pub(super) struct Expert {
     grammar: Arc<Grammar>,
     goal: GoalWords,
     /// The receptacles that have been mentioned.
@@ -95,13 +95,9 @@ impl GoalWords {
 }
 
 impl Expert {
-    /// An expert at the start of an episode of a task.
-    ///
-    /// # Errors
-    /// Returns an error if there is no such task.
-    pub fn new(world: &AlfWorld, task: usize) -> Result<Self> {
-        let game = world.game(task)?;
-        Ok(Self {
+    /// An expert at the start of an episode of `game`.
+    pub(super) fn new(game: &Game) -> Self {
+        Self {
             grammar: game.grammar.clone(),
             goal: GoalWords::parse(game.goal_text()),
             places: Vec::new(),
@@ -112,28 +108,7 @@ impl Expert {
             treated: false,
             target: None,
             delivered: Vec::new(),
-        })
-    }
-
-    /// Chooses an admissible action and returns its index.
-    pub fn act(&mut self, observation: &str, admissible: &Texts) -> usize {
-        let grammar = self.grammar.clone();
-        let actions: Vec<ParsedAction> = admissible
-            .iter()
-            .enumerate()
-            .filter_map(|(index, text)| {
-                let (verb, [first, second]) = grammar.parse_command(text)?;
-                Some(ParsedAction { index, verb, first, second })
-            })
-            .collect();
-        self.update(observation, &actions);
-        let chosen = self.choose(&actions);
-        if let Some(action) =
-            chosen.and_then(|index| actions.iter().find(|action| action.index == index))
-        {
-            self.record(action);
         }
-        chosen.unwrap_or(0)
     }
 
     /// Updates the knowledge from an observation and the admissible actions.
@@ -316,6 +291,28 @@ impl Expert {
             }
             _ => {}
         }
+    }
+}
+
+impl Player for Expert {
+    fn act(&mut self, observation: &str, admissible: &Texts) -> usize {
+        let grammar = self.grammar.clone();
+        let actions: Vec<ParsedAction> = admissible
+            .iter()
+            .enumerate()
+            .filter_map(|(index, text)| {
+                let (verb, [first, second]) = grammar.parse_command(text)?;
+                Some(ParsedAction { index, verb, first, second })
+            })
+            .collect();
+        self.update(observation, &actions);
+        let chosen = self.choose(&actions);
+        if let Some(action) =
+            chosen.and_then(|index| actions.iter().find(|action| action.index == index))
+        {
+            self.record(action);
+        }
+        chosen.unwrap_or(0)
     }
 }
 

@@ -104,11 +104,13 @@ impl Predicate {
     }
 
     /// The name of the predicate in the domain.
+    #[cfg(feature = "fs")]
     pub(crate) fn name(self) -> &'static str {
         PREDICATES.iter().find(|found| found.1 == self).map_or("", |found| found.0)
     }
 
     /// Whether the predicate takes two arguments.
+    #[cfg(feature = "fs")]
     pub(crate) fn is_binary(self) -> bool {
         PREDICATES.iter().any(|(_, predicate, sorts)| *predicate == self && sorts.len() == 2)
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::environment::MAX_GAME_BYTES;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
@@ -13,9 +14,6 @@ pub(crate) const GAME: &str = "game.tw-pddl";
 /// The folder of the published games, and its archive.
 const FOLDER: &str = "json_2.1.1";
 const ARCHIVE: &str = "json_2.1.1.tar.xz";
-
-/// Maximum number of bytes of a game file. The published files have about 100 KB.
-pub(crate) const MAX_BYTES: u64 = 16 << 20;
 
 /// Maximum number of files and folders in the search for games. Links can form cycles.
 const MAX_ENTRIES: usize = 200_000;
@@ -159,13 +157,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Reads a game of about `size` bytes.
 pub(super) fn read_game(input: impl Read, size: u64) -> Result<Vec<u8>, String> {
-    read_at_most(input, size, MAX_BYTES).map_err(|error| format!("cannot read the game: {error}"))
-}
-
-/// Checks the size of a game file.
-pub(super) fn check_size(size: u64) -> Result<(), String> {
-    let too_large = || format!("expected a game of at most {MAX_BYTES} bytes, found {size}");
-    if size > MAX_BYTES { Err(too_large()) } else { Ok(()) }
+    read_at_most(input, size, MAX_GAME_BYTES)
+        .map_err(|error| format!("cannot read the game: {error}"))
 }
 
 /// Reads about `size` bytes.

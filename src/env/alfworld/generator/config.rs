@@ -2,15 +2,18 @@
 
 use std::ops::RangeInclusive;
 
+use garde::Validate;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::task_kind::TaskKind;
-use crate::error::{Error, Result};
+use crate::env::check::{check, number};
+use crate::error::Result;
 
 /// Difficulty of generated tasks. Sets all ranges that are not set explicitly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Difficulty {
     /// Small rooms with few objects, most of them visible. Random play wins some episodes.
@@ -23,20 +26,26 @@ pub enum Difficulty {
 }
 
 /// Relative frequencies of the kinds of task.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskMix {
     /// Put an object into or onto a receptacle.
+    #[garde(range(min = 0.0, max = 1e6), custom(number))]
     pub pick: f32,
     /// Hold an object beside a lamp that is on.
+    #[garde(range(min = 0.0, max = 1e6), custom(number))]
     pub look: f32,
     /// Put a clean object into or onto a receptacle.
+    #[garde(range(min = 0.0, max = 1e6), custom(number))]
     pub clean: f32,
     /// Put a hot object into or onto a receptacle.
+    #[garde(range(min = 0.0, max = 1e6), custom(number))]
     pub heat: f32,
     /// Put a cool object into or onto a receptacle.
+    #[garde(range(min = 0.0, max = 1e6), custom(number))]
     pub cool: f32,
     /// Put two objects into or onto one receptacle.
+    #[garde(range(min = 0.0, max = 1e6), custom(number))]
     pub pick2: f32,
 }
 
@@ -68,22 +77,46 @@ impl TaskMix {
 }
 
 /// Settings of generated tasks.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
     /// Difficulty of the tasks.
+    #[garde(skip)]
     pub difficulty: Difficulty,
     /// Relative frequencies of the kinds of task.
+    #[garde(dive, custom(is_playable))]
     pub mix: TaskMix,
-    /// Number of receptacles in a room, instead of the range of the difficulty: 4 to 60.
+    /// Number of receptacles in a room, instead of the range of the difficulty.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = 4, max = 60))]
     pub receptacles: Option<usize>,
-    /// Number of objects that the task does not need: 0 to 100.
+    /// Number of objects that the task does not need.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = 0, max = 100))]
     pub objects: Option<usize>,
-    /// Number of distractors among these objects, which resemble the wanted object: 0 to `objects`.
+    /// Number of distractors among these objects, which resemble the wanted object; at most `objects`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = 0, max = 100), custom(are_objects(&self.objects)))]
     pub distractors: Option<usize>,
+}
+
+/// A rule for garde: some kind of task must occur.
+fn is_playable(mix: &TaskMix, _: &()) -> garde::Result {
+    match mix.weights().iter().all(|weight| *weight == 0.0) {
+        true => Err(garde::Error::new("all weights are 0, expected at least one above 0")),
+        false => Ok(()),
+    }
+}
+
+/// A rule for garde: distractors are among the objects.
+fn are_objects(objects: &Option<usize>) -> impl Fn(&Option<usize>, &()) -> garde::Result {
+    let most = objects.unwrap_or(usize::MAX);
+    move |distractors, _| match distractors.filter(|&found| found > most) {
+        Some(found) => {
+            Err(garde::Error::new(format!("{found} is out of range, expected 0 to {most}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The ranges of a configuration.
@@ -104,32 +137,7 @@ impl GeneratorConfig {
     /// # Errors
     /// Returns [`Error::Setting`] if a setting is out of range.
     pub fn validate(&self) -> Result<()> {
-        let objects = self.objects.unwrap_or(100).min(100);
-        let counts = [
-            ("env.household.receptacles", self.receptacles, 4..=60),
-            ("env.household.objects", self.objects, 0..=100),
-            ("env.household.distractors", self.distractors, 0..=objects),
-        ];
-        for (key, value, allowed) in counts {
-            if let Some(value) = value.filter(|value| !allowed.contains(value)) {
-                let (min, max) = (allowed.start(), allowed.end());
-                let message = format!("{value} is out of range, expected {min} to {max}");
-                return Err(Error::setting(key, message));
-            }
-        }
-        let weights = self.mix.weights();
-        for (name, weight) in TaskKind::NAMES.iter().zip(weights) {
-            if !(0.0..=1e6).contains(&weight) {
-                let key = format!("env.household.mix.{}", name.to_lowercase());
-                let message = format!("{weight} is out of range, expected 0 to 1e6");
-                return Err(Error::setting(key, message));
-            }
-        }
-        if weights.iter().all(|weight| *weight == 0.0) {
-            let message = "all weights are 0, expected at least one above 0";
-            return Err(Error::setting("env.household.mix", message));
-        }
-        Ok(())
+        check(self, "env.generator")
     }
 
     /// The ranges of the difficulty, with the explicit settings in their place.

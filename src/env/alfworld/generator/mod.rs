@@ -41,10 +41,9 @@ pub fn generate(config: &GeneratorConfig, seed: u64, count: usize) -> Result<Alf
     for index in 0..count {
         let mut rng = Stream::new(seed, Purpose::Generator).of(index, 0).rng();
         let draft = build::build(config, &mut rng)?;
-        games.push(Arc::new(writer.game(index, draft, &mut rng)));
+        games.push(writer.game(index, draft, &mut rng));
     }
-    let (name, config) = ("household", AlfWorldConfig::default());
-    Ok(AlfWorld { name, games, config, paraphrase: None, domain: None })
+    Ok(AlfWorld::of("household", games, AlfWorldConfig::default(), None))
 }
 
 /// Turns generated tasks into games by adding their texts.

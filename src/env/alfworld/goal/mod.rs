@@ -32,6 +32,7 @@ impl Goal {
     }
 
     /// The goal in the notation of a problem.
+    #[cfg(feature = "fs")]
     pub(crate) fn formula(&self, world: &World) -> String {
         self.search.formula(world)
     }

@@ -48,6 +48,7 @@ impl Search {
     }
 
     /// The search in the notation of a problem.
+    #[cfg(feature = "fs")]
     pub(super) fn formula(&self, world: &World) -> String {
         let tests: Vec<String> = self.tests().map(|test| test.formula(world)).collect();
         let tests = format!("(and {})", tests.join(" "));
@@ -69,6 +70,7 @@ impl Search {
 }
 
 impl Test {
+    #[cfg(feature = "fs")]
     fn formula(&self, world: &World) -> String {
         match self {
             // The world has no name for such a kind; an empty "or" is never true.

@@ -88,6 +88,7 @@ impl Grammar {
     }
 
     /// The text of the grammar with another task line.
+    #[cfg(feature = "fs")]
     pub(crate) fn source(&self, task: &str) -> String {
         let task = serde_json::Value::from(task).to_string();
         format!("{}{task}{}", self.before, self.after)
