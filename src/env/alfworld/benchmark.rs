@@ -22,7 +22,7 @@ pub struct BenchmarkConfig {
     /// The split to train on.
     #[garde(skip)]
     pub split: String,
-    /// Folder `json_2.1.1` of the games, or the archive that holds it.
+    /// Folder `json_2.1.1` of the games, or its archive.
     #[garde(custom(is_set))]
     pub games: PathBuf,
     /// Step limit and rewards.
@@ -34,10 +34,11 @@ pub struct BenchmarkConfig {
     pub paraphrase: f64,
 }
 
+/// A garde rule: the path must be set.
 fn is_set(games: &Path, _: &()) -> garde::Result {
     match games.as_os_str().is_empty() {
         true => {
-            let message = "is not set; name the folder json_2.1.1 that alfworld-download makes";
+            let message = "is not set; expected the folder json_2.1.1 of alfworld-download";
             Err(garde::Error::new(message))
         }
         false => Ok(()),
@@ -56,7 +57,7 @@ impl Default for BenchmarkConfig {
 }
 
 impl BenchmarkConfig {
-    /// Reads the games of a split, or of all splits.
+    /// Loads the games of a split, or of all splits.
     ///
     /// # Errors
     /// Returns an error if there are no such games, if a file is not a game of the known domain, or if
@@ -66,7 +67,7 @@ impl BenchmarkConfig {
     }
 }
 
-/// Reads games.
+/// Loads games.
 #[cfg(feature = "fs")]
 pub(in crate::env) fn load_games(
     path: &Path,
@@ -76,7 +77,7 @@ pub(in crate::env) fn load_games(
     AlfWorld::load(path, split, rules)
 }
 
-/// Refuses to read games.
+/// Returns an error, because this build has no file access.
 #[cfg(not(feature = "fs"))]
 pub(in crate::env) fn load_games(
     path: &Path,
@@ -93,7 +94,7 @@ impl EnvKind for BenchmarkConfig {
     }
 
     fn about(&self) -> &'static str {
-        "the games of the ALFWorld benchmark; alfworld-download gets them"
+        "the games of the ALFWorld benchmark, from alfworld-download"
     }
 
     fn splits(&self) -> &'static str {
