@@ -15,28 +15,28 @@ use proxmo::{Error, Result};
 
 /// The state that burn-rl passes to a policy. An action is an index into `admissible`.
 #[derive(Debug, Clone, Default)]
-pub struct TextState {
-    pub goal: String,
-    pub observation: String,
-    pub admissible: Texts,
+struct TextState {
+    goal: String,
+    observation: String,
+    admissible: Texts,
 }
 
 /// Plays the tasks of `environment` in order, `group_size` episodes each. burn-rl takes the step limit
 /// as a constant of the type.
-pub struct BurnRlEnvironment<E, const MAX_STEPS: usize> {
+struct BurnRlEnvironment<E, const MAX_STEPS: usize> {
     environment: E,
     group_size: usize,
     /// Number of episodes that were started.
     episodes: usize,
     session: Option<Box<dyn Session>>,
     /// The last step, which also says whether the goal is reached and whether the action was valid.
-    pub last: Transition,
+    last: Transition,
     /// The error that ended the episode. burn-rl's `step` and `reset` cannot return it.
-    pub error: Option<Error>,
+    error: Option<Error>,
 }
 
 impl<E: Environment, const MAX_STEPS: usize> BurnRlEnvironment<E, MAX_STEPS> {
-    pub fn new(environment: E, group_size: usize) -> Self {
+    fn new(environment: E, group_size: usize) -> Self {
         let (session, last, error) = (None, Transition::default(), None);
         let mut adapter = Self { environment, group_size, episodes: 0, session, last, error };
         adapter.reset();
@@ -44,7 +44,7 @@ impl<E: Environment, const MAX_STEPS: usize> BurnRlEnvironment<E, MAX_STEPS> {
     }
 
     /// The task of the current episode. Episodes of one group have the same task.
-    pub fn task(&self) -> usize {
+    fn task(&self) -> usize {
         (self.episodes - 1) / self.group_size % self.environment.tasks()
     }
 

@@ -17,7 +17,7 @@ use proxmo::train::{Config, Trainer};
 const DRINKS: [&str; 4] = ["tea", "coffee", "cocoa", "juice"];
 const CUPS: [&str; 3] = ["mug", "glass", "bowl"];
 const MAX_STEPS: usize = 6;
-const ITERATIONS: usize = 30;
+const ITERATIONS: usize = 15;
 
 /// The tasks: every drink in every cup.
 struct Bar {
@@ -141,7 +141,7 @@ pub fn run() -> Result<(f64, f64)> {
     for iteration in 1..=ITERATIONS {
         let progress = iteration as f64 / ITERATIONS as f64;
         let (metrics, _) = trainer.iterate(&bar, progress)?;
-        if iteration == 1 || iteration % 10 == 0 {
+        if iteration == 1 || iteration % 5 == 0 {
             println!("iteration {iteration:>2}   success {:>3.0} %", 100.0 * metrics.success);
         }
         successes.push(metrics.success);

@@ -52,13 +52,13 @@ impl EnvConfig {
     /// # Errors
     /// Returns an error that lists the known names.
     pub fn named(name: &str) -> Result<Self> {
-        let known = Self::all();
-        let names: Vec<&str> = known.iter().map(|config| config.kind().name()).collect();
-        let position = names.iter().position(|known| *known == name).ok_or_else(|| {
-            let message = format!("'{name}' is unknown, expected '{}'", names.join("' or '"));
-            Error::setting("env.name", message)
-        })?;
-        Ok(known.into_iter().nth(position).unwrap_or_default())
+        let mut known = Self::all();
+        if let Some(position) = known.iter().position(|config| config.name() == name) {
+            return Ok(known.swap_remove(position));
+        }
+        let names: Vec<&str> = known.iter().map(Self::name).collect();
+        let message = format!("'{name}' is unknown, expected '{}'", names.join("' or '"));
+        Err(Error::setting("env.name", message))
     }
 
     /// The settings of the selected kind.

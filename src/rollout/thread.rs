@@ -25,8 +25,15 @@ enum Request {
     Step(String),
 }
 
-/// The goal and the state after the start, or the state after a step.
-type Reply = Result<(String, Snapshot), String>;
+/// The answer to the start or to a step, or the reason why the session failed.
+type Reply = Result<Answer, String>;
+
+/// The state after the start or after a step.
+struct Answer {
+    /// The goal; empty after a step.
+    goal: String,
+    snapshot: Snapshot,
+}
 
 /// A session on a thread of its own.
 ///
@@ -57,7 +64,7 @@ impl ThreadSession {
                 Self::spawn(move || Ok(session), limit)
             }
         }?;
-        let (goal, snapshot) = session.wait()?;
+        let Answer { goal, snapshot } = session.wait()?;
         Ok((session, goal, snapshot))
     }
 
@@ -95,10 +102,10 @@ impl ThreadSession {
     pub(super) fn step(&mut self, action: &str) -> Result<Snapshot> {
         let sent = self.requests.send(Request::Step(action.to_string()));
         sent.map_err(|_| Error::Environment("its thread has ended".into()))?;
-        Ok(self.wait()?.1)
+        Ok(self.wait()?.snapshot)
     }
 
-    fn wait(&self) -> Result<(String, Snapshot)> {
+    fn wait(&self) -> Result<Answer> {
         match self.replies.recv_timeout(self.limit) {
             Ok(reply) => reply.map_err(Error::Environment),
             Err(RecvTimeoutError::Timeout) => {
@@ -127,10 +134,10 @@ fn serve(
         snapshot.read(&*session);
         Ok((session.goal().to_string(), session))
     });
-    // The other side may be gone, which ends the loop below.
+    // If the other side was dropped, the loop below ends at once.
     let mut session = match started {
         Ok((goal, session)) => {
-            let _ = replies.send(Ok((goal, snapshot)));
+            let _ = replies.send(Ok(Answer { goal, snapshot }));
             session
         }
         Err(message) => {
@@ -152,7 +159,7 @@ fn serve(
                 let transition = session.step(&action)?;
                 let mut snapshot = Snapshot { transition, ..Snapshot::default() };
                 snapshot.read(&*session);
-                Ok((String::new(), snapshot))
+                Ok(Answer { goal: String::new(), snapshot })
             }),
         };
         if replies.send(reply).is_err() {
@@ -164,4 +171,67 @@ fn serve(
         drop(session);
         Ok(())
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Texts, Transition};
+
+    /// Observes the announced action. Hangs in the step "hang".
+    struct Echo(String);
+
+    impl Session for Echo {
+        fn goal(&self) -> &str {
+            "echo"
+        }
+
+        fn observe(&self, out: &mut String) {
+            out.push_str(&self.0);
+        }
+
+        fn admissible(&self, out: &mut Texts) {
+            out.push("go");
+        }
+
+        fn announce(&mut self, action: &str) {
+            self.0 = format!("announced {action}");
+        }
+
+        fn step(&mut self, action: &str) -> Result<Transition> {
+            match action {
+                "hang" => loop {
+                    thread::park();
+                },
+                "panic" => std::panic::panic_any("boom"),
+                _ => Ok(Transition { reward: 1.0, ..Transition::default() }),
+            }
+        }
+    }
+
+    fn open(limit: f64) -> ThreadSession {
+        let session = ThreadSession::spawn(|| Ok(Box::new(Echo(String::new()))), limit).unwrap();
+        assert_eq!(session.wait().unwrap().goal, "echo");
+        session
+    }
+
+    #[test]
+    fn announcements_reach_the_session_before_the_step() {
+        let mut session = open(60.0);
+        session.announce("go");
+        let snapshot = session.step("go").unwrap();
+        assert_eq!(
+            (snapshot.observation.as_str(), snapshot.transition.reward),
+            ("announced go", 1.0)
+        );
+        assert_eq!(snapshot.admissible.len(), 1);
+    }
+
+    #[test]
+    fn panics_and_time_outs_are_returned_as_errors() {
+        let error = open(60.0).step("panic").unwrap_err().to_string();
+        assert_eq!(error, "environment: panicked: boom");
+        let error = open(0.1).step("hang").unwrap_err().to_string();
+        assert_eq!(error, "environment: gave no answer within 0.1 seconds");
+    }
 }

@@ -104,7 +104,9 @@ fn step_limit_and_rewards_follow_the_settings() {
     assert_eq!(session.step("look").unwrap().reward, -0.5);
 
     let nothing = AlfWorldConfig { max_steps: 0, ..Default::default() };
-    assert!(matches!(nothing.validate(), Err(Error::Setting { key, .. }) if key == "max_steps"));
+    assert!(
+        matches!(nothing.validate(), Err(Error::Setting { key, .. }) if key == "env.max_steps")
+    );
 }
 
 /// The error from loading a folder with one game file.
@@ -325,7 +327,7 @@ fn errors_name_the_setting_and_its_range() {
         let Err(Error::Setting { key: found, message }) = config.validate() else {
             panic!("{config:?} was accepted");
         };
-        assert_eq!(found, format!("env.household.{key}"));
+        assert_eq!(found, format!("env.generator.{key}"));
         assert!(message.contains(allowed), "{message} does not contain {allowed}");
     }
     let text = "difficulty = 'hard'\nobjects = 7\n[mix]\nlook = 2.5\n";

@@ -140,9 +140,12 @@ fn training_on_a_program_equals_training_in_process_and_resumes() {
     let run = parts.to_str().unwrap();
     let episodes = folder.path().join("demos.jsonl");
     let episodes = episodes.to_str().unwrap();
-    let judged = proxmo(&["eval", "--json", "--run", run]).assert().success();
-    let judged: Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
-    assert_eq!((&judged["overall"]["tasks"], &judged["split"]), (&10.into(), &"valid".into()));
+    let evaluated = proxmo(&["eval", "--json", "--run", run]).assert().success();
+    let evaluated: Value = serde_json::from_slice(&evaluated.get_output().stdout).unwrap();
+    assert_eq!(
+        (&evaluated["overall"]["tasks"], &evaluated["split"]),
+        (&10.into(), &"valid".into())
+    );
     let expert = ["eval", "--policy", "expert", "--split", "train", "--episodes", episodes];
     proxmo(&expert).args(&household[2..]).args(["--train-tasks", "40"]).assert().success();
     // Tasks are named by their numbers there.
@@ -237,10 +240,10 @@ fn the_python_example_is_learned_and_played() {
         }
     }
     proxmo(&["train", "--backend", "flex", "--quiet"]).args(&words).assert().success();
-    let judged = proxmo(&["eval", "--json", "--run", run.to_str().unwrap()]).assert().success();
-    let judged: Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
-    assert_eq!(judged["overall"]["tasks"], 7);
-    assert!(judged["success"].as_f64().unwrap() > 0.9, "{judged}");
+    let evaluated = proxmo(&["eval", "--json", "--run", run.to_str().unwrap()]).assert().success();
+    let evaluated: Value = serde_json::from_slice(&evaluated.get_output().stdout).unwrap();
+    assert_eq!(evaluated["overall"]["tasks"], 7);
+    assert!(evaluated["success"].as_f64().unwrap() > 0.9, "{evaluated}");
 
     let mut play = proxmo(&["play", "--env", "process", "--command", &command, "--task", "3"]);
     let plays = contains("Goal: open the").and(contains("You hold the gold key."));

@@ -21,6 +21,11 @@ const IMPATIENT: f64 = 5.0;
 const TASKS: [usize; 4] = [0, 3, 4, 5];
 
 fn play(environment: &dyn Environment) -> RolloutBatch<ScorerInputs> {
+    play_within(environment, 0.0)
+}
+
+/// Plays with a time-out of a step.
+fn play_within(environment: &dyn Environment, step_timeout: f64) -> RolloutBatch<ScorerInputs> {
     let words = Fake::new("none");
     let vocabulary = Vocabulary::from_environment(&words.open(1, PATIENT).unwrap(), 6, 100, 0);
     let encoder = ScorerEncoder { vocabulary: vocabulary.unwrap(), max_steps: 6 };
@@ -28,7 +33,7 @@ fn play(environment: &dyn Environment) -> RolloutBatch<ScorerInputs> {
     let policy = Scorer::new(&size.network(encoder.vocabulary.len()), 0, &Device::flex());
     let sampling = Sampling::Temperature(1.0);
     let plan = Plan { tasks: &TASKS, first_group: 0, episodes: 4, sampling, seed: 1, iteration: 2 };
-    let limits = Limits { max_errors: 1000, step_timeout: 0.0 };
+    let limits = Limits { max_errors: 1000, step_timeout };
     collect_with(environment, &policy, &encoder, &plan, &limits).unwrap()
 }
 
@@ -213,6 +218,17 @@ fn slow_answers_and_long_error_output_are_tolerated() {
         assert_rest_is_sound(&batch, fault);
         assert_eq!(fake.pids().len(), 1);
     }
+}
+
+#[test]
+fn a_step_timeout_does_not_change_the_episodes() {
+    if !python() {
+        return;
+    }
+    let fake = Fake::new("none");
+    let batch = play_within(&fake.open(2, PATIENT).unwrap(), PATIENT);
+    assert_eq!(batch.errors, []);
+    assert_rest_is_sound(&batch, "with a step time-out");
 }
 
 #[test]
