@@ -24,7 +24,7 @@ pub struct BenchmarkConfig {
         "x-flag" = "train-split", "x-value" = "NAME", "x-former-flags" = ["split"]
     ))]
     pub split: String,
-    /// Folder `json_2.1.1` of the games, or the archive that holds it.
+    /// Folder `json_2.1.1` of the games, or its archive.
     #[garde(custom(is_set))]
     #[schemars(extend("format" = "path"))]
     pub games: PathBuf,
@@ -37,10 +37,11 @@ pub struct BenchmarkConfig {
     pub paraphrase: f64,
 }
 
+/// A garde rule: the path must be set.
 fn is_set(games: &Path, _: &()) -> garde::Result {
     match games.as_os_str().is_empty() {
         true => {
-            let message = "is not set; name the folder json_2.1.1 that alfworld-download makes";
+            let message = "is not set; expected the folder json_2.1.1 of alfworld-download";
             Err(garde::Error::new(message))
         }
         false => Ok(()),
@@ -59,7 +60,7 @@ impl Default for BenchmarkConfig {
 }
 
 impl BenchmarkConfig {
-    /// Reads the games of a split, or of all splits.
+    /// Loads the games of a split, or of all splits.
     ///
     /// # Errors
     /// Returns an error if there are no such games, if a file is not a game of the known domain, or if
@@ -69,7 +70,7 @@ impl BenchmarkConfig {
     }
 }
 
-/// Reads games.
+/// Loads games.
 #[cfg(feature = "fs")]
 pub(in crate::env) fn load_games(
     path: &Path,
@@ -79,7 +80,7 @@ pub(in crate::env) fn load_games(
     AlfWorld::load(path, split, rules)
 }
 
-/// Refuses to read games.
+/// Returns an error, because this build has no file access.
 #[cfg(not(feature = "fs"))]
 pub(in crate::env) fn load_games(
     path: &Path,
@@ -96,7 +97,7 @@ impl EnvKind for BenchmarkConfig {
     }
 
     fn about(&self) -> &'static str {
-        "the games of the ALFWorld benchmark; alfworld-download gets them"
+        "the games of the ALFWorld benchmark, from alfworld-download"
     }
 
     fn splits(&self) -> &'static str {

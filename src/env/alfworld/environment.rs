@@ -1,4 +1,4 @@
-//! The environment: a list of games.
+//! The environment, which is a list of games.
 
 use std::iter::{repeat, zip};
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub struct AlfWorld {
 }
 
 impl AlfWorld {
-    /// Games whose names begin with their splits, sorted by split.
-    pub(super) fn of(
+    /// An environment of games, which are sorted by split. Their names begin with their splits.
+    pub(super) fn from_games(
         name: &'static str,
         games: Vec<Game>,
         config: AlfWorldConfig,
@@ -77,7 +77,7 @@ impl AlfWorld {
         }
         let game = reader.read(name.to_string(), name, bytes)?;
         let game = game.ok_or_else(|| Error::input(name, "the game is marked as unsolvable"))?;
-        Ok(Self::of("alfworld", vec![game], config, reader.domain()))
+        Ok(Self::from_games("alfworld", vec![game], config, reader.domain()))
     }
 
     /// The same tasks with other settings.
@@ -151,12 +151,10 @@ impl AlfWorld {
         })
     }
 
+    /// The game of a task.
     pub(super) fn game(&self, task: usize) -> Result<&Arc<Game>> {
         self.games.get(task).ok_or_else(|| {
-            Error::Environment(format!(
-                "there is no task {task}, expected less than {}",
-                self.games.len()
-            ))
+            Error::Environment(format!("there is no task {task}: there are {}", self.games.len()))
         })
     }
 }

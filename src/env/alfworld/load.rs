@@ -77,7 +77,7 @@ impl AlfWorld {
             return Err(Error::file(path, message));
         }
         games.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self::of("alfworld", games, config, reader.domain()))
+        Ok(Self::from_games("alfworld", games, config, reader.domain()))
     }
 }
 

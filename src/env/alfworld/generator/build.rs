@@ -49,7 +49,7 @@ pub(super) fn build(config: &GeneratorConfig, rng: &mut ChaCha8Rng) -> Result<Dr
         }
     }
     let message = format!("no room has enough objects and places for a task of kind {kind:?}");
-    Err(Error::setting("env.household.receptacles", message))
+    Err(Error::setting("env.generator.receptacles", message))
 }
 
 /// Builds a task in a random room, or returns `None` if the room does not suit the task.

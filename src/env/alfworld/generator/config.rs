@@ -85,7 +85,7 @@ pub struct GeneratorConfig {
     #[schemars(extend("x-flag" = "difficulty"))]
     pub difficulty: Difficulty,
     /// Relative frequencies of the kinds of task.
-    #[garde(dive, custom(is_playable))]
+    #[garde(dive, custom(has_positive_weight))]
     pub mix: TaskMix,
     /// Number of receptacles in a room, instead of the range of the difficulty.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,24 +97,24 @@ pub struct GeneratorConfig {
     pub objects: Option<usize>,
     /// Number of distractors among these objects, which resemble the wanted object; at most `objects`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = 0, max = 100), custom(are_objects(&self.objects)))]
+    #[garde(range(min = 0, max = 100), custom(at_most(&self.objects)))]
     pub distractors: Option<usize>,
 }
 
-/// A rule for garde: some kind of task must occur.
-fn is_playable(mix: &TaskMix, _: &()) -> garde::Result {
+/// A garde rule: at least one weight must be above 0.
+fn has_positive_weight(mix: &TaskMix, _: &()) -> garde::Result {
     match mix.weights().iter().all(|weight| *weight == 0.0) {
         true => Err(garde::Error::new("all weights are 0, expected at least one above 0")),
         false => Ok(()),
     }
 }
 
-/// A rule for garde: distractors are among the objects.
-fn are_objects(objects: &Option<usize>) -> impl Fn(&Option<usize>, &()) -> garde::Result {
-    let most = objects.unwrap_or(usize::MAX);
-    move |distractors, _| match distractors.filter(|&found| found > most) {
+/// A garde rule: there are at most as many distractors as objects.
+fn at_most(objects: &Option<usize>) -> impl Fn(&Option<usize>, &()) -> garde::Result {
+    let max = objects.unwrap_or(usize::MAX);
+    move |distractors, _| match distractors.filter(|&found| found > max) {
         Some(found) => {
-            Err(garde::Error::new(format!("{found} is out of range, expected 0 to {most}")))
+            Err(garde::Error::new(format!("{found} is out of range, expected 0 to {max}")))
         }
         None => Ok(()),
     }

@@ -43,7 +43,7 @@ pub fn generate(config: &GeneratorConfig, seed: u64, count: usize) -> Result<Alf
         let draft = build::build(config, &mut rng)?;
         games.push(writer.game(index, draft, &mut rng));
     }
-    Ok(AlfWorld::of("household", games, AlfWorldConfig::default(), None))
+    Ok(AlfWorld::from_games("household", games, AlfWorldConfig::default(), None))
 }
 
 /// Turns generated tasks into games by adding their texts.
