@@ -162,6 +162,7 @@ impl BatchBuilder {
     }
 
     /// A builder that continues the numbering of some texts.
+    #[cfg(feature = "burn")]
     pub(crate) fn with_texts(texts: TextTable) -> Self {
         Self { texts, ..Self::default() }
     }
@@ -172,6 +173,7 @@ impl BatchBuilder {
     }
 
     /// Appends a step without embedding whose observation has the number `observation`.
+    #[cfg(feature = "burn")]
     pub(crate) fn push_step(&mut self, observation: u32, reward: f32, valid: bool) {
         self.push_embedding(&[]);
         self.push_row(observation, reward, valid);
