@@ -31,12 +31,12 @@ use crate::train::{
 pub struct Arguments {
     /// Folder of the run.
     ///
-    /// Its policy is evaluated. With --policy, only its settings are used.
+    /// Its policy is evaluated. With --player, only its settings are used.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     run: Option<PathBuf>,
-    /// Evaluate a policy that needs no training.
+    /// Evaluate a player that needs no training, in place of a run's policy.
     #[arg(long, conflicts_with_all = ["checkpoint", "eval-temperature", "backend", "device"])]
-    policy: Option<Untrained>,
+    player: Option<Untrained>,
     /// Checkpoint to evaluate: latest, best or the number of an iteration [default: latest].
     ///
     /// best is the best by evaluation on held-out tasks; of equally good ones, the latest.
@@ -73,9 +73,9 @@ Examples:
   proxmo eval --run runs/first --games json_2.1.1 --split valid_unseen
   proxmo eval --run runs/first --eval-temperature 0.4 --json
   proxmo eval --run runs/first --checkpoint best
-  proxmo eval --policy expert --env alfworld --games json_2.1.1 --split valid_seen
-  proxmo eval --policy expert --env alfworld --games json_2.1.1 --split train --episode-file demos.jsonl
-  proxmo eval --policy random --run runs/household-1";
+  proxmo eval --player expert --env alfworld --games json_2.1.1 --split valid_seen
+  proxmo eval --player expert --env alfworld --games json_2.1.1 --split train --episode-file demos.jsonl
+  proxmo eval --player random --run runs/household-1";
 
 /// A policy, the tasks that it played, and the results.
 struct Evaluated {
@@ -89,11 +89,11 @@ struct Evaluated {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let evaluated = match (&arguments.policy, &arguments.run) {
+    let evaluated = match (&arguments.player, &arguments.run) {
         (Some(policy), run) => evaluate_untrained(arguments, *policy, run.as_deref())?,
         (None, Some(run)) => evaluate_trained(arguments, run)?,
         (None, None) => {
-            let message = "is missing; give a run folder, or a policy with --policy";
+            let message = "is missing; give a run folder, or --player expert or random";
             return Err(Error::setting("--run", message));
         }
     };
@@ -198,8 +198,8 @@ fn evaluate_untrained(
                 let mut expert = environment.expert(task).ok_or_else(|| {
                     let name = environment.name();
                     let message =
-                        format!("environment '{name}' has no expert; use --policy random");
-                    Error::setting("--policy", message)
+                        format!("environment '{name}' has no expert; use --player random");
+                    Error::setting("--player", message)
                 })?;
                 Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
             }

@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::batch::RolloutBatch;
 use super::limits::{EnvironmentError, Limits, guarded};
-use super::session::{GuardedSession, Snapshot};
+use super::session::GuardedSession;
+use super::snapshot::Snapshot;
 use crate::env::{Environment, Texts};
 use crate::episodes::{BatchBuilder, TextTable};
 use crate::error::{Error, Result};

@@ -7,6 +7,7 @@ mod records;
 mod replay;
 mod select;
 mod session;
+mod snapshot;
 #[cfg(feature = "parallel")]
 mod thread;
 

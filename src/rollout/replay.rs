@@ -4,7 +4,8 @@ use rand::RngCore;
 
 use super::batch::RolloutBatch;
 use super::limits::Limits;
-use super::session::{GuardedSession, Snapshot};
+use super::session::GuardedSession;
+use super::snapshot::Snapshot;
 use crate::env::Environment;
 use crate::episodes::BatchBuilder;
 use crate::error::{Error, Result};

@@ -1,31 +1,11 @@
 //! Sessions that are guarded against their environment.
 
 use super::limits::{Limits, guarded};
+use super::snapshot::Snapshot;
 #[cfg(feature = "parallel")]
 use super::thread::ThreadSession;
 use crate::env::{Environment, Session, Texts, Transition};
 use crate::error::Result;
-
-/// The state of an episode after its start or after a step. All values have been checked.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// The observation.
-    pub observation: String,
-    /// The admissible actions.
-    pub admissible: Texts,
-    /// The last step; all zero before the first one.
-    pub transition: Transition,
-}
-
-impl Snapshot {
-    /// Reads the current texts of a session.
-    pub(super) fn read(&mut self, session: &dyn Session) {
-        self.observation.clear();
-        self.admissible.clear();
-        session.observe(&mut self.observation);
-        session.admissible(&mut self.admissible);
-    }
-}
 
 /// A session whose errors, panics, time-outs and malformed answers come back as the reason why the
 /// episode is lost. After an error the session must not be stepped again.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::limits::guarded;
-use super::session::Snapshot;
+use super::snapshot::Snapshot;
 use crate::env::{Environment, Session};
 use crate::error::{Error, Result};
 

@@ -22,6 +22,7 @@
 //! A section that is an internally tagged enum offers the settings of all its variants; those of the
 //! variants that are not selected are refused.
 
+mod assign;
 mod check;
 mod file;
 mod literal;
@@ -29,11 +30,12 @@ mod schema;
 mod setting;
 mod tree;
 
+pub use assign::{Kind, set};
 pub use check::{above_zero, check};
 pub use file::{read_toml, to_commented_toml};
 pub use schema::{expected, schema_of};
 pub use setting::{Setting, settings_of};
-pub use tree::{Kind, find_problem, set};
+pub use tree::find_problem;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
+use super::kind_result::KindResult;
 use super::metrics::EvaluationMetrics;
 use crate::env::{Environment, Session, Texts};
 use crate::episodes::{EpisodeRecord, StepRecord};
@@ -31,21 +32,6 @@ pub struct Evaluation {
     pub errors: Vec<EnvironmentError>,
     /// The episodes of `outcomes`, if the plan keeps them. Group and trajectory have the task's name.
     pub episodes: Vec<EpisodeRecord>,
-}
-
-/// Results over the tasks of one kind.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct KindResult {
-    /// The kind's name.
-    pub kind: String,
-    /// Number of tasks.
-    pub tasks: usize,
-    /// Number of tasks that succeeded.
-    pub won: usize,
-    /// Fraction of tasks that succeeded.
-    pub success: f64,
-    /// Mean number of steps.
-    pub length: f64,
 }
 
 /// Number of tasks that are played in lock-step. More take more memory, fewer waste the device.

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::Aggregation;
 use super::loss::{Loss, LossInputs, imitation_loss, loss};
-use super::update::UpdateBatch;
+use super::update_batch::UpdateBatch;
 use crate::device::{computes_here, read_async};
 use crate::error::Result;
 use crate::parallel::par_map;

@@ -1,6 +1,6 @@
 //! The origin of a NaN or infinite value.
 
-use super::update::UpdateBatch;
+use super::update_batch::UpdateBatch;
 use crate::device::read_async;
 use crate::error::Result;
 use crate::policy::{InputsOf, Policy};

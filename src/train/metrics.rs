@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::KindResult;
+use super::kind_result::KindResult;
 use crate::error::{Error, Result};
 
 /// Metrics of one iteration.

@@ -7,6 +7,7 @@ mod assign;
 mod config;
 mod evaluate;
 mod gradient;
+mod kind_result;
 mod locate;
 mod loss;
 mod metrics;
@@ -16,18 +17,21 @@ mod statistics;
 mod surrogate;
 mod trainer;
 mod update;
+mod update_batch;
 
 pub use config::{
     Aggregation, Config, EvalConfig, ImitationConfig, RolloutConfig, RunConfig, Schedule,
     UpdateConfig,
 };
 pub use evaluate::{
-    Evaluation, EvaluationPlan, FixedPolicy, KindResult, Outcome, evaluate, evaluate_async,
-    evaluate_fixed, random_policy, spread,
+    Evaluation, EvaluationPlan, FixedPolicy, Outcome, evaluate, evaluate_async, evaluate_fixed,
+    random_policy, spread,
 };
+pub use kind_result::KindResult;
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, read_metrics};
 pub use preset::Preset;
 pub use surrogate::{LossConfig, SurrogateLoss, TokenWeights, clipped_surrogate};
 pub use trainer::Trainer;
-pub use update::{Learner, UpdateBatch, UpdateStats};
+pub use update::{Learner, UpdateStats};
+pub use update_batch::UpdateBatch;

@@ -3,14 +3,12 @@
 use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
 
-use super::config::UpdateConfig;
 use super::gradient::{Objective, differentiate, read_back};
 use super::locate::describe_non_finite;
 use super::loss::Loss;
+use super::update_batch::UpdateBatch;
 use crate::error::{Error, Result};
 use crate::policy::{InputsOf, Policy, read_parts};
-use crate::rollout::RolloutBatch;
-use crate::stream::Stream;
 
 /// A policy in training, and the state of its optimizer.
 pub struct Learner<P> {
@@ -43,22 +41,6 @@ pub struct UpdateStats {
     pub updates: usize,
     /// Number of updates that were skipped because a value was not finite.
     pub skipped: usize,
-}
-
-/// The rows of one iteration with their advantages, and how to update from them.
-pub struct UpdateBatch<'a, I> {
-    /// The rollout.
-    pub batch: &'a RolloutBatch<I>,
-    /// `[rows]`: advantage of each step.
-    pub advantages: &'a [f32],
-    /// Temperature at which the responses were sampled.
-    pub temperature: f32,
-    /// Settings of the update.
-    pub config: &'a UpdateConfig,
-    /// Learning rate of this iteration.
-    pub learning_rate: f64,
-    /// Random stream of the order of rows.
-    pub shuffle: Stream,
 }
 
 impl<P: Policy> Learner<P> {

@@ -85,7 +85,7 @@ fn imitation_learns_resumes_and_initializes_a_training() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str| folder.path().join(name);
     let file = run("expert.jsonl");
-    let eval = "eval --policy expert --split train --train-tasks 40 --held-out 10 --episode-file";
+    let eval = "eval --player expert --split train --train-tasks 40 --held-out 10 --episode-file";
     proxmo(eval).arg(&file).assert().success();
 
     let clone = |name: &str, more: &str| {

@@ -1,4 +1,4 @@
-//! `proxmo env`, `play --walkthrough`, `eval --policy`, and the Python client.
+//! `proxmo env`, `play --walkthrough`, `eval --player`, and the Python client.
 
 use std::fs;
 use std::io::Write;
@@ -263,7 +263,7 @@ fn wrong_settings_are_refused_in_one_line() {
     refused(&mut proxmo(&["play", "--like", "nowhere"]), "nowhere");
     refused(&mut proxmo(&["play", "--difficulty", "silly"]), "--difficulty");
     refused(&mut proxmo(&["eval"]), "--run");
-    refused(&mut proxmo(&["eval", "--policy", "expert", "--split", "x"]), "'x' is unknown");
+    refused(&mut proxmo(&["eval", "--player", "expert", "--split", "x"]), "'x' is unknown");
     let generate = ["env", "generate", "--out", "x", "--like", "y", "--count"];
     refused(proxmo(&generate).arg("0"), "--count");
 }
@@ -299,7 +299,7 @@ fn episodes_of_the_expert_are_written_and_get_credit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("demos.jsonl");
     let path = path.to_str().unwrap();
-    let result = evaluate(&["--policy", "expert", "--eval-tasks", "5", "--episode-file", path]);
+    let result = evaluate(&["--player", "expert", "--eval-tasks", "5", "--episode-file", path]);
     let text = std::fs::read_to_string(path).unwrap();
     let episodes: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -314,22 +314,22 @@ fn episodes_of_the_expert_are_written_and_get_credit() {
 
 #[test]
 fn untrained_policies_are_evaluated() {
-    let expert = evaluate(&["--policy", "expert"]);
+    let expert = evaluate(&["--player", "expert"]);
     assert_eq!((&expert["policy"], &expert["split"]), (&json!("expert"), &json!("valid")));
     assert_eq!((&expert["overall"]["tasks"], &expert["run"]), (&json!(200), &Value::Null));
     assert!(expert["success"].as_f64().unwrap() > 0.95, "{expert}");
     assert_eq!(expert["kinds"].as_array().unwrap().len(), 6);
-    let random = evaluate(&["--policy", "random", "--eval-tasks", "50"]);
+    let random = evaluate(&["--player", "random", "--eval-tasks", "50"]);
     assert_eq!(random["overall"]["tasks"], 50);
     assert!(random["success"].as_f64().unwrap() < 0.3, "{random}");
-    assert_eq!(random, evaluate(&["--policy", "random", "--eval-tasks", "50"]));
-    assert_ne!(random, evaluate(&["--policy", "random", "--eval-tasks", "50", "--seed", "1"]));
+    assert_eq!(random, evaluate(&["--player", "random", "--eval-tasks", "50"]));
+    assert_ne!(random, evaluate(&["--player", "random", "--eval-tasks", "50", "--seed", "1"]));
     // Fewer steps than any task takes.
-    let hasty = evaluate(&["--policy", "expert", "--max-steps", "2"]);
+    let hasty = evaluate(&["--player", "expert", "--max-steps", "2"]);
     assert_eq!((&hasty["success"], &hasty["overall"]["length"]), (&json!(0.0), &json!(2.0)));
-    let table = proxmo(&["eval", "--policy", "expert"]).assert().success();
+    let table = proxmo(&["eval", "--player", "expert"]).assert().success();
     table.stdout(contains("valid, expert policy:").and(contains("| All")));
-    let both = ["eval", "--policy", "expert", "--checkpoint", "3"];
+    let both = ["eval", "--player", "expert", "--checkpoint", "3"];
     proxmo(&both).assert().code(2).stderr(contains("--checkpoint"));
 }
 
@@ -338,7 +338,7 @@ fn the_expert_wins_the_benchmark() {
     let Some(games) = games() else { return };
     for (split, tasks) in [("valid_seen", 140), ("valid_unseen", 134)] {
         let played = ["--env", "alfworld", "--games", &games, "--split", split];
-        let expert = evaluate(&[&["--policy", "expert"], &played[..]].concat());
+        let expert = evaluate(&[&["--player", "expert"], &played[..]].concat());
         assert_eq!(expert["overall"]["tasks"], tasks);
         assert!(expert["success"].as_f64().unwrap() > 0.95, "{expert}");
     }
@@ -362,7 +362,7 @@ fn a_run_records_the_paraphrase_setting() {
     assert!(config.contains("paraphrase = 0.5"), "{config}");
     let run = run.to_str().unwrap();
     assert_eq!(evaluate(&["--run", run])["policy"], "scorer");
-    let random = evaluate(&["--run", run, "--policy", "random"]);
+    let random = evaluate(&["--run", run, "--player", "random"]);
     assert_eq!((&random["overall"]["tasks"], &random["iteration"]), (&json!(6), &Value::Null));
     assert_eq!(random["overall"]["length"], 5.0);
 }
@@ -388,7 +388,7 @@ fn generated_games_are_written_loaded_played_and_reworded() {
     assert!(out.join(world.task_name(0)).join("game.tw-pddl").is_file());
 
     let played = ["--env", "alfworld", "--games", out_name, "--split", "household-4"];
-    let expert = evaluate(&[&["--policy", "expert"], &played[..]].concat());
+    let expert = evaluate(&[&["--player", "expert"], &played[..]].concat());
     assert_eq!(expert["overall"]["tasks"], 30);
     assert!(expert["success"].as_f64().unwrap() > 0.9, "{expert}");
     let mut watch = proxmo(&["play", "--walkthrough", "--seed", "2"]);

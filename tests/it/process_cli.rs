@@ -146,7 +146,7 @@ fn training_on_a_program_equals_training_in_process_and_resumes() {
         (&evaluated["overall"]["tasks"], &evaluated["split"]),
         (&10.into(), &"valid".into())
     );
-    let expert = ["eval", "--policy", "expert", "--split", "train", "--episode-file", episodes];
+    let expert = ["eval", "--player", "expert", "--split", "train", "--episode-file", episodes];
     proxmo(&expert).args(&household[2..]).args(["--train-tasks", "40"]).assert().success();
     // Tasks are named by their numbers there.
     let text = fs::read_to_string(episodes).unwrap();
@@ -201,7 +201,7 @@ fn settings_that_do_not_fit_a_program_are_refused() {
         arguments.iter().chain(&program).map(ToString::to_string).collect()
     };
     for (arguments, says) in [
-        (&["eval", "--policy", "expert"][..], "environment 'household' has no expert"),
+        (&["eval", "--player", "expert"][..], "environment 'household' has no expert"),
         (&["play", "--walkthrough"], "environment 'household' has none"),
         (&["clone"], "environment 'household' has no expert; name an episode file"),
         (&["clone", "--imitate", "walkthroughs"], "name an episode file"),

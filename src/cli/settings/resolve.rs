@@ -186,7 +186,7 @@ mod tests {
                 "--env process --max-steps 3",
                 "= \"household\" and \"alfworld\" only, but env.name is",
             ),
-            ("--env alfworld", "setting 'env.games' (--games): is not set; name the folder"),
+            ("--env alfworld", "setting 'env.games' (--games): is not set; expected the folder"),
             ("--iterations 0", "(--iterations): and run.minutes are both 0"),
         ] {
             let message = refused(line);

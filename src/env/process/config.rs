@@ -5,10 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::split_command;
-use super::environment::Process;
-use crate::env::environment::Environment;
-use crate::env::kind::EnvKind;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// A program that speaks the environment protocol. It decides the step limit and the rewards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -44,35 +41,5 @@ fn is_command(command: &str, _: &()) -> garde::Result {
 impl Default for ProcessConfig {
     fn default() -> Self {
         Self { split: "train".into(), command: String::new(), answer_timeout: 30.0, processes: 1 }
-    }
-}
-
-impl EnvKind for ProcessConfig {
-    fn name(&self) -> &'static str {
-        "process"
-    }
-
-    fn about(&self) -> &'static str {
-        "the tasks of a program of your own, which speaks the protocol of `proxmo env serve`"
-    }
-
-    fn splits(&self) -> &'static str {
-        "the program's own, or train, valid"
-    }
-
-    fn split(&self) -> &str {
-        &self.split
-    }
-
-    fn held_out_split(&self) -> &'static str {
-        "valid"
-    }
-
-    fn open(&self, split: Option<&str>) -> Result<Box<dyn Environment>> {
-        Ok(Box::new(Process::open(self, split)?))
-    }
-
-    fn workload(&self) -> String {
-        format!("{}: {}", self.name(), self.command)
     }
 }

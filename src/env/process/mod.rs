@@ -29,6 +29,7 @@ mod command;
 mod config;
 mod description;
 mod environment;
+mod kind;
 mod program;
 mod session;
 mod words;
