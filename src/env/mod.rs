@@ -10,6 +10,7 @@ mod config;
 pub mod process;
 pub mod protocol;
 mod texts;
+pub mod webshop;
 
 pub use config::{EnvConfig, EnvName};
 pub use texts::Texts;

@@ -26,3 +26,6 @@ mod training;
 mod untrusted;
 mod untrusted_checkpoint;
 mod untrusted_games;
+mod webshop;
+mod webshop_bad_data;
+mod webshop_parts;
