@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Plays an environment of proxmo from Python, with the standard library alone.
+"""Plays an environment of proxmo from Python, with the standard library only.
 
     python3 examples/alfworld_client.py                               generated household tasks
     python3 examples/alfworld_client.py --env alfworld --games DIR --split valid_seen --seed 3
-    python3 examples/alfworld_client.py --sessions 64 --steps 500000  how fast is it?
+    python3 examples/alfworld_client.py --sessions 64 --steps 500000  measure the speed
 
-`proxmo env serve` reads one JSON object a line from its standard input and answers each by one line
-on its standard output. Many sessions can be under way in one process; to be fast, send the requests
-of all of them, then read all answers.
+`proxmo env serve` reads one JSON object per line from standard input and answers each with one line on
+standard output. One process runs many sessions. For speed, send the requests of all sessions, then
+read all answers.
 """
 
 import argparse
@@ -25,7 +25,7 @@ class Environment:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, requests):
-        """Sends requests and returns their answers, in the same order."""
+        """Sends requests and returns the answers, in the same order."""
         lines = "".join(json.dumps(request) + "\n" for request in requests)
         self.process.stdin.write(lines.encode())
         self.process.stdin.flush()
@@ -44,7 +44,7 @@ class Environment:
         return self.ask([{"op": "describe"}])[0]
 
     def reset(self, session, **what):
-        """Begins an episode of `task="<name>"`, or of the task that `seed=<number>` picks."""
+        """Starts an episode of `task="<name>"`, or of the task that `seed=<number>` picks."""
         return self.ask([{"op": "reset", "session": session, **what}])[0]
 
     def step(self, session, action):
@@ -57,9 +57,9 @@ class Environment:
 
 
 def choose(goal, admissible, tried, rng):
-    """A simple rule: handle what the goal names, look everywhere, and do first what was done least.
+    """A simple rule: prefer objects that the goal names, and actions that were tried least.
 
-    `tried` counts what was done. When something has changed, every place is worth a visit again.
+    `tried` counts the actions. After a change, every place may be visited again.
     """
     wanted = set(goal.strip(".").replace(",", "").split())
     moves = ("go", "walk", "open")
@@ -96,9 +96,9 @@ def play(environment, begin, rng):
 
 
 def measure(environment, sessions, steps, rng):
-    """Plays at random in many sessions and prints how many steps a second that makes.
+    """Plays at random in many sessions and prints the number of steps per second.
 
-    Most of the time goes into Python's own JSON: `waited` is what the answers were waited for.
+    Python's own JSON takes most of the time. `waited` is the time spent waiting for answers.
     """
     resets = [{"op": "reset", "session": session, "seed": session} for session in range(sessions)]
     states = environment.ask(resets)
@@ -122,7 +122,7 @@ def measure(environment, sessions, steps, rng):
         states = [json.loads(answer) for answer in answers]
     seconds = time.perf_counter() - begin
     print(f"{done} steps of {sessions} sessions in {seconds:.2f} s: {done / seconds:.0f} steps/s")
-    print(f"of these, {waited:.2f} s waited for answers: {done / waited:.0f} steps/s")
+    print(f"of these, {waited:.2f} s waiting for answers: {done / waited:.0f} steps/s")
 
 
 def main():
@@ -130,11 +130,11 @@ def main():
     parser.add_argument("--proxmo", default="proxmo", help="the proxmo program [default: proxmo]")
     parser.add_argument("--env", default="household", help="household or alfworld")
     parser.add_argument("--games", help="ALFWorld: the folder json_2.1.1")
-    parser.add_argument("--split", help="only this split's tasks")
-    parser.add_argument("--task", help="the task to play, by its name")
-    parser.add_argument("--seed", type=int, default=0, help="picks the task, and more")
-    parser.add_argument("--sessions", type=int, help="measure the speed with so many sessions")
-    parser.add_argument("--steps", type=int, default=200_000, help="... over so many steps")
+    parser.add_argument("--split", help="only the tasks of this split")
+    parser.add_argument("--task", help="name of the task to play")
+    parser.add_argument("--seed", type=int, default=0, help="picks the task; also the seed of the player")
+    parser.add_argument("--sessions", type=int, help="measure the speed with this number of sessions")
+    parser.add_argument("--steps", type=int, default=200_000, help="... and this number of steps")
     arguments = parser.parse_args()
 
     command = [arguments.proxmo, "env", "serve", "--env", arguments.env]

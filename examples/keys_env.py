@@ -4,11 +4,11 @@
     proxmo train --env process --command 'python3 examples/keys_env.py' --iterations 100 --run runs/keys
     proxmo eval --run runs/keys
 
-`proxmo play --env process --command 'python3 examples/keys_env.py'` has you play it yourself.
+To play it yourself: `proxmo play --env process --command 'python3 examples/keys_env.py'`.
 
-The program reads one JSON object a line and answers each by one line, in order; many episodes
-("sessions") are under way at once. Standard output is for answers alone: all else, such as what you
-print to find a mistake, belongs on standard error. It ends when its input does.
+The program reads one JSON object per line and answers each with one line, in order. Many episodes
+("sessions") run at the same time. Standard output is for answers only; write debugging output to
+standard error. The program ends when its input ends.
 """
 
 import json
@@ -19,14 +19,14 @@ COLOURS = ["red", "blue", "green", "gold", "grey", "pink", "black", "white"]
 ROOMS = ["attic", "cellar", "garden", "kitchen"]
 MAX_STEPS = 8
 
-# Each pair is a task. In any order but this: the last fifth is held out, and should be like the others.
+# Each pair is a task. They are shuffled, because the last fifth is held out.
 TASKS = [(colour, room) for colour in COLOURS for room in ROOMS]
 random.Random(0).shuffle(TASKS)
 
 
 class Episode:
     def __init__(self, seed):
-        # The seed decides everything. Proxmo asks for task i of `tasks` by the seed i.
+        # The seed decides everything. proxmo requests task i by the seed i.
         self.colour, self.room = TASKS[seed % len(TASKS)]
         self.task = f"{self.colour}-{self.room}"
         self.goal = f"open the {self.room} with the {self.colour} key"

@@ -1,5 +1,5 @@
-//! Doors to what reads untrusted text, and what is asked of it, for the fuzzer in `fuzz/` and for the
-//! tests beside it.
+//! Entry points to the parsers of untrusted input, with the properties that must hold. The fuzz targets
+//! in `fuzz/` and the tests of this module use them.
 
 use std::sync::OnceLock;
 
@@ -8,38 +8,43 @@ use crate::env::process::{Answer, read_answer, tasks_of};
 use crate::env::{Session, Texts};
 use crate::error::{Error, Result};
 
-/// A grammar of the crate's own.
-pub const GRAMMAR: &str = crate::env::alfworld::OWN_GRAMMAR;
+/// A valid grammar: the one of generated tasks.
+pub const GRAMMAR: &str = crate::env::alfworld::HOUSEHOLD_GRAMMAR;
 
-/// The name of [`game`] in errors.
-pub const GAME: &str = "house/game";
+/// The name of the games of [`read_game`] and [`read_problem`] in errors.
+pub const GAME_NAME: &str = "house/game";
 
-/// The longest text that an observation may be, and all actions together.
-pub const LONGEST: usize = 16 << 20;
+/// Maximum number of bytes of an observation, and of all admissible actions together.
+pub const MAX_TEXT_BYTES: usize = 16 << 20;
 
-/// How many steps of a game are played.
+/// Number of steps that are played in a game.
 const STEPS: usize = 12;
 
-/// Reads a game as [`AlfWorld::read`] does, whatever its domain: the text of the known one is not
-/// ours to keep beside the tests.
+/// Reads a game like [`AlfWorld::read`] but accepts every domain, because the repository does not
+/// contain the text of the known one.
 ///
 /// # Errors
-/// As [`AlfWorld::read`], but for the domain.
-pub fn game(bytes: &[u8]) -> Result<AlfWorld> {
-    AlfWorld::read_by(&GameReader::of_any_domain(), GAME, bytes, AlfWorldConfig::default())
+/// Returns the errors of [`AlfWorld::read`], apart from that about the domain.
+pub fn read_game(bytes: &[u8]) -> Result<AlfWorld> {
+    AlfWorld::read_with(
+        &GameReader::accepting_any_domain(),
+        GAME_NAME,
+        bytes,
+        AlfWorldConfig::default(),
+    )
 }
 
-/// Reads the game of a problem in the crate's own [`GRAMMAR`], which is compiled once.
+/// Reads a game with a given problem and the grammar [`GRAMMAR`], which is compiled only once.
 ///
 /// # Errors
-/// As [`AlfWorld::read`].
-pub fn game_of(problem: &str) -> Result<AlfWorld> {
+/// Returns the errors of [`AlfWorld::read`], apart from that about the domain.
+pub fn read_problem(problem: &str) -> Result<AlfWorld> {
     static READER: OnceLock<GameReader> = OnceLock::new();
-    let reader = READER.get_or_init(GameReader::of_any_domain);
-    AlfWorld::read_by(reader, GAME, &game_file(problem, GRAMMAR), AlfWorldConfig::default())
+    let reader = READER.get_or_init(GameReader::accepting_any_domain);
+    AlfWorld::read_with(reader, GAME_NAME, &game_file(problem, GRAMMAR), AlfWorldConfig::default())
 }
 
-/// The file of a game with a problem and a grammar.
+/// The contents of a game file with a given problem and grammar.
 pub fn game_file(problem: &str, grammar: &str) -> Vec<u8> {
     let file = serde_json::json!({
         "pddl_domain": "", "grammar": grammar, "pddl_problem": problem,
@@ -47,11 +52,10 @@ pub fn game_file(problem: &str, grammar: &str) -> Vec<u8> {
     file.to_string().into_bytes()
 }
 
-/// Plays a game that somebody made up. Every other step is the expert's; those between go through the
-/// actions that there are.
+/// Plays a game from untrusted input. The expert and arbitrary admissible actions alternate.
 ///
 /// # Panics
-/// Where something does not hold that should.
+/// Panics if a property of valid games does not hold.
 pub fn play(world: &AlfWorld) {
     let mut session = world.session(0, 0).expect("there is a task");
     let mut expert = Expert::new(world, 0).expect("there is a task");
@@ -62,16 +66,16 @@ pub fn play(world: &AlfWorld) {
         session.observe(&mut observation);
         session.admissible(&mut actions);
         let length: usize = actions.iter().map(str::len).sum();
-        assert!(observation.len() <= LONGEST && length <= LONGEST);
-        assert!(actions.len() >= 3, "looking is always possible");
+        assert!(observation.len() <= MAX_TEXT_BYTES && length <= MAX_TEXT_BYTES);
+        assert!(actions.len() >= 3, "look, inventory and help are always admissible");
         let chosen = match step % 2 {
             0 => expert.act(&observation, &actions),
             _ => (7 * step + observation.len()) % actions.len(),
         };
-        let action = actions.get(chosen).expect("what is taken is there");
+        let action = actions.get(chosen).expect("the chosen action is admissible");
         let done = session.step(action).expect("an action never fails");
-        // The engine takes blanks off a command, as the original does.
-        assert!(done.valid || action.trim() != action, "{action:?} was offered and refused");
+        // The engine trims white space from a command, like the original.
+        assert!(done.valid || action.trim() != action, "{action:?} was admissible and rejected");
         assert!(done.reward.is_finite() && done.success == done.terminated);
     }
     for command in world.walkthrough(0).iter().take(STEPS) {
@@ -79,28 +83,30 @@ pub fn play(world: &AlfWorld) {
     }
 }
 
-/// An error that bad input earns is one line of bounded length that begins with its place, one of
-/// `places`.
+/// Checks an error about invalid input: one line of bounded length that begins with one of `places`.
 ///
 /// # Panics
-/// Where it is not.
+/// Panics if the error has another form.
 pub fn expect_readable(error: &Error, places: &[&str]) {
     let text = error.to_string();
     assert!(text.chars().count() < 5_000, "{} characters", text.chars().count());
     assert!(!text.contains(char::is_control), "{text:?}");
-    assert!(places.iter().any(|place| text.starts_with(place)), "{text} names no place");
+    assert!(
+        places.iter().any(|place| text.starts_with(place)),
+        "{text} does not begin with one of {places:?}"
+    );
     assert_eq!(error.exit_code(), 2, "{text}");
 }
 
-/// Takes in a line that another program answered, as far as it goes without that program. The split
-/// is one that the user asked for.
+/// Parses a line that an environment program answered and checks it as far as possible without the
+/// program. `split` is the split that the user requested.
 ///
 /// # Errors
-/// Says why the line is no answer, or its description makes no sense.
+/// Returns a message if the line is not an answer or its description is invalid.
 ///
 /// # Panics
-/// Where something does not hold that should.
-pub fn answer(line: &[u8], split: &str) -> std::result::Result<(), String> {
+/// Panics if a property of answers does not hold.
+pub fn check_answer(line: &[u8], split: &str) -> std::result::Result<(), String> {
     let is_plain = |text: &str| text.chars().count() <= 1_000 && !text.contains(char::is_control);
     let answer = read_answer(line).inspect_err(|error| assert!(is_plain(error), "{error:?}"))?;
     match answer {
@@ -119,27 +125,27 @@ pub fn answer(line: &[u8], split: &str) -> std::result::Result<(), String> {
             assert!(state.reward.is_none_or(f32::is_finite));
             Ok(())
         }
-        Answer::Refusal { error: said, .. } | Answer::Misfit { message: said, .. } => {
+        Answer::Refusal { error: said, .. } | Answer::Malformed { message: said, .. } => {
             assert!(is_plain(&said), "{said:?}");
             Ok(())
         }
     }
 }
 
-/// Does to the lines of an episode file what `proxmo credit` does. The file is `episodes.jsonl` in
-/// errors.
+/// Adds credit to the lines of an episode file, like `proxmo credit`. Errors name the file
+/// `episodes.jsonl`.
 ///
 /// # Errors
-/// As the command.
+/// Returns the errors of the command.
 #[cfg(feature = "cli")]
 pub fn with_credit(text: &[u8], config: &crate::credit::CreditConfig) -> Result<String> {
     crate::cli::with_credit(text, config)
 }
 
-/// Reads a command line and resolves its settings.
+/// Parses a command line and resolves its settings.
 ///
 /// # Errors
-/// As the command.
+/// Returns the errors of the command.
 #[cfg(feature = "cli")]
 pub fn arguments(words: &[std::ffi::OsString]) -> Result<()> {
     crate::cli::check(words)

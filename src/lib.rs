@@ -11,12 +11,13 @@
 //! ```
 //! use proxmo::device::{Backend, open};
 //! use proxmo::env::Environment;
+//! use proxmo::env::household::HouseholdConfig;
 //! use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
 //! use proxmo::train::{Config, Trainer};
 //!
 //! # fn main() -> proxmo::Result<()> {
 //! let mut config = Config::default();
-//! config.env.tasks = 20;
+//! config.env = HouseholdConfig { tasks: 20, ..HouseholdConfig::default() }.into();
 //! config.rollout.groups = 2;
 //! let tasks = config.env.open("train")?;
 //!

@@ -1,15 +1,15 @@
-//! A command line, one word a line, as far as it can be taken without doing anything. The first byte
-//! chooses the command.
+//! A command line with one word per line: parsed and resolved, but not executed. The first byte
+//! selects the command.
 #![no_main]
 
 use std::ffi::OsString;
 
 use libfuzzer_sys::fuzz_target;
 use proxmo::fuzzing::expect_readable;
-use proxmo_fuzz::within;
+use proxmo_fuzz::with_memory_limit;
 
-/// What every input may take in memory.
-const MEMORY: usize = 256 << 20;
+/// Memory limit for one input.
+const MEMORY_LIMIT: usize = 256 << 20;
 
 const COMMANDS: [&[&str]; 13] = [
     &["train"],
@@ -35,11 +35,11 @@ fuzz_target!(|bytes: &[u8]| {
         .chain(command)
         .chain(rest.split(|&byte| byte == b'\n').map(word))
         .collect();
-    // A file that is named may be one that never ends.
+    // The path can name a file without an end.
     if words.iter().any(|word| word.as_encoded_bytes().starts_with(b"--config")) {
         return;
     }
-    if let Err(error) = within(MEMORY, || proxmo::fuzzing::arguments(&words)) {
+    if let Err(error) = with_memory_limit(MEMORY_LIMIT, || proxmo::fuzzing::arguments(&words)) {
         expect_readable(&error, &["setting "]);
     }
 });

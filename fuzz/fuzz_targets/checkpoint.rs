@@ -1,5 +1,5 @@
-//! A checkpoint, one file of which is altered. Its size and checksum in the manifest are made right
-//! again, so that what lies behind them is reached.
+//! A checkpoint with one changed file. The manifest gets the new size and checksum, so that the changed
+//! contents are parsed.
 #![no_main]
 
 use std::fs;
@@ -13,17 +13,17 @@ use proxmo::fuzzing::expect_readable;
 use proxmo::policy::scorer::{Scorer, ScorerEncoder, Vocabulary};
 use proxmo::runs::checkpoint::{self, PolicyDescription};
 use proxmo::train::{Config, Trainer};
-use proxmo_fuzz::within;
+use proxmo_fuzz::with_memory_limit;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// What every input may take in memory.
-const MEMORY: usize = 256 << 20;
+/// Memory limit for one input.
+const MEMORY_LIMIT: usize = 256 << 20;
 
 const FILES: [&str; 5] =
     ["state.json", "policy.json", "weights.safetensors", "optimizer.bpk", "reference.safetensors"];
 
-/// A checkpoint as it was written, and where.
+/// A valid checkpoint: its folder and the contents of its files.
 struct Written {
     folder: PathBuf,
     files: Vec<(&'static str, Vec<u8>)>,
@@ -46,9 +46,9 @@ fn trainer(vocabulary: &Vocabulary) -> Trainer<Scorer> {
     Trainer::new(config(), scorer, encoder)
 }
 
-/// Trains a little, so that the optimizer has something to keep, and saves.
+/// Trains one iteration, so that the optimizer has a state, and saves a checkpoint.
 fn write() -> Written {
-    let world = generate(&GeneratorConfig::default(), 7, 2).expect("tasks are made");
+    let world = generate(&GeneratorConfig::default(), 7, 2).expect("tasks can be generated");
     let config_of_world = proxmo::env::alfworld::AlfWorldConfig { max_steps: 5, ..*world.config() };
     let world = world.with_config(config_of_world);
     let vocabulary = Vocabulary::from_environment(&world, 1, 8, 0).expect("tasks have words");
@@ -65,9 +65,10 @@ fn write() -> Written {
         true => tempfile::tempdir_in(shared),
         false => tempfile::tempdir(),
     };
-    let run = run.expect("there is room for a checkpoint").keep();
-    let folder = checkpoint::save(&run, &trainer, &description, 1.0, None).expect("it is written");
-    let read = |name| (name, fs::read(folder.join(name)).expect("a file was written"));
+    let run = run.expect("a temporary folder can be created").keep();
+    let folder = checkpoint::save(&run, &trainer, &description, 1.0, None)
+        .expect("the checkpoint can be saved");
+    let read = |name| (name, fs::read(folder.join(name)).expect("the file exists"));
     Written { files: FILES.map(read).to_vec(), folder, vocabulary }
 }
 
@@ -77,14 +78,14 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((altered, content)) = alter(written, bytes) else { return };
     for (at, (name, whole)) in written.files.iter().enumerate() {
         let content = if at == altered { &content } else { whole };
-        fs::write(written.folder.join(name), content).expect("a file is written");
+        fs::write(written.folder.join(name), content).expect("the file can be written");
     }
     fs::write(written.folder.join("manifest.json"), manifest(written, altered, &content))
-        .expect("the manifest is written");
-    within(MEMORY, || read(written));
+        .expect("the manifest can be written");
+    with_memory_limit(MEMORY_LIMIT, || read(written));
 });
 
-/// Which file is altered, and what it holds then: the input itself, or the input in place of a part.
+/// The index of the changed file and its new contents: the input alone, or the input in place of a part.
 fn alter(written: &Written, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
     let [chosen, how, low, high, removed, rest @ ..] = bytes else { return None };
     let file = usize::from(*chosen) % written.files.len();
@@ -109,20 +110,20 @@ fn manifest(written: &Written, altered: usize, content: &[u8]) -> Vec<u8> {
 fn read(written: &Written) {
     let folder = &written.folder;
     let place = folder.display().to_string();
-    let refused = |error: &proxmo::Error| expect_readable(error, &[&place]);
+    let check_error = |error: &proxmo::Error| expect_readable(error, &[&place]);
     if let Err(error) = checkpoint::read_state(folder) {
-        refused(&error);
+        check_error(&error);
     }
     match checkpoint::read_description(folder) {
-        Err(error) => refused(&error),
+        Err(error) => check_error(&error),
         Ok(description) => {
             let (scorer, _) = description.scorer(1, &Device::flex());
             if let Err(error) = checkpoint::load_weights(scorer, folder) {
-                refused(&error);
+                check_error(&error);
             }
         }
     }
     if let Err(error) = checkpoint::restore(&mut trainer(&written.vocabulary), folder) {
-        refused(&error);
+        check_error(&error);
     }
 }

@@ -1,17 +1,17 @@
-//! `config.toml`: read, checked, and written back as the same.
+//! `config.toml`: parsed, validated and written back without changes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use proxmo::fuzzing::expect_readable;
 use proxmo::train::Config;
-use proxmo_fuzz::within;
+use proxmo_fuzz::with_memory_limit;
 
-/// What every input may take in memory.
-const MEMORY: usize = 64 << 20;
+/// Memory limit for one input.
+const MEMORY_LIMIT: usize = 64 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(text) = proxmo_fuzz::text(bytes) {
-        within(MEMORY, || read(text));
+        with_memory_limit(MEMORY_LIMIT, || read(text));
     }
 });
 
@@ -23,7 +23,8 @@ fn read(text: &str) {
     if let Err(error) = config.validate() {
         return expect_readable(&error, &["setting "]);
     }
-    let written = config.to_toml().expect("what is valid can be written");
-    let again = Config::from_toml(&written, "again.toml").expect("what was written can be read");
+    let written = config.to_toml().expect("a valid configuration can be written");
+    let again =
+        Config::from_toml(&written, "again.toml").expect("a written configuration can be parsed");
     assert_eq!(again, config);
 }

@@ -1,19 +1,19 @@
-//! An episode file: read, written back, and credited by an estimator that the first two bytes choose.
+//! An episode file: parsed, written back, and credited by the estimator that the first two bytes select.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use proxmo::credit::{CreditConfig, Embedding, Estimator, Temperature};
-use proxmo::fuzzing::expect_readable;
 use proxmo::episodes::{read_episodes, write_episodes};
-use proxmo_fuzz::within;
+use proxmo::fuzzing::expect_readable;
+use proxmo_fuzz::with_memory_limit;
 use serde_json::Value;
 
-/// What every input may take in memory.
-const MEMORY: usize = 256 << 20;
+/// Memory limit for one input.
+const MEMORY_LIMIT: usize = 256 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
     if let [first, second, text @ ..] = bytes {
-        within(MEMORY, || credit(&config(*first, *second), text));
+        with_memory_limit(MEMORY_LIMIT, || credit(&config(*first, *second), text));
     }
 });
 
@@ -43,8 +43,8 @@ fn credit(config: &CreditConfig, text: &[u8]) {
         Err(error) => return expect_readable(&error, &places),
     };
     let mut written = Vec::new();
-    write_episodes(&mut written, &episodes).expect("memory takes everything");
-    let again = read_episodes(&mut &*written, "written.jsonl").expect("what was written is sound");
+    write_episodes(&mut written, &episodes).expect("writing to memory cannot fail");
+    let again = read_episodes(&mut &*written, "written.jsonl").expect("the written file is valid");
     assert_eq!(again.len(), episodes.len());
 
     match proxmo::fuzzing::with_credit(text, config) {
@@ -55,7 +55,7 @@ fn credit(config: &CreditConfig, text: &[u8]) {
             for (line, episode) in lines.iter().zip(&episodes) {
                 let line: Value = serde_json::from_str(line).expect("a line is JSON");
                 for name in ["returns", "episode_advantages", "step_advantages", "advantages"] {
-                    let values = line[name].as_array().expect("numbers were added");
+                    let values = line[name].as_array().expect("the field was added");
                     assert_eq!(values.len(), episode.steps.len());
                     assert!(values.iter().all(Value::is_number), "{name} is not finite");
                 }

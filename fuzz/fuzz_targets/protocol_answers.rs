@@ -1,18 +1,18 @@
-//! The environment protocol, as it is answered by another program: each line is understood or refused.
+//! Answers of environment programs: each line is accepted or rejected.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use proxmo::fuzzing::answer;
-use proxmo_fuzz::within;
+use proxmo::fuzzing::check_answer;
+use proxmo_fuzz::with_memory_limit;
 
-/// What every input may take in memory.
-const MEMORY: usize = 64 << 20;
+/// Memory limit for one input.
+const MEMORY_LIMIT: usize = 64 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
-    within(MEMORY, || {
+    with_memory_limit(MEMORY_LIMIT, || {
         for line in bytes.split(|&byte| byte == b'\n') {
-            // Both ends are good: what must not be is a panic, or words that command a terminal.
-            let _ = answer(line, "valid");
+            // Acceptance and rejection are both correct. `check_answer` panics on other faults.
+            let _ = check_answer(line, "valid");
         }
     });
 });

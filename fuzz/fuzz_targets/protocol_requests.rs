@@ -1,4 +1,4 @@
-//! The environment protocol, as the server reads it: every line is answered by one line.
+//! Requests to `proxmo env serve`: every line gets one line as the answer.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -7,32 +7,34 @@ use libfuzzer_sys::fuzz_target;
 use proxmo::env::alfworld::{AlfWorld, GeneratorConfig, generate};
 use proxmo::env::process::{Answer, read_answer};
 use proxmo::env::protocol::serve;
-use proxmo_fuzz::within;
+use proxmo_fuzz::with_memory_limit;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What counts of a request. Its other fields may hold anything, numbers out of range included.
+/// The relevant field of a request. Other fields can contain anything, such as numbers out of range.
 #[derive(Deserialize)]
 struct Request {
     op: String,
 }
 
-/// What every input may take in memory.
-const MEMORY: usize = 256 << 20;
+/// Memory limit for one input.
+const MEMORY_LIMIT: usize = 256 << 20;
 
 fn world() -> &'static AlfWorld {
     static WORLD: OnceLock<AlfWorld> = OnceLock::new();
-    WORLD.get_or_init(|| generate(&GeneratorConfig::default(), 7, 10).expect("tasks are made"))
+    WORLD.get_or_init(|| {
+        generate(&GeneratorConfig::default(), 7, 10).expect("tasks can be generated")
+    })
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let world = world();
-    within(MEMORY, || answer(world, bytes));
+    with_memory_limit(MEMORY_LIMIT, || answer(world, bytes));
 });
 
 fn answer(world: &AlfWorld, requests: &[u8]) {
     let mut answers = Vec::new();
-    serve(world, requests, &mut answers).expect("memory can be read and written");
+    serve(world, requests, &mut answers).expect("reading and writing memory cannot fail");
     let answers = String::from_utf8(answers).expect("answers are UTF-8");
     assert!(answers.is_empty() || answers.ends_with('\n'));
     let answers: Vec<&str> = answers.lines().collect();
@@ -41,17 +43,18 @@ fn answer(world: &AlfWorld, requests: &[u8]) {
         assert!(answer.is_object());
     }
     for answer in &answers {
-        // What the server says, whoever plays another's environment understands.
-        let read = read_answer(answer.as_bytes()).expect("an answer is one");
-        assert!(!matches!(read, Answer::Misfit { .. }), "{answer}");
+        // The client for environment programs accepts all answers of the server.
+        let read = read_answer(answer.as_bytes()).expect("the client accepts the answer");
+        assert!(!matches!(read, Answer::Malformed { .. }), "{answer}");
     }
     let mut requests: Vec<&[u8]> = requests.split(|&byte| byte == b'\n').collect();
-    // What follows the last line's end is a line only where something stands there.
+    // An empty rest after the last line break is not a line.
     requests.pop_if(|last| last.is_empty());
-    // Where there are fewer answers, the next line must have asked to close.
+    // If there are fewer answers, the next line must be a request to close.
     assert!(answers.len() <= requests.len());
     if let Some(unanswered) = requests.get(answers.len()) {
-        let request: Request = serde_json::from_slice(unanswered).expect("only requests may close");
+        let request: Request =
+            serde_json::from_slice(unanswered).expect("only a request can close");
         assert_eq!(request.op, "close");
     }
 }

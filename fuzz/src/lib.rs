@@ -1,4 +1,4 @@
-//! What the targets share: bounds on memory.
+//! Shared code of the fuzz targets: memory limits, and reading and playing a game.
 
 use std::alloc::System;
 
@@ -7,33 +7,33 @@ use proxmo::Result;
 use proxmo::env::alfworld::AlfWorld;
 use proxmo::fuzzing;
 
-/// A game's file is held to these: so many times its size in memory, and so many bytes besides.
-const TIMES: usize = 32;
-const BESIDES: usize = 16 << 20;
+/// Memory limit for reading a game: a constant plus a multiple of the file's size.
+const BASE_BYTES: usize = 16 << 20;
+const BYTES_PER_BYTE: usize = 32;
 
-/// Counts what is allocated. An allocation beyond the limit ends the process, which the fuzzer reports
-/// as a crash. Parts of the fuzzer itself are not counted.
+/// Counts allocations. An allocation beyond the limit aborts the process, which the fuzzer reports as a
+/// crash. Parts of the fuzzer itself are not counted.
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
-/// Calls `work`, which may take so many bytes more than are taken already.
-pub fn within<R>(bytes: usize, work: impl FnOnce() -> R) -> R {
+/// Calls `work`, which can allocate at most `bytes` more than is allocated already.
+pub fn with_memory_limit<R>(bytes: usize, work: impl FnOnce() -> R) -> R {
     let limit = MEMORY.allocated().saturating_add(bytes);
-    MEMORY.set_limit(limit).expect("less is taken than may be");
+    MEMORY.set_limit(limit).expect("the limit is above the allocated memory");
     let result = work();
-    MEMORY.set_limit(usize::MAX).expect("there is no limit");
+    MEMORY.set_limit(usize::MAX).expect("the maximum is above the allocated memory");
     result
 }
 
-/// The bytes as text; what is no text is passed over.
+/// The bytes as text, or `None` if they are not UTF-8.
 pub fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// Reads a game, from so many bytes, and plays what comes out.
+/// Reads a game from input of the size `bytes` and plays it if it is valid.
 pub fn read_and_play(bytes: usize, read: impl FnOnce() -> Result<AlfWorld>) {
-    match within(TIMES * bytes + BESIDES, read) {
-        Ok(world) => within(8 * fuzzing::LONGEST, || fuzzing::play(&world)),
-        Err(error) => fuzzing::expect_readable(&error, &[fuzzing::GAME]),
+    match with_memory_limit(BYTES_PER_BYTE * bytes + BASE_BYTES, read) {
+        Ok(world) => with_memory_limit(8 * fuzzing::MAX_TEXT_BYTES, || fuzzing::play(&world)),
+        Err(error) => fuzzing::expect_readable(&error, &[fuzzing::GAME_NAME]),
     }
 }

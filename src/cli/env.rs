@@ -5,19 +5,18 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use toml::Table;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
 
-use super::env_flags::{EnvFlags, env_settings};
-use super::settings::show_default;
+use super::env_flags::EnvFlags;
 use super::table::table;
 use super::terminal::say;
+use crate::env::EnvConfig;
 use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
-use crate::env::protocol::serve_splits;
-use crate::env::{EnvConfig, EnvName};
+use crate::env::protocol::serve;
 use crate::error::{Error, Result};
-use crate::train::Config;
 
-/// Serve an environment to another program, list the environments, or write tasks as files.
+/// Serve an environment to another program, list the environments, or write generated tasks as files.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -28,7 +27,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Serve(Serve),
-    /// List the environments and their options.
+    /// List the environments and their settings.
     List,
     Generate(Generate),
 }
@@ -39,16 +38,17 @@ Examples:
   proxmo env serve --env alfworld --games json_2.1.1 --split valid_seen
   proxmo env generate --count 100 --seed 1 --out DIR --like json_2.1.1";
 
-/// Play an environment by JSON lines: requests on standard input, answers on standard output.
+/// Serve an environment through JSON lines: requests on standard input, answers on standard output.
 ///
-/// A line asks for one thing, and one line answers it: {"op":"describe"}, {"op":"reset","session":0,
+/// Each line is a request and is answered with one line: {"op":"describe"}, {"op":"reset","session":0,
 /// "seed":7} (or "task":"<its name>", or "number":17), {"op":"step","session":0,"action":"look"},
-/// {"op":"close"}. A session is any number; 65,536 can be under way. What cannot be done is answered by
-/// {"error":"…"}. A program of your own that answers like this is played by --env process.
+/// {"op":"close"}. A session is any number; at most 65,536 sessions run at a time. A request that cannot
+/// be done is answered with {"error":"…"}. A program of your own that answers in this way can be
+/// trained on with --env process.
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub(super) struct Serve {
-    /// Split whose tasks are served [default: all of them].
+    /// Split to serve [default: all splits].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
@@ -65,19 +65,19 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = GENERATE_EXAMPLES)]
 pub(super) struct Generate {
-    /// How many tasks, 1 to 1000000.
+    /// Number of tasks, 1 to 1000000.
     #[arg(long, value_name = "N")]
     count: usize,
-    /// Seed that they are generated from.
+    /// Seed that the tasks are generated from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Folder to write into; it must be empty or not exist.
+    /// Folder to write to; it must be empty or not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Published games, a folder or an archive, that lend domain, grammar and wording.
+    /// Published games, a folder or an archive, whose domain, grammar and wording are used.
     #[arg(long, value_name = "PATH")]
     like: PathBuf,
-    /// How hard the tasks are.
+    /// Difficulty of the tasks.
     #[arg(long, value_enum, default_value_t = Level::Easy)]
     difficulty: Level,
 }
@@ -105,48 +105,54 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn serve_sessions(arguments: &Serve) -> Result<()> {
     let config = arguments.env.resolve(None)?.env;
-    let split = arguments.split.as_deref();
-    let world = config.open_alfworld(split)?;
-    let splits = config.splits(&world, split);
-    match serve_splits(&world, &splits, io::stdin().lock(), io::stdout().lock()) {
-        // A client that went away needs no answers.
+    let environment = match &arguments.split {
+        Some(split) => config.open(split)?,
+        None => config.open_all()?,
+    };
+    match serve(&*environment, io::stdin().lock(), io::stdout().lock()) {
+        // A client that has closed its end needs no answers.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|error| Error::Run(format!("cannot go on serving: {error}"))),
     }
 }
 
 fn list() -> Result<()> {
-    let about = |name| match name {
-        EnvName::Household => "household tasks that proxmo generates, in words of its own",
-        EnvName::AlfWorld => "the ALFWorld benchmark's games; alfworld-download gets them",
-        EnvName::Process => "what the program of --command plays, by the protocol of env serve",
+    let kinds = EnvConfig::all();
+    let row = |config: &EnvConfig| {
+        let kind = config.kind();
+        [kind.name(), kind.splits(), kind.about()].map(str::to_string).to_vec()
     };
-    let held_out = |name| EnvConfig { name, ..EnvConfig::default() }.held_out_split();
-    let rows = EnvName::ALL.map(|name| {
-        let splits = match name {
-            EnvName::Household => format!("train, {}", held_out(name)),
-            EnvName::AlfWorld => "the games' own folders".into(),
-            EnvName::Process => format!("the program's own, or train, {}", held_out(name)),
-        };
-        vec![name.name().to_string(), splits, about(name).to_string()]
-    });
-    say!("{}\n", table(&["--env", "--split", "what is played"], rows.into(), &[]));
-
-    let defaults = Table::try_from(Config::default()).unwrap_or_default();
-    let rows =
-        env_settings().filter(|(key, ..)| *key != "env.name").map(|(key, flag, value, help)| {
-            let (whose, help) = ["Household, ALFWorld: ", "Household: ", "ALFWorld: ", "Process: "]
-                .iter()
-                .find_map(|whose| Some((whose.trim_end_matches(": "), help.strip_prefix(whose)?)))
-                .unwrap_or(("all", help));
-            let default = show_default(&defaults, key);
-            let default = default.trim_start_matches(" [default: ").trim_end_matches(']');
-            let texts = [&format!("--{flag} {value}"), default, &whose.to_lowercase(), help];
-            texts.map(str::to_string).to_vec()
-        });
-    say!("{}", table(&["option", "default", "environment", "what it is"], rows.collect(), &[]));
-    say!("Each option is a key of [env] in config.toml. For train, --train-tasks is --tasks.");
+    let heads = ["environment", "splits", "tasks"];
+    say!("{}\n", table(&heads, kinds.iter().map(row).collect(), &[]));
+    let inline = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
+    let schema = inline.into_generator().into_root_schema_for::<EnvConfig>().to_value();
+    for config in &kinds {
+        let name = config.name();
+        let rows = settings(config, &schema);
+        say!("[env] name = \"{name}\"");
+        say!("{}\n", table(&["key", "default", "meaning"], rows, &[]));
+    }
+    say!("Each key is a setting in [env] of config.toml. `proxmo train --help` lists the flags.");
     Ok(())
+}
+
+/// The settings of a kind: key, default and description.
+fn settings(config: &EnvConfig, schema: &Value) -> Vec<Vec<String>> {
+    let defaults = serde_json::to_value(config).unwrap_or_default();
+    let kinds = schema["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_kind = |kind: &&Value| kind["properties"]["name"]["const"] == config.name();
+    let Some(kind) = kinds.iter().find(is_kind) else { return Vec::new() };
+    let Some(properties) = kind["properties"].as_object() else { return Vec::new() };
+    let row = |(key, property): (&String, &Value)| {
+        let default = match &defaults[key] {
+            Value::String(text) => text.clone(),
+            Value::Object(_) | Value::Null => String::new(),
+            value => value.to_string(),
+        };
+        let meaning = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+        vec![key.clone(), default, meaning]
+    };
+    properties.iter().filter(|(key, _)| *key != "name").map(row).collect()
 }
 
 fn write_tasks(arguments: &Generate) -> Result<()> {
@@ -168,7 +174,7 @@ fn write_tasks(arguments: &Generate) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a folder that holds something, and whatever is no folder.
+/// Refuses a folder with content, and a path that is not a folder.
 fn refuse_filled(folder: &Path) -> Result<()> {
     if !folder.exists() {
         return Ok(());

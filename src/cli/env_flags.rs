@@ -1,4 +1,4 @@
-//! The settings of the environment as flags of commands that do not train.
+//! Flags of the environment's settings, for commands that do not train.
 
 use clap::{ArgMatches, Args, FromArgMatches, Id};
 
@@ -22,8 +22,8 @@ impl EnvFlags {
     }
 }
 
-/// The settings of the environment. Which split is played is each command's own affair, and `--tasks`
-/// may say how many of its tasks.
+/// The settings of the environment, without the split: each command has its own flag for that. Here
+/// `--tasks` may be a number of tasks to play, so `env.tasks` has another flag.
 pub fn env_settings() -> impl Iterator<Item = Setting> {
     let of_env = |(key, ..): &Setting| key.starts_with("env.") && *key != "env.split";
     all_settings().filter(of_env).map(|(key, flag, value, help)| {

@@ -10,9 +10,8 @@ use super::progress::progress;
 use super::settings::read_config;
 use super::table::results;
 use super::terminal::{hand_over, say, tell};
-use super::world::World;
 use crate::device::{Backend, open};
-use crate::env::alfworld::Expert;
+use crate::env::Environment;
 use crate::episodes::{EpisodeRecord, write_episodes};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -90,7 +89,7 @@ struct Judged {
     policy: &'static str,
     iteration: Option<u64>,
     split: String,
-    world: World,
+    environment: Box<dyn Environment>,
     evaluation: Evaluation,
     episodes: Vec<EpisodeRecord>,
 }
@@ -127,8 +126,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(iteration) => say!("{split} after iteration {iteration}:"),
         None => say!("{split}, {} policy:", judged.policy),
     }
-    let Judged { world, evaluation, .. } = &judged;
-    let kinds = evaluation.by_kind(world.environment());
+    let Judged { environment, evaluation, .. } = &judged;
+    let kinds = evaluation.by_kind(&**environment);
     say!("{}", results(&kinds, &evaluation.overall(), None));
     Ok(())
 }
@@ -144,14 +143,14 @@ fn as_json(arguments: &Arguments, judged: &Judged) -> Value {
         "environment_errors": judged.evaluation.errors.len(),
         "success": overall.success,
         "overall": overall,
-        "kinds": judged.evaluation.by_kind(judged.world.environment()),
+        "kinds": judged.evaluation.by_kind(&*judged.environment),
     })
 }
 
 /// The split that is played.
-fn open_split(arguments: &Arguments, config: Config) -> Result<(World, String)> {
+fn open_split(arguments: &Arguments, config: Config) -> Result<(Box<dyn Environment>, String)> {
     let split = arguments.split.clone().unwrap_or(config.eval.split);
-    Ok((World::open(&config.env, &split)?, split))
+    Ok((config.env.open(&split)?, split))
 }
 
 fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
@@ -162,8 +161,7 @@ fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
     config.validate()?;
     let (backend, run_seed) = (arguments.backend.unwrap_or(config.run.backend), config.run.seed);
     let limits = config.rollout.limits();
-    let (world, split) = open_split(arguments, config)?;
-    let environment = world.environment();
+    let (environment, split) = open_split(arguments, config)?;
     let opened = open(backend, arguments.device)?;
     let (policy, encoder) = description.scorer(run_seed, &opened.device);
     let policy = checkpoint::load_weights(policy, &checkpoint)?;
@@ -174,33 +172,36 @@ fn judge_trained(arguments: &Arguments, run: &Path) -> Result<Judged> {
     let kept = arguments.episodes.is_some().then_some(&mut episodes);
     let mut watch = Watch { progress: &mut progress, episodes: kept };
     let exam = Exam { tasks: &tasks, sampling, seed, limits };
-    let evaluation = evaluate_with(environment, &policy, &encoder, &exam, &mut watch)?;
+    let evaluation = evaluate_with(&*environment, &policy, &encoder, &exam, &mut watch)?;
     let iteration = Some(state.iteration);
-    Ok(Judged { policy: "scorer", iteration, split, world, evaluation, episodes })
+    Ok(Judged { policy: "scorer", iteration, split, environment, evaluation, episodes })
 }
 
 fn judge_untrained(arguments: &Arguments, policy: Untrained, run: Option<&Path>) -> Result<Judged> {
     let base = run.map(|run| read_config(&run.join("config.toml"))).transpose()?;
-    let (world, split) = open_split(arguments, arguments.env.resolve(base)?)?;
-    let environment = world.environment();
+    let (environment, split) = open_split(arguments, arguments.env.resolve(base)?)?;
     let tasks = spread(environment.tasks(), arguments.tasks);
     let (seed, mut episodes, mut progress) = (arguments.seed, Vec::new(), progress(tasks.len()));
     let begin = |task: usize| -> Result<FixedPolicy> {
         match policy {
             Untrained::Random => Ok(random_policy(seed, task)),
             Untrained::Expert => {
-                let known = world.built_in("--policy expert", "--policy random plays anything")?;
-                let mut expert = Expert::new(known, task)?;
+                let mut expert = environment.expert(task).ok_or_else(|| {
+                    let name = environment.name();
+                    let message =
+                        format!("environment '{name}' has no expert; use --policy random");
+                    Error::setting("--policy", message)
+                })?;
                 Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
             }
         }
     };
     let kept = arguments.episodes.is_some().then_some(&mut episodes);
     let mut watch = Watch { progress: &mut progress, episodes: kept };
-    let evaluation = evaluate_fixed(environment, &tasks, seed, &begin, &mut watch)?;
+    let evaluation = evaluate_fixed(&*environment, &tasks, seed, &begin, &mut watch)?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",
     };
-    Ok(Judged { policy, iteration: None, split, world, evaluation, episodes })
+    Ok(Judged { policy, iteration: None, split, environment, evaluation, episodes })
 }

@@ -21,7 +21,6 @@ mod table;
 mod terminal;
 mod train;
 mod verify;
-mod world;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `proxmo play`: a person types the commands.
+//! `proxmo play`: the user types the commands.
 
 use std::io::{self, IsTerminal};
 
@@ -13,24 +13,23 @@ use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
 use super::env_flags::EnvFlags;
 use super::terminal::{say, to_out};
-use super::world::World;
 use crate::env::{Environment, Session, Texts, Transition, pick_task};
 use crate::error::{Error, Result};
 
-/// Play a task yourself. Tab completes admissible actions; `?` lists them; Ctrl-D ends.
+/// Play a task yourself. Tab completes admissible actions, `?` lists them, Ctrl-D ends.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Split to choose the task from [default: the held-out one].
+    /// Split of the task [default: the held-out split].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Task to play, by its name or number [default: one that --seed picks].
+    /// Task to play, by its name or number [default: picked by --seed].
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
     /// Seed that picks the task.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Watch the solution, a step at each Enter; all at once where nobody is there to press it.
+    /// Show the solution, one step at each Enter; without a terminal, all steps at once.
     #[arg(long)]
     walkthrough: bool,
     #[command(flatten)]
@@ -47,27 +46,26 @@ Examples:
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = arguments.env.resolve(None)?;
     let split = arguments.split.as_ref().unwrap_or(&config.eval.split);
-    let world = World::open(&config.env, split)?;
-    let environment = world.environment();
+    let environment = &*config.env.open(split)?;
     let task = find_task(environment, arguments)?;
     let name = environment.task_name(task);
     let walkthrough = match arguments.walkthrough {
-        true => Some(world.built_in("--walkthrough", "play it yourself")?.walkthrough(task)),
+        true => Some(environment.walkthrough(task).ok_or_else(|| {
+            let message = format!("environment '{}' has none for {name}", environment.name());
+            Error::setting("--walkthrough", message)
+        })?),
         false => None,
     };
     say!("Task {name}\n");
     let session = environment.start(task, arguments.seed)?;
     match walkthrough {
-        Some(commands) => watch(session, name, commands),
+        Some(commands) => show_walkthrough(session, commands),
         None => play(session),
     }
 }
 
 /// Plays the solution.
-fn watch(mut session: Box<dyn Session>, name: &str, commands: &[String]) -> Result<()> {
-    if commands.is_empty() {
-        return Err(Error::input(name, "its file has no walkthrough"));
-    }
+fn show_walkthrough(mut session: Box<dyn Session>, commands: &[String]) -> Result<()> {
     let read = |error| Error::Run(format!("cannot wait for Enter: {error}"));
     let waits = io::stdin().is_terminal();
     let (mut observation, mut last) = (String::new(), Transition::default());
@@ -105,7 +103,8 @@ fn find_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usi
     let by_name = (0..total).find(|&task| environment.task_name(task) == wanted);
     let by_number = wanted.parse().ok().filter(|&task| task < total);
     by_name.or(by_number).ok_or_else(|| {
-        let message = format!("'{wanted}' is no task's name, nor a number below {total}");
+        let message =
+            format!("'{wanted}' is neither the name of a task nor a number below {total}");
         Error::setting("--task", message)
     })
 }
@@ -143,7 +142,7 @@ fn play(mut session: Box<dyn Session>) -> Result<()> {
     }
 }
 
-/// Says the goal where the first observation does not.
+/// Prints the goal if the first observation does not contain it.
 fn say_goal(session: &dyn Session) {
     let mut observation = String::new();
     session.observe(&mut observation);

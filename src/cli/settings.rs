@@ -100,7 +100,7 @@ pub fn read_config(path: &Path) -> Result<Config> {
 
 /// A run's own `config.toml` is to find everything from wherever it is read.
 pub(super) fn make_paths_absolute(config: &mut Config) -> Result<()> {
-    for path in [&mut config.env.games, &mut config.env.like, &mut config.run.init] {
+    for path in config.env.paths_mut().into_iter().chain([&mut config.run.init]) {
         if !path.as_os_str().is_empty() {
             *path = std::path::absolute(&*path).map_err(Error::io("find", path))?;
         }
@@ -122,6 +122,10 @@ fn with(config: &Config, (key, flag, ..): &Setting, raw: &str) -> Result<Config>
         Error::setting(format!("--{flag}"), line.collect::<Vec<_>>().join("; "))
     };
     let mut table = Table::try_from(config).map_err(|error| refuse(&error))?;
+    if *key == "env.name" && raw != config.env.name() {
+        // Another kind of environment begins with its own defaults.
+        table.insert("env".into(), Table::new().into());
+    }
     insert(&mut table, key, raw);
     table.try_into().map_err(|error| refuse(&error))
 }
@@ -304,10 +308,18 @@ mod tests {
             .collect();
         let listed: BTreeSet<String> = SETTINGS.iter().map(|one| one.0.to_string()).collect();
         assert!(keys.is_subset(&listed), "no flag for {:?}", keys.difference(&listed));
-        // What is listed and has no default must at least be a key that takes a value.
         for key in listed.difference(&keys) {
-            let setting = SETTINGS.iter().find(|one| one.0 == key).unwrap();
-            with(&Config::default(), setting, "0.5").unwrap();
+            if !key.starts_with("env.") {
+                let setting = SETTINGS.iter().find(|one| one.0 == key).unwrap();
+                with(&Config::default(), setting, "0.5").unwrap();
+                continue;
+            }
+            let kinds = crate::env::EnvConfig::all();
+            let of_kind = |env: &crate::env::EnvConfig| {
+                let name = key.trim_start_matches("env.");
+                Table::try_from(env).unwrap().contains_key(name)
+            };
+            assert!(kinds.iter().any(of_kind), "{key} is no setting");
         }
         let flags: BTreeSet<&str> = all_settings().map(|one| one.1).collect();
         assert_eq!(flags.len(), all_settings().count(), "two settings share a flag");

@@ -12,12 +12,11 @@ use super::progress::{bar, progress};
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::table::{percent, results};
 use super::terminal::{say, tell};
-use super::world::World;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::runs::auto::{Auto, Choice, open_for_training};
-use crate::runs::{Event, Run, Summary, demonstrations, demonstrations_of};
+use crate::runs::{Event, Run, Summary, demonstrations};
 use crate::train::{Config, IterationMetrics, KindResult, spread};
 
 /// Train a policy with ProxMO.
@@ -63,18 +62,18 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     make_paths_absolute(&mut config)?;
     let folder = match &arguments.run {
         Some(folder) => folder.clone(),
-        None => free_folder(config.env.name.name())?,
+        None => free_folder(config.env.name())?,
     };
     // Everything that can be refused is looked at before anything is written.
     if !arguments.resume {
         Run::expect_free(&folder)?;
     }
-    let world = World::open(&config.env, &config.env.split)?;
-    let training = world.environment();
+    let training = config.env.open(config.env.split())?;
+    let training = &*training;
     let held_out = config.env.open(&config.eval.split)?;
     let demonstrations = match config.clone.from.is_empty() {
         true => None,
-        false => Some(demonstrate(&world, &config)?),
+        false => Some(demonstrate(training, &config)?),
     };
     let choice = open_for_training(&config, training, &auto(), &mut |adapter| {
         if !arguments.quiet {
@@ -95,15 +94,10 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     Ok(())
 }
 
-/// What is to be imitated. An episode file may be of any environment's tasks.
-fn demonstrate(world: &World, config: &Config) -> Result<Vec<Demonstration>> {
-    if !["expert", "walkthroughs"].contains(&config.clone.from.as_str()) {
-        return demonstrations_of(world.environment(), &config.clone);
-    }
-    let setting = format!("--from {}", config.clone.from);
-    let known = world.built_in(&setting, "name an episode file, as of proxmo eval --episodes")?;
-    let mut progress = progress(spread(known.tasks(), config.clone.tasks).len());
-    demonstrations(known, &config.clone, config.run.seed, &mut progress)
+/// The demonstrations to imitate.
+fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demonstration>> {
+    let mut progress = progress(spread(training.tasks(), config.clone.tasks).len());
+    demonstrations(training, &config.clone, config.run.seed, &mut progress)
 }
 
 /// Measurements are kept in the user's cache folder. Software GPUs are candidates for those alone who
@@ -168,7 +162,7 @@ impl Screen {
         tell!("proxmo {}, estimator {}", env!("CARGO_PKG_VERSION"), config.credit.estimator);
         tell!(
             "  tasks   {}: {} to train on, {} held out ({})",
-            config.env.name.name(),
+            config.env.name(),
             training.tasks(),
             held_out.tasks(),
             config.eval.split

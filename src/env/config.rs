@@ -1,267 +1,311 @@
-//! Which environment is played, and opening it by name.
+//! The registry of environments: the `[env]` table of `config.toml`.
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use garde::{Path, Report, Validate};
+use schemars::JsonSchema;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::{Table, Value};
 
-use super::Environment;
-use super::alfworld::{AlfWorld, AlfWorldConfig, GeneratorConfig, generate};
-#[cfg(not(target_family = "wasm"))]
-use super::process::{Process, ProcessConfig, split_command};
-use super::protocol::Split;
+use super::alfworld::BenchmarkConfig;
+use super::check::check;
+use super::environment::Environment;
+use super::household::HouseholdConfig;
+use super::kind::EnvKind;
+#[cfg(feature = "process")]
+use super::process::ProcessConfig;
 use crate::error::{Error, Result};
 
-/// The environments that can be opened by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EnvName {
-    /// Household tasks that this crate generates, in ALFWorld's manner and in words of its own.
-    #[default]
-    Household,
-    /// The ALFWorld benchmark's own games.
-    AlfWorld,
+/// The environment to play: its kind is selected by `name`, and every kind has its own settings.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum EnvConfig {
+    /// Household tasks that this crate generates, similar to ALFWorld's, with texts of their own.
+    Household(HouseholdConfig),
+    /// The games of the ALFWorld benchmark.
+    Alfworld(BenchmarkConfig),
     /// A program that speaks the environment protocol.
-    Process,
+    #[cfg(feature = "process")]
+    Process(ProcessConfig),
 }
 
-impl EnvName {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Household, Self::AlfWorld, Self::Process];
+/// The key that selects the kind.
+const NAME: &str = "name";
 
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
+/// Keys that were renamed: the old name and the new one.
+const RENAMED: [(&str, &str); 1] = [("household", "generator")];
+
+impl EnvConfig {
+    /// Every kind with its default settings.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Household(HouseholdConfig::default()),
+            Self::Alfworld(BenchmarkConfig::default()),
+            #[cfg(feature = "process")]
+            Self::Process(ProcessConfig::default()),
+        ]
+    }
+
+    /// The kind of a name, with its default settings.
+    ///
+    /// # Errors
+    /// Returns an error that lists the known names.
+    pub fn named(name: &str) -> Result<Self> {
+        let mut known = Self::all();
+        if let Some(position) = known.iter().position(|config| config.name() == name) {
+            return Ok(known.swap_remove(position));
+        }
+        let names: Vec<&str> = known.iter().map(Self::name).collect();
+        let message = format!("'{name}' is unknown, expected '{}'", names.join("' or '"));
+        Err(Error::setting("env.name", message))
+    }
+
+    /// The settings of the selected kind.
+    pub fn kind(&self) -> &dyn EnvKind {
         match self {
-            Self::Household => "household",
-            Self::AlfWorld => "alfworld",
-            Self::Process => "process",
+            Self::Household(config) => config,
+            Self::Alfworld(config) => config,
+            #[cfg(feature = "process")]
+            Self::Process(config) => config,
         }
     }
-}
 
-/// What is played.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EnvConfig {
-    /// Which environment.
-    pub name: EnvName,
-    /// ALFWorld: the folder of the games, or the archive that holds it.
-    pub games: PathBuf,
-    /// Process: the program's command line, split into words as a shell would; no shell is run.
-    /// Relative paths are those of the folder in which `proxmo` is run.
-    pub command: String,
-    /// Process: seconds that an answer may take, 0 for any time. It is counted from the last answer
-    /// that the program gave to anybody.
-    pub answer_timeout: f64,
-    /// Process: how many copies of the program run side by side.
-    pub processes: usize,
-    /// The split to train on: `train`.
-    pub split: String,
-    /// After how many steps an episode is cut off. A program says that itself.
-    pub max_steps: usize,
-    /// Reward of the step that reaches the goal. A program pays its own.
-    pub success_reward: f32,
-    /// Reward of every other step. A program pays its own.
-    pub step_reward: f32,
-    /// The share of observations that are told in other words, 0 for none. Not for a program's.
-    pub paraphrase: f64,
-    /// Household: games that lend the tasks their wording, as `games`; empty for the crate's own.
-    pub like: PathBuf,
-    /// Household: how many tasks there are to train on.
-    pub tasks: usize,
-    /// Household: how many tasks are held out.
-    pub held_out: usize,
-    /// Household: the seed that tasks are generated from.
-    pub task_seed: u64,
-    /// Household: what tasks are like.
-    pub household: GeneratorConfig,
+    fn kind_mut(&mut self) -> &mut dyn EnvKind {
+        match self {
+            Self::Household(config) => config,
+            Self::Alfworld(config) => config,
+            #[cfg(feature = "process")]
+            Self::Process(config) => config,
+        }
+    }
+
+    /// Reads the settings of this kind. Keys that are absent keep their defaults.
+    fn read(&self, table: Table) -> Result<Self, toml::de::Error> {
+        fn into<T: DeserializeOwned>(table: Table) -> Result<T, toml::de::Error> {
+            table.try_into()
+        }
+        Ok(match self {
+            Self::Household(_) => Self::Household(into(table)?),
+            Self::Alfworld(_) => Self::Alfworld(into(table)?),
+            #[cfg(feature = "process")]
+            Self::Process(_) => Self::Process(into(table)?),
+        })
+    }
+
+    /// Name of the selected kind.
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// The split to train on.
+    pub fn split(&self) -> &str {
+        self.kind().split()
+    }
+
+    /// The held-out split, if `eval.split` names none.
+    pub fn held_out_split(&self) -> &'static str {
+        self.kind().held_out_split()
+    }
+
+    /// The settings that decide how long an update takes.
+    pub fn workload(&self) -> String {
+        self.kind().workload()
+    }
+
+    /// The settings that are paths.
+    pub fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        self.kind_mut().paths_mut()
+    }
+
+    /// Opens a split.
+    ///
+    /// # Errors
+    /// Returns an error if files are absent or malformed, if a program cannot be run, or if there is
+    /// no such split.
+    pub fn open(&self, split: &str) -> Result<Box<dyn Environment>> {
+        self.kind().open(Some(split))
+    }
+
+    /// Opens all splits as one environment.
+    ///
+    /// # Errors
+    /// As [`EnvConfig::open`].
+    pub fn open_all(&self) -> Result<Box<dyn Environment>> {
+        self.kind().open(None)
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range and the values that are allowed.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::Household(config) => check(config, "env"),
+            Self::Alfworld(config) => check(config, "env"),
+            #[cfg(feature = "process")]
+            Self::Process(config) => check(config, "env"),
+        }
+    }
+
+    /// The keys of this kind.
+    fn keys(&self) -> Vec<String> {
+        let table = Table::try_from(self).unwrap_or_default();
+        table.into_iter().map(|(key, _)| key).filter(|key| key != NAME).collect()
+    }
+
+    /// Refuses a key that this kind does not have, and says which kind has it.
+    fn check_keys(&self, table: &Table) -> Result<(), String> {
+        let keys = self.keys();
+        for key in table.keys().filter(|key| !keys.contains(key)) {
+            let name = self.name();
+            if let Some((_, new)) = RENAMED.iter().find(|(old, _)| old == key) {
+                return Err(format!("env.{key} is now env.{new}"));
+            }
+            let other = Self::all().into_iter().find(|other| other.keys().contains(key));
+            return Err(match other {
+                Some(other) => {
+                    let other = other.name();
+                    format!("env.{key} is a setting of '{other}', but env.name is '{name}'")
+                }
+                None => {
+                    format!("unknown field `{key}`, expected one of env.{}", keys.join(", env."))
+                }
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Default for EnvConfig {
     fn default() -> Self {
-        Self {
-            name: EnvName::Household,
-            games: PathBuf::new(),
-            command: String::new(),
-            answer_timeout: 30.0,
-            processes: 1,
-            split: "train".into(),
-            max_steps: 50,
-            success_reward: 1.0,
-            step_reward: 0.0,
-            paraphrase: 0.0,
-            like: PathBuf::new(),
-            tasks: 1000,
-            held_out: 200,
-            task_seed: 1,
-            household: GeneratorConfig::default(),
+        Self::Household(HouseholdConfig::default())
+    }
+}
+
+impl From<HouseholdConfig> for EnvConfig {
+    fn from(config: HouseholdConfig) -> Self {
+        Self::Household(config)
+    }
+}
+
+impl From<BenchmarkConfig> for EnvConfig {
+    fn from(config: BenchmarkConfig) -> Self {
+        Self::Alfworld(config)
+    }
+}
+
+#[cfg(feature = "process")]
+impl From<ProcessConfig> for EnvConfig {
+    fn from(config: ProcessConfig) -> Self {
+        Self::Process(config)
+    }
+}
+
+// Written by hand: serde's tagged enums do not say which kind an unknown key belongs to.
+impl<'de> Deserialize<'de> for EnvConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = Table::deserialize(deserializer)?;
+        let kind = match table.remove(NAME) {
+            None => Self::default(),
+            Some(Value::String(name)) => Self::named(&name).map_err(D::Error::custom)?,
+            Some(other) => {
+                let message = format!("env.name is {other}, expected a text");
+                return Err(D::Error::custom(message));
+            }
+        };
+        kind.check_keys(&table).map_err(D::Error::custom)?;
+        kind.read(table).map_err(|error| {
+            let message = error.to_string();
+            let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+            D::Error::custom(format!("env: {}", lines.collect::<Vec<_>>().join(" ")))
+        })
+    }
+}
+
+// Written by hand: garde would put the variant's index into the path.
+impl Validate for EnvConfig {
+    type Context = ();
+
+    fn validate_into(&self, context: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
+        match self {
+            Self::Household(config) => config.validate_into(context, parent, report),
+            Self::Alfworld(config) => config.validate_into(context, parent, report),
+            #[cfg(feature = "process")]
+            Self::Process(config) => config.validate_into(context, parent, report),
         }
     }
 }
 
-/// The household environment's splits: to train on, and held out.
-const HOUSEHOLD_SPLITS: [&str; 2] = ["train", "valid"];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl EnvConfig {
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// Names the first setting that is out of range and what is allowed.
-    pub fn validate(&self) -> Result<()> {
-        let range = |key: &str, found: &dyn std::fmt::Display, fine: bool, allowed: &str| {
-            let message = format!("{found} is out of range, expected {allowed}");
-            if fine { Ok(()) } else { Err(Error::setting(key, message)) }
-        };
-        let (steps, tasks, held_out) = (self.max_steps, self.tasks, self.held_out);
-        range("env.max_steps", &steps, (1..=100_000).contains(&steps), "1 to 100000")?;
-        range("env.tasks", &tasks, (1..=1_000_000).contains(&tasks), "1 to 1000000")?;
-        range("env.held_out", &held_out, (1..=1_000_000).contains(&held_out), "1 to 1000000")?;
-        let seed = self.task_seed;
-        range("env.task_seed", &seed, seed < i64::MAX as u64, "0 to 2^63 - 2")?;
-        for (key, reward) in
-            [("env.success_reward", self.success_reward), ("env.step_reward", self.step_reward)]
-        {
-            range(key, &reward, reward.abs() <= 1e6, "-1e6 to 1e6")?;
-        }
-        let share = self.paraphrase;
-        range("env.paraphrase", &share, (0.0..=1.0).contains(&share), "0 to 1")?;
-        if self.name == EnvName::AlfWorld && self.games.as_os_str().is_empty() {
-            let message = "is not set; name the folder json_2.1.1 that alfworld-download makes \
-                           (--games DIR)";
-            return Err(Error::setting("env.games", message));
-        }
-        self.validate_process()?;
-        self.household.validate()
+    fn read(text: &str) -> Result<EnvConfig, String> {
+        toml::from_str(text).map_err(|error| error.message().to_string())
     }
 
-    fn validate_process(&self) -> Result<()> {
-        let refuse = |key: &str, message: String| Err(Error::setting(key, message));
-        if !(0.0..=86_400.0).contains(&self.answer_timeout) {
-            let message = format!("{} is out of range, expected 0 to 86400", self.answer_timeout);
-            return refuse("env.answer_timeout", message);
+    #[test]
+    fn every_kind_is_read_back_from_its_own_text() {
+        for config in EnvConfig::all() {
+            let text = toml::to_string_pretty(&config).unwrap();
+            assert_eq!(read(&text).unwrap(), config, "{text}");
+            assert_eq!(EnvConfig::named(config.name()).unwrap(), config);
+            let json = serde_json::to_value(&config).unwrap();
+            assert_eq!(json["name"], config.name());
+            assert_eq!(serde_json::from_value::<EnvConfig>(json).unwrap(), config);
         }
-        if !(1..=256).contains(&self.processes) {
-            let message = format!("{} is out of range, expected 1 to 256", self.processes);
-            return refuse("env.processes", message);
-        }
-        if self.name != EnvName::Process {
-            let message = "is for a program alone; add --env process".to_string();
-            return if self.command.is_empty() { Ok(()) } else { refuse("env.command", message) };
-        }
-        // What would have no effect is not to pass in silence.
-        let usual = Self::default();
-        for (key, is_usual) in [
-            ("env.max_steps", self.max_steps == usual.max_steps),
-            ("env.success_reward", self.success_reward == usual.success_reward),
-            ("env.step_reward", self.step_reward == usual.step_reward),
-            ("env.paraphrase", self.paraphrase == usual.paraphrase),
+        assert_eq!(read("").unwrap(), EnvConfig::default());
+    }
+
+    #[test]
+    fn keys_that_do_not_fit_are_refused_with_a_reason() {
+        for (text, says) in [
+            ("name = \"mars\"", "'mars' is unknown, expected 'household' or 'alfworld'"),
+            ("name = 3", "env.name is 3"),
+            ("games = \"x\"", "env.games is a setting of 'alfworld', but env.name is 'household'"),
+            ("name = \"alfworld\"\ntasks = 3", "env.tasks is a setting of 'household'"),
+            ("taks = 3", "unknown field `taks`, expected one of env.generator, env.held_out"),
+            ("[household]\ndifficulty = \"hard\"", "env.household is now env.generator"),
+            ("tasks = \"many\"", "expected usize"),
+            ("[generator]\nobject = 3", "unknown field `object`"),
         ] {
-            if !is_usual {
-                return refuse(key, "is the program's own affair with --env process".into());
-            }
-        }
-        #[cfg(not(target_family = "wasm"))]
-        split_command(&self.command)?;
-        Ok(())
-    }
-
-    /// The split that is held out unless another is named.
-    pub fn held_out_split(&self) -> &'static str {
-        match self.name {
-            EnvName::Household | EnvName::Process => HOUSEHOLD_SPLITS[1],
-            EnvName::AlfWorld => "valid_seen",
+            let error = read(text).unwrap_err();
+            assert!(error.contains(says) && !error.contains('\n'), "{text}: {error}");
         }
     }
 
-    /// Opens a split of the environment. A program is run, and described.
-    ///
-    /// # Errors
-    /// Where games are absent or malformed, a program cannot be run or makes no sense, or there is no
-    /// such split.
-    pub fn open(&self, split: &str) -> Result<Box<dyn Environment>> {
-        match self.name {
-            EnvName::Household | EnvName::AlfWorld => {
-                Ok(Box::new(self.open_alfworld(Some(split))?))
-            }
-            #[cfg(not(target_family = "wasm"))]
-            EnvName::Process => {
-                let config = ProcessConfig {
-                    command: self.command.clone(),
-                    answer_timeout: self.answer_timeout,
-                    processes: self.processes,
-                };
-                Ok(Box::new(Process::open(&config, split)?))
-            }
-            #[cfg(target_family = "wasm")]
-            EnvName::Process => Err(Error::setting(
-                "env.name",
-                "'process' needs processes, which there are none of",
-            )),
+    #[test]
+    fn values_out_of_range_are_refused_by_their_key() {
+        let message = |text: &str| read(text).unwrap().validate().unwrap_err().to_string();
+        for (text, says) in [
+            ("max_steps = 0", "setting 'env.max_steps': 0 is out of range, expected 1 to 100000"),
+            ("success_reward = 1e7", "'env.success_reward'"),
+            (
+                "step_reward = nan",
+                "'env.step_reward': nan is out of range, expected -1000000 to 1000000",
+            ),
+            ("paraphrase = 1.5", "'env.paraphrase': 1.5 is out of range, expected 0 to 1"),
+            ("paraphrase = nan", "'env.paraphrase'"),
+            ("held_out = 0", "'env.held_out'"),
+            ("[generator]\nreceptacles = 3", "'env.generator.receptacles': 3"),
+            ("[generator.mix]\npick = -1", "'env.generator.mix.pick'"),
+            ("name = \"alfworld\"", "'env.games': is not set"),
+        ] {
+            let message = message(text);
+            assert!(message.contains(says), "{text}: {message}");
         }
+        EnvConfig::default().validate().unwrap();
     }
 
-    /// The splits that an opened world consists of: the one that was asked for, or all in order.
-    pub fn splits(&self, world: &AlfWorld, split: Option<&str>) -> Vec<Split> {
-        let named = |name: &str, tasks: usize| Split { name: name.into(), tasks: tasks as u64 };
-        if let Some(split) = split {
-            return vec![named(split, world.tasks())];
-        }
-        if self.name == EnvName::Household {
-            let [train, held_out] = HOUSEHOLD_SPLITS;
-            return vec![named(train, self.tasks), named(held_out, world.tasks() - self.tasks)];
-        }
-        // Games are sorted by name, which begins with the split's.
-        let mut splits: Vec<Split> = Vec::new();
-        for task in 0..world.tasks() {
-            let name = world.task_name(task).split('/').next().unwrap_or_default();
-            match splits.last_mut().filter(|last| last.name == name) {
-                Some(last) => last.tasks += 1,
-                None => splits.push(named(name, 1)),
-            }
-        }
-        splits
-    }
-
-    /// Opens a split, or all of them, as the concrete type, which knows walkthroughs.
-    ///
-    /// # Errors
-    /// As [`EnvConfig::open`], and where the environment is a program.
-    pub fn open_alfworld(&self, split: Option<&str>) -> Result<AlfWorld> {
-        let config = AlfWorldConfig {
-            max_steps: self.max_steps,
-            success_reward: self.success_reward,
-            step_reward: self.step_reward,
-        };
-        let world = match self.name {
-            EnvName::AlfWorld => AlfWorld::load(&self.games, split, config)?,
-            EnvName::Household => {
-                let world = self.generate(split)?.with_config(config);
-                match self.like.as_os_str().is_empty() {
-                    true => world,
-                    false => world.worded_like(&AlfWorld::load(&self.like, None, config)?)?,
-                }
-            }
-            EnvName::Process => {
-                let message =
-                    "'process' has no worlds of its own, expected 'household' or 'alfworld'";
-                return Err(Error::setting("env.name", message));
-            }
-        };
-        world.with_paraphrase(self.paraphrase)
-    }
-
-    /// The tasks of a split, or of both.
-    fn generate(&self, split: Option<&str>) -> Result<AlfWorld> {
-        let train = || generate(&self.household, self.task_seed, self.tasks);
-        let held_out = || generate(&self.household, self.task_seed + 1, self.held_out);
-        match split {
-            None => Ok(train()?.and(held_out()?)),
-            Some(split) if split == HOUSEHOLD_SPLITS[0] => train(),
-            Some(split) if split == HOUSEHOLD_SPLITS[1] => held_out(),
-            Some(split) => {
-                let expected = HOUSEHOLD_SPLITS.join("' or '");
-                let message = format!("'{split}' is unknown, expected '{expected}'");
-                Err(Error::setting("split", message))
-            }
+    #[test]
+    fn the_schema_lists_every_key_of_every_kind() {
+        let schema = serde_json::to_value(schemars::schema_for!(EnvConfig)).unwrap();
+        let kinds = schema["oneOf"].as_array().unwrap();
+        assert_eq!(kinds.len(), EnvConfig::all().len());
+        let text = schema.to_string();
+        for key in EnvConfig::all().iter().flat_map(EnvConfig::keys) {
+            assert!(text.contains(&format!("\"{key}\"")), "{key}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The environment protocol: a program plays an environment over JSON lines.
+//! The environment protocol: a program plays an environment through JSON lines.
 //!
-//! Each line asks for one thing and is answered by one line, in the order of the lines:
+//! Each line is a request and is answered with one line, in the same order:
 //!
 //! ```text
 //! → {"op":"describe"}                              ← {"protocol":1,"name":"alfworld","tasks":140,"max_steps":50}
@@ -10,22 +10,21 @@
 //! → {"op":"close"}                                 (no answer: the server ends)
 //! ```
 //!
-//! What cannot be done is answered by `{"error":"…","session":0}`, without the session where the line
-//! does not tell it, and changes nothing. Fields that the protocol does not know are ignored. A
-//! `reset` with both a task and a seed begins that task and leaves to the seed what the environment
-//! leaves to chance. A session goes on after its end if it is stepped further, as the environment
-//! itself does; a `reset` begins it anew. Lines hold at most [`MAX_LINE`] bytes, and at most
-//! [`MAX_SESSIONS`] sessions are under way at a time.
+//! A request that cannot be done is answered with `{"error":"…","session":0}`, without the session if
+//! the line does not name it, and changes nothing. Unknown fields are ignored. A `reset` with both a
+//! task and a seed starts that task; the seed decides everything that the environment leaves to
+//! chance. A session that is stepped after its end goes on as the environment does; a `reset` starts
+//! it again. A line has at most [`MAX_LINE`] bytes, and at most [`MAX_SESSIONS`] sessions run at a
+//! time.
 //!
-//! A program may tell more, and a client may do without:
+//! A program may answer with more fields, which a client may ignore:
 //!
-//! - `describe`: `"splits":[{"name":"train","tasks":100},{"name":"valid","tasks":40}]`, which tasks are
-//!   for what. Tasks are then numbered from 0 through all splits in this order, and
-//!   `{"op":"reset","session":0,"number":17,"seed":7}` begins task 17 and leaves to the seed what the
-//!   environment leaves to chance.
-//! - `describe`: `"kinds":["Pick","Look"]`, the kinds of task that results are broken down by; the
-//!   answer to `reset` then tells the task's `"kind":"Pick"`.
-//! - `step`: `"valid":false`, that the action was not one of the admissible ones.
+//! - `describe`: `"splits":[{"name":"train","tasks":100},{"name":"valid","tasks":40}]`, the splits of
+//!   the tasks. Tasks are then numbered from 0 through all splits in this order, and
+//!   `{"op":"reset","session":0,"number":17,"seed":7}` starts task 17.
+//! - `describe`: `"kinds":["Pick","Look"]`, the kinds of task. Results are reported by kind. The answer
+//!   to `reset` then has the task's `"kind":"Pick"`.
+//! - `step`: `"valid":false`: the action was not admissible.
 //!
 //! ```
 //! use proxmo::env::alfworld::{GeneratorConfig, generate};
@@ -46,33 +45,25 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, Session, Texts, pick_task};
+use super::environment::{Environment, Session, Split, pick_task};
+use super::texts::Texts;
 
-/// The version of the protocol.
+/// Version of the protocol.
 pub const VERSION: u32 = 1;
 
-/// The most bytes that a line may hold, its end not counted.
+/// Maximum number of bytes of a line, without its line break.
 pub const MAX_LINE: usize = 1 << 20;
 
-/// The most sessions that are under way at a time.
+/// Maximum number of sessions at a time.
 pub const MAX_SESSIONS: usize = 1 << 16;
 
-/// How much is read at a time, and how many answers gather before they are sent.
+/// Number of bytes that are read at a time, and of answers that are collected before they are sent.
 const BUFFER: usize = 1 << 16;
 
-/// The most characters of an error's text: it may quote a line.
+/// Maximum number of characters of an error's text, which may quote a line.
 const MAX_ERROR: usize = 400;
 
-/// Some of the tasks, and what they are for: such as `train` or `valid`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
-    /// Its name.
-    pub name: String,
-    /// How many tasks it has.
-    pub tasks: u64,
-}
-
-/// What a line asks for.
+/// A request.
 #[derive(Debug, Deserialize)]
 struct Request {
     op: Op,
@@ -92,13 +83,13 @@ enum Op {
     Close,
 }
 
-/// The one field of a request that matters where the others cannot be read.
+/// The session of a request whose other fields cannot be read.
 #[derive(Deserialize)]
-struct Sender {
+struct SessionOnly {
     session: u64,
 }
 
-/// What a line is answered by.
+/// An answer.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Answer<'a> {
@@ -108,7 +99,7 @@ enum Answer<'a> {
         tasks: usize,
         max_steps: usize,
         splits: &'a [Split],
-        kinds: &'a [&'static str],
+        kinds: &'a [String],
     },
     Beginning {
         session: u64,
@@ -116,7 +107,7 @@ enum Answer<'a> {
         goal: &'a str,
         observation: &'a str,
         admissible: &'a Texts,
-        kind: &'static str,
+        kind: &'a str,
     },
     Step {
         session: u64,
@@ -145,38 +136,24 @@ impl Answer<'_> {
     }
 }
 
-/// Why something cannot be done.
+/// The reason why a request cannot be done.
 type Reason = String;
 
-/// Serves an environment, all of whose tasks are one split `all`, until `input` asks to close or ends.
+/// Serves an environment until `input` ends or requests to close.
 ///
-/// Answers are sent whenever no whole line is waiting, so that a client may send one request at a
-/// time or as many as it likes.
+/// Answers are sent whenever no complete line is waiting, so a client may send one request at a time
+/// or many.
 ///
 /// # Errors
-/// Where `input` cannot be read or `output` cannot be written; never for what a line says.
+/// Returns an error if `input` cannot be read or `output` cannot be written, and never for the content
+/// of a line.
 pub fn serve(
     environment: &dyn Environment,
     input: impl Read,
-    output: impl Write,
-) -> io::Result<()> {
-    let all = Split { name: "all".into(), tasks: environment.tasks() as u64 };
-    serve_splits(environment, &[all], input, output)
-}
-
-/// [`serve`], telling which of the tasks are for what: the splits have all tasks, in their order.
-///
-/// # Errors
-/// As [`serve`].
-pub fn serve_splits(
-    environment: &dyn Environment,
-    splits: &[Split],
-    input: impl Read,
-    output: impl Write,
+    mut output: impl Write,
 ) -> io::Result<()> {
     let mut input = BufReader::with_capacity(BUFFER, input);
-    let mut output = output;
-    let mut server = Server::new(environment, splits);
+    let mut server = Server::new(environment);
     let (mut line, mut answers) = (Vec::new(), Vec::with_capacity(2 * BUFFER));
     loop {
         if answers.len() >= BUFFER || !input.buffer().contains(&b'\n') {
@@ -201,7 +178,7 @@ pub fn serve_splits(
     }
 }
 
-/// Hands the answers on and begins anew.
+/// Sends the answers and clears the buffer.
 fn send(answers: &mut Vec<u8>, output: &mut impl Write) -> io::Result<()> {
     output.write_all(answers)?;
     answers.clear();
@@ -215,23 +192,24 @@ fn write(answer: &Answer, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a request; where that fails, says why, and who asked if the line tells.
+/// Reads a request. A failure comes with its reason, and with the session if the line names it.
 fn read(line: &[u8]) -> Result<Request, (Reason, Option<u64>)> {
-    // An array of the fields' values would pass for a request too.
+    // Serde would accept an array of the fields' values in place of an object.
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err(("not a request: expected a JSON object".into(), None));
     }
     serde_json::from_slice(line).map_err(|error| {
-        let sender = serde_json::from_slice::<Sender>(line).ok();
-        (format!("not a request: {error}"), sender.map(|sender| sender.session))
+        let known = serde_json::from_slice::<SessionOnly>(line).ok();
+        (format!("not a request: {error}"), known.map(|known| known.session))
     })
 }
 
-/// The sessions of a client, and room for what they say.
+/// The sessions of a client, and buffers for their texts.
 struct Server<'a> {
     environment: &'a dyn Environment,
-    splits: &'a [Split],
-    /// The tasks by their names.
+    splits: Vec<Split>,
+    kinds: Vec<String>,
+    /// Task numbers by name.
     numbers: HashMap<&'a str, usize>,
     sessions: HashMap<u64, Box<dyn Session>>,
     observation: String,
@@ -239,11 +217,12 @@ struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    fn new(environment: &'a dyn Environment, splits: &'a [Split]) -> Self {
+    fn new(environment: &'a dyn Environment) -> Self {
         let tasks = 0..environment.tasks();
         Self {
             environment,
-            splits,
+            splits: environment.splits(),
+            kinds: environment.kinds(),
             numbers: tasks.map(|task| (environment.task_name(task), task)).collect(),
             sessions: HashMap::new(),
             observation: String::new(),
@@ -251,7 +230,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Appends the answer to a line. Breaks where the line asks to close.
+    /// Appends the answer to a line. Breaks if the line requests to close.
     fn answer(&mut self, line: &[u8], out: &mut Vec<u8>) -> io::Result<ControlFlow<()>> {
         let answer = match read(line) {
             Err((reason, session)) => Answer::refusal(reason, session),
@@ -265,7 +244,7 @@ impl<'a> Server<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Does what is asked for; there is no answer to a wish to close.
+    /// Handles a request. `close` has no answer.
     fn handle(&mut self, request: &Request) -> Result<Option<Answer<'_>>, Reason> {
         let session = || request.session.ok_or("there is no 'session', expected a number");
         match request.op {
@@ -274,8 +253,8 @@ impl<'a> Server<'a> {
                 name: self.environment.name(),
                 tasks: self.environment.tasks(),
                 max_steps: self.environment.max_steps(),
-                splits: self.splits,
-                kinds: self.environment.kinds(),
+                splits: &self.splits,
+                kinds: &self.kinds,
             })),
             Op::Reset => self.reset(session()?, request).map(Some),
             Op::Step => self.step(session()?, request).map(Some),
@@ -299,11 +278,11 @@ impl<'a> Server<'a> {
             goal: begun.goal(),
             observation: &self.observation,
             admissible: &self.admissible,
-            kind: environment.kinds().get(environment.task_kind(task)).copied().unwrap_or_default(),
+            kind: self.kinds.get(environment.task_kind(task)).map_or("", String::as_str),
         })
     }
 
-    /// The task that a request names, numbers, or leaves to its seed.
+    /// The task of a request: by its name, by its number, or picked by its seed.
     fn task(&self, request: &Request) -> Result<usize, Reason> {
         let total = self.environment.tasks();
         match (&request.task, request.number, request.seed) {
@@ -339,7 +318,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Takes down what a session says now.
+/// Reads the current texts of a session.
 fn look(session: &dyn Session, observation: &mut String, admissible: &mut Texts) {
     observation.clear();
     admissible.clear();
@@ -364,16 +343,20 @@ mod tests {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// What a line that cannot be answered is answered by.
+    /// The error and the session in the answer to a wrong line.
     fn refusal(line: &[u8]) -> (String, Option<u64>) {
         let after = [line, b"\n{\"op\":\"describe\"}"].concat();
         let answers = answers(&after[..]);
-        assert_eq!((answers.len(), &answers[1]["protocol"]), (2, &json!(1)), "it goes on");
+        assert_eq!(
+            (answers.len(), &answers[1]["protocol"]),
+            (2, &json!(1)),
+            "the server continues"
+        );
         (answers[0]["error"].as_str().unwrap().to_string(), answers[0]["session"].as_u64())
     }
 
     #[test]
-    fn what_is_wrong_with_a_line_is_said_and_to_whom() {
+    fn a_wrong_line_is_answered_with_the_reason_and_its_session() {
         let cases: [(&[u8], &str, Option<u64>); 17] = [
             (b"", "expected a JSON object", None),
             (b"hello", "expected a JSON object", None),
@@ -393,20 +376,20 @@ mod tests {
             (b"{\"op\":\"reset\",\"session\":4,\"number\":\"1\"}", "expected u64", Some(4)),
             (b"{\"op\":\"reset\",\"session\":4,\"seed\":0.5}", "expected u64", Some(4)),
         ];
-        for (line, says, whom) in cases {
+        for (line, says, expected) in cases {
             let (error, session) = refusal(line);
             assert!(error.contains(says), "{error} does not say {says}");
-            assert_eq!(session, whom, "{error}");
+            assert_eq!(session, expected, "{error}");
         }
     }
 
     #[test]
-    fn lines_without_an_end_are_cut_off() {
+    fn lines_that_are_too_long_are_refused() {
         let (error, _) = refusal(&vec![b'x'; MAX_LINE]);
-        assert!(error.contains("JSON object"), "a line of the full length is read: {error}");
+        assert!(error.contains("JSON object"), "a line of the maximum length is read: {error}");
         let (error, _) = refusal(&vec![b'x'; MAX_LINE + 1]);
         assert!(error.contains("longer than 1048576 bytes"), "{error}");
-        // Far more than memory holds, and never a line's end.
+        // No line break in 256 MiB.
         let endless = io::repeat(b'{').take(1 << 28);
         assert_eq!(answers(endless).len(), 1);
         let quoted = format!("{{\"op\":\"{}\"}}", "é".repeat(1000));
@@ -414,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_limited_and_can_be_begun_anew() {
+    fn the_number_of_sessions_is_limited_and_sessions_can_be_restarted() {
         let resets = |ids: std::ops::Range<usize>| -> String {
             let line = |id| format!("{{\"op\":\"reset\",\"session\":{id},\"seed\":1}}\n");
             ids.map(line).collect()
@@ -427,7 +410,7 @@ mod tests {
         assert!(answers[..MAX_SESSIONS].iter().all(|answer| answer["goal"].is_string()));
     }
 
-    /// A client that sends its next request when it has the answers to those before.
+    /// A client that sends a request after it has the answers to the requests before.
     struct InTurn<'a> {
         requests: &'a [&'a [u8]],
         answers: &'a std::cell::RefCell<Vec<u8>>,
@@ -438,7 +421,7 @@ mod tests {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let Some((request, rest)) = self.requests.split_first() else { return Ok(0) };
             let lines = self.answers.borrow().iter().filter(|&&byte| byte == b'\n').count();
-            assert_eq!(lines, self.answered, "an answer is held back");
+            assert_eq!(lines, self.answered, "an answer is withheld");
             self.answered += request.iter().filter(|&&byte| byte == b'\n').count();
             self.requests = rest;
             buffer[..request.len()].copy_from_slice(request);
@@ -459,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_sent_before_more_is_waited_for() {
+    fn answers_are_sent_before_the_server_waits_for_input() {
         let said = std::cell::RefCell::new(Vec::new());
         let describe = b"{\"op\":\"describe\"}\n";
         let two_and_a_half = [&describe[..], describe, &describe[..7]].concat();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Texts laid end to end in one buffer: made for lists that are rebuilt every step.
+/// Texts in one contiguous buffer, for lists that are rebuilt every step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {
     buffer: String,
@@ -18,22 +18,22 @@ impl Texts {
         Self::default()
     }
 
-    /// How many texts there are.
+    /// Number of texts.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// How long all texts are together, in bytes.
+    /// Total length of the texts, in bytes.
     pub fn bytes(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Removes all texts and keeps the memory.
+    /// Removes all texts and keeps the allocation.
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.ends.clear();
@@ -45,12 +45,12 @@ impl Texts {
         self.finish();
     }
 
-    /// The buffer, to write the next text into; [`Texts::finish`] ends it.
+    /// The buffer that the next text is appended to; [`Texts::finish`] ends the text.
     pub fn buffer(&mut self) -> &mut String {
         &mut self.buffer
     }
 
-    /// Ends the text that was written into [`Texts::buffer`].
+    /// Ends the text that was appended to [`Texts::buffer`].
     pub fn finish(&mut self) {
         self.ends.push(u32::try_from(self.buffer.len()).unwrap_or(u32::MAX));
     }
@@ -67,7 +67,7 @@ impl Texts {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
-    /// The index of the first text that equals `text`.
+    /// Index of the first text that equals `text`.
     pub fn position(&self, text: &str) -> Option<usize> {
         self.iter().position(|candidate| candidate == text)
     }
@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for ReadTexts {
     }
 }
 
-/// Appends a text that is read.
+/// Appends the text that it reads.
 struct ReadText<'a>(&'a mut Texts);
 
 impl<'de> DeserializeSeed<'de> for ReadText<'_> {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_come_back_as_they_went_in() {
+    fn texts_are_returned_as_they_were_pushed() {
         let mut list: Texts = ["look", "", "go to shelf 1"].into_iter().collect();
         list.buffer().push_str("op");
         list.buffer().push_str("en");

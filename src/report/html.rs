@@ -58,7 +58,7 @@ pub fn escape(text: &str) -> String {
 
 fn title(variants: &[Variant]) -> String {
     let environment = variants.iter().find_map(Variant::config);
-    let environment = environment.map_or("", |config| config.env.name.name());
+    let environment = environment.map_or("", |config| config.env.name());
     match variants {
         [only] => format!("{}: {environment}", only.name),
         all => format!("{} variants compared: {environment}", all.len()),
@@ -281,6 +281,7 @@ fn runs(page: &mut String, variants: &[Variant]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::household::HouseholdConfig;
     use crate::report::{RecordedRun, group};
     use crate::train::{Config, EvaluationMetrics, IterationMetrics, KindResult};
 
@@ -290,8 +291,12 @@ mod tests {
         let run = |seed| {
             let mut config = Config::default();
             config.run.seed = seed;
-            config.env.games = HOSTILE.into();
-            config.env.split = HOSTILE.into();
+            config.env = HouseholdConfig {
+                like: HOSTILE.into(),
+                split: HOSTILE.into(),
+                ..HouseholdConfig::default()
+            }
+            .into();
             config.update.epochs = 2 + seed as usize;
             let kinds = vec![KindResult { kind: HOSTILE.into(), ..KindResult::default() }];
             let evaluation =

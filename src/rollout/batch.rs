@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::guard::{EnvironmentError, expect_some};
+use super::limits::{EnvironmentError, expect_some};
 use crate::env::Texts;
 use crate::error::Result;
 use crate::policy::{Inputs, Responses};

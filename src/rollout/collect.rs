@@ -1,31 +1,30 @@
-//! Playing groups of episodes in lock-step.
+//! Plays groups of episodes in lock-step.
 //!
-//! At every time step the policy answers all active episodes in one batch and the environments then
-//! step in parallel. Every episode draws from streams of its own, so the same seed gives the same
-//! episodes whatever the number of threads and whichever episodes are still active.
+//! At every time step the policy responds to all active episodes in one batch, and then the
+//! environments step in parallel. Every episode draws from streams of its own, so the same seed gives
+//! the same episodes, independent of the number of threads and of the other episodes.
 
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
-#[cfg(feature = "parallel")]
-use rayon::prelude::*;
 
 use super::batch::{Interner, RolloutBatch};
-use super::guard::{EnvironmentError, Limits, check_answer, guarded, look};
-use crate::env::{Environment, Session, Texts, Transition};
+use super::limits::{EnvironmentError, Limits, guarded};
+use super::session::{GuardedSession, Snapshot};
+use crate::env::{Environment, Texts};
 use crate::error::{Error, Result};
 use crate::policy::{Answer, Encoder, Inputs, Policy, Responses, Sampling};
 use crate::stream::{Purpose, Stream};
 
-/// Which episodes to play.
+/// The episodes to play.
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
-    /// One task a group.
+    /// One task per group.
     pub tasks: &'a [usize],
-    /// The number of the first group, which names its streams.
+    /// Number of the first group, which names its streams.
     pub first_group: usize,
-    /// How many episodes of each task.
+    /// Number of episodes per group.
     pub episodes: usize,
-    /// How actions are drawn.
+    /// How actions are sampled.
     pub sampling: Sampling,
     /// The run's seed.
     pub seed: u64,
@@ -39,18 +38,18 @@ impl Plan<'_> {
         Stream::new(self.seed, purpose).at(self.iteration).of(self.first_group + group, number)
     }
 
-    /// What decides whatever the environment leaves to chance in an episode.
-    fn chance(&self, group: usize, number: usize) -> u64 {
+    /// The seed of an episode's environment.
+    fn environment_seed(&self, group: usize, number: usize) -> u64 {
         self.stream(Purpose::Environment, group, number).rng().next_u64()
     }
 
-    /// Tells the environment which episodes are started.
+    /// Announces all episodes to the environment.
     fn announce(&self, environment: &dyn Environment) {
         let group = |(group, &task): (usize, &usize)| {
-            (0..self.episodes).map(move |number| (task, self.chance(group, number)))
+            (0..self.episodes).map(move |number| (task, self.environment_seed(group, number)))
         };
         let episodes: Vec<(usize, u64)> = self.tasks.iter().enumerate().flat_map(group).collect();
-        // What goes wrong here will go wrong in the start, too.
+        // The start reports any error.
         let _ = guarded(|| {
             environment.announce(&episodes);
             Ok(())
@@ -58,57 +57,30 @@ impl Plan<'_> {
     }
 }
 
-/// One episode under way.
+/// One episode in progress.
 struct Episode<M> {
     group: usize,
-    /// Its number within the group, as planned.
+    /// Number within the group, as planned.
     number: usize,
-    session: Box<dyn Session>,
+    session: GuardedSession,
     memory: M,
     draws: ChaCha8Rng,
-    observation: String,
-    admissible: Texts,
     action: String,
-    last: Transition,
-    /// Rows of this episode among all rows in the order in which they were played.
+    /// The rows of this episode, among all rows in the order in which they were played.
     rows: Vec<usize>,
-    /// What the environment did, if the episode was lost to that.
+    /// The reason why the episode was lost.
     fault: Option<String>,
 }
 
 impl<M> Episode<M> {
-    /// Tells the environment the chosen action beforehand.
-    fn announce(&mut self) {
-        // What goes wrong here will go wrong in the step, too.
-        let _ = guarded(|| {
-            self.session.announce(&self.action);
-            Ok(())
-        });
-    }
-
-    /// Takes the chosen action. Where the environment goes wrong the episode is lost, which is noted.
-    fn step(&mut self, max_steps: usize) {
-        let taken = guarded(|| {
-            self.last = self.session.step(&self.action)?;
-            look(&*self.session, &mut self.observation, &mut self.admissible);
-            Ok(())
-        });
-        self.fault = taken.and_then(|()| self.check(max_steps)).err();
-    }
-
-    fn check(&self, max_steps: usize) -> Result<(), String> {
-        let steps = self.rows.len();
-        check_answer(&self.last, &self.observation, &self.admissible, steps, max_steps)
-    }
-
-    fn over(&self) -> bool {
-        self.fault.is_some() || self.last.ended()
+    fn is_over(&self) -> bool {
+        self.fault.is_some() || self.session.snapshot().transition.ended()
     }
 }
 
-/// What was played so far, rows in playing order.
+/// The steps of all episodes, in the order in which they were played.
 #[derive(Default)]
-struct Played<I> {
+struct Steps<I> {
     inputs: I,
     responses: Responses,
     observations: Vec<u32>,
@@ -121,34 +93,10 @@ struct Played<I> {
     errors: Vec<EnvironmentError>,
 }
 
-impl<I> Played<I> {
-    /// Notes the episodes that were just lost.
-    fn note<M>(&mut self, environment: &dyn Environment, plan: &Plan, lost: &Episode<M>) {
-        if let Some(message) = &lost.fault {
-            let (step, message) = (lost.rows.len(), message.clone());
-            self.lose(environment, plan, (lost.group, lost.number), step, message);
-        }
-    }
-
-    fn lose(
-        &mut self,
-        environment: &dyn Environment,
-        plan: &Plan,
-        (group, episode): (usize, usize),
-        step: usize,
-        message: String,
-    ) {
-        let task = plan.tasks[group];
-        let task = guarded(|| Ok(environment.task_name(task).to_string()));
-        let task = task.unwrap_or_else(|_| format!("number {}", plan.tasks[group]));
-        self.errors.push(EnvironmentError { task, group, episode, step, message });
-    }
-}
-
 /// Plays a plan to the end of its last episode.
 ///
 /// # Errors
-/// Fails where an environment or the device does.
+/// Returns an error if an environment or the device fails.
 pub fn collect<P: Policy>(
     environment: &dyn Environment,
     policy: &P,
@@ -158,11 +106,12 @@ pub fn collect<P: Policy>(
     collect_with(environment, policy, encoder, plan, &Limits::default())
 }
 
-/// [`collect`], putting up with environments that go wrong: an episode that is lost to its environment
-/// is left out of the batch, but for [`RolloutBatch::errors`].
+/// [`collect`] with a tolerance for environment errors: an episode that is lost to its environment is
+/// absent from the batch, except for its entry in [`RolloutBatch::errors`].
 ///
 /// # Errors
-/// Fails where more episodes are lost than the limits allow, or where the policy or the device fails.
+/// Returns an error if more episodes are lost than the limits allow, or if the policy or the device
+/// fails.
 pub fn collect_with<P: Policy>(
     environment: &dyn Environment,
     policy: &P,
@@ -170,46 +119,113 @@ pub fn collect_with<P: Policy>(
     plan: &Plan,
     limits: &Limits,
 ) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
-    let mut played = Played::<<P::Encoder as Encoder>::Inputs>::default();
-    let max_steps = environment.max_steps();
-    let mut episodes = start(environment, encoder, plan, limits, &mut played)?;
-    let mut active: Vec<usize> =
-        (0..episodes.len()).filter(|&episode| !episodes[episode].over()).collect();
+    pollster::block_on(collect_with_async(environment, policy, encoder, plan, limits))
+}
+
+/// [`collect_with`], without blocking on the device.
+///
+/// # Errors
+/// As [`collect_with`].
+pub async fn collect_with_async<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &P::Encoder,
+    plan: &Plan<'_>,
+    limits: &Limits,
+) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
+    let mut steps = Steps::<<P::Encoder as Encoder>::Inputs>::default();
+    let mut episodes = start(environment, encoder, plan, limits, &mut steps)?;
+    let mut active: Vec<usize> = (0..episodes.len()).collect();
     while !active.is_empty() {
-        let first = played.inputs.len();
-        for (place, &episode) in active.iter().enumerate() {
-            let episode = &mut episodes[episode];
-            let (observation, admissible) = (&episode.observation, &episode.admissible);
-            encoder.encode(&mut episode.memory, observation, admissible, &mut played.inputs);
-            played.observations.push(played.interner.intern(observation));
+        let first = steps.inputs.len();
+        for (place, episode) in pick(&mut episodes, &active).enumerate() {
+            let Snapshot { observation, admissible, .. } = episode.session.snapshot();
+            encoder.encode(&mut episode.memory, observation, admissible, &mut steps.inputs);
+            steps.observations.push(steps.interner.intern(observation));
             episode.rows.push(first + place);
         }
-        let rows: Vec<usize> = (first..played.inputs.len()).collect();
+
+        let rows: Vec<usize> = (first..steps.inputs.len()).collect();
         let mut draws: Vec<&mut ChaCha8Rng> =
             pick(&mut episodes, &active).map(|episode| &mut episode.draws).collect();
         let (answers, responses) =
-            policy.respond(&played.inputs, &rows, plan.sampling, &mut draws)?;
+            policy.respond(&steps.inputs, &rows, plan.sampling, &mut draws)?;
         for (place, (episode, answer)) in pick(&mut episodes, &active).zip(answers).enumerate() {
             expect_finite(&responses, place, episode, environment, plan)?;
-            episode.action = action(answer, &episode.admissible)?;
+            episode.action = action(answer, &episode.session.snapshot().admissible)?;
         }
-        played.responses.append(&responses);
-        pick(&mut episodes, &active).for_each(Episode::announce);
-        step_all(&mut episodes, &active, max_steps);
+        steps.responses.append(&responses);
+
+        step_all(&mut episodes, &active);
         for episode in pick(&mut episodes, &active) {
-            encoder.acted(&mut episode.memory, &episode.action, &mut played.inputs);
-            played.rewards.push(episode.last.reward);
-            played.valid.push(episode.last.valid);
-            played.actions.push(&episode.action);
-            played.note(environment, plan, episode);
+            encoder.acted(&mut episode.memory, &episode.action, &mut steps.inputs);
+            let transition = episode.session.snapshot().transition;
+            steps.rewards.push(transition.reward);
+            steps.valid.push(transition.valid);
+            steps.actions.push(&episode.action);
+            if let Some(message) = &episode.fault {
+                let (place, step) = ((episode.group, episode.number), episode.rows.len());
+                steps.errors.push(lost(environment, plan, place, step, message.clone()));
+            }
         }
-        limits.check(&played.errors)?;
-        active.retain(|&episode| !episodes[episode].over());
+        limits.check(&steps.errors)?;
+        active.retain(|&episode| !episodes[episode].is_over());
     }
-    Ok(arrange(plan, episodes, played))
+    Ok(arrange(plan, episodes, steps))
 }
 
-/// Refuses log-probabilities that are not finite, which nothing could be learnt from.
+/// Starts all episodes of a plan. Those that are lost at once are left out.
+fn start<E: Encoder>(
+    environment: &dyn Environment,
+    encoder: &E,
+    plan: &Plan,
+    limits: &Limits,
+    steps: &mut Steps<E::Inputs>,
+) -> Result<Vec<Episode<E::Memory>>> {
+    let mut episodes = Vec::with_capacity(plan.tasks.len() * plan.episodes);
+    plan.announce(environment);
+    for (group, &task) in plan.tasks.iter().enumerate() {
+        steps.goals.push(String::new());
+        for number in 0..plan.episodes {
+            let seed = plan.environment_seed(group, number);
+            let session = match GuardedSession::open(environment, task, seed, limits) {
+                Ok(session) => session,
+                Err(message) => {
+                    steps.errors.push(lost(environment, plan, (group, number), 0, message));
+                    limits.check(&steps.errors)?;
+                    continue;
+                }
+            };
+            steps.goals[group] = session.goal().to_string();
+            episodes.push(Episode {
+                group,
+                number,
+                memory: encoder.begin(session.goal(), &mut steps.inputs),
+                session,
+                draws: plan.stream(Purpose::Actions, group, number).rng(),
+                action: String::new(),
+                rows: Vec::new(),
+                fault: None,
+            });
+        }
+    }
+    Ok(episodes)
+}
+
+/// The entry of an episode that was lost in its step number `step`.
+fn lost(
+    environment: &dyn Environment,
+    plan: &Plan,
+    (group, episode): (usize, usize),
+    step: usize,
+    message: String,
+) -> EnvironmentError {
+    let task = guarded(|| Ok(environment.task_name(plan.tasks[group]).to_string()));
+    let task = task.unwrap_or_else(|_| format!("number {}", plan.tasks[group]));
+    EnvironmentError { task, group, episode, step, message }
+}
+
+/// Refuses log-probabilities that are NaN or infinite: no update could use them.
 fn expect_finite<M>(
     responses: &Responses,
     place: usize,
@@ -223,7 +239,7 @@ fn expect_finite<M>(
     }
     Err(Error::Run(format!(
         "the policy's log-probabilities are not finite: task '{}' (group {}, episode {}), step {}; \
-         its weights have gone wrong, go on from an earlier checkpoint with a lower \
+         its weights have diverged, resume from an earlier checkpoint with a lower \
          update.learning_rate",
         environment.task_name(plan.tasks[episode.group]),
         episode.group,
@@ -232,77 +248,34 @@ fn expect_finite<M>(
     )))
 }
 
-fn start<E: Encoder>(
-    environment: &dyn Environment,
-    encoder: &E,
-    plan: &Plan,
-    limits: &Limits,
-    played: &mut Played<E::Inputs>,
-) -> Result<Vec<Episode<E::Memory>>> {
-    let mut episodes = Vec::with_capacity(plan.tasks.len() * plan.episodes);
-    plan.announce(environment);
-    for (group, &task) in plan.tasks.iter().enumerate() {
-        played.goals.push(String::new());
-        for number in 0..plan.episodes {
-            let seed = plan.chance(group, number);
-            let (mut observation, mut admissible) = (String::new(), Texts::new());
-            let begun = guarded(|| {
-                let session = begin(environment, task, seed, limits)?;
-                look(&*session, &mut observation, &mut admissible);
-                let goal = session.goal().to_string();
-                Ok((session, goal))
-            });
-            let (session, goal) = match begun {
-                Ok(begun) => begun,
-                Err(message) => {
-                    played.lose(environment, plan, (group, number), 0, message);
-                    limits.check(&played.errors)?;
-                    continue;
-                }
-            };
-            let mut episode = Episode {
-                group,
-                number,
-                memory: encoder.begin(&goal, &mut played.inputs),
-                session,
-                draws: plan.stream(Purpose::Actions, group, number).rng(),
-                observation,
-                admissible,
-                action: String::new(),
-                last: Transition::default(),
-                rows: Vec::new(),
-                fault: None,
-            };
-            episode.fault = episode.check(environment.max_steps()).err();
-            played.note(environment, plan, &episode);
-            limits.check(&played.errors)?;
-            played.goals[group] = goal;
-            episodes.push(episode);
-        }
+/// The text of the chosen action.
+fn action(answer: Answer, admissible: &Texts) -> Result<String> {
+    match answer {
+        Answer::Text(text) => Ok(text),
+        Answer::Admissible(index) => admissible.get(index).map(str::to_string).ok_or_else(|| {
+            let count = admissible.len();
+            Error::Run(format!("the policy chose action {index} of {count} admissible ones"))
+        }),
     }
-    Ok(episodes)
 }
 
-/// Begins a session as the limits ask for it: by itself, or on a thread that may be given up.
-fn begin(
-    environment: &dyn Environment,
-    task: usize,
-    seed: u64,
-    limits: &Limits,
-) -> Result<Box<dyn Session>> {
-    if limits.step_timeout <= 0.0 {
-        return environment.start(task, seed);
+/// Takes the chosen actions. All are announced before the first step is waited for.
+fn step_all<M: Send>(episodes: &mut [Episode<M>], active: &[usize]) {
+    for episode in pick(episodes, active) {
+        episode.session.announce(&episode.action);
     }
+    let step = |episode: &mut Episode<M>| {
+        episode.fault = episode.session.step(&episode.action).err();
+    };
     #[cfg(feature = "parallel")]
     {
-        let watched = super::watch::Watched::begin(environment, task, seed, limits.step_timeout)?;
-        Ok(Box::new(watched))
+        use rayon::prelude::*;
+        let mut chosen: Vec<_> = pick(episodes, active).collect();
+        // A step takes microseconds, so a thread takes many at once.
+        chosen.par_iter_mut().with_min_len(16).for_each(|episode| step(episode));
     }
     #[cfg(not(feature = "parallel"))]
-    {
-        let message = "needs threads, which this build has not (feature `parallel`)";
-        Err(Error::setting("rollout.step_timeout", message))
-    }
+    pick(episodes, active).for_each(step);
 }
 
 /// The chosen elements; `chosen` is ascending.
@@ -314,36 +287,13 @@ fn pick<'a, T>(all: &'a mut [T], chosen: &'a [usize]) -> impl Iterator<Item = &'
         .map(|(_, element)| element)
 }
 
-fn action(answer: Answer, admissible: &Texts) -> Result<String> {
-    match answer {
-        Answer::Text(text) => Ok(text),
-        Answer::Admissible(index) => admissible.get(index).map(str::to_string).ok_or_else(|| {
-            let count = admissible.len();
-            Error::Run(format!("the policy chose action {index} of {count} admissible ones"))
-        }),
-    }
-}
-
-#[cfg(feature = "parallel")]
-fn step_all<M: Send>(episodes: &mut [Episode<M>], active: &[usize], max_steps: usize) {
-    let mut chosen: Vec<_> = pick(episodes, active).collect();
-    // A step takes microseconds: hand them out in chunks that are worth a thread's waking up.
-    chosen.par_iter_mut().with_min_len(16).for_each(|episode| episode.step(max_steps));
-}
-
-#[cfg(not(feature = "parallel"))]
-fn step_all<M: Send>(episodes: &mut [Episode<M>], active: &[usize], max_steps: usize) {
-    pick(episodes, active).for_each(|episode| episode.step(max_steps));
-}
-
-/// Sorts rows by group, episode and time, without those of episodes that were lost.
+/// Sorts the rows by group, episode and time, and drops those of lost episodes.
 fn arrange<I: Inputs, M>(
     plan: &Plan,
     episodes: Vec<Episode<M>>,
-    mut played: Played<I>,
+    mut steps: Steps<I>,
 ) -> RolloutBatch<I> {
-    let (kept, lost): (Vec<_>, Vec<_>) =
-        episodes.into_iter().partition(|episode| episode.fault.is_none());
+    let kept: Vec<_> = episodes.into_iter().filter(|episode| episode.fault.is_none()).collect();
     let order: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
     let (mut group_offsets, mut episode_offsets) = (vec![0; plan.tasks.len() + 1], vec![0]);
     for (place, episode) in kept.iter().enumerate() {
@@ -354,34 +304,26 @@ fn arrange<I: Inputs, M>(
     for group in 0..plan.tasks.len() {
         group_offsets[group + 1] = group_offsets[group + 1].max(group_offsets[group]);
     }
-    played.inputs.reorder(&order);
-    let batch = RolloutBatch {
+    steps.inputs.reorder(&order);
+    RolloutBatch {
         tasks: plan.tasks.to_vec(),
-        goals: played.goals,
+        goals: steps.goals,
         group_offsets,
         episode_offsets,
-        success: kept.iter().map(|episode| episode.last.success).collect(),
+        success: kept.iter().map(|episode| episode.session.snapshot().transition.success).collect(),
         final_observations: kept
             .iter()
-            .map(|episode| played.interner.intern(&episode.observation))
+            .map(|episode| steps.interner.intern(&episode.session.snapshot().observation))
             .collect(),
-        rewards: order.iter().map(|&row| played.rewards[row]).collect(),
-        valid: order.iter().map(|&row| played.valid[row]).collect(),
-        observations: order.iter().map(|&row| played.observations[row]).collect(),
-        texts: played.interner.texts,
-        actions: order.iter().filter_map(|&row| played.actions.get(row)).collect(),
-        responses: played.responses.select(&order),
-        inputs: played.inputs,
-        errors: played.errors,
-    };
-    for episode in kept.into_iter().chain(lost) {
-        // A session that panics while it is dropped has played its episode all the same.
-        let _ = guarded(|| {
-            drop(episode.session);
-            Ok(())
-        });
+        rewards: order.iter().map(|&row| steps.rewards[row]).collect(),
+        valid: order.iter().map(|&row| steps.valid[row]).collect(),
+        observations: order.iter().map(|&row| steps.observations[row]).collect(),
+        texts: steps.interner.texts,
+        actions: order.iter().filter_map(|&row| steps.actions.get(row)).collect(),
+        responses: steps.responses.select(&order),
+        inputs: steps.inputs,
+        errors: steps.errors,
     }
-    batch
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
-//! Rollouts: a policy plays groups of episodes, and what happened becomes flat rows.
+//! Rollouts: a policy plays groups of episodes, which become flat rows.
 
 mod batch;
 mod collect;
-mod guard;
+mod limits;
 mod records;
 mod replay;
 mod rows;
 mod select;
+mod session;
 #[cfg(feature = "parallel")]
-mod watch;
+mod thread;
 
 pub use batch::RolloutBatch;
-pub use collect::{Plan, collect, collect_with};
-pub use guard::{EnvironmentError, Limits};
-pub(crate) use guard::{expect_some, guarded};
+pub use collect::{Plan, collect, collect_with, collect_with_async};
+pub use limits::{EnvironmentError, Limits};
+pub(crate) use limits::{expect_some, guarded};
 pub use replay::{Demonstration, replay};
 pub use rows::EpisodeRows;

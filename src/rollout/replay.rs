@@ -1,29 +1,31 @@
-//! Playing what somebody else played, as a policy would have seen it.
+//! Replays recorded actions, with the inputs that a policy would have seen.
 
 use rand::RngCore;
 
 use super::batch::{Interner, RolloutBatch};
-use crate::env::{Environment, Session, Texts};
+use super::limits::Limits;
+use super::session::{GuardedSession, Snapshot};
+use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::policy::Encoder;
 use crate::stream::{Purpose, Stream};
 
-/// The actions of one episode that is worth imitating.
+/// The actions of one episode to imitate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demonstration {
-    /// The task that was played.
+    /// The task.
     pub task: usize,
-    /// What was done, step by step.
+    /// The actions, step by step.
     pub actions: Vec<String>,
-    /// Where this stands, for errors: a file and line, or who played.
+    /// The origin, for errors: a file and line, or the name of the player.
     pub source: String,
 }
 
-/// Plays demonstrations, a group each. Responses have the log-probability 0.
+/// Replays demonstrations, one group each. All responses have log-probability 0.
 ///
 /// # Errors
-/// Where an environment fails, or names the demonstration and the step whose action is not admissible
-/// or comes after the episode's end.
+/// Returns an error if an environment fails. Names the demonstration and the step if an action is not
+/// admissible or comes after the end of its episode.
 pub fn replay<E: Encoder>(
     environment: &dyn Environment,
     encoder: &E,
@@ -37,8 +39,10 @@ pub fn replay<E: Encoder>(
     };
     let mut texts = Interner::default();
     for (number, demonstration) in demonstrations.iter().enumerate() {
-        let chance = Stream::new(seed, Purpose::Environment).of(number, 0).rng().next_u64();
-        let session = environment.start(demonstration.task, chance)?;
+        let seed = Stream::new(seed, Purpose::Environment).of(number, 0).rng().next_u64();
+        let session =
+            GuardedSession::open(environment, demonstration.task, seed, &Limits::default());
+        let session = session.map_err(Error::Environment)?;
         batch.tasks.push(demonstration.task);
         batch.goals.push(session.goal().to_string());
         play(session, encoder, demonstration, &mut batch, &mut texts)?;
@@ -50,42 +54,37 @@ pub fn replay<E: Encoder>(
 }
 
 fn play<E: Encoder>(
-    mut session: Box<dyn Session>,
+    mut session: GuardedSession,
     encoder: &E,
     demonstration: &Demonstration,
     batch: &mut RolloutBatch<E::Inputs>,
     texts: &mut Interner,
 ) -> Result<()> {
     let mut memory = encoder.begin(session.goal(), &mut batch.inputs);
-    let (mut observation, mut admissible) = (String::new(), Texts::new());
-    session.observe(&mut observation);
-    let (mut ended, mut success) = (false, false);
     for (step, action) in demonstration.actions.iter().enumerate() {
         let refuse = |message: &str| {
             let place = format!("{}: steps[{step}].action", demonstration.source);
             Err(Error::input(place, format!("'{action}' {message}")))
         };
-        if ended {
+        let Snapshot { observation, admissible, transition } = session.snapshot();
+        if transition.ended() {
             return refuse("comes after the episode's end");
         }
-        admissible.clear();
-        session.admissible(&mut admissible);
-        let Some(response) = encoder.response(&admissible, action) else {
+        let Some(response) = encoder.response(admissible, action) else {
             return refuse("is not admissible there; was this played in another task?");
         };
-        encoder.encode(&mut memory, &observation, &admissible, &mut batch.inputs);
-        batch.observations.push(texts.intern(&observation));
-        let done = session.step(action)?;
+        encoder.encode(&mut memory, observation, admissible, &mut batch.inputs);
+        batch.observations.push(texts.intern(observation));
+        session.step(action).map_err(Error::Environment)?;
         encoder.acted(&mut memory, action, &mut batch.inputs);
         batch.responses.push(&response, &vec![0.0; response.len()]);
         batch.actions.push(action);
-        batch.rewards.push(done.reward);
-        batch.valid.push(done.valid);
-        observation.clear();
-        session.observe(&mut observation);
-        (ended, success) = (done.ended(), done.success);
+        let transition = session.snapshot().transition;
+        batch.rewards.push(transition.reward);
+        batch.valid.push(transition.valid);
     }
-    batch.success.push(success);
-    batch.final_observations.push(texts.intern(&observation));
+    let Snapshot { observation, transition, .. } = session.snapshot();
+    batch.success.push(transition.success);
+    batch.final_observations.push(texts.intern(observation));
     Ok(())
 }

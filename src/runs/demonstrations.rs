@@ -6,48 +6,31 @@ use std::io::BufReader;
 use std::path::Path;
 
 use crate::env::Environment;
-use crate::env::alfworld::{AlfWorld, Expert};
 use crate::episodes::{EpisodeRecord, read_episodes};
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::train::CloneConfig;
 use crate::train::{FixedPolicy, Watch, evaluate_fixed, spread};
 
-/// The demonstrations that the settings ask for, on the tasks of `world`: of an expert those that it
-/// wins, of a file those that succeeded. `progress` is told how many tasks the expert has played.
+/// The demonstrations that the settings name, on the tasks of `environment`: walkthroughs, the
+/// episodes that the environment's expert wins, or the successful episodes of a file. `progress`
+/// receives the number of tasks that the expert has played.
 ///
 /// # Errors
-/// Where the file cannot be read or plays a task that `world` does not have, or where there is nothing
-/// to imitate.
+/// Returns an error if the environment has no expert or no walkthroughs, if the file cannot be read or
+/// has a task that the environment does not have, or if there is nothing to imitate.
 pub fn demonstrations(
-    world: &AlfWorld,
+    environment: &dyn Environment,
     config: &CloneConfig,
     seed: u64,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Demonstration>> {
-    let tasks = spread(world.tasks(), config.tasks);
+    let tasks = spread(environment.tasks(), config.tasks);
     let found = match config.from.as_str() {
-        "walkthroughs" => tasks.iter().map(|&task| walkthrough(world, task)).collect(),
-        "expert" => expert(world, &tasks, seed, progress)?,
-        _ => return demonstrations_of(world, config),
+        "walkthroughs" => walkthroughs(environment, &tasks)?,
+        "expert" => expert(environment, &tasks, seed, progress)?,
+        file => from_file(environment, Path::new(file), config.tasks)?,
     };
-    expect_some(found, config)
-}
-
-/// The demonstrations of the file that the settings name: its episodes that succeeded, on the tasks of
-/// any environment.
-///
-/// # Errors
-/// Where the file cannot be read or plays a task that there is not, or where there is nothing to
-/// imitate.
-pub fn demonstrations_of(
-    environment: &dyn Environment,
-    config: &CloneConfig,
-) -> Result<Vec<Demonstration>> {
-    expect_some(from_file(environment, Path::new(&config.from), config.tasks)?, config)
-}
-
-fn expect_some(found: Vec<Demonstration>, config: &CloneConfig) -> Result<Vec<Demonstration>> {
     if found.is_empty() {
         let message = format!("'{}' has no episode that succeeded", config.from);
         return Err(Error::setting("clone.from", message));
@@ -55,24 +38,37 @@ fn expect_some(found: Vec<Demonstration>, config: &CloneConfig) -> Result<Vec<De
     Ok(found)
 }
 
-fn walkthrough(world: &AlfWorld, task: usize) -> Demonstration {
-    let source = format!("the walkthrough of {}", world.task_name(task));
-    Demonstration { task, actions: world.walkthrough(task).to_vec(), source }
+/// An error that says what the environment lacks.
+fn lacks(environment: &dyn Environment, what: &str) -> Error {
+    let name = environment.name();
+    let message = format!("environment '{name}' has no {what}; name an episode file instead");
+    Error::setting("clone.from", message)
+}
+
+fn walkthroughs(environment: &dyn Environment, tasks: &[usize]) -> Result<Vec<Demonstration>> {
+    let demonstration = |&task: &usize| {
+        let actions = environment.walkthrough(task)?.to_vec();
+        let source = format!("the walkthrough of {}", environment.task_name(task));
+        Some(Demonstration { task, actions, source })
+    };
+    let found: Vec<Demonstration> = tasks.iter().filter_map(demonstration).collect();
+    if found.is_empty() { Err(lacks(environment, "walkthroughs")) } else { Ok(found) }
 }
 
 fn expert(
-    world: &AlfWorld,
+    environment: &dyn Environment,
     tasks: &[usize],
     seed: u64,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Demonstration>> {
     let begin = |task: usize| -> Result<FixedPolicy> {
-        let mut expert = Expert::new(world, task)?;
+        let expert = environment.expert(task);
+        let mut expert = expert.ok_or_else(|| lacks(environment, "expert"))?;
         Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
     };
     let mut episodes = Vec::new();
     let mut watch = Watch { progress, episodes: Some(&mut episodes) };
-    evaluate_fixed(world, tasks, seed, &begin, &mut watch)?;
+    evaluate_fixed(environment, tasks, seed, &begin, &mut watch)?;
     let played = tasks.iter().zip(episodes).filter(|(_, episode)| episode.success);
     Ok(played
         .map(|(&task, episode)| demonstration(task, episode, format!("expert, task {task}")))

@@ -9,5 +9,5 @@ mod demonstrations;
 mod metrics_file;
 mod run;
 
-pub use demonstrations::{demonstrations, demonstrations_of};
+pub use demonstrations::demonstrations;
 pub use run::{Event, Run, Summary};

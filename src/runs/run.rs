@@ -23,7 +23,7 @@ use web_time::Instant;
 use super::checkpoint::{self, Best, PolicyDescription};
 use super::metrics_file::{self, MetricsFile};
 use crate::device::Opened;
-use crate::env::{EnvName, Environment};
+use crate::env::Environment;
 use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
 use crate::files::{FolderLock, clear_unfinished, write_atomic};
@@ -35,11 +35,6 @@ use crate::train::Config;
 use crate::train::IterationMetrics;
 use crate::train::Trainer;
 use crate::train::{Evaluation, Exam, Watch, evaluate_with, spread};
-
-/// How many tasks a vocabulary is read off at most: of worlds in this process, and of a program, which
-/// may take its time.
-const VOCABULARY_TASKS: usize = 4000;
-const VOCABULARY_TASKS_OF_PROGRAM: usize = 500;
 
 /// What a run says of itself while it goes on.
 #[derive(Debug)]
@@ -454,10 +449,6 @@ fn describe(training: &dyn Environment, config: &Config) -> Result<PolicyDescrip
 /// The words of the tasks to train on.
 pub(super) fn read_vocabulary(training: &dyn Environment, config: &Config) -> Result<Vocabulary> {
     let (words, seed) = (config.policy.max_words, config.run.seed);
-    let tasks = match config.env.name {
-        EnvName::Process => VOCABULARY_TASKS_OF_PROGRAM,
-        EnvName::Household | EnvName::AlfWorld => VOCABULARY_TASKS,
-    };
-    let read = || Vocabulary::from_environment(training, tasks, words, seed);
+    let read = || Vocabulary::from_environment(training, training.vocabulary_tasks(), words, seed);
     guarded(read).map_err(|message| Error::Environment(format!("reading its words: {message}")))
 }

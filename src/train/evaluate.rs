@@ -237,7 +237,8 @@ impl Evaluation {
 
     /// Results by kind of task, in the environment's order; kinds without a task are left out.
     pub fn by_kind(&self, environment: &dyn Environment) -> Vec<KindResult> {
-        let kinds = environment.kinds().iter().enumerate();
+        let kinds = environment.kinds();
+        let kinds = kinds.iter().enumerate();
         let results = kinds.map(|(kind, name)| {
             let of_kind = |outcome: &&Outcome| environment.task_kind(outcome.task) == kind;
             summarise(name, self.outcomes.iter().filter(of_kind))

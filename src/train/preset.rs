@@ -1,7 +1,7 @@
 //! Settings that were found good together.
 
 use super::config::Config;
-use crate::env::EnvName;
+use crate::env::alfworld::BenchmarkConfig;
 
 /// A name for settings that were found good together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Preset {
     pub fn config(self) -> Config {
         let mut config = Config::default();
         if self == Self::Alfworld {
-            config.env.name = EnvName::AlfWorld;
+            config.env = BenchmarkConfig::default().into();
             config.run.iterations = 1500;
             config.run.checkpoint_every = 50;
             config.eval.every = 50;
@@ -40,12 +40,15 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::EnvConfig;
 
     #[test]
     fn presets_are_valid_and_have_names_of_their_own() {
         for preset in Preset::ALL {
             let mut config = preset.config();
-            config.env.games = "json_2.1.1".into();
+            if let EnvConfig::Alfworld(env) = &mut config.env {
+                env.games = "json_2.1.1".into();
+            }
             config.validate().unwrap();
             let namesakes = Preset::ALL.iter().filter(|other| other.name() == preset.name());
             assert_eq!(namesakes.count(), 1);

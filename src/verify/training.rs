@@ -13,7 +13,9 @@ use rand::Rng;
 use super::cases::rng;
 use super::compare::Tally;
 use crate::device::read;
-use crate::env::EnvConfig;
+use crate::env::Environment;
+use crate::env::alfworld::AlfWorldConfig;
+use crate::env::household::HouseholdConfig;
 use crate::error::{Error, Result};
 use crate::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, ScorerNetworkConfig, Vocabulary};
 use crate::policy::{Policy, Sampling};
@@ -72,11 +74,12 @@ fn settings() -> UpdateConfig {
 
 impl Reference {
     fn new() -> Result<Self> {
-        let env = EnvConfig { tasks: 4, held_out: 1, max_steps: 6, ..EnvConfig::default() };
-        let environment = env.open("train")?;
-        let vocabulary = Vocabulary::from_environment(&*environment, 4, 200, 0)?;
+        let rules = AlfWorldConfig { max_steps: 6, ..AlfWorldConfig::default() };
+        let household = HouseholdConfig { tasks: 4, rules, ..HouseholdConfig::default() };
+        let environment = household.generate(Some("train"))?;
+        let vocabulary = Vocabulary::from_environment(&environment, 4, 200, 0)?;
         let network = ScorerNetworkConfig::new(vocabulary.len(), 16, 16);
-        let encoder = ScorerEncoder { vocabulary, max_steps: env.max_steps };
+        let encoder = ScorerEncoder { vocabulary, max_steps: environment.max_steps() };
         let flex = Device::flex();
         let plan = Plan {
             tasks: &[0, 1, 2, 3],
@@ -87,7 +90,7 @@ impl Reference {
             iteration: 0,
         };
         let policy = Scorer::new(&network, 0, &flex);
-        let batch = collect(&*environment, &policy, &encoder, &plan)?;
+        let batch = collect(&environment, &policy, &encoder, &plan)?;
         let rows: Vec<usize> = (0..batch.rows()).collect();
         let scores = policy.evaluate(&batch.inputs, &rows, &batch.responses, 1.0);
         let mut rng = rng(batch.rows());

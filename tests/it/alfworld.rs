@@ -104,7 +104,9 @@ fn an_episode_is_cut_off_and_rewarded_as_configured() {
     assert_eq!(session.step("look").unwrap().reward, -0.5);
 
     let nothing = AlfWorldConfig { max_steps: 0, ..Default::default() };
-    assert!(matches!(nothing.validate(), Err(Error::Setting { key, .. }) if key == "max_steps"));
+    assert!(
+        matches!(nothing.validate(), Err(Error::Setting { key, .. }) if key == "env.max_steps")
+    );
 }
 
 /// Loads a folder with one game's file in it and returns the error's text.
@@ -318,14 +320,14 @@ fn settings_out_of_range_are_named() {
             "distractors",
             "0 to 2",
         ),
-        (GeneratorConfig { mix: mix(-1.0), ..base() }, "mix.pick", "0 to 1e6"),
-        (GeneratorConfig { mix: mix(f32::NAN), ..base() }, "mix.pick", "0 to 1e6"),
+        (GeneratorConfig { mix: mix(-1.0), ..base() }, "mix.pick", "0 to 1000000"),
+        (GeneratorConfig { mix: mix(f32::NAN), ..base() }, "mix.pick", "0 to 1000000"),
     ];
     for (config, key, allowed) in cases {
         let Err(Error::Setting { key: found, message }) = config.validate() else {
             panic!("{config:?} was accepted");
         };
-        assert_eq!(found, format!("env.household.{key}"));
+        assert_eq!(found, format!("env.generator.{key}"));
         assert!(message.contains(allowed), "{message} does not say {allowed}");
     }
     let text = "difficulty = 'hard'\nobjects = 7\n[mix]\nlook = 2.5\n";

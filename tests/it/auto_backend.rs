@@ -5,14 +5,16 @@ use std::fs;
 use std::path::Path;
 
 use proxmo::device::{Backend, adapters};
+use proxmo::env::alfworld::AlfWorldConfig;
+use proxmo::env::household::HouseholdConfig;
 use proxmo::runs::auto::{Auto, Choice, open_for_training};
 use proxmo::train::Config;
 
 /// A run whose updates are as small as they get.
 fn config() -> Config {
     let mut config = Config::default();
-    config.env.tasks = 4;
-    config.env.max_steps = 4;
+    let rules = AlfWorldConfig { max_steps: 4, ..AlfWorldConfig::default() };
+    config.env = HouseholdConfig { tasks: 4, rules, ..HouseholdConfig::default() }.into();
     config.rollout.groups = 2;
     config.rollout.episodes = 2;
     config.update.minibatch = 16;

@@ -1,6 +1,5 @@
-//! Environments for others: `proxmo env`, `play --walkthrough`, `eval --policy`, and the Python client.
+//! `proxmo env`, `play --walkthrough`, `eval --policy`, and the Python client.
 
-#[allow(dead_code, reason = "other tests share it too")]
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +10,8 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
-use proxmo::env::{EnvConfig, Environment, Session};
+use proxmo::env::household::HouseholdConfig;
+use proxmo::env::{Environment, Session};
 use serde_json::{Value, json};
 
 fn proxmo(arguments: &[&str]) -> Command {
@@ -26,7 +26,7 @@ fn refused(command: &mut Command, says: &str) {
     command.assert().code(2).stdout("").stderr(contains(says).and(one_line));
 }
 
-/// What `proxmo env serve` answers to requests.
+/// The answers of `proxmo env serve`.
 fn serve(arguments: &[&str], requests: impl Into<Vec<u8>>) -> Vec<Value> {
     let output = proxmo(&["env", "serve"]).args(arguments).write_stdin(requests).assert().success();
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
@@ -45,18 +45,18 @@ fn step(session: usize, action: &str) -> Value {
     json!({ "op": "step", "session": session, "action": action })
 }
 
-/// The household's tasks as `--split valid` has them.
+/// The household tasks of `--split valid`.
 fn household() -> AlfWorld {
-    EnvConfig::default().open_alfworld(Some("valid")).unwrap()
+    HouseholdConfig::default().generate(Some("valid")).unwrap()
 }
 
-/// The published games, as a path to name to the command.
+/// The path of the published games.
 fn games() -> Option<String> {
     archive().map(|path| path.to_str().unwrap().to_string())
 }
 
 #[test]
-fn the_protocol_is_spoken_to_the_letter() {
+fn the_protocol_is_spoken_byte_for_byte() {
     let world = household();
     let (name, goal) = (world.task_name(3), world.session(3, 0).unwrap().goal().to_string());
     let text = |session: &dyn Session| serde_json::to_string(&observation(session)).unwrap();
@@ -109,7 +109,7 @@ fn a_seed_picks_the_same_task_every_time() {
 
     // With a name, the seed is left to decide what the environment leaves to chance.
     let told = |seed: u64| json!({ "op": "reset", "session": 0, "task": task, "seed": seed });
-    let world = EnvConfig::default().open_alfworld(None).unwrap();
+    let world = HouseholdConfig::default().generate(None).unwrap();
     let number = (0..world.tasks()).find(|&number| world.task_name(number) == task);
     let numbered = json!({ "op": "reset", "session": 0, "number": number, "seed": 99 });
     assert_eq!(serve(&[], numbered.to_string())[0], answers[0], "or its number");
@@ -120,7 +120,7 @@ fn a_seed_picks_the_same_task_every_time() {
 }
 
 #[test]
-fn what_is_malformed_is_refused_and_the_process_goes_on() {
+fn malformed_requests_are_refused_and_the_process_continues() {
     let world = household();
     let mut requests = lines(&[reset(5, world.task_name(0))]).into_bytes();
     let long = format!("{{\"op\":\"{}\"}}", "x".repeat(3 << 20));
@@ -145,9 +145,9 @@ fn what_is_malformed_is_refused_and_the_process_goes_on() {
     requests.extend_from_slice(lines(&[step(5, "look")]).as_bytes());
     let answers = serve(&["--split", "valid"], requests);
     assert_eq!(answers.len(), wrong.len() + 2);
-    for ((_, says, whom), answer) in wrong.iter().zip(&answers[1..]) {
+    for ((_, says, session), answer) in wrong.iter().zip(&answers[1..]) {
         assert!(answer["error"].as_str().unwrap().contains(says), "{answer} does not say {says}");
-        assert_eq!(answer["session"].as_u64(), *whom, "{answer}");
+        assert_eq!(answer["session"].as_u64(), *session, "{answer}");
     }
     let mut session = world.session(0, 0).unwrap();
     session.step("look").unwrap();
@@ -155,7 +155,7 @@ fn what_is_malformed_is_refused_and_the_process_goes_on() {
 }
 
 #[test]
-fn sessions_do_not_touch_each_other_and_go_on_after_their_end() {
+fn sessions_are_independent_and_continue_after_their_end() {
     let world = household();
     let plays: Vec<Vec<&str>> = (0..150)
         .map(|task| {
@@ -188,11 +188,11 @@ fn sessions_do_not_touch_each_other_and_go_on_after_their_end() {
     let answers = serve(&["--split", "valid"], lines(&requests));
     assert_eq!(answers[150..answers.len() - 1], expected);
     assert_eq!(answers.iter().filter(|answer| answer["reward"] == 1.0).count(), 150);
-    assert_eq!(answers[answers.len() - 1], answers[0], "a reset begins anew");
+    assert_eq!(answers[answers.len() - 1], answers[0], "a reset restarts the session");
 }
 
 #[test]
-fn transcripts_of_the_original_come_out_byte_for_byte() {
+fn transcripts_of_the_original_engine_are_reproduced_byte_for_byte() {
     let (Some(games), Some(transcripts)) = (games(), transcripts()) else { return };
     let mut requests = vec![json!({ "op": "describe" })];
     for (session, transcript) in transcripts.iter().enumerate() {
@@ -226,7 +226,7 @@ fn transcripts_of_the_original_come_out_byte_for_byte() {
 }
 
 #[test]
-fn a_client_that_goes_away_is_not_an_error() {
+fn a_client_that_closes_its_end_is_not_an_error() {
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("proxmo"))
         .args(["env", "serve"])
         .stdin(Stdio::piped())
@@ -235,7 +235,7 @@ fn a_client_that_goes_away_is_not_an_error() {
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    // The process may be gone before all is written.
+    // The process may end before all is written.
     let _ = child.stdin.take().unwrap().write_all(&b"{\"op\":\"describe\"}\n".repeat(100));
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -243,9 +243,9 @@ fn a_client_that_goes_away_is_not_an_error() {
 }
 
 #[test]
-fn environments_are_listed_with_their_options() {
-    let says = contains("household").and(contains("alfworld")).and(contains("--paraphrase X"));
-    let says = says.and(contains("--max-steps N")).and(contains("50"));
+fn environments_are_listed_with_their_settings() {
+    let says = contains("household").and(contains("alfworld")).and(contains("paraphrase"));
+    let says = says.and(contains("max_steps")).and(contains("50")).and(contains("valid_seen"));
     proxmo(&["env", "list"]).assert().success().stdout(says);
     for command in [&["env"][..], &["env", "serve"], &["env", "generate"]] {
         proxmo(command).arg("--help").assert().success().stdout(contains("Examples:"));
@@ -253,7 +253,7 @@ fn environments_are_listed_with_their_options() {
 }
 
 #[test]
-fn settings_that_do_not_fit_are_one_clear_line() {
+fn wrong_settings_are_refused_in_one_line() {
     refused(&mut proxmo(&["env", "serve", "--env", "mars"]), "--env");
     refused(&mut proxmo(&["env", "serve", "--env", "alfworld"]), "env.games");
     refused(&mut proxmo(&["env", "serve", "--split", "nowhere"]), "'nowhere' is unknown");
@@ -284,22 +284,22 @@ fn a_walkthrough_is_shown_to_its_end() {
         session.step(command).unwrap();
         assert!(text.contains(&observation(&session)), "{command}");
     }
-    // The same play in other words.
+    // The same walkthrough with paraphrased observations.
     let other = play.args(["--paraphrase", "1"]).assert().success();
     assert_ne!(String::from_utf8(other.get_output().stdout.clone()).unwrap(), text);
 }
 
-fn judged(arguments: &[&str]) -> Value {
+fn evaluate(arguments: &[&str]) -> Value {
     let output = proxmo(&["eval", "--json"]).args(arguments).assert().success();
     serde_json::from_slice(&output.get_output().stdout).unwrap()
 }
 
 #[test]
-fn what_the_expert_played_is_written_and_can_be_credited() {
+fn episodes_of_the_expert_are_written_and_get_credit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("demos.jsonl");
     let path = path.to_str().unwrap();
-    let result = judged(&["--policy", "expert", "--tasks", "5", "--episodes", path]);
+    let result = evaluate(&["--policy", "expert", "--tasks", "5", "--episodes", path]);
     let text = std::fs::read_to_string(path).unwrap();
     let episodes: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -313,19 +313,19 @@ fn what_the_expert_played_is_written_and_can_be_credited() {
 }
 
 #[test]
-fn policies_that_need_no_training_are_judged() {
-    let expert = judged(&["--policy", "expert"]);
+fn untrained_policies_are_evaluated() {
+    let expert = evaluate(&["--policy", "expert"]);
     assert_eq!((&expert["policy"], &expert["split"]), (&json!("expert"), &json!("valid")));
     assert_eq!((&expert["overall"]["tasks"], &expert["run"]), (&json!(200), &Value::Null));
     assert!(expert["success"].as_f64().unwrap() > 0.95, "{expert}");
     assert_eq!(expert["kinds"].as_array().unwrap().len(), 6);
-    let random = judged(&["--policy", "random", "--tasks", "50"]);
+    let random = evaluate(&["--policy", "random", "--tasks", "50"]);
     assert_eq!(random["overall"]["tasks"], 50);
     assert!(random["success"].as_f64().unwrap() < 0.3, "{random}");
-    assert_eq!(random, judged(&["--policy", "random", "--tasks", "50"]));
-    assert_ne!(random, judged(&["--policy", "random", "--tasks", "50", "--seed", "1"]));
+    assert_eq!(random, evaluate(&["--policy", "random", "--tasks", "50"]));
+    assert_ne!(random, evaluate(&["--policy", "random", "--tasks", "50", "--seed", "1"]));
     // Fewer steps than any task takes.
-    let hasty = judged(&["--policy", "expert", "--max-steps", "2"]);
+    let hasty = evaluate(&["--policy", "expert", "--max-steps", "2"]);
     assert_eq!((&hasty["success"], &hasty["overall"]["length"]), (&json!(0.0), &json!(2.0)));
     let table = proxmo(&["eval", "--policy", "expert"]).assert().success();
     table.stdout(contains("valid, expert policy:").and(contains("| All")));
@@ -338,13 +338,13 @@ fn the_expert_wins_the_benchmark() {
     let Some(games) = games() else { return };
     for (split, tasks) in [("valid_seen", 140), ("valid_unseen", 134)] {
         let played = ["--env", "alfworld", "--games", &games, "--split", split];
-        let expert = judged(&[&["--policy", "expert"], &played[..]].concat());
+        let expert = evaluate(&[&["--policy", "expert"], &played[..]].concat());
         assert_eq!(expert["overall"]["tasks"], tasks);
         assert!(expert["success"].as_f64().unwrap() > 0.95, "{expert}");
     }
 }
 
-/// Trains for a moment.
+/// Trains one iteration.
 fn train(run: &Path, more: &[&str]) {
     let mut command = proxmo(&["train", "--backend", "flex", "--tasks", "6", "--held-out", "6"]);
     command.args(["--groups", "1", "--episodes", "2", "--iterations", "1", "--max-steps", "5"]);
@@ -353,21 +353,21 @@ fn train(run: &Path, more: &[&str]) {
 }
 
 #[test]
-fn a_run_remembers_how_observations_are_told() {
+fn a_run_records_the_paraphrase_setting() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     train(&run, &["--paraphrase", "0.5"]);
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
     assert!(config.contains("paraphrase = 0.5"), "{config}");
     let run = run.to_str().unwrap();
-    assert_eq!(judged(&["--run", run])["policy"], "scorer");
-    let random = judged(&["--run", run, "--policy", "random"]);
+    assert_eq!(evaluate(&["--run", run])["policy"], "scorer");
+    let random = evaluate(&["--run", run, "--policy", "random"]);
     assert_eq!((&random["overall"]["tasks"], &random["iteration"]), (&json!(6), &Value::Null));
     assert_eq!(random["overall"]["length"], 5.0);
 }
 
 #[test]
-fn generated_games_are_written_loaded_played_and_lend_their_wording() {
+fn generated_games_are_written_loaded_played_and_reworded() {
     let Some(published) = games() else { return };
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("games");
@@ -378,7 +378,7 @@ fn generated_games_are_written_loaded_played_and_lend_their_wording() {
         command
     };
     refused(&mut generate(&["--like", "nowhere"]), "nowhere");
-    assert!(!out.exists(), "what is refused writes nothing");
+    assert!(!out.exists(), "a refused command writes nothing");
     let like = ["--like", &published, "--difficulty", "hard", "--seed", "4"];
     generate(&like).assert().success().stdout(contains("30 games"));
     refused(&mut generate(&like), "is not empty");
@@ -387,7 +387,7 @@ fn generated_games_are_written_loaded_played_and_lend_their_wording() {
     assert!(out.join(world.task_name(0)).join("game.tw-pddl").is_file());
 
     let played = ["--env", "alfworld", "--games", out_name, "--split", "household-4"];
-    let expert = judged(&[&["--policy", "expert"], &played[..]].concat());
+    let expert = evaluate(&[&["--policy", "expert"], &played[..]].concat());
     assert_eq!(expert["overall"]["tasks"], 30);
     assert!(expert["success"].as_f64().unwrap() > 0.9, "{expert}");
     let mut watch = proxmo(&["play", "--walkthrough", "--seed", "2"]);
@@ -399,7 +399,7 @@ fn generated_games_are_written_loaded_played_and_lend_their_wording() {
     let opening = serde_json::to_string(opening.lines().next().unwrap()).unwrap();
     let episodes = fs::read_to_string(run.join("episodes/000001.jsonl")).unwrap();
     assert!(episodes.contains(opening.trim_matches('"')), "{opening} is in no observation");
-    assert_eq!(judged(&["--run", run.to_str().unwrap()])["overall"]["tasks"], 6);
+    assert_eq!(evaluate(&["--run", run.to_str().unwrap()])["overall"]["tasks"], 6);
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn the_python_client_plays() {
     let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/alfworld_client.py");
     let program = assert_cmd::cargo::cargo_bin("proxmo");
     let client = [client.to_str().unwrap(), "--proxmo", program.to_str().unwrap()];
-    let world = EnvConfig::default().open_alfworld(None).unwrap();
+    let world = HouseholdConfig::default().generate(None).unwrap();
     let name = world.task_name(0);
     let plays = contains(format!("Task {name}")).and(contains("steps."));
     python(&client).args(["--task", name]).assert().success().stdout(plays);

@@ -1,6 +1,5 @@
-//! `--env process`: training, judging and playing what another program plays.
+//! `--env process`: train on, evaluate and play the tasks of another program.
 
-#[allow(dead_code, reason = "other tests share it too")]
 use std::fs;
 use std::path::Path;
 
@@ -9,8 +8,10 @@ use crate::support::process::{Fake, python};
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
+use proxmo::env::alfworld::AlfWorldConfig;
+use proxmo::env::household::HouseholdConfig;
 use proxmo::env::process::{Process, ProcessConfig};
-use proxmo::env::{EnvConfig, Environment, pick_task};
+use proxmo::env::{Environment, pick_task};
 use serde_json::Value;
 
 fn proxmo(arguments: &[&str]) -> Command {
@@ -68,13 +69,15 @@ fn assert_same(one: &Path, other: &Path, iteration: u64) {
 }
 
 #[test]
-fn our_own_server_plays_what_is_played_here() {
-    let config = EnvConfig { tasks: 30, held_out: 10, max_steps: 20, ..EnvConfig::default() };
+fn a_served_environment_plays_like_the_original() {
+    let rules = AlfWorldConfig { max_steps: 20, ..AlfWorldConfig::default() };
+    let config = HouseholdConfig { tasks: 30, held_out: 10, rules, ..HouseholdConfig::default() };
     let command = server("--train-tasks 30 --held-out 10 --max-steps 20");
-    let config_of = ProcessConfig { command, answer_timeout: 120.0, processes: 2 };
+    let program =
+        ProcessConfig { command, answer_timeout: 120.0, processes: 2, ..ProcessConfig::default() };
     for split in ["train", "valid"] {
-        let here = config.open_alfworld(Some(split)).unwrap();
-        let there = Process::open(&config_of, split).unwrap();
+        let here = config.generate(Some(split)).unwrap();
+        let there = Process::open(&program, Some(split)).unwrap();
         assert_eq!(there.name(), here.name());
         assert_eq!((there.tasks(), there.max_steps()), (here.tasks(), here.max_steps()));
         assert_eq!(there.kinds(), here.kinds());
@@ -101,7 +104,14 @@ fn our_own_server_plays_what_is_played_here() {
             assert_eq!(observation(&*a), observation(&*b));
         }
     }
-    let no_split = Process::open(&config_of, "valid_seen").err().unwrap().to_string();
+    let all = Process::open(&program, None).unwrap();
+    assert_eq!(all.splits(), config.generate(None).unwrap().splits());
+    assert_eq!((all.tasks(), all.task_name(29), all.task_name(30)), (40, "train/29", "valid/0"));
+    assert_eq!(
+        all.start(30, 0).unwrap().goal(),
+        Process::open(&program, Some("valid")).unwrap().start(0, 0).unwrap().goal()
+    );
+    let no_split = Process::open(&program, Some("valid_seen")).err().unwrap().to_string();
     assert!(
         no_split.contains("'valid_seen' is unknown, expected 'train' or 'valid'"),
         "{no_split}"
@@ -109,7 +119,7 @@ fn our_own_server_plays_what_is_played_here() {
 }
 
 #[test]
-fn training_through_a_program_is_training_and_can_be_resumed() {
+fn training_on_a_program_equals_training_in_process_and_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let [here, there, parts] = ["here", "there", "parts"].map(|name| folder.path().join(name));
     let household: Vec<&str> = HOUSEHOLD.split(' ').collect();
@@ -126,13 +136,16 @@ fn training_through_a_program_is_training_and_can_be_resumed() {
     resume.arg(&parts).assert().success();
     assert_same(&there, &parts, 6);
 
-    // What was played is judged, and can be imitated.
+    // The run is evaluated, and a policy imitates its episodes.
     let run = parts.to_str().unwrap();
     let episodes = folder.path().join("demos.jsonl");
     let episodes = episodes.to_str().unwrap();
-    let judged = proxmo(&["eval", "--json", "--run", run]).assert().success();
-    let judged: Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
-    assert_eq!((&judged["overall"]["tasks"], &judged["split"]), (&10.into(), &"valid".into()));
+    let evaluated = proxmo(&["eval", "--json", "--run", run]).assert().success();
+    let evaluated: Value = serde_json::from_slice(&evaluated.get_output().stdout).unwrap();
+    assert_eq!(
+        (&evaluated["overall"]["tasks"], &evaluated["split"]),
+        (&10.into(), &"valid".into())
+    );
     let expert = ["eval", "--policy", "expert", "--split", "train", "--episodes", episodes];
     proxmo(&expert).args(&household[2..]).args(["--train-tasks", "40"]).assert().success();
     // Tasks are named by their numbers there.
@@ -151,7 +164,7 @@ fn training_through_a_program_is_training_and_can_be_resumed() {
 }
 
 #[test]
-fn a_run_outlives_its_program_and_counts_what_was_lost() {
+fn a_run_survives_the_death_of_its_program_and_counts_lost_episodes() {
     if !python() {
         return;
     }
@@ -167,47 +180,46 @@ fn a_run_outlives_its_program_and_counts_what_was_lost() {
         let lost: u64 = lines.iter().map(lost).sum();
         (fake, lines, lost, said)
     };
-    // Four copies play what is trained on, and three the held-out tasks, of which there are three.
+    // Four copies play training tasks. The three held-out tasks need three copies.
     let (fake, sound, lost, said) = run("none");
     assert_eq!((fake.pids().len(), lost, said.as_str()), (7, 0, ""));
-    // Here a copy dies while the words are read, which is done again.
+    // A copy dies while the vocabulary is read, which is retried.
     let (fake, struck, lost, said) = run("kill");
     assert_eq!((fake.pids().len(), lost, said.as_str()), (8, 0, ""));
     assert_eq!(sound, struck);
-    // And here in training: it played four of the sixteen episodes.
+    // A copy dies in training: it played four of the sixteen episodes.
     let (fake, late, lost, said) = run("kill late");
     assert_eq!((fake.pids().len(), late.len()), (8, 7));
     assert!((1..=4).contains(&lost) && said.contains("ended with signal: 9"), "{lost}: {said}");
 }
 
 #[test]
-fn what_a_program_cannot_do_is_said() {
+fn settings_that_do_not_fit_a_program_are_refused() {
     let program = ["--env", "process", "--command", &server("")];
     let with = |arguments: &[&'static str]| -> Vec<String> {
         arguments.iter().chain(&program).map(ToString::to_string).collect()
     };
     for (arguments, says) in [
-        (&["eval", "--policy", "expert"][..], "setting '--policy expert': needs household or"),
-        (&["play", "--walkthrough"], "setting '--walkthrough': needs household or alfworld"),
-        (&["clone"], "setting '--from expert': needs household or alfworld"),
+        (&["eval", "--policy", "expert"][..], "environment 'household' has no expert"),
+        (&["play", "--walkthrough"], "environment 'household' has none"),
+        (&["clone"], "environment 'household' has no expert; name an episode file"),
         (&["clone", "--from", "walkthroughs"], "name an episode file"),
-        (&["play", "--paraphrase", "0.3"], "setting 'env.paraphrase': is the program's own"),
-        (&["train", "--max-steps", "20"], "setting 'env.max_steps': is the program's own"),
+        (&["play", "--paraphrase", "0.3"], "env.paraphrase is a setting of 'household'"),
+        (&["train", "--max-steps", "20"], "env.max_steps is a setting of 'household'"),
         (&["train", "--answer-timeout", "-1"], "env.answer_timeout"),
         (&["train", "--processes", "0"], "env.processes"),
         (&["train", "--split", "test"], "'test' is unknown, expected 'train' or 'valid'"),
-        (&["env", "serve"], "'process' has no worlds of its own"),
     ] {
         let words = with(arguments);
         refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), says);
     }
     refused(&["train", "--env", "process"], "setting 'env.command': is not set");
-    refused(&["train", "--command", "x"], "setting 'env.command': is for a program alone");
+    refused(&["train", "--command", "x"], "env.command is a setting of 'process'");
     refused(&["train", "--env", "process", "--command", "./nowhere"], "'./nowhere' cannot be run");
 }
 
 #[test]
-fn the_example_is_learnt_and_played() {
+fn the_python_example_is_learned_and_played() {
     if !python() {
         return;
     }
@@ -216,7 +228,7 @@ fn the_example_is_learnt_and_played() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/keys_env.py");
     let text = fs::read_to_string(&example).unwrap();
     let command = shlex::try_join(["python3", example.to_str().unwrap()]).unwrap();
-    // The command of its header, word for word but for where things are.
+    // The command of its header, with other paths.
     let (_, rest) = text.split_once("    proxmo train ").unwrap();
     let header = rest.lines().next().unwrap();
     let mut words = shlex::split(header).unwrap();
@@ -228,10 +240,10 @@ fn the_example_is_learnt_and_played() {
         }
     }
     proxmo(&["train", "--backend", "flex", "--quiet"]).args(&words).assert().success();
-    let judged = proxmo(&["eval", "--json", "--run", run.to_str().unwrap()]).assert().success();
-    let judged: Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
-    assert_eq!(judged["overall"]["tasks"], 7);
-    assert!(judged["success"].as_f64().unwrap() > 0.9, "{judged}");
+    let evaluated = proxmo(&["eval", "--json", "--run", run.to_str().unwrap()]).assert().success();
+    let evaluated: Value = serde_json::from_slice(&evaluated.get_output().stdout).unwrap();
+    assert_eq!(evaluated["overall"]["tasks"], 7);
+    assert!(evaluated["success"].as_f64().unwrap() > 0.9, "{evaluated}");
 
     let mut play = proxmo(&["play", "--env", "process", "--command", &command, "--task", "3"]);
     let plays = contains("Goal: open the").and(contains("You hold the gold key."));

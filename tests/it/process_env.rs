@@ -1,4 +1,4 @@
-//! Programs as environments: what goes right, and what is lost where a program goes wrong.
+//! Programs as environments: episodes, and the episodes that a faulty program loses.
 
 use crate::support::process::{Fake, python, runs};
 use burn::tensor::Device;
@@ -11,16 +11,21 @@ use proxmo::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, Vocabulary};
 use proxmo::rollout::{Limits, Plan, RolloutBatch, collect_with};
 use proxmo::train::PolicyConfig;
 
-/// Long enough for an answer on a busy machine.
+/// A time-out that is never reached, even on a busy machine.
 const PATIENT: f64 = 120.0;
 
-/// Short enough to wait for what hangs.
+/// A time-out that a hanging program reaches soon.
 const IMPATIENT: f64 = 5.0;
 
 /// Four episodes of each of these.
 const TASKS: [usize; 4] = [0, 3, 4, 5];
 
 fn play(environment: &dyn Environment) -> RolloutBatch<ScorerInputs> {
+    play_within(environment, 0.0)
+}
+
+/// Plays with a time-out of a step.
+fn play_within(environment: &dyn Environment, step_timeout: f64) -> RolloutBatch<ScorerInputs> {
     let words = Fake::new("none");
     let vocabulary = Vocabulary::from_environment(&words.open(1, PATIENT).unwrap(), 6, 100, 0);
     let encoder = ScorerEncoder { vocabulary: vocabulary.unwrap(), max_steps: 6 };
@@ -28,17 +33,17 @@ fn play(environment: &dyn Environment) -> RolloutBatch<ScorerInputs> {
     let policy = Scorer::new(&size.network(encoder.vocabulary.len()), 0, &Device::flex());
     let sampling = Sampling::Temperature(1.0);
     let plan = Plan { tasks: &TASKS, first_group: 0, episodes: 4, sampling, seed: 1, iteration: 2 };
-    let limits = Limits { max_errors: 1000, step_timeout: 0.0 };
+    let limits = Limits { max_errors: 1000, step_timeout };
     collect_with(environment, &policy, &encoder, &plan, &limits).unwrap()
 }
 
-/// Episodes without their names, which tell their places.
+/// Episodes without their names, which depend on the lost episodes.
 fn nameless(batch: &RolloutBatch<ScorerInputs>) -> Vec<EpisodeRecord> {
     let nameless = |record| EpisodeRecord { trajectory: String::new(), ..record };
     batch.records().into_iter().map(nameless).collect()
 }
 
-/// Checks that all episodes but the lost ones are those of a sound program.
+/// Checks that the remaining episodes equal those of a program without a fault.
 #[track_caller]
 fn assert_rest_is_sound(batch: &RolloutBatch<ScorerInputs>, what: &str) {
     let sound = play(&Fake::new("none").open(2, PATIENT).unwrap());
@@ -48,8 +53,8 @@ fn assert_rest_is_sound(batch: &RolloutBatch<ScorerInputs>, what: &str) {
     assert_eq!(nameless(batch), expected, "{what}");
 }
 
-/// Two copies play sixteen episodes. `is_restarted`: the struck copy is lost with all its episodes,
-/// else one episode alone.
+/// Two copies play sixteen episodes. With `is_restarted`, the faulty copy loses all its episodes;
+/// otherwise one episode is lost.
 fn strike(fault: &str, says: &str, is_restarted: bool, timeout: f64) {
     let fake = Fake::new(fault);
     let environment = fake.open(2, timeout).unwrap();
@@ -65,7 +70,7 @@ fn strike(fault: &str, says: &str, is_restarted: bool, timeout: f64) {
     }
     assert_rest_is_sound(&batch, fault);
 
-    // What comes after is played by a new copy, and nothing is lost.
+    // A new copy plays the next episodes, and none is lost.
     let before = fake.pids();
     let again = play(&environment);
     assert_eq!(again.errors, [], "{fault}");
@@ -78,7 +83,7 @@ fn strike(fault: &str, says: &str, is_restarted: bool, timeout: f64) {
 }
 
 #[test]
-fn a_program_that_dies_loses_its_own_episodes_and_nothing_else() {
+fn a_program_that_dies_loses_only_its_own_episodes() {
     if !python() {
         return;
     }
@@ -94,36 +99,36 @@ fn a_program_that_dies_loses_its_own_episodes_and_nothing_else() {
 }
 
 #[test]
-fn a_program_that_answers_out_of_turn_loses_its_own_episodes() {
+fn a_program_that_breaks_the_protocol_loses_only_its_own_episodes() {
     if !python() {
         return;
     }
-    strike("words", "answered 'Loading the model ...', which is no JSON object", true, PATIENT);
+    strike("words", "answered 'Loading the model ...', which is not a JSON object", true, PATIENT);
     strike("other session", "was asked", true, PATIENT);
     strike("no session", "neither a session nor an error", true, PATIENT);
-    strike("nan", "which is no answer: expected value", true, PATIENT);
+    strike("nan", "which is not an answer: expected value", true, PATIENT);
     strike("twice", "answered", true, PATIENT);
     strike("endless", "a line of more than 1048576 bytes", true, PATIENT);
 }
 
 #[test]
-fn an_answer_that_makes_no_sense_costs_one_episode() {
+fn a_malformed_answer_loses_one_episode() {
     if !python() {
         return;
     }
-    strike("infinite", "answered nonsense: number out of range", false, PATIENT);
-    strike("missing", "answered nonsense: missing field `success`", false, PATIENT);
+    strike("infinite", "gave a malformed answer: number out of range", false, PATIENT);
+    strike("missing", "gave a malformed answer: missing field `success`", false, PATIENT);
     strike("nothing to do", "offers no admissible action", false, PATIENT);
     strike("error", "says: the lamp[2J fell over", false, PATIENT);
 }
 
 #[test]
-fn a_program_that_hangs_is_given_up_with_all_that_it_started() {
+fn a_program_that_hangs_is_killed_with_its_child_processes() {
     if !python() {
         return;
     }
     strike("hang", "gave no answer within 5 seconds", true, IMPATIENT);
-    // What it left behind holds its pipes open.
+    // The child process holds the pipes open.
     let fake = Fake::new("leave child");
     let batch = play(&fake.open(2, IMPATIENT).unwrap());
     assert!((1..=8).contains(&batch.errors.len()), "{:?}", batch.errors);
@@ -132,7 +137,7 @@ fn a_program_that_hangs_is_given_up_with_all_that_it_started() {
     assert!(!cfg!(target_os = "linux") || has_ended(child), "process {child} is left");
 }
 
-/// Whether a process that is nobody's child here has ended. Whoever inherits it may not wait for it.
+/// Whether a process that is not a child of this one has ended. It may remain a zombie.
 fn has_ended(pid: u32) -> bool {
     let ended = || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Err(_) => true,
@@ -145,7 +150,7 @@ fn has_ended(pid: u32) -> bool {
 }
 
 #[test]
-fn an_episode_that_a_program_failed_to_begin_is_begun_by_the_next() {
+fn an_announced_episode_that_failed_to_start_is_started_by_another_copy() {
     if !python() {
         return;
     }
@@ -154,19 +159,19 @@ fn an_episode_that_a_program_failed_to_begin_is_begun_by_the_next() {
     {
         let fake = Fake::new(fault);
         let environment = fake.open(1, IMPATIENT).unwrap();
-        // Announced beforehand, all episodes are begun again: none has played anything.
+        // All episodes were announced and are started again, as none has played a step.
         let batch = play(&environment);
         assert_eq!(batch.errors, [], "{fault}");
         assert_rest_is_sound(&batch, fault);
         assert_eq!(fake.pids().len(), 2);
-        // One that was not is lost.
+        // An episode that was not announced is lost.
         fake.strike_again();
         let error = environment.start(0, 0).err().unwrap();
         assert!(matches!(error, Error::Environment(_)) && error.to_string().contains(says));
         environment.start(0, 0).unwrap();
         assert_eq!(fake.pids().len(), 3, "the next episode runs it again");
     }
-    // Where it dies of a task each time, that task is lost, and at most what else is under way.
+    // If a task kills the program each time, its episodes are lost, and at most the ones in progress.
     let fake = Fake::new("die of task 3");
     let batch = play(&fake.open(4, PATIENT).unwrap());
     let lost = |task: usize| batch.errors.iter().filter(|it| TASKS[it.group] == task).count();
@@ -177,7 +182,7 @@ fn an_episode_that_a_program_failed_to_begin_is_begun_by_the_next() {
 }
 
 #[test]
-fn a_program_that_cannot_be_run_again_says_so_each_time() {
+fn a_program_that_cannot_be_restarted_is_reported_each_time() {
     if !python() {
         return;
     }
@@ -201,13 +206,13 @@ fn a_program_that_cannot_be_run_again_says_so_each_time() {
 }
 
 #[test]
-fn slow_answers_and_a_flood_of_words_are_put_up_with() {
+fn slow_answers_and_long_error_output_are_tolerated() {
     if !python() {
         return;
     }
     for fault in ["slow", "flood"] {
         let fake = Fake::new(fault);
-        // The first sixteen steps take longer together than one may take.
+        // The first sixteen steps together exceed the time limit of one step.
         let batch = play(&fake.open(1, if fault == "slow" { IMPATIENT } else { PATIENT }).unwrap());
         assert_eq!(batch.errors, []);
         assert_rest_is_sound(&batch, fault);
@@ -216,7 +221,18 @@ fn slow_answers_and_a_flood_of_words_are_put_up_with() {
 }
 
 #[test]
-fn tasks_are_those_of_the_split_and_stay_the_same() {
+fn a_step_timeout_does_not_change_the_episodes() {
+    if !python() {
+        return;
+    }
+    let fake = Fake::new("none");
+    let batch = play_within(&fake.open(2, PATIENT).unwrap(), PATIENT);
+    assert_eq!(batch.errors, []);
+    assert_rest_is_sound(&batch, "with a step time-out");
+}
+
+#[test]
+fn tasks_belong_to_their_split_and_do_not_change() {
     if !python() {
         return;
     }
@@ -225,9 +241,10 @@ fn tasks_are_those_of_the_split_and_stay_the_same() {
     };
     let fake = Fake::new("none");
     let train = fake.open(1, PATIENT).unwrap();
-    let valid = Process::open(&fake.config(1, PATIENT), "valid").unwrap();
+    let valid = Process::open(&fake.config(1, PATIENT), Some("valid")).unwrap();
     assert_eq!((train.tasks(), valid.tasks(), train.max_steps()), (6, 3, 6));
-    assert_eq!((train.name(), train.kinds()), ("words", &["short", "long"][..]));
+    assert_eq!(train.name(), "words");
+    assert_eq!(train.kinds(), ["short", "long"]);
     assert_eq!((train.task_name(5), valid.task_name(0)), ("train/5", "valid/0"));
     assert_eq!(goal(&train, 4, 9).unwrap(), "say epsilon");
     assert_eq!((train.task_kind(4), train.task_kind(0)), (1, 0));
@@ -237,7 +254,7 @@ fn tasks_are_those_of_the_split_and_stay_the_same() {
     // Without splits, the last fifth of the seeds is held out.
     let plain = Fake::new("plain");
     let train = plain.open(1, PATIENT).unwrap();
-    let valid = Process::open(&plain.config(1, PATIENT), "valid").unwrap();
+    let valid = Process::open(&plain.config(1, PATIENT), Some("valid")).unwrap();
     assert_eq!((train.tasks(), valid.tasks(), train.kinds().len()), (7, 2, 1));
     assert_eq!(goal(&train, 4, 9).unwrap(), "say epsilon");
     assert_eq!(goal(&valid, 1, 9).unwrap(), "say gamma");
@@ -250,7 +267,7 @@ fn tasks_are_those_of_the_split_and_stay_the_same() {
 }
 
 #[test]
-fn sessions_share_a_program_and_their_numbers() {
+fn sessions_share_a_program_and_reuse_session_numbers() {
     if !python() {
         return;
     }
@@ -260,10 +277,10 @@ fn sessions_share_a_program_and_their_numbers() {
     for round in 0..3 {
         let mut sessions: Vec<_> =
             (0..6).map(|task| environment.start(task, round).unwrap()).collect();
-        // Those of tasks 0 and 1 are asked for beforehand, one of them in vain.
+        // Episodes of tasks 0 and 1 are announced, one of them in vain.
         environment.announce(&[(0, round + 1), (1, round + 1), (1, round + 2), (7, 0)]);
         for session in &mut sessions {
-            // Announced or not, each gets its own answer.
+            // Each session gets its own answer, announced or not.
             session.announce("say beta");
         }
         for (task, session) in sessions.iter_mut().enumerate().rev() {
@@ -280,12 +297,12 @@ fn sessions_share_a_program_and_their_numbers() {
     }
     assert_eq!(admissible.len(), 3 * 6 * 6);
     drop(environment);
-    assert!(fake.path("closed").exists(), "it is asked to end");
+    assert!(fake.path("closed").exists(), "the program is asked to end");
     assert_eq!(fake.pids().len(), 1);
 }
 
 #[test]
-fn what_a_program_says_of_itself_is_checked() {
+fn the_description_of_a_program_is_checked() {
     if !python() {
         return;
     }
@@ -317,8 +334,9 @@ fn what_a_program_says_of_itself_is_checked() {
         assert_eq!(left, 0, "{fault}");
     }
     let open = |command: &str| {
-        let config = ProcessConfig { command: command.into(), answer_timeout: 9.0, processes: 1 };
-        Process::open(&config, "train").err().unwrap().to_string()
+        let command = command.into();
+        let config = ProcessConfig { command, answer_timeout: 9.0, ..ProcessConfig::default() };
+        Process::open(&config, Some("train")).err().unwrap().to_string()
     };
     assert!(open("./no-such-program").contains("'./no-such-program' cannot be run"));
     assert!(open(" ").contains("is not set"));

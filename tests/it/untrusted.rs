@@ -199,7 +199,7 @@ proptest! {
             let said = match read_answer(line.as_bytes()) {
                 Err(said) => said,
                 Ok(Answer::Refusal { error, .. }) => error,
-                Ok(Answer::Misfit { message, .. }) => message,
+                Ok(Answer::Malformed { message, .. }) => message,
                 Ok(Answer::State(state)) => {
                     assert!(state.reward.is_none_or(f32::is_finite));
                     continue;

@@ -21,6 +21,7 @@ use checkpoint_support::replace;
 use peak_alloc::PeakAlloc;
 use proxmo::device::{Backend, open};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
+use proxmo::env::household::HouseholdConfig;
 use proxmo::runs::{Run, checkpoint};
 use proxmo::train::{Config, Trainer};
 use serde_json::{Value, json};
@@ -149,7 +150,7 @@ fn reading_takes_no_more_than_a_stated_multiple_of_a_file() {
 /// A run after one iteration, with weights of some mebibytes.
 fn trained(folder: &Path) -> (Config, PathBuf) {
     let mut config = Config::default();
-    (config.env.tasks, config.env.held_out) = (10, 2);
+    config.env = HouseholdConfig { tasks: 10, held_out: 2, ..HouseholdConfig::default() }.into();
     (config.rollout.groups, config.rollout.episodes) = (1, 2);
     (config.policy.embedding, config.policy.hidden) = (128, 512);
     (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());

@@ -31,10 +31,10 @@ impl Worlds {
     pub fn open(runs: &[&Planned]) -> Result<Self> {
         let mut worlds = Self { environments: Vec::new(), devices: Vec::new() };
         for Planned { config, .. } in runs {
-            for split in [&config.env.split, &config.eval.split] {
+            for split in [config.env.split(), &config.eval.split] {
                 if worlds.environment(&config.env, split).is_none() {
                     let environment = config.env.open(split)?;
-                    worlds.environments.push((config.env.clone(), split.clone(), environment));
+                    worlds.environments.push((config.env.clone(), split.to_string(), environment));
                 }
             }
             let (backend, device) = (config.run.backend, config.run.device);
@@ -108,7 +108,7 @@ fn train(
 ) -> Result<Summary> {
     let config = &run.config;
     let absent = || Error::Run(format!("{}: what it plays was not opened", run.name));
-    let training = worlds.environment(&config.env, &config.env.split).ok_or_else(absent)?;
+    let training = worlds.environment(&config.env, config.env.split()).ok_or_else(absent)?;
     let held_out = worlds.environment(&config.env, &config.eval.split).ok_or_else(absent)?;
     let opened = worlds.device(config).ok_or_else(absent)?;
     let begin = match run.standing {

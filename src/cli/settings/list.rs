@@ -60,10 +60,10 @@ pub const SETTINGS: &[Setting] = &[
     ("env.held_out", "held-out", "N", "Household: tasks held out"),
     ("env.task_seed", "task-seed", "N", "Household: seed that tasks are generated from"),
     (
-        "env.household",
-        "household",
+        "env.generator",
+        "generator",
         "TABLE",
-        "Household: what tasks are like, as a TOML inline table",
+        "Household: how tasks are generated, as a TOML inline table",
     ),
     ("rollout.groups", "groups", "N", "Groups an iteration, each of one task"),
     ("rollout.episodes", "episodes", "N", "Episodes a group"),
@@ -172,7 +172,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Shorter ways to say a setting: a key of its table, or a word that it stands for.
 pub const SHORTHANDS: &[Setting] = &[
-    ("env.household.difficulty", "difficulty", "NAME", "Household: easy, medium or hard"),
+    ("env.generator.difficulty", "difficulty", "NAME", "Household: easy, medium or hard"),
     (
         "credit.modulation.steepness",
         "modulation-steepness",

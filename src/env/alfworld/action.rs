@@ -1,4 +1,4 @@
-//! The actions of the domain, and what their parameters are called there.
+//! The actions of the domain and their parameters.
 
 /// One kind of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,32 +20,34 @@ pub(crate) enum Verb {
     Slice,
 }
 
-/// What a parameter of an action stands for.
+/// The role of an action's parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Agent,
-    /// Where the agent is once the action is done.
+    /// The location of the agent after the action.
     Here,
-    /// Where the agent was before.
+    /// The location of the agent before the action.
     Before,
-    /// An object: the action's first or second operand.
+    /// An object: the first operand of the action.
     FirstObject,
+    /// An object: the second operand of the action.
     SecondObject,
-    /// A receptacle: the action's first or second operand.
+    /// A receptacle: the first operand of the action.
     FirstReceptacle,
+    /// A receptacle: the second operand of the action.
     SecondReceptacle,
-    /// The kinds of the operands, which no text shows.
+    /// The kind of an operand; no text shows it.
     Kind,
 }
 
-/// A parameter as the domain writes it: its name, its type and its role.
+/// A parameter in the domain: its name, its type and its role.
 pub(crate) type Parameter = (&'static str, &'static str, Role);
 
 const AGENT: Parameter = ("a", "agent", Role::Agent);
 const HERE: Parameter = ("l", "location", Role::Here);
 const OBJECT: Parameter = ("o", "object", Role::FirstObject);
 const RECEPTACLE: Parameter = ("r", "receptacle", Role::FirstReceptacle);
-const WITH: Parameter = ("r", "receptacle", Role::SecondReceptacle);
+const TARGET: Parameter = ("r", "receptacle", Role::SecondReceptacle);
 
 impl Verb {
     /// All kinds of action.
@@ -67,7 +69,7 @@ impl Verb {
         Verb::Slice,
     ];
 
-    /// The domain's name of the action, in lower case as planners read it.
+    /// The name of the action in the domain, in lower case.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Verb::Look => "look",
@@ -88,7 +90,7 @@ impl Verb {
         }
     }
 
-    /// Whether the action can change anything but what is shown.
+    /// Whether the action can change the state.
     pub(crate) fn changes_state(self) -> bool {
         !matches!(
             self,
@@ -100,7 +102,7 @@ impl Verb {
         )
     }
 
-    /// The action's parameters as the domain declares them.
+    /// The parameters of the action in the order of the domain.
     pub(crate) fn parameters(self) -> &'static [Parameter] {
         const KINDS: [Parameter; 2] = [("ot", "otype", Role::Kind), ("rt", "rtype", Role::Kind)];
         match self {
@@ -115,9 +117,9 @@ impl Verb {
                 RECEPTACLE,
             ],
             Verb::Open | Verb::Close => &[AGENT, HERE, RECEPTACLE],
-            Verb::Move => &[AGENT, HERE, OBJECT, WITH, KINDS[0], KINDS[1]],
+            Verb::Move => &[AGENT, HERE, OBJECT, TARGET, KINDS[0], KINDS[1]],
             Verb::Take | Verb::Use | Verb::Heat | Verb::Clean | Verb::Cool => {
-                &[AGENT, HERE, OBJECT, WITH]
+                &[AGENT, HERE, OBJECT, TARGET]
             }
             Verb::Slice => &[
                 AGENT,
@@ -129,7 +131,7 @@ impl Verb {
     }
 }
 
-/// An action with its operands; an operand that the verb does not have is 0.
+/// An action with its operands. An operand that the verb does not use is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Action {
     pub(crate) verb: Verb,
@@ -138,6 +140,7 @@ pub(crate) struct Action {
 }
 
 impl Action {
+    /// Creates an action.
     pub(crate) fn new(verb: Verb, first: u8, second: u8) -> Self {
         Self { verb, first, second }
     }

@@ -1,4 +1,4 @@
-//! A player that knows the rules of the household but sees only what any player sees.
+//! An expert that knows the rules of the household but sees only what an agent sees.
 
 use std::sync::Arc;
 
@@ -9,31 +9,32 @@ use super::grammar::Grammar;
 use crate::env::Texts;
 use crate::error::Result;
 
-/// Plays from the goal, the observations and the admissible actions alone: it explores where the
-/// wanted object may be, takes it, treats it and brings it to its place. It never looks at a state.
+/// A scripted player that uses only the goal, the observations and the admissible actions, never the
+/// state. It searches for the wanted object, takes it, treats it and brings it to its target.
 #[derive(Debug, Clone)]
 pub struct Expert {
     grammar: Arc<Grammar>,
-    aim: Aim,
-    /// The receptacles that have been heard of.
+    goal: GoalWords,
+    /// The receptacles that have been mentioned.
     places: Vec<Place>,
-    /// Where the agent stands, as an index into `places`.
+    /// The current place, as an index into `places`.
     at: Option<usize>,
-    /// The kinds of receptacle that have been found closed.
+    /// The kinds of receptacle of which one was found closed.
     closed: Vec<String>,
-    /// Wanted objects and lamps, and the place where each was seen.
+    /// Wanted objects and lamps, each with the place where it was seen.
     seen: Vec<(String, usize)>,
     holding: Option<String>,
+    /// Whether the object in hand has been heated, cleaned or cooled.
     treated: bool,
-    /// Where the first of two objects went: the second must go there too.
+    /// The receptacle of the first of two objects; the second must go there too.
     target: Option<String>,
-    /// Objects that lie where they should.
+    /// Objects that are in their target.
     delivered: Vec<String>,
 }
 
-/// What the goal's sentence asks for.
+/// The requirements of a goal, parsed from its text.
 #[derive(Debug, Clone)]
-struct Aim {
+struct GoalWords {
     words: Vec<String>,
     treatment: Option<Verb>,
     two: bool,
@@ -46,32 +47,32 @@ struct Place {
     name: String,
     /// Its contents have been seen.
     known: bool,
-    /// The expert has stood there.
+    /// The expert has been there.
     visited: bool,
 }
 
-/// An admissible action, taken apart.
-struct Offer<'a> {
+/// An admissible action, parsed into verb and operands.
+struct ParsedAction<'a> {
     index: usize,
     verb: Verb,
     first: &'a str,
     second: &'a str,
 }
 
-/// Words that ask for a treatment. Goals use them in different forms.
+/// The words that request a treatment, in all forms that goals use.
 const TREATMENTS: [(Verb, &[&str]); 3] = [
     (Verb::Heat, &["hot", "heat", "heated", "warm", "warmed"]),
     (Verb::Clean, &["clean", "cleaned", "wash", "washed"]),
     (Verb::Cool, &["cool", "cooled", "cold", "chill", "chilled"]),
 ];
 
-/// The name without its number.
-fn base(name: &str) -> &str {
+/// The kind in a name: the name without its number.
+fn kind_of(name: &str) -> &str {
     name.split(' ').next().unwrap_or(name)
 }
 
-impl Aim {
-    fn of(goal: &str) -> Self {
+impl GoalWords {
+    fn parse(goal: &str) -> Self {
         let words: Vec<String> = goal
             .split(|c: char| !c.is_alphanumeric())
             .filter(|word| !word.is_empty())
@@ -85,24 +86,24 @@ impl Aim {
     }
 
     fn names(&self, name: &str) -> bool {
-        self.words.iter().any(|word| word == base(name))
+        self.words.iter().any(|word| word == kind_of(name))
     }
 
     fn is_lamp(&self, name: &str) -> bool {
-        self.lamp.as_deref() == Some(base(name))
+        self.lamp.as_deref() == Some(kind_of(name))
     }
 }
 
 impl Expert {
-    /// An expert at the beginning of an episode of a task.
+    /// An expert at the start of an episode of a task.
     ///
     /// # Errors
-    /// Fails where there is no such task.
+    /// Returns an error if there is no such task.
     pub fn new(world: &AlfWorld, task: usize) -> Result<Self> {
         let game = world.game(task)?;
         Ok(Self {
             grammar: game.grammar.clone(),
-            aim: Aim::of(game.goal_text()),
+            goal: GoalWords::parse(game.goal_text()),
             places: Vec::new(),
             at: None,
             closed: Vec::new(),
@@ -114,56 +115,57 @@ impl Expert {
         })
     }
 
-    /// The index of the admissible action that the expert takes now.
+    /// Chooses an admissible action and returns its index.
     pub fn act(&mut self, observation: &str, admissible: &Texts) -> usize {
         let grammar = self.grammar.clone();
-        let offers: Vec<Offer> = admissible
+        let actions: Vec<ParsedAction> = admissible
             .iter()
             .enumerate()
             .filter_map(|(index, text)| {
-                let (verb, [first, second]) = grammar.read(text)?;
-                Some(Offer { index, verb, first, second })
+                let (verb, [first, second]) = grammar.parse_command(text)?;
+                Some(ParsedAction { index, verb, first, second })
             })
             .collect();
-        self.learn(observation, &offers);
-        let chosen = self.choose(&offers);
-        if let Some(offer) = chosen.and_then(|index| offers.iter().find(|o| o.index == index)) {
-            self.note(offer);
+        self.update(observation, &actions);
+        let chosen = self.choose(&actions);
+        if let Some(action) = chosen.and_then(|index| actions.iter().find(|o| o.index == index)) {
+            self.record(action);
         }
         chosen.unwrap_or(0)
     }
 
-    /// Takes in what can be seen.
-    fn learn(&mut self, observation: &str, offers: &[Offer]) {
-        for offer in offers.iter().filter(|offer| offer.verb == Verb::GoTo) {
-            if !self.places.iter().any(|place| place.name == offer.first) {
-                let name = offer.first.to_string();
+    /// Updates the knowledge from an observation and the admissible actions.
+    fn update(&mut self, observation: &str, actions: &[ParsedAction]) {
+        for action in actions.iter().filter(|action| action.verb == Verb::GoTo) {
+            if !self.places.iter().any(|place| place.name == action.first) {
+                let name = action.first.to_string();
                 self.places.push(Place { name, known: false, visited: false });
             }
         }
         let Some(at) = self.at else { return };
-        let is_closed =
-            |name: &str| offers.iter().any(|offer| offer.verb == Verb::Open && offer.first == name);
-        for offer in offers.iter().filter(|offer| offer.verb == Verb::ExamineReceptacle) {
-            if let Some(place) = self.places.iter_mut().find(|place| place.name == offer.first) {
+        let is_closed = |name: &str| {
+            actions.iter().any(|action| action.verb == Verb::Open && action.first == name)
+        };
+        for action in actions.iter().filter(|action| action.verb == Verb::ExamineReceptacle) {
+            if let Some(place) = self.places.iter_mut().find(|place| place.name == action.first) {
                 place.visited = true;
                 place.known = !is_closed(&place.name);
-                if !place.known && !self.closed.iter().any(|kind| kind == base(&place.name)) {
-                    self.closed.push(base(&place.name).to_string());
+                if !place.known && !self.closed.iter().any(|kind| kind == kind_of(&place.name)) {
+                    self.closed.push(kind_of(&place.name).to_string());
                 }
             }
         }
-        // With free hands, what can be taken is what is here; lamps cannot be taken.
+        // With empty hands, the objects here are those that can be taken. Lamps cannot be taken.
         if self.holding.is_none() {
             let is_here = |name: &str| {
-                offers.iter().any(|offer| offer.verb == Verb::Take && offer.first == name)
+                actions.iter().any(|action| action.verb == Verb::Take && action.first == name)
             };
-            let Self { seen, aim, .. } = self;
-            seen.retain(|(name, place)| *place != at || aim.is_lamp(name) || is_here(name));
+            let Self { seen, goal, .. } = self;
+            seen.retain(|(name, place)| *place != at || goal.is_lamp(name) || is_here(name));
         }
-        for (name, number) in named(observation) {
+        for (name, number) in named_things(observation) {
             let name = format!("{name} {number}");
-            let wanted = self.wants(&name) || self.aim.is_lamp(&name);
+            let wanted = self.wants(&name) || self.goal.is_lamp(&name);
             let entry = (name, at);
             if wanted && self.holding.as_ref() != Some(&entry.0) && !self.seen.contains(&entry) {
                 self.seen.push(entry);
@@ -171,58 +173,62 @@ impl Expert {
         }
     }
 
-    /// Whether an object is one that the goal asks for and that is not yet where it should be.
+    /// Whether the goal requires an object that is not yet in its target.
     fn wants(&self, name: &str) -> bool {
-        let is_place = self.places.iter().any(|place| base(&place.name) == base(name));
-        self.aim.names(name)
-            && !self.aim.is_lamp(name)
+        let is_place = self.places.iter().any(|place| kind_of(&place.name) == kind_of(name));
+        self.goal.names(name)
+            && !self.goal.is_lamp(name)
             && !is_place
             && !self.delivered.iter().any(|delivered| delivered == name)
     }
 
-    /// Whether a receptacle is where the object goes.
+    /// Whether a receptacle is a target of the object.
     fn is_target(&self, name: &str) -> bool {
         match &self.target {
             Some(target) => target == name,
-            None => self.aim.lamp.is_none() && self.aim.names(name),
+            None => self.goal.lamp.is_none() && self.goal.names(name),
         }
     }
 
-    fn choose(&mut self, offers: &[Offer]) -> Option<usize> {
+    fn choose(&mut self, actions: &[ParsedAction]) -> Option<usize> {
         match self.holding.clone() {
-            Some(held) => self.bring(&held, offers),
-            None => self.fetch(offers),
+            Some(held) => self.deliver(&held, actions),
+            None => self.fetch(actions),
         }
     }
 
-    /// What to do with the wanted object in hand.
-    fn bring(&mut self, held: &str, offers: &[Offer]) -> Option<usize> {
-        if self.aim.lamp.is_some() {
-            let lamp = |offer: &&Offer| offer.verb == Verb::Use && self.aim.is_lamp(offer.first);
-            return first(offers, lamp)
-                .or_else(|| self.find(offers, &|expert, name| expert.aim.is_lamp(name)));
+    /// The next action with the wanted object in hand.
+    fn deliver(&mut self, held: &str, actions: &[ParsedAction]) -> Option<usize> {
+        if self.goal.lamp.is_some() {
+            let lamp = |action: &&ParsedAction| {
+                action.verb == Verb::Use && self.goal.is_lamp(action.first)
+            };
+            return first(actions, lamp)
+                .or_else(|| self.search(actions, &|expert, name| expert.goal.is_lamp(name)));
         }
-        if let Some(verb) = self.aim.treatment.filter(|_| !self.treated) {
-            let treat = |offer: &&Offer| offer.verb == verb && offer.first == held;
+        if let Some(verb) = self.goal.treatment.filter(|_| !self.treated) {
+            let treat = |action: &&ParsedAction| action.verb == verb && action.first == held;
             let device = match verb {
                 Verb::Heat => "microwave",
                 Verb::Cool => "fridge",
                 _ => "sink",
             };
-            return first(offers, treat).or_else(|| {
-                first(offers, |offer| offer.verb == Verb::GoTo && offer.first.starts_with(device))
+            return first(actions, treat).or_else(|| {
+                first(actions, |action| {
+                    action.verb == Verb::GoTo && action.first.starts_with(device)
+                })
             });
         }
-        first(offers, |offer| offer.verb == Verb::Move && self.is_target(offer.second))
-            .or_else(|| first(offers, |o| o.verb == Verb::Open && self.is_target(o.first)))
-            .or_else(|| first(offers, |o| o.verb == Verb::GoTo && self.is_target(o.first)))
+        first(actions, |action| action.verb == Verb::Move && self.is_target(action.second))
+            .or_else(|| first(actions, |o| o.verb == Verb::Open && self.is_target(o.first)))
+            .or_else(|| first(actions, |o| o.verb == Verb::GoTo && self.is_target(o.first)))
     }
 
-    /// How to get a wanted object.
-    fn fetch(&mut self, offers: &[Offer]) -> Option<usize> {
-        let takes = || offers.iter().filter(|offer| offer.verb == Verb::Take);
-        if self.aim.treatment.is_none() && self.target.is_none() {
-            // Of two objects, one may lie in the right place from the beginning.
+    /// The next action with empty hands.
+    fn fetch(&mut self, actions: &[ParsedAction]) -> Option<usize> {
+        let takes = || actions.iter().filter(|action| action.verb == Verb::Take);
+        if self.goal.treatment.is_none() && self.target.is_none() {
+            // One of two objects can be in the target from the start.
             let there = takes().find(|o| self.wants(o.first) && self.is_target(o.second));
             if let Some((object, place)) = there.map(|o| (o.first.into(), o.second.into())) {
                 self.delivered.push(object);
@@ -230,43 +236,48 @@ impl Expert {
             }
         }
         takes()
-            .find(|offer| self.wants(offer.first))
-            .map(|offer| offer.index)
-            .or_else(|| self.find(offers, &|expert, name| expert.wants(name)))
+            .find(|action| self.wants(action.first))
+            .map(|action| action.index)
+            .or_else(|| self.search(actions, &|expert, name| expert.wants(name)))
     }
 
-    /// Goes where something was seen, or looks for it where nobody has looked.
-    fn find(&self, offers: &[Offer], is_it: &dyn Fn(&Self, &str) -> bool) -> Option<usize> {
+    /// Goes to a place where a thing was seen, or explores.
+    fn search(
+        &self,
+        actions: &[ParsedAction],
+        is_it: &dyn Fn(&Self, &str) -> bool,
+    ) -> Option<usize> {
         let goes =
-            |name: &str| first(offers, |offer| offer.verb == Verb::GoTo && offer.first == name);
+            |name: &str| first(actions, |action| action.verb == Verb::GoTo && action.first == name);
         let seen =
             self.seen.iter().filter(|(name, place)| is_it(self, name) && Some(*place) != self.at);
         if let Some(index) = seen.filter_map(|(_, place)| goes(&self.places[*place].name)).next() {
             return Some(index);
         }
         let unknown = |name: &str| self.places.iter().any(|p| p.name == name && !p.known);
-        if let Some(index) = first(offers, |o| o.verb == Verb::Open && unknown(o.first)) {
+        if let Some(index) = first(actions, |o| o.verb == Verb::Open && unknown(o.first)) {
             return Some(index);
         }
-        // Where all is known and nothing was found, something must have been overlooked.
+        // If all places are known and the thing was not found, explore all of them again.
         let all_known = self.places.iter().all(|place| place.known);
         let mut unexplored: Vec<&Place> =
             self.places.iter().filter(|place| all_known || !place.known).collect();
         unexplored.sort_by_key(|place| {
-            // The fewer of a kind there are, the more lies in each.
-            let alike = self.places.iter().filter(|other| base(&other.name) == base(&place.name));
-            (place.visited, self.unlikelihood(&place.name), alike.count())
+            // The fewer receptacles of a kind there are, the more objects each contains.
+            let alike =
+                self.places.iter().filter(|other| kind_of(&other.name) == kind_of(&place.name));
+            (place.visited, self.exploration_rank(&place.name), alike.count())
         });
         unexplored.into_iter().find_map(|place| goes(&place.name))
     }
 
-    /// How late to look at a place: where the wanted object is likely comes first, and what must be
-    /// opened, which costs a step, after what need not.
-    fn unlikelihood(&self, place: &str) -> u8 {
-        let kind = base(place);
+    /// The rank of a place in the order of exploration. Likely places come first. Places that must be
+    /// opened come later because opening costs a step.
+    fn exploration_rank(&self, place: &str) -> u8 {
+        let kind = kind_of(place);
         let kind = kind.strip_suffix("basin").unwrap_or(kind);
-        let likely = self.aim.words.iter().find_map(|word| likely_place(word, kind));
-        let closed = has_door(kind) || self.closed.iter().any(|closed| closed == base(place));
+        let likely = self.goal.words.iter().find_map(|word| likely_place(word, kind));
+        let closed = has_door(kind) || self.closed.iter().any(|closed| closed == kind_of(place));
         match (likely, closed) {
             (Some(true), false) => 0,
             (None, false) => 1,
@@ -277,32 +288,33 @@ impl Expert {
         }
     }
 
-    /// Remembers what an action does. Admissible actions always succeed.
-    fn note(&mut self, offer: &Offer) {
-        match offer.verb {
-            Verb::GoTo => self.at = self.places.iter().position(|p| p.name == offer.first),
+    /// Records the effect of an action. Admissible actions always succeed.
+    fn record(&mut self, action: &ParsedAction) {
+        match action.verb {
+            Verb::GoTo => self.at = self.places.iter().position(|p| p.name == action.first),
             Verb::Take => {
-                self.holding = Some(offer.first.to_string());
+                self.holding = Some(action.first.to_string());
                 self.treated = false;
-                self.seen.retain(|(name, _)| name != offer.first);
+                self.seen.retain(|(name, _)| name != action.first);
             }
             Verb::Heat | Verb::Clean | Verb::Cool => self.treated = true,
             Verb::Move => {
-                self.delivered.push(offer.first.to_string());
+                self.delivered.push(action.first.to_string());
                 self.holding = None;
-                self.target = Some(offer.second.to_string()).filter(|_| self.aim.two);
+                self.target = Some(action.second.to_string()).filter(|_| self.goal.two);
             }
             _ => {}
         }
     }
 }
 
-fn first(offers: &[Offer], wanted: impl Fn(&&Offer) -> bool) -> Option<usize> {
-    offers.iter().find(wanted).map(|offer| offer.index)
+/// The index of the first wanted action.
+fn first(actions: &[ParsedAction], wanted: impl Fn(&&ParsedAction) -> bool) -> Option<usize> {
+    actions.iter().find(wanted).map(|action| action.index)
 }
 
-/// The names in a text: words that a number follows.
-fn named(text: &str) -> impl Iterator<Item = (&str, &str)> {
+/// The names in a text, as pairs of a word and the number after it.
+fn named_things(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
     words().zip(words().skip(1)).filter(move |(name, number)| !is_number(name) && is_number(number))
@@ -313,18 +325,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goals_are_understood_word_by_word() {
-        let aim = Aim::of("bring a pair of heated eggs' egg to one shelf.");
-        assert!(aim.two && aim.treatment == Some(Verb::Heat) && aim.lamp.is_none());
-        assert!(aim.names("egg 12") && aim.names("shelf 1") && !aim.names("she 1"));
-        let aim = Aim::of("hold the pen beside a desklamp that is lit.");
-        assert!(aim.is_lamp("desklamp 2") && !aim.is_lamp("pen 1") && !aim.two);
-        assert_eq!(aim.treatment, None);
+    fn goals_are_parsed_by_their_words() {
+        let goal = GoalWords::parse("bring a pair of heated eggs' egg to one shelf.");
+        assert!(goal.two && goal.treatment == Some(Verb::Heat) && goal.lamp.is_none());
+        assert!(goal.names("egg 12") && goal.names("shelf 1") && !goal.names("she 1"));
+        let goal = GoalWords::parse("hold the pen beside a desklamp that is lit.");
+        assert!(goal.is_lamp("desklamp 2") && !goal.is_lamp("pen 1") && !goal.two);
+        assert_eq!(goal.treatment, None);
     }
 
     #[test]
-    fn names_in_a_text_are_words_that_a_number_follows() {
-        let found: Vec<_> = named("On the bed 1: a cd 2, a pen 10, and 3 more.").collect();
+    fn names_in_a_text_are_words_before_a_number() {
+        let found: Vec<_> = named_things("On the bed 1: a cd 2, a pen 10, and 3 more.").collect();
         assert_eq!(found, [("bed", "1"), ("cd", "2"), ("pen", "10"), ("and", "3")]);
     }
 }

@@ -10,66 +10,66 @@ use super::pddl::{self, Problem, domain};
 use super::world::World;
 use crate::error::{Error, Result};
 
-/// A game as it is played.
+/// A playable game.
 #[derive(Debug)]
 pub(crate) struct Game {
     /// `<split>/<task>/<trial>`.
     pub(crate) name: String,
     pub(crate) world: World,
     pub(crate) goal: Goal,
-    /// The task line, as the grammar has it.
+    /// The task line of the grammar.
     pub(crate) task: Box<str>,
     pub(crate) grammar: Arc<Grammar>,
     pub(crate) walkthrough: Vec<String>,
 }
 
 impl Game {
-    /// The task line without the words that introduce it.
+    /// The task line without its introduction, which ends with a colon.
     pub(crate) fn goal_text(&self) -> &str {
         self.task.split_once(": ").map_or(&*self.task, |(_, goal)| goal)
     }
 }
 
-/// A game's file.
+/// The contents of a game file.
 #[derive(Deserialize)]
-struct File {
+struct GameFile {
     pddl_domain: String,
     grammar: String,
     pddl_problem: String,
-    #[serde(default = "yes")]
+    #[serde(default = "solvable_by_default")]
     solvable: bool,
     #[serde(default)]
     walkthrough: Vec<String>,
 }
 
-fn yes() -> bool {
+fn solvable_by_default() -> bool {
     true
 }
 
-/// How many grammars are kept for the games to come.
-const KEPT: usize = 64;
+/// Maximum number of compiled grammars in the cache.
+const MAX_CACHED_GRAMMARS: usize = 64;
 
-/// Reads games. Nearly all files carry the same domain and the same grammar: each is checked or
-/// compiled once and then only compared.
+/// Reads games. Nearly all files contain the same domain and the same grammar, so the reader checks or
+/// compiles each of these once and then only compares the texts.
 #[derive(Default)]
-pub(crate) struct Reader {
-    shared: Mutex<Shared>,
+pub(crate) struct GameReader {
+    cache: Mutex<Cache>,
     #[cfg(any(test, feature = "fuzzing"))]
     any_domain: bool,
 }
 
 #[derive(Default)]
-struct Shared {
+struct Cache {
     domain: Option<Arc<str>>,
     grammars: Vec<Arc<Grammar>>,
 }
 
-impl Reader {
-    /// Reads the game in `bytes`, the contents of the file `place`. A game that its file calls
-    /// unsolvable gives `None`.
+impl GameReader {
+    /// Reads the game in `bytes`, the contents of the file `place`. Returns `None` if the file marks
+    /// the game as unsolvable.
     ///
     /// # Errors
-    /// Fails where the file is not a game of the known domain.
+    /// Returns an error if the file is not a game of the known domain.
     pub(crate) fn read(&self, name: String, place: &str, bytes: &[u8]) -> Result<Option<Game>> {
         self.game(name, bytes).map_err(|error| match error {
             Error::Input { place: inner, message } if inner.is_empty() => {
@@ -83,8 +83,8 @@ impl Reader {
     }
 
     fn game(&self, name: String, bytes: &[u8]) -> Result<Option<Game>> {
-        let file: File = serde_json::from_slice(bytes)
-            .map_err(|error| Error::input("", format!("not a game: {error}")))?;
+        let file: GameFile = serde_json::from_slice(bytes)
+            .map_err(|error| Error::input("", format!("not a game file: {error}")))?;
         if !file.solvable {
             return Ok(None);
         }
@@ -96,14 +96,14 @@ impl Reader {
         Ok(Some(Game { name, world, goal, task, grammar, walkthrough: file.walkthrough }))
     }
 
-    /// The domain of the games that have been read.
+    /// The domain of the games that were read, or `None` before the first.
     pub(crate) fn domain(&self) -> Option<Arc<str>> {
         self.lock().domain.clone()
     }
 
-    /// Takes any domain for the known one, whose text is not ours to keep.
+    /// A reader that accepts any domain. The repository does not contain the text of the known one.
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn of_any_domain() -> Self {
+    pub(crate) fn accepting_any_domain() -> Self {
         Self { any_domain: true, ..Self::default() }
     }
 
@@ -129,16 +129,16 @@ impl Reader {
         }
         let (grammar, task) = Grammar::compile(text)?;
         let grammar = Arc::new(grammar);
-        let mut shared = self.lock();
-        if shared.grammars.len() < KEPT {
-            shared.grammars.push(grammar.clone());
+        let mut cache = self.lock();
+        if cache.grammars.len() < MAX_CACHED_GRAMMARS {
+            cache.grammars.push(grammar.clone());
         }
-        drop(shared);
+        drop(cache);
         Ok((grammar, task))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
-        // Nothing that holds the lock can panic half-way through a change.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
+        // No holder of the lock can panic halfway through a change.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

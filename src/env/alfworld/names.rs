@@ -1,6 +1,6 @@
-//! Names of a world's entities, in one allocation.
+//! The names of a world's entities in one allocation.
 
-/// Texts that never change, numbered from 0.
+/// A constant list of texts, numbered from 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     text: Box<str>,
@@ -8,12 +8,12 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// How many names there are.
+    /// The number of names.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// The name of number `id`, or nothing where there is none.
+    /// The name with the number `id`, or an empty text if there is none.
     pub(crate) fn get(&self, id: u8) -> &str {
         let id = id as usize;
         let start = if id == 0 { 0 } else { self.ends.get(id - 1).copied().unwrap_or(0) as usize };
@@ -21,7 +21,7 @@ impl Names {
         self.text.get(start..end).unwrap_or("")
     }
 
-    /// The number of a name.
+    /// The number of a name, or `None` if it is not in the list.
     pub(crate) fn position(&self, name: &str) -> Option<u8> {
         (0..self.len()).map(|id| id as u8).find(|&id| self.get(id) == name)
     }

@@ -1,4 +1,4 @@
-//! Observations in other words: for agents that should not hang on one wording.
+//! Paraphrased observations, for agents that should not depend on one wording.
 
 use std::cell::RefCell;
 
@@ -7,17 +7,17 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::game::Game;
-use super::generator::WORDING;
+use super::generator::wording::HOUSEHOLD_GRAMMAR;
 use super::grammar::{Grammar, Scene, texts_of};
 use crate::error::{Error, Result};
 
-/// How many wordings there are. Texts that come in fewer forms begin anew.
+/// The number of wordings. A text with fewer forms repeats them.
 const VARIANTS: usize = 6;
 
-/// How often a paraphrase mentions something that has nothing to do with the task.
-const ASIDE: f64 = 0.3;
+/// The probability that a paraphrase contains a sentence that has nothing to do with the task.
+const ASIDE_PROBABILITY: f64 = 0.3;
 
-/// Wordings that take the place of a game's own.
+/// Wordings that replace the wording of a game.
 #[derive(Debug)]
 pub(crate) struct Paraphrase {
     probability: f64,
@@ -26,51 +26,52 @@ pub(crate) struct Paraphrase {
 }
 
 impl Paraphrase {
-    /// Wordings that are used with a `probability`.
+    /// Wordings, each observation of which is paraphrased with `probability`.
     ///
     /// # Errors
-    /// Fails with [`Error::Setting`] where the probability is none.
+    /// Returns [`Error::Setting`] if `probability` is not in 0 to 1.
     pub(crate) fn new(probability: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&probability) {
             let message = format!("{probability} is out of range, expected 0 to 1");
             return Err(Error::setting("paraphrase", message));
         }
         let grammars = (0..VARIANTS)
-            .map(|variant| Ok(Grammar::compile_variant(WORDING, variant)?.0))
+            .map(|variant| Ok(Grammar::compile_variant(HOUSEHOLD_GRAMMAR, variant)?.0))
             .collect::<Result<_>>()?;
-        let asides = texts_of(WORDING, "aside")?.into_iter().flat_map(|(_, texts)| texts);
+        let asides = texts_of(HOUSEHOLD_GRAMMAR, "aside")?.into_iter().flat_map(|(_, texts)| texts);
         Ok(Self { probability, grammars, asides: asides.collect() })
     }
 
-    /// Refuses a game in whose world a wording would take too long or get too long.
+    /// Returns an error if a text of any wording could take too long or become too long in the game.
     pub(crate) fn check_costs(&self, game: &Game) -> Result<()> {
-        let at_game = |error| Error::input(&game.name, format!("in other words: {error}"));
-        let mut checked = self.grammars.iter().map(|one| one.check_costs(&game.world, &game.task));
-        checked.try_for_each(|checked| checked.map_err(at_game))
+        let at_game = |error| Error::input(&game.name, format!("paraphrased: {error}"));
+        let mut results = self.grammars.iter().map(|one| one.check_costs(&game.world, &game.task));
+        results.try_for_each(|result| result.map_err(at_game))
     }
 
-    /// Writes an observation in other words, or does nothing and returns false: `rng` decides.
+    /// Writes a paraphrased observation, or writes nothing and returns false, as `rng` decides.
     ///
-    /// What is said stays the same. The wording, the order of lists and asides vary.
+    /// The wording, the order of lists and the asides vary. The facts stay the same.
     pub(crate) fn write(
         &self,
         scene: &Scene,
         mut rng: ChaCha8Rng,
-        tell: impl Fn(&Grammar, &Scene, &mut String),
+        write: impl Fn(&Grammar, &Scene, &mut String),
         out: &mut String,
     ) -> bool {
         if !rng.random_bool(self.probability) {
             return false;
         }
         let Some(grammar) = self.grammars.choose(&mut rng) else { return false };
-        let aside = if rng.random_bool(ASIDE) { self.asides.choose(&mut rng) } else { None };
+        let aside =
+            if rng.random_bool(ASIDE_PROBABILITY) { self.asides.choose(&mut rng) } else { None };
         let comes_first = rng.random_bool(0.5);
         if let Some(aside) = aside.filter(|_| comes_first) {
             out.push_str(aside);
             out.push(' ');
         }
-        let order = RefCell::new(rng);
-        tell(grammar, &Scene { order: Some(&order), ..*scene }, out);
+        let shuffle = RefCell::new(rng);
+        write(grammar, &Scene { shuffle: Some(&shuffle), ..*scene }, out);
         if let Some(aside) = aside.filter(|_| !comes_first) {
             out.push(' ');
             out.push_str(aside);

@@ -1,7 +1,7 @@
-//! A set of pairs of small numbers, kept sorted.
+//! A sorted set of pairs of small numbers.
 
-/// Pairs `(first, second)`. Worlds hold some dozens of them, so that a sorted array beats any map,
-/// and all seconds of one first lie side by side, in order.
+/// Pairs `(first, second)`. A world has a few dozen of them, for which a sorted array is faster than a
+/// map. All `second`s of one `first` are adjacent and sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Relation(Vec<u16>);
 
@@ -10,32 +10,32 @@ fn key(first: u8, second: u8) -> u16 {
 }
 
 impl Relation {
-    /// Whether the pair is there.
+    /// Whether the set contains a pair.
     pub(crate) fn contains(&self, first: u8, second: u8) -> bool {
         self.0.binary_search(&key(first, second)).is_ok()
     }
 
-    /// Adds a pair; nothing happens where it is there already.
+    /// Adds a pair, unless the set contains it.
     pub(crate) fn insert(&mut self, first: u8, second: u8) {
         if let Err(index) = self.0.binary_search(&key(first, second)) {
             self.0.insert(index, key(first, second));
         }
     }
 
-    /// Removes a pair; nothing happens where it is not there.
+    /// Removes a pair, if the set contains it.
     pub(crate) fn remove(&mut self, first: u8, second: u8) {
         if let Ok(index) = self.0.binary_search(&key(first, second)) {
             self.0.remove(index);
         }
     }
 
-    /// All seconds of `first`, in order.
+    /// All `second`s of `first`, sorted.
     pub(crate) fn of(&self, first: u8) -> impl Iterator<Item = u8> + '_ {
         let start = self.0.partition_point(|&pair| pair < key(first, 0));
         self.0[start..].iter().take_while(move |&&pair| pair >> 8 == u16::from(first)).map(low)
     }
 
-    /// All pairs, sorted by first and then by second.
+    /// All pairs, sorted by `first`, then by `second`.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (u8, u8)> + '_ {
         self.0.iter().map(|pair| ((pair >> 8) as u8, low(pair)))
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_kept_once_and_in_order() {
+    fn pairs_are_unique_and_sorted() {
         let mut relation = Relation::default();
         for (first, second) in [(2, 9), (1, 255), (2, 3), (2, 9), (0, 0)] {
             relation.insert(first, second);

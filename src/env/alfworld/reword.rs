@@ -1,18 +1,19 @@
-//! Tasks in the words of other games.
+//! Tasks in the wording of other games.
 
 use super::AlfWorld;
 use super::game::Game;
 use crate::env::{Environment, Session};
 use crate::error::{Error, Result};
 
-/// A task in the words of a game of its kind among `models`.
+/// A task in the wording of a game of its kind from `models`.
 ///
 /// # Errors
-/// Fails where there is no such game.
+/// Returns an error if `models` has no game of this kind.
 pub(super) fn reword(tasks: &AlfWorld, task: usize, models: &AlfWorld) -> Result<Game> {
     let game = tasks.game(task)?;
     let (line, model) = task_line(game, models)?;
-    let at_task = |error| Error::input(&game.name, format!("in other words: {error}"));
+    let at_task =
+        |error| Error::input(&game.name, format!("in the wording of another game: {error}"));
     model.grammar.check_costs(&game.world, &line).map_err(at_task)?;
     Ok(Game {
         name: game.name.clone(),
@@ -24,35 +25,35 @@ pub(super) fn reword(tasks: &AlfWorld, task: usize, models: &AlfWorld) -> Result
     })
 }
 
-/// The task line of `game` in the words of a published game of the same kind, and that game.
+/// The task line of `game` in the wording of a game of the same kind, and that game.
 fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)> {
     let kind = game.goal.kind();
-    let words = |game: &Game| -> Vec<String> {
-        let bare = |kind: &str| kind.strip_suffix("type").unwrap_or(kind).to_string();
-        game.goal.named(&game.world).into_iter().flatten().map(bare).collect()
+    let kind_names = |game: &Game| -> Vec<String> {
+        let name = |kind: &str| kind.strip_suffix("type").unwrap_or(kind).to_string();
+        game.goal.named_kinds(&game.world).into_iter().flatten().map(name).collect()
     };
-    let wanted = words(game);
+    let wanted = kind_names(game);
     if wanted.iter().any(String::is_empty) {
-        let message = "its goal asks for something that the world does not have";
+        let message = "its goal requires a kind that the world does not have";
         return Err(Error::input(&game.name, message));
     }
     let model = models.games.iter().find(|model| {
-        let words = words(model);
-        let is_word =
+        let names = kind_names(model);
+        let is_in_task =
             |word: &String| model.task.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
-        model.goal.kind() == kind && words.len() == wanted.len() && words.iter().all(is_word)
+        model.goal.kind() == kind && names.len() == wanted.len() && names.iter().all(is_in_task)
     });
     let Some(model) = model else {
         let message = format!("there is no game of the kind {kind:?} to take the task line from");
         return Err(Error::input(models.task_name(0), message));
     };
-    let words = words(model);
+    let names = kind_names(model);
     let line: String = model
         .task
         .split_inclusive(|c: char| !c.is_alphanumeric())
         .map(|piece| {
             let word = piece.trim_end_matches(|c: char| !c.is_alphanumeric());
-            match words.iter().position(|known| known == word) {
+            match names.iter().position(|known| known == word) {
                 Some(index) => format!("{}{}", wanted[index], &piece[word.len()..]),
                 None => piece.to_string(),
             }
@@ -61,7 +62,7 @@ fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)
     Ok((line, model))
 }
 
-/// The walkthrough in the commands of another game's grammar.
+/// The walkthrough of a task in the commands of another game's grammar.
 fn walkthrough(tasks: &AlfWorld, task: usize, model: &Game) -> Result<Vec<String>> {
     let mut session = tasks.session(task, 0)?;
     let mut commands = Vec::new();

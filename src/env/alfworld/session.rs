@@ -12,35 +12,36 @@ use crate::env::{Session, Texts, Transition};
 use crate::error::Result;
 use crate::stream::{Purpose, Stream};
 
-/// One episode of ALFWorld under way.
+/// A running episode of ALFWorld.
 ///
-/// A session goes on after its goal has been reached, as the original engine does: `terminated` and
-/// `success` then say whether the goal is (still) reached. The success reward is given once.
+/// Like the original engine, a session continues after its goal has been reached. `terminated` and
+/// `success` then tell whether the goal is still reached. The success reward is given once.
 #[derive(Debug, Clone)]
 pub struct AlfWorldSession {
     game: Arc<Game>,
     config: AlfWorldConfig,
     state: State,
-    last: Last,
+    last: LastEvent,
     steps: usize,
     won: bool,
     rewarded: bool,
-    /// Other words, and the stream that decides when they are used; steps count its groups.
+    /// The paraphrase and its random stream, whose group number is the number of steps.
     paraphrase: Option<(Arc<Paraphrase>, Stream)>,
 }
 
-/// What the observation answers.
+/// The event that the observation describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Last {
-    /// Nothing yet: the episode has just begun.
+enum LastEvent {
+    /// The start of the episode.
     Start,
-    /// An action that was taken from a location.
-    Did(Action, u8),
-    /// A command that was not possible.
-    Refused,
+    /// An action, and the location of the agent before it.
+    Action(Action, u8),
+    /// An inadmissible command.
+    Refusal,
 }
 
 impl AlfWorldSession {
+    /// Starts an episode.
     pub(crate) fn new(game: Arc<Game>, config: AlfWorldConfig) -> Self {
         let won = game.goal.is_reached(&game.world, &game.world.start);
         let state = game.world.start.clone();
@@ -48,7 +49,7 @@ impl AlfWorldSession {
             game,
             config,
             state,
-            last: Last::Start,
+            last: LastEvent::Start,
             steps: 0,
             won,
             rewarded: false,
@@ -56,21 +57,22 @@ impl AlfWorldSession {
         }
     }
 
-    pub(crate) fn paraphrased(self, words: Arc<Paraphrase>, seed: u64, task: usize) -> Self {
+    /// Paraphrases the observations; `seed` and `task` select the random stream.
+    pub(crate) fn paraphrased(self, paraphrase: Arc<Paraphrase>, seed: u64, task: usize) -> Self {
         let stream = Stream::new(seed, Purpose::Environment).at(task as u64);
-        Self { paraphrase: Some((words, stream)), ..self }
+        Self { paraphrase: Some((paraphrase, stream)), ..self }
     }
 
-    /// Goes back to the beginning of the episode.
+    /// Returns to the start of the episode.
     pub fn reset(&mut self) {
         self.state.clone_from(&self.game.world.start);
         self.won = self.game.goal.is_reached(&self.game.world, &self.state);
-        self.last = Last::Start;
+        self.last = LastEvent::Start;
         self.steps = 0;
         self.rewarded = false;
     }
 
-    /// How many steps have been taken.
+    /// The number of steps so far.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -80,13 +82,13 @@ impl AlfWorldSession {
         self.state.held().map(|held| self.game.world.object_names.get(held))
     }
 
-    /// The names of all objects that facts speak of.
+    /// The names of all objects that occur in facts.
     pub fn objects(&self) -> impl Iterator<Item = &str> {
         self.game.world.object_names.iter()
     }
 
-    /// The names of the receptacles that an object is in or on. In the games that are made from
-    /// ALFRED's scenes, an object may touch two of them.
+    /// The names of the receptacles that an object is in or on. In games from ALFRED's scenes an
+    /// object can touch two receptacles.
     pub fn places_of<'a>(&'a self, object: &str) -> impl Iterator<Item = &'a str> {
         let world = &self.game.world;
         let object = world.object_names.position(object);
@@ -95,10 +97,10 @@ impl AlfWorldSession {
     }
 
     fn scene(&self) -> Scene<'_> {
-        Scene { world: &self.game.world, state: &self.state, task: &self.game.task, order: None }
+        Scene { world: &self.game.world, state: &self.state, task: &self.game.task, shuffle: None }
     }
 
-    /// The action that a command names, if it is possible now.
+    /// The action of a command, or `None` if it is not admissible now.
     pub(crate) fn find(&self, command: &str) -> Option<Action> {
         let world = &self.game.world;
         let mut actions = Vec::new();
@@ -122,19 +124,19 @@ impl Session for AlfWorldSession {
     }
 
     fn observe(&self, out: &mut String) {
-        let tell = |grammar: &Grammar, scene: &Scene, out: &mut String| match self.last {
-            Last::Start => grammar.write_intro(scene, out),
-            Last::Did(action, before) => grammar.write_answer(scene, action, before, out),
-            Last::Refused => out.push_str(grammar.refusal()),
+        let write = |grammar: &Grammar, scene: &Scene, out: &mut String| match self.last {
+            LastEvent::Start => grammar.write_intro(scene, out),
+            LastEvent::Action(action, before) => grammar.write_feedback(scene, action, before, out),
+            LastEvent::Refusal => out.push_str(grammar.refusal()),
         };
         let scene = self.scene();
-        if let Some((words, stream)) = &self.paraphrase {
+        if let Some((paraphrase, stream)) = &self.paraphrase {
             let rng = stream.of(self.steps, 0).rng();
-            if words.write(&scene, rng, tell, out) {
+            if paraphrase.write(&scene, rng, write, out) {
                 return;
             }
         }
-        tell(&self.game.grammar, &scene, out);
+        write(&self.game.grammar, &scene, out);
     }
 
     fn admissible(&self, out: &mut Texts) {
@@ -158,12 +160,12 @@ impl Session for AlfWorldSession {
     }
 
     fn step(&mut self, action: &str) -> Result<Transition> {
-        // The original strips what Python calls white space, which includes four separators more.
+        // The original strips Python's white space, which includes four more separators.
         let is_blank = |c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c);
         let found = self.find(action.trim_matches(is_blank));
-        self.last = Last::Refused;
+        self.last = LastEvent::Refusal;
         if let Some(action) = found {
-            self.last = Last::Did(action, self.state.location);
+            self.last = LastEvent::Action(action, self.state.location);
             if action.verb.changes_state() {
                 self.game.world.apply(&mut self.state, action);
                 self.won = self.game.goal.is_reached(&self.game.world, &self.state);
@@ -187,14 +189,14 @@ impl Session for AlfWorldSession {
 
 #[cfg(test)]
 mod tests {
-    use super::super::generator::WORDING;
+    use super::super::generator::wording::HOUSEHOLD_GRAMMAR;
     use super::super::pddl::problem::tests::KITCHEN;
     use super::super::pddl::{Problem, parse};
     use super::*;
 
     fn session() -> AlfWorldSession {
         let Problem { world, goal } = parse(KITCHEN).unwrap();
-        let (grammar, task) = Grammar::compile(WORDING).unwrap();
+        let (grammar, task) = Grammar::compile(HOUSEHOLD_GRAMMAR).unwrap();
         let game = Game {
             name: "kitchen".into(),
             world,
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn receptacles_at_one_place_are_used_together() {
+    fn receptacles_at_one_location_can_all_be_used_there() {
         let mut session = session();
         let play = |session: &mut AlfWorldSession, command: &str| -> (String, Transition) {
             let done = session.step(command).unwrap();
@@ -217,23 +219,26 @@ mod tests {
         };
         assert!(!play(&mut session, "chill mug 2 in fridge 1").1.valid);
         assert!(play(&mut session, "walk to table 1").1.valid);
-        assert!(!play(&mut session, "walk to fridge 1").1.valid, "it is there already");
+        assert!(!play(&mut session, "walk to fridge 1").1.valid, "the agent is there already");
         assert_eq!(play(&mut session, "look").0, "Before you: fridge 1 and table 1.");
         assert!(play(&mut session, "pick mug 2 from table 1").1.valid);
-        // A fridge cools through its closed door, but takes nothing in.
+        // A closed fridge can cool an object but cannot receive one.
         assert!(play(&mut session, "chill mug 2 in fridge 1").1.valid);
         assert!(!play(&mut session, "leave mug 2 at fridge 1").1.valid);
-        assert!(!play(&mut session, "leave mug 2 at table 1").1.valid, "tables take no mugs here");
+        assert!(
+            !play(&mut session, "leave mug 2 at table 1").1.valid,
+            "mugs do not fit on tables here"
+        );
         let (text, _) = play(&mut session, "inspect mug 2");
         assert_eq!(text, "You turn the mug 2 over: as one would think, chilled.");
         assert!(play(&mut session, "open fridge 1").1.valid);
         let (_, done) = play(&mut session, "leave mug 2 at fridge 1");
         assert!(done.success && done.terminated && done.reward == 1.0);
-        // It was taken from the table at this place and is still at the place.
+        // The mug was taken from the table at this location and is still at the location.
         let (text, done) = play(&mut session, "look");
         assert_eq!(text, "Before you: fridge 1 and table 1. Within reach as well: mug 2.");
         assert!(done.success && done.reward == 0.0);
-        // What has been won can be undone: the original engine goes on as well.
+        // A reached goal can be undone, as in the original engine.
         assert!(!play(&mut session, "pick mug 2 from fridge 1").1.terminated);
         assert_eq!(session.holding(), Some("mug 2"));
         session.reset();

@@ -1,48 +1,46 @@
-//! Finding and reading game files: in folders, or in the archive that they are published in.
+//! Finds and reads game files in folders or in the published archive.
 
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::environment::MAX_GAME_BYTES;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
-/// The file that holds a game.
+/// The file name of a game.
 pub(crate) const GAME: &str = "game.tw-pddl";
 
-/// The folder that the games are published in, and the archive of it.
+/// The folder of the published games, and its archive.
 const FOLDER: &str = "json_2.1.1";
 const ARCHIVE: &str = "json_2.1.1.tar.xz";
 
-/// The most bytes of a game's file. The published ones have some 100 KB.
-pub(crate) const MAX_BYTES: u64 = 16 << 20;
-
-/// The most files and folders that are looked at for games. Links may lead in circles.
+/// Maximum number of files and folders in the search for games. Links can form cycles.
 const MAX_ENTRIES: usize = 200_000;
 
-/// Where games come from.
+/// The location of games.
 pub(crate) enum Source {
-    /// Game files, by the names of their games.
+    /// Game files, each with the name of its game.
     Files(Vec<(String, PathBuf)>),
-    /// An archive of them.
+    /// An archive of game files.
     Archive(PathBuf),
 }
 
 impl Source {
-    /// Finds the games at `path`: an archive, the folder of all splits, one split, or a folder that
-    /// holds one of these.
+    /// Finds the games at `path`: an archive, the folder of all splits, the folder of one split, or a
+    /// folder that contains an archive or all splits.
     ///
     /// # Errors
-    /// Fails where there are no games.
+    /// Returns an error if there are no games.
     pub(crate) fn find(path: &Path) -> Result<Self> {
         if fs::metadata(path).map_err(Error::io("open", path))?.is_file() {
             return Ok(Self::Archive(path.to_path_buf()));
         }
-        let mut walk = Walk { left: MAX_ENTRIES };
+        let mut search = FolderSearch { remaining: MAX_ENTRIES };
         for folder in [path.join(FOLDER), path.to_path_buf()] {
-            let files = match walk.depth(&folder, 4)? {
-                Some(3) => walk.one_split(&folder)?,
-                Some(4) => walk.all_splits(&folder)?,
+            let files = match search.depth(&folder, 4)? {
+                Some(3) => search.one_split(&folder)?,
+                Some(4) => search.all_splits(&folder)?,
                 _ => continue,
             };
             return Ok(Self::Files(files));
@@ -59,30 +57,30 @@ impl Source {
     }
 }
 
-/// A walk through folders that ends.
-struct Walk {
-    /// How many more files and folders are looked at.
-    left: usize,
+/// A search through folders with a limited number of entries.
+struct FolderSearch {
+    /// The remaining number of files and folders.
+    remaining: usize,
 }
 
-impl Walk {
-    /// How many folders lie between `folder` and the first game in it, at most `most`; a game in the
-    /// folder itself would be at 1.
-    fn depth(&mut self, folder: &Path, most: usize) -> Result<Option<usize>> {
+impl FolderSearch {
+    /// The number of path components from `folder` to the first game file in it, or `None` if it exceeds
+    /// `max_depth`. A game file directly in the folder has depth 1.
+    fn depth(&mut self, folder: &Path, max_depth: usize) -> Result<Option<usize>> {
         if folder.join(GAME).is_file() {
             return Ok(Some(1));
         }
-        if most == 1 {
+        if max_depth == 1 {
             return Ok(None);
         }
         let folders = match self.folders(folder) {
             Ok(folders) => folders,
-            Err(error) if self.left == 0 => return Err(error),
-            // What cannot be listed may lie beside games.
+            Err(error) if self.remaining == 0 => return Err(error),
+            // An unreadable folder can be next to the games.
             Err(_) => return Ok(None),
         };
         for inner in folders {
-            if let Some(depth) = self.depth(&inner, most - 1)? {
+            if let Some(depth) = self.depth(&inner, max_depth - 1)? {
                 return Ok(Some(depth + 1));
             }
         }
@@ -95,10 +93,9 @@ impl Walk {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(Error::io("list", folder))?;
-            self.left = self.left.checked_sub(1).ok_or_else(|| {
+            self.remaining = self.remaining.checked_sub(1).ok_or_else(|| {
                 let message = format!(
-                    "looked for games among {MAX_ENTRIES} files and folders, and there are more: \
-                     do links lead in a circle?"
+                    "there are more than {MAX_ENTRIES} files and folders: do links form a cycle?"
                 );
                 Error::file(folder, message)
             })?;
@@ -110,6 +107,7 @@ impl Walk {
         Ok(found)
     }
 
+    /// The games of all splits in a folder.
     fn all_splits(&mut self, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
         let mut found = Vec::new();
         for split in self.folders(folder)? {
@@ -118,8 +116,9 @@ impl Walk {
         Ok(found)
     }
 
+    /// The games of one split.
     fn one_split(&mut self, split: &Path) -> Result<Vec<(String, PathBuf)>> {
-        // The path may be ".", which says nothing of the folder's name.
+        // The path can be ".", which does not contain the name of the folder.
         let name = file_name(&split.canonicalize().map_err(Error::io("open", split))?);
         let mut found = Vec::new();
         for task in self.folders(split)? {
@@ -136,53 +135,52 @@ impl Walk {
     }
 }
 
+/// The last component of a path.
 pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Refuses a name that would command a terminal which shows it.
+/// Rejects a name with control characters, which a terminal would execute.
 pub(super) fn check_name(place: &Path, name: &str) -> Result<()> {
     if name.contains(char::is_control) {
-        return Err(Error::file(place, format!("the name {name:?} holds control characters")));
+        return Err(Error::file(place, format!("the name {name:?} contains control characters")));
     }
     Ok(())
 }
 
-/// Reads one file.
+/// Reads a game file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let file = fs::File::open(path).map_err(Error::io("read", path))?;
     let size = file.metadata().map_or(0, |found| found.len());
     read_game(file, size).map_err(|message| Error::file(path, message))
 }
 
-/// Reads a game, about `size` bytes.
+/// Reads a game of about `size` bytes.
 pub(super) fn read_game(input: impl Read, size: u64) -> Result<Vec<u8>, String> {
-    read_at_most(input, size, MAX_BYTES).map_err(|error| format!("cannot read the game: {error}"))
+    read_at_most(input, size, MAX_GAME_BYTES)
+        .map_err(|error| format!("cannot read the game: {error}"))
 }
 
-/// Refuses a game's file for its size.
-pub(super) fn check_size(size: u64) -> Result<(), String> {
-    let too_large = || format!("expected a game of at most {MAX_BYTES} bytes, found {size}");
-    if size > MAX_BYTES { Err(too_large()) } else { Ok(()) }
-}
-
-/// Reads about `size` and at most `most` bytes; more are an error.
-pub(super) fn read_at_most(input: impl Read, size: u64, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(size.min(most) as usize + 1);
-    input.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(io::Error::other(format!("it has more than {most} bytes")));
+/// Reads about `size` bytes.
+///
+/// # Errors
+/// Returns an error if there are more than `max` bytes.
+pub(super) fn read_at_most(input: impl Read, size: u64, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(size.min(max) as usize + 1);
+    input.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(io::Error::other(format!("it has more than {max} bytes")));
     }
     Ok(bytes)
 }
 
-/// Writes one file of a game's folder, which is made where it does not exist.
+/// Writes a file of a game. Creates the folder if it does not exist.
 pub(crate) fn write(folder: &Path, name: &str, content: &serde_json::Value) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     write_atomic(&folder.join(name), content.to_string().as_bytes())
 }
 
-/// The split in a game's name.
+/// The split in the name of a game.
 pub(crate) fn split_of(name: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }

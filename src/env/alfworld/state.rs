@@ -1,9 +1,9 @@
-//! The state of a world: what actions change.
+//! The state of a world, which actions change.
 
+use super::id::NONE;
 use super::relation::Relation;
-use super::world::NONE;
 
-/// What has been done to an object, as bits.
+/// The marks that actions leave on an object, as bits.
 pub(crate) mod mark {
     pub(crate) const CLEAN: u8 = 1;
     pub(crate) const HOT: u8 = 2;
@@ -12,17 +12,17 @@ pub(crate) mod mark {
     pub(crate) const TOGGLED: u8 = 16;
 }
 
-/// Where everything is and what has been done to it.
+/// The locations of all things, and the marks on objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Where the agent is, or [`NONE`].
+    /// The location of the agent, or [`NONE`].
     pub(crate) location: u8,
     held: u8,
-    /// Which objects (second) are in which receptacle (first). The games' worlds have objects that
-    /// lie in two receptacles at once.
+    /// Which objects (second) are in which receptacle (first). In the published games an object can
+    /// be in two receptacles at once.
     pub(crate) inside: Relation,
-    /// Which objects (second) are at which location (first). The games' worlds keep this apart from
-    /// where an object's receptacle stands, and the two differ at times.
+    /// Which objects (second) are at which location (first). The published games state this apart
+    /// from the location of the object's receptacle, and the two can differ.
     pub(crate) at: Relation,
     /// Which objects (second) have been taken from which receptacle (first) and not put back.
     pub(crate) left: Relation,
@@ -38,7 +38,7 @@ impl Default for State {
 }
 
 impl State {
-    /// A state in which nothing is anywhere.
+    /// A state in which no object and no agent has a place.
     pub(crate) fn new(receptacles: usize, objects: usize) -> Self {
         Self {
             location: NONE,
@@ -56,29 +56,33 @@ impl State {
         (self.held != NONE).then_some(self.held)
     }
 
-    /// Whether a receptacle has been opened.
+    /// Whether a receptacle is open.
     pub(crate) fn is_open(&self, receptacle: u8) -> bool {
         self.open.get(receptacle as usize).copied().unwrap_or(false)
     }
 
+    /// Opens or closes a receptacle.
     pub(crate) fn set_open(&mut self, receptacle: u8, open: bool) {
         self.open[receptacle as usize] = open;
     }
 
-    /// Whether an object bears any of `marks`.
-    pub(crate) fn bears(&self, object: u8, marks: u8) -> bool {
-        self.marks.get(object as usize).is_some_and(|have| have & marks != 0)
+    /// Whether an object has any of `marks`.
+    pub(crate) fn has_mark(&self, object: u8, marks: u8) -> bool {
+        self.marks.get(object as usize).is_some_and(|found| found & marks != 0)
     }
 
-    pub(crate) fn set(&mut self, object: u8, marks: u8) {
+    /// Adds marks to an object.
+    pub(crate) fn add_marks(&mut self, object: u8, marks: u8) {
         self.marks[object as usize] |= marks;
     }
 
-    pub(crate) fn replace(&mut self, object: u8, marks: u8, instead_of: u8) {
-        self.marks[object as usize] &= !instead_of;
-        self.set(object, marks);
+    /// Adds marks to an object and removes others.
+    pub(crate) fn replace_marks(&mut self, object: u8, added: u8, removed: u8) {
+        self.marks[object as usize] &= !removed;
+        self.add_marks(object, added);
     }
 
+    /// Takes an object out of a receptacle at the agent's location.
     pub(crate) fn take(&mut self, object: u8, receptacle: u8) {
         self.inside.remove(receptacle, object);
         self.left.insert(receptacle, object);
@@ -86,6 +90,7 @@ impl State {
         self.held = object;
     }
 
+    /// Puts the object in hand into a receptacle at the agent's location.
     pub(crate) fn put(&mut self, object: u8, receptacle: u8) {
         self.inside.insert(receptacle, object);
         self.left.remove(receptacle, object);

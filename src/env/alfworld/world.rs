@@ -1,17 +1,12 @@
-//! The typed world of one game: what is there and what never changes.
+//! The typed world of one game: its entities and their constant facts.
 
 use super::action::{Action, Verb};
+use super::id::NONE;
 use super::names::Names;
 use super::relation::Relation;
 use super::state::{State, mark};
 
-/// The number that stands for "none": no location, nothing in hand, no kind.
-pub(crate) const NONE: u8 = u8::MAX;
-
-/// How many entities of one sort a world may have.
-pub(crate) const MOST: usize = NONE as usize;
-
-/// What can be done with an object, as bits.
+/// The abilities of an object, as bits.
 pub(crate) mod ability {
     pub(crate) const PICK_UP: u8 = 1;
     pub(crate) const CLEAN: u8 = 2;
@@ -19,13 +14,13 @@ pub(crate) mod ability {
     pub(crate) const COOL: u8 = 8;
     pub(crate) const TOGGLE: u8 = 16;
     pub(crate) const SLICE: u8 = 32;
-    /// Other objects can be inside it.
+    /// It can contain other objects.
     pub(crate) const CONTAIN: u8 = 64;
-    /// It slices others.
+    /// It can slice other objects.
     pub(crate) const CUT: u8 = 128;
 }
 
-/// What a receptacle does besides holding objects, as bits.
+/// The functions of a receptacle besides holding objects, as bits.
 pub(crate) mod device {
     pub(crate) const SINK: u8 = 1;
     pub(crate) const MICROWAVE: u8 = 2;
@@ -38,7 +33,7 @@ pub(crate) mod device {
 pub(crate) struct Receptacle {
     /// Its kind, as a number of [`World::receptacle_kinds`], or [`NONE`].
     pub(crate) kind: u8,
-    /// Where it stands, or [`NONE`].
+    /// Its location, or [`NONE`].
     pub(crate) location: u8,
     /// Bits of [`device`].
     pub(crate) device: u8,
@@ -53,10 +48,10 @@ pub(crate) struct Object {
     pub(crate) ability: u8,
 }
 
-/// Everything about a game's world that does not change, and the state that it starts from.
+/// The constant part of a game's world, and the initial state.
 ///
-/// Receptacles and objects are numbered in the order of their ids in the problem, which is the order
-/// in which texts list them.
+/// Receptacles and objects are numbered in the order of their ids in the problem. Texts list them in
+/// this order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct World {
     pub(crate) receptacles: Box<[Receptacle]>,
@@ -66,22 +61,22 @@ pub(crate) struct World {
     pub(crate) object_names: Names,
     pub(crate) receptacle_kinds: Names,
     pub(crate) object_kinds: Names,
-    /// Which kind of receptacle (first) takes which kind of object (second).
+    /// Which kind of receptacle (first) can hold which kind of object (second).
     pub(crate) fits: Relation,
     /// Which objects (second) are inside which object (first).
     pub(crate) nested: Relation,
-    /// Which receptacles (second) stand at which location (first).
-    pub(crate) standing: Relation,
+    /// Which receptacles (second) are at which location (first).
+    pub(crate) receptacles_at: Relation,
     /// Receptacles sorted by name.
     by_name: Box<[u8]>,
-    /// The rank of each receptacle's name, then of each object's, among all of them.
+    /// The rank of each receptacle's name, then of each object's name, among all names.
     ranks: Box<[u16]>,
     pub(crate) start: State,
 }
 
-/// The parts that a [`World`] is made from.
+/// The parts of a [`World`].
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Parts {
+pub(crate) struct WorldParts {
     pub(crate) receptacles: Vec<Receptacle>,
     pub(crate) objects: Vec<Object>,
     pub(crate) locations: u8,
@@ -95,8 +90,8 @@ pub(crate) struct Parts {
 }
 
 impl World {
-    /// Puts a world together. The lists of names are as long as those of the entities.
-    pub(crate) fn new(parts: Parts) -> Self {
+    /// Builds a world. The lists of names have the lengths of the lists of entities.
+    pub(crate) fn new(parts: WorldParts) -> Self {
         let count = parts.receptacles.len();
         let names: Vec<&String> =
             parts.receptacle_names.iter().chain(&parts.object_names).collect();
@@ -106,12 +101,12 @@ impl World {
         for (rank, &entity) in order.iter().enumerate() {
             ranks[entity] = rank as u16;
         }
-        let mut standing = Relation::default();
+        let mut receptacles_at = Relation::default();
         for (id, receptacle) in parts.receptacles.iter().enumerate() {
-            standing.insert(receptacle.location, id as u8);
+            receptacles_at.insert(receptacle.location, id as u8);
         }
         Self {
-            standing,
+            receptacles_at,
             by_name: order.iter().filter(|&&entity| entity < count).map(|&id| id as u8).collect(),
             ranks: ranks.into(),
             receptacles: parts.receptacles.into(),
@@ -127,38 +122,38 @@ impl World {
         }
     }
 
-    /// A number that sorts receptacles as their names do.
+    /// A number that sorts receptacles in the order of their names.
     pub(crate) fn receptacle_rank(&self, receptacle: u8) -> u16 {
         self.ranks[receptacle as usize]
     }
 
-    /// A number that sorts objects as their names do, among themselves and among receptacles.
+    /// A number that sorts objects and receptacles in the order of their names.
     pub(crate) fn object_rank(&self, object: u8) -> u16 {
         self.ranks[self.receptacles.len() + object as usize]
     }
 
-    /// Whether what is in a receptacle can be reached.
+    /// Whether the contents of a receptacle can be reached.
     pub(crate) fn is_accessible(&self, state: &State, receptacle: u8) -> bool {
         !self.is(receptacle, device::OPENABLE) || state.is_open(receptacle)
     }
 
-    /// Whether a receptacle is one of the devices.
+    /// Whether a receptacle has one of the functions in `device`, bits of [`device`].
     pub(crate) fn is(&self, receptacle: u8, device: u8) -> bool {
         self.receptacles[receptacle as usize].device & device != 0
     }
 
-    /// Whether one of the abilities is an object's.
+    /// Whether an object has one of the abilities in `ability`, bits of [`ability`].
     pub(crate) fn can(&self, object: u8, ability: u8) -> bool {
         self.objects[object as usize].ability & ability != 0
     }
 
-    /// The receptacles at the agent's place.
+    /// The receptacles at the agent's location.
     fn here<'a>(&'a self, state: &State) -> impl Iterator<Item = u8> + 'a {
         let location = state.location;
-        self.standing.of(location).filter(move |_| location != NONE)
+        self.receptacles_at.of(location).filter(move |_| location != NONE)
     }
 
-    /// Appends all actions of one kind that are possible in `state`.
+    /// Appends all actions of one verb that are possible in `state`.
     pub(crate) fn possible(&self, state: &State, verb: Verb, out: &mut Vec<Action>) {
         match verb {
             Verb::Look | Verb::Inventory | Verb::Help => out.push(Action::new(verb, 0, 0)),
@@ -202,7 +197,7 @@ impl World {
         }
     }
 
-    /// Switches can be used through a closed door: the domain does not ask for an open one.
+    /// The domain allows the use of a switch inside a closed receptacle.
     fn possible_uses(&self, state: &State, out: &mut Vec<Action>) {
         let before = out.len();
         for receptacle in self.here(state) {
@@ -241,7 +236,7 @@ impl World {
         out.extend(food.map(|object| Action::new(Verb::Slice, object, knife)));
     }
 
-    /// The state after a possible action.
+    /// Applies an action to `state`. The action must be possible.
     pub(crate) fn apply(&self, state: &mut State, action: Action) {
         let Action { verb, first, second } = action;
         match verb {
@@ -252,11 +247,11 @@ impl World {
             Verb::Close => state.set_open(first, false),
             Verb::Take => state.take(first, second),
             Verb::Move => state.put(first, second),
-            Verb::Use => state.set(first, mark::TOGGLED),
-            Verb::Heat => state.replace(first, mark::HOT, mark::COOL),
-            Verb::Clean => state.set(first, mark::CLEAN),
-            Verb::Cool => state.replace(first, mark::COOL, mark::HOT),
-            Verb::Slice => state.set(first, mark::SLICED),
+            Verb::Use => state.add_marks(first, mark::TOGGLED),
+            Verb::Heat => state.replace_marks(first, mark::HOT, mark::COOL),
+            Verb::Clean => state.add_marks(first, mark::CLEAN),
+            Verb::Cool => state.replace_marks(first, mark::COOL, mark::HOT),
+            Verb::Slice => state.add_marks(first, mark::SLICED),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Writing tasks as game files, in the layout of the published ones.
+//! Writes tasks as game files in the layout of the published games.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,21 +6,22 @@ use std::path::Path;
 use serde_json::json;
 
 use super::game::Game;
+use super::id::NONE;
 use super::names::Names;
 use super::reword::reword;
 use super::source::{self, GAME};
 use super::state::mark;
-use super::world::{NONE, World, ability, device};
+use super::world::{World, ability, device};
 use super::{AlfWorld, AlfWorldConfig};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 
-/// Types that the domain's actions name: every problem must declare them.
+/// Types in the actions of the domain. Every problem must declare them.
 const NAMED_BY_DOMAIN: [&str; 6] =
     ["sinktype", "sinkbasintype", "microwavetype", "fridgetype", "knifetype", "butterknifetype"];
 
-/// What the published games call the kinds of task, in the order of [`AlfWorld`]'s kinds. The
-/// original package only finds games beside a file that says this.
+/// The names of the kinds of task in the published games, in the order of the kinds of [`AlfWorld`].
+/// The original package finds a game only next to a file with its kind.
 const TASK_TYPES: [&str; 6] = [
     "pick_and_place_simple",
     "look_at_obj_in_light",
@@ -30,16 +31,15 @@ const TASK_TYPES: [&str; 6] = [
     "pick_two_obj_and_place",
 ];
 
-/// Writes the tasks of `tasks` as `<split>/<task>/<trial>/game.tw-pddl` below `out`, with the domain,
-/// the grammar and the ways of naming a task of the published games in `like`. Returns how many
-/// files were written.
+/// Writes `tasks` as `<split>/<task>/<trial>/game.tw-pddl` below `out`, with the domain, the grammar
+/// and the task lines of the published games in `like`. Returns the number of games.
 ///
 /// # Errors
-/// Fails where there are no games in `like`, or where files cannot be written.
+/// Returns an error if `like` has no games, or if a file cannot be written.
 pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
     let models = AlfWorld::load(like, None, AlfWorldConfig::default())?;
     let domain = models.domain.as_deref();
-    let domain = domain.ok_or_else(|| Error::file(like, "there are no games in it"))?;
+    let domain = domain.ok_or_else(|| Error::file(like, "found no games"))?;
     for task in 0..tasks.tasks() {
         let game = &reword(tasks, task, &models)?;
         let file = json!({
@@ -57,11 +57,11 @@ pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
     Ok(tasks.tasks())
 }
 
-/// The ids that give entities their names when a problem is read.
+/// The ids of entities. Parsing them again gives the same names.
 fn ids(names: &Names) -> Vec<String> {
     let id = |name: &str| {
         let Some((base, number)) = name.rsplit_once(' ') else { return name.to_string() };
-        // Ids are numbered backwards, and those with a basin name it at their end.
+        // Numbers decrease in the order of ids. The id of a basin ends with its name.
         let Ok(number) = number.parse::<u32>() else { return base.to_string() };
         let place = 9999u32.saturating_sub(number);
         let place = format!("_bar__plus_{:02}_dot_{:02}", place / 100, place % 100);
@@ -73,7 +73,7 @@ fn ids(names: &Names) -> Vec<String> {
     names.iter().map(id).collect()
 }
 
-/// A game's problem, in the notation of the published ones.
+/// The problem of a game in the notation of the published games.
 fn problem(game: &Game) -> String {
     let world = &game.world;
     let (receptacles, objects) = (ids(&world.receptacle_names), ids(&world.object_names));
@@ -104,6 +104,7 @@ fn problem(game: &Game) -> String {
     text
 }
 
+/// The facts of the initial state in the notation of a problem.
 fn facts(world: &World, receptacles: &[String], objects: &[String]) -> Vec<String> {
     let state = &world.start;
     let mut facts = Vec::new();
@@ -138,7 +139,7 @@ fn facts(world: &World, receptacles: &[String], objects: &[String]) -> Vec<Strin
             facts.extend((object.ability & bit != 0).then(|| format!("{name} {id}")));
         }
         for (bit, name) in MARKS {
-            facts.extend(state.bears(number as u8, bit).then(|| format!("{name} {id}")));
+            facts.extend(state.has_mark(number as u8, bit).then(|| format!("{name} {id}")));
         }
     }
     let object = |id: u8| objects.get(id as usize).map_or("", String::as_str);
@@ -153,6 +154,7 @@ fn facts(world: &World, receptacles: &[String], objects: &[String]) -> Vec<Strin
     facts
 }
 
+/// The predicate of each ability.
 const ABILITIES: [(u8, &str); 7] = [
     (ability::PICK_UP, "pickupable"),
     (ability::CLEAN, "cleanable"),
@@ -163,6 +165,7 @@ const ABILITIES: [(u8, &str); 7] = [
     (ability::CONTAIN, "isreceptacleobject"),
 ];
 
+/// The predicate of each mark.
 const MARKS: [(u8, &str); 5] = [
     (mark::CLEAN, "isclean"),
     (mark::HOT, "ishot"),

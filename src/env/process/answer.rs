@@ -1,31 +1,32 @@
-//! What a program answers, read from one line.
+//! A program's answer, read from one line.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::words::{quoted, said};
-use crate::env::Texts;
-use crate::env::protocol::{MAX_LINE, Split};
+use super::words::{one_line, quoted};
+use crate::env::environment::Split;
+use crate::env::protocol::MAX_LINE;
+use crate::env::texts::Texts;
 
-/// What a line of a program says.
+/// A line of a program.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// What the program plays.
+    /// The description of the program.
     Description(Description),
-    /// Where a session stands now.
+    /// The state of a session.
     State(State),
-    /// The program could not do what was asked.
+    /// The program refused a request.
     Refusal {
-        /// Whose request that was, if the line tells.
+        /// The session of the request, if the line names it.
         session: Option<u64>,
-        /// Why, in the program's own words, without control characters and of bounded length.
+        /// The reason in the program's words, without control characters and of bounded length.
         error: String,
     },
-    /// A line that tells its session, but is not the state of one.
-    Misfit {
-        /// Whose line it is.
+    /// A line that names its session, but is not the state of one.
+    Malformed {
+        /// The session.
         session: u64,
-        /// What is wrong with it.
+        /// The mistake.
         message: String,
     },
 }
@@ -37,46 +38,46 @@ pub struct Description {
     pub protocol: u64,
     /// The environment's name.
     pub name: String,
-    /// How many tasks there are.
+    /// Number of tasks.
     pub tasks: u64,
-    /// After how many steps the program ends an episode.
+    /// Step limit of an episode.
     pub max_steps: u64,
-    /// Which tasks are for what. A program that tells it begins tasks by their number.
+    /// The splits of the tasks. A program that has splits starts tasks by their number.
     #[serde(default)]
     pub splits: Vec<Split>,
-    /// The kinds of task that results are broken down by.
+    /// Kinds of task. Results are reported by kind.
     #[serde(default)]
     pub kinds: Vec<String>,
 }
 
-/// The answer to `reset` or `step`. Which fields must be there depends on which of them was asked.
+/// The answer to `reset` or `step`. The request decides which fields are required.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct State {
     /// The session.
     pub session: u64,
     /// The task's name.
     pub task: Option<String>,
-    /// What is to be achieved.
+    /// The goal, in words.
     pub goal: Option<String>,
     /// The task's kind.
     pub kind: Option<String>,
-    /// What is seen.
+    /// The observation.
     pub observation: String,
-    /// What can be done.
+    /// The admissible actions.
     pub admissible: Texts,
-    /// The step's reward, a finite number.
+    /// The reward of the step, a finite number.
     pub reward: Option<f32>,
     /// The task is over.
     pub terminated: Option<bool>,
-    /// The episode was cut off.
+    /// The step limit ended the episode.
     pub truncated: Option<bool>,
-    /// The goal has been reached.
+    /// The goal is reached.
     pub success: Option<bool>,
     /// The action was admissible.
     pub valid: Option<bool>,
 }
 
-/// The fields that tell what a line is and whose.
+/// The fields that decide the type of a line and its session.
 #[derive(Deserialize)]
 struct Head {
     session: Option<u64>,
@@ -89,41 +90,40 @@ struct Refused {
     error: String,
 }
 
-/// Reads a line that a program wrote, its end not counted.
+/// Reads a line of a program, without its line break.
 ///
 /// # Errors
-/// Says what is wrong with a line that is no answer of the protocol at all, or that does not tell
-/// whose it is.
+/// Returns the reason if the line is not an answer of the protocol, or does not name its session.
 pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
     if line.len() > MAX_LINE {
-        return Err(format!("answered by a line of more than {MAX_LINE} bytes"));
+        return Err(format!("answered with a line of more than {MAX_LINE} bytes"));
     }
     let refuse = |reason: &str| format!("answered {}, {reason}", quoted(line));
-    // An array of the fields' values would pass for an object too.
+    // Serde would accept an array of the fields' values in place of an object.
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err(refuse(
-            "which is no JSON object (standard output is for answers alone; all else belongs on \
-             standard error)",
+            "which is not a JSON object (standard output is for answers only; write everything \
+             else to standard error)",
         ));
     }
-    let wrong = |error: serde_json::Error| refuse(&format!("which is no answer: {error}"));
+    let wrong = |error: serde_json::Error| refuse(&format!("which is not an answer: {error}"));
     let head: Head = serde_json::from_slice(line).map_err(wrong)?;
     let session = head.session;
     if head.error.is_some() {
         let refused: Refused = serde_json::from_slice(line).map_err(wrong)?;
-        return Ok(Answer::Refusal { session, error: said(&refused.error) });
+        return Ok(Answer::Refusal { session, error: one_line(&refused.error) });
     }
     let Some(session) = session else {
         if head.protocol.is_some() {
             return serde_json::from_slice(line).map(Answer::Description).map_err(wrong);
         }
-        return Err(refuse("which tells neither a session nor an error"));
+        return Err(refuse("which names neither a session nor an error"));
     };
-    let misfit = |message| Answer::Misfit { session, message };
+    let malformed = |message| Answer::Malformed { session, message };
     Ok(match serde_json::from_slice::<State>(line) {
-        Err(error) => misfit(said(&error.to_string())),
+        Err(error) => malformed(one_line(&error.to_string())),
         Ok(State { reward: Some(reward), .. }) if !reward.is_finite() => {
-            misfit("its reward is no finite number".into())
+            malformed("its reward is not finite".into())
         }
         Ok(state) => Answer::State(state),
     })
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart_by_what_they_hold() {
+    fn the_fields_of_a_line_decide_its_type() {
         let line = r#"{"protocol":1,"name":"a","tasks":3,"max_steps":4,"more":[{}]}"#;
         let Answer::Description(plain) = read(line) else { panic!("{line}") };
         assert_eq!((plain.protocol, plain.tasks, plain.max_steps), (1, 3, 4));
@@ -159,7 +159,7 @@ mod tests {
             read("{\"error\":\"no\\u001b[2J such\\ntask\",\"session\":7}"),
             Answer::Refusal { session: Some(7), error: "no[2J such task".into() }
         );
-        // Fields that are null are not there, and those of other answers do not matter.
+        // Fields that are null count as absent, and fields of other answers are ignored.
         let begun = state(
             r#"{"session":2,"task":"t","goal":"g","observation":"o","admissible":["a","b\n"],
                 "error":null,"reward":null,"name":5,"protocol":1}"#,
@@ -175,19 +175,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_tells_its_session_costs_that_session_alone() {
+    fn a_malformed_line_that_names_its_session_fails_only_that_session() {
         let rest = r#""observation":"o","admissible":["a"]"#;
         for (line, says) in [
             (r#"{"session":3,"observation":"o"}"#.to_string(), "missing field `admissible`"),
             (r#"{"session":3,"observation":"o","admissible":["a",3]}"#.into(), "expected a text"),
             (r#"{"session":3,"observation":"o","admissible":"a"}"#.into(), "a list of texts"),
             (format!(r#"{{"session":3,{rest},"reward":1e999}}"#), "out of range"),
-            (format!(r#"{{"session":3,{rest},"reward":1e300}}"#), "no finite number"),
+            (format!(r#"{{"session":3,{rest},"reward":1e300}}"#), "not finite"),
             (format!(r#"{{"session":3,{rest},"reward":true}}"#), "boolean `true`"),
             (format!(r#"{{"session":3,{rest},"terminated":1}}"#), "expected a boolean"),
         ] {
             match read(&line) {
-                Answer::Misfit { session: 3, message } => {
+                Answer::Malformed { session: 3, message } => {
                     assert!(message.contains(says), "{line}: {message}");
                 }
                 other => panic!("{line}: {other:?}"),
@@ -196,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_says_why() {
+    fn a_line_that_is_no_answer_is_refused_with_a_reason() {
         let long = vec![b' '; MAX_LINE + 1];
         let cases: [(&[u8], &str); 10] = [
-            (b"", "nothing, which is no JSON object"),
-            (b"loading\x1b[2J the model", "'loading[2J the model', which is no JSON object"),
-            (b"[0]", "no JSON object"),
-            (b"\xff\xfe", "no JSON object"),
+            (b"", "nothing, which is not a JSON object"),
+            (b"loading\x1b[2J the model", "'loading[2J the model', which is not a JSON object"),
+            (b"[0]", "not a JSON object"),
+            (b"\xff\xfe", "not a JSON object"),
             (b"{\"session\":0", "EOF"),
             (b"{\"session\":0,\"reward\":NaN}", "expected value"),
             (b"{\"session\":-1,\"observation\":\"o\"}", "expected u64"),
@@ -215,7 +215,7 @@ mod tests {
             assert!(error.contains(says), "{error} does not say {says}");
             assert!(error.chars().count() < 500 && !error.contains(char::is_control), "{error}");
         }
-        // The longest line that is read, and one that nests too deep for a parser's stack.
+        // The longest line that is accepted, and one that is nested too deeply for a recursive parser.
         let full = [&long[..MAX_LINE - 13], b"{\"error\":\"x\"}"].concat();
         assert_eq!(
             read_answer(&full).unwrap(),

@@ -1,33 +1,34 @@
-//! What a program says of itself: whether it makes sense, and what follows from it.
+//! A program's description of itself: checks, and the tasks that it stands for.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 use super::answer::Description;
-use super::program::lock;
 use super::words::plain;
+use crate::env::environment::Split;
 use crate::env::protocol::VERSION;
 use crate::error::{Error, Result};
 
-/// The most tasks that a program may have.
+/// Maximum number of tasks of a program.
 const MAX_TASKS: u64 = 1_000_000;
 
-/// The largest step limit that a program may have.
+/// Maximum step limit of a program.
 const MAX_STEPS: u64 = 100_000;
 
-/// The most splits and the most kinds of task, and how long their names may be.
+/// Maximum number of splits, and of kinds of task.
 const MAX_NAMES: usize = 64;
-const LONGEST_NAME: usize = 64;
 
-/// The splits of a program that does not tell any: to train on, and held out.
+/// Maximum length of their names, in bytes.
+const MAX_NAME: usize = 64;
+
+/// The splits of a program that describes none: tasks to train on, and held-out tasks.
 const SPLITS: [&str; 2] = ["train", "valid"];
 
-/// A program's own name for something, as messages quote it.
+/// A name that a program chose, as messages quote it.
 pub(super) fn quote(name: &str) -> String {
-    plain(name, LONGEST_NAME)
+    plain(name, MAX_NAME)
 }
 
-/// Checks that a description makes sense.
+/// Checks a description.
 pub(super) fn check(described: &Description) -> Result<(), String> {
     let Description { protocol, tasks, max_steps, splits, kinds, .. } = described;
     let range = |what: &str, found: u64, most: u64| match (1..=most).contains(&found) {
@@ -52,60 +53,59 @@ pub(super) fn check(described: &Description) -> Result<(), String> {
 fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for name in names {
-        if name.is_empty() || name.len() > LONGEST_NAME || plain(name, LONGEST_NAME) != name {
+        if name.is_empty() || name.len() > MAX_NAME || plain(name, MAX_NAME) != name {
             return Err(format!(
-                "one of its {what} is named '{}', expected 1 to {LONGEST_NAME} bytes of plain text",
+                "one of its {what} is named '{}', expected 1 to {MAX_NAME} bytes of plain text",
                 quote(name)
             ));
         }
         if !seen.insert(name) || seen.len() > MAX_NAMES {
-            return Err(format!("its {what} are not at most {MAX_NAMES}, all of other names"));
+            return Err(format!("its {what} are not at most {MAX_NAMES} different names"));
         }
     }
     Ok(())
 }
 
-/// The number of a split's first task, and how many it has.
-pub(super) fn find_split(described: &Description, wanted: &str) -> Result<(usize, usize)> {
-    let refuse = |message: String| Err(Error::setting("split", message));
-    let tasks = described.tasks;
-    let divided = [tasks - tasks.div_ceil(5), tasks.div_ceil(5)];
-    let divided = SPLITS.into_iter().zip(divided);
-    let splits: Vec<(&str, u64)> = match described.splits.as_slice() {
-        [] => divided.collect(),
-        splits => splits.iter().map(|split| (split.name.as_str(), split.tasks)).collect(),
-    };
-    let mut first = 0;
-    for &(name, tasks) in &splits {
-        match (name == wanted, tasks) {
-            (true, 0) => {
-                let message = format!("the program has no task in '{wanted}', expected 1 or more");
-                return refuse(message);
-            }
-            (true, tasks) => return Ok((first as usize, tasks as usize)),
-            (false, tasks) => first += tasks,
-        }
-    }
-    let names: Vec<&str> = splits.iter().map(|split| split.0).collect();
-    refuse(format!("'{wanted}' is unknown, expected '{}'", names.join("' or '")))
+/// The tasks that are opened: consecutive splits of a program.
+#[derive(Debug, PartialEq)]
+pub(super) struct Selection {
+    /// Number of the first task among all tasks of the program.
+    pub(super) first: usize,
+    /// The splits, in the order of their tasks.
+    pub(super) splits: Vec<Split>,
 }
 
-/// Names of kinds live as long as the process. There are few, and each is kept once.
-pub(super) fn keep_for_good(name: &str) -> &'static str {
-    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut kept = lock(&KEPT);
-    if let Some(name) = kept.get(name) {
-        return name;
+/// Selects one split, or all splits that have tasks.
+pub(super) fn select(described: &Description, wanted: Option<&str>) -> Result<Selection> {
+    let refuse = |message: String| Err(Error::setting("split", message));
+    let splits = match described.splits.as_slice() {
+        [] => {
+            let held_out = described.tasks.div_ceil(5);
+            let sizes = [described.tasks - held_out, held_out];
+            let split = |(name, tasks): (&str, u64)| Split { name: name.into(), tasks };
+            SPLITS.into_iter().zip(sizes).map(split).collect()
+        }
+        splits => splits.to_vec(),
+    };
+    let Some(wanted) = wanted else {
+        let splits = splits.into_iter().filter(|split| split.tasks > 0).collect();
+        return Ok(Selection { first: 0, splits });
+    };
+    let Some(place) = splits.iter().position(|split| split.name == wanted) else {
+        let names: Vec<&str> = splits.iter().map(|split| split.name.as_str()).collect();
+        let expected = names.join("' or '");
+        return refuse(format!("'{wanted}' is unknown, expected '{expected}'"));
+    };
+    if splits[place].tasks == 0 {
+        return refuse(format!("the program has no task in '{wanted}', expected 1 or more"));
     }
-    let name: &'static str = Box::leak(name.into());
-    kept.insert(name);
-    name
+    let first = splits[..place].iter().map(|split| split.tasks as usize).sum();
+    Ok(Selection { first, splits: vec![splits[place].clone()] })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::protocol::Split;
 
     fn described(splits: &[(&str, u64)], tasks: u64) -> Description {
         let split = |&(name, tasks): &(&str, u64)| Split { name: name.to_string(), tasks };
@@ -113,33 +113,45 @@ mod tests {
         Description { protocol: 1, name, tasks, max_steps: 9, splits, kinds: Vec::new() }
     }
 
+    /// The number of a split's first task and the number of its tasks.
+    fn range(described: &Description, split: &str) -> (usize, u64) {
+        let selection = select(described, Some(split)).unwrap();
+        assert_eq!(selection.splits.len(), 1);
+        (selection.first, selection.splits[0].tasks)
+    }
+
     #[test]
-    fn splits_are_those_told_or_a_fifth_is_held_out() {
-        let told = described(&[("a", 3), ("none", 0), ("b", 4)], 7);
-        check(&told).unwrap();
-        assert_eq!(find_split(&told, "a").unwrap(), (0, 3));
-        assert_eq!(find_split(&told, "b").unwrap(), (3, 4));
-        let message = |wanted: &str| find_split(&told, wanted).unwrap_err().to_string();
+    fn described_splits_are_selected() {
+        let described = described(&[("a", 3), ("none", 0), ("b", 4)], 7);
+        check(&described).unwrap();
+        assert_eq!(range(&described, "a"), (0, 3));
+        assert_eq!(range(&described, "b"), (3, 4));
+        let message = |wanted| select(&described, Some(wanted)).unwrap_err().to_string();
         assert!(message("train").contains("expected 'a' or 'none' or 'b'"), "{}", message("train"));
         assert!(message("none").contains("no task in 'none'"));
+        let all = select(&described, None).unwrap();
+        let names: Vec<&str> = all.splits.iter().map(|split| split.name.as_str()).collect();
+        assert_eq!((all.first, names), (0, vec!["a", "b"]));
+    }
+
+    #[test]
+    fn without_splits_the_last_fifth_is_held_out() {
         for (tasks, train) in [(2, 1), (9, 7), (10, 8), (200, 160), (1_000_000, 800_000)] {
             let plain = described(&[], tasks);
             check(&plain).unwrap();
-            assert_eq!(find_split(&plain, "train").unwrap(), (0, train));
-            assert_eq!(find_split(&plain, "valid").unwrap(), (train, tasks as usize - train));
+            assert_eq!(range(&plain, "train"), (0, train));
+            assert_eq!(range(&plain, "valid"), (train as usize, tasks - train));
         }
-        // One task cannot be both learnt from and held out.
-        find_split(&described(&[], 1), "train").unwrap_err();
+        // A single task cannot be in both splits.
+        select(&described(&[], 1), Some("train")).unwrap_err();
+    }
+
+    #[test]
+    fn splits_must_add_up_and_have_different_names() {
         for wrong in
             [&[("a", 3), ("b", 3)][..], &[("a", u64::MAX), ("b", 8)], &[("a", 7), ("a", 0)]]
         {
             check(&described(wrong, 7)).unwrap_err();
         }
-    }
-
-    #[test]
-    fn names_of_kinds_are_kept_once() {
-        let first = keep_for_good("a kind of its own");
-        assert!(std::ptr::eq(first, keep_for_good(&String::from("a kind of its own"))));
     }
 }

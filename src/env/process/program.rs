@@ -1,39 +1,45 @@
-//! One running program: its pipes, its threads, and its end.
+//! One running program: its pipes, its threads and its end.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use process_wrap::std::ProcessGroup;
+use process_wrap::std::{ChildWrapper, CommandWrap};
+#[cfg(windows)]
+use process_wrap::std::{CommandWrapper, JobObject};
+
 use super::answer::{Answer, read_answer};
 use super::words::{Tail, plain};
 use crate::env::protocol::{MAX_LINE, MAX_SESSIONS};
 
-/// How long a program may take to end by itself, and how long its last words are waited for.
+/// Time that a program has to end by itself, and time to wait for the end of its standard error.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the end of a program that was killed is waited for.
+/// Time to wait for the end of a program that was killed.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-/// How many bytes of requests a busy program is sent at once.
+/// Number of bytes of requests that are collected for a busy program before they are sent.
 const BATCH: usize = 1 << 14;
 
-/// An answer, or why there will be none.
+/// An answer, or the reason why there is none.
 pub(super) type Reply = Result<Answer, String>;
 
-/// What is run.
+/// A command to run.
 #[derive(Debug, Clone)]
 pub(super) struct Launch {
-    /// The command line as it was given, for messages.
+    /// The command line, for messages.
     pub(super) command: String,
-    /// Its words: the program and its arguments.
+    /// Its words: the program and the arguments.
     pub(super) words: Vec<String>,
-    /// How long an answer may take; `None` for as long as it likes.
+    /// Time limit of an answer; `None` for no limit.
     pub(super) timeout: Option<Duration>,
 }
 
@@ -44,64 +50,64 @@ impl Launch {
     }
 }
 
-/// A mutex whose data stays sound if a thread panics while it holds it.
+/// Locks a mutex whose data stays consistent if a thread panics while it holds the lock.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request that has no answer yet.
 struct Waiting {
-    /// Whose it is; `None` for the program's own description.
+    /// The session; `None` for `describe`.
     session: Option<u64>,
     reply: Sender<Reply>,
 }
 
-/// Requests that were sent, in their order, which is that of the answers.
+/// Requests that were sent. Answers come in the same order.
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// When the last answer came, or when a request was sent that waited for no other.
+    /// Time of the last answer, or of the last request that was sent to an idle program.
     progress: Instant,
-    /// Why there will be no more answers.
+    /// The reason why there are no more answers.
     ended: Option<String>,
 }
 
-/// Requests on their way out, and the pipe that takes them.
+/// Requests that are not sent yet, and the pipe that takes them.
 struct Outbox {
     input: Option<ChildStdin>,
     lines: Vec<u8>,
     waiting: Vec<Waiting>,
-    /// When the program was asked to end.
+    /// Time when the program was asked to end.
     closed: Option<Instant>,
 }
 
-/// Numbers of sessions: the lowest that is free comes first, so that they stay small.
+/// Session numbers. The lowest free number is taken first, so numbers stay small.
 #[derive(Default)]
 struct Numbers {
     free: BinaryHeap<Reverse<u64>>,
     next: u64,
 }
 
-/// Why a program is given up.
-enum Why {
-    /// Its standard output came to an end.
-    Ended,
-    /// It does not take requests.
-    Deaf,
-    /// It did what no program may do.
-    Broke(String),
+/// The reason why a program is abandoned.
+enum EndReason {
+    /// Its standard output ended.
+    OutputEnded,
+    /// It does not read requests.
+    InputClosed,
+    /// It broke the protocol or a time limit.
+    Violation(String),
 }
 
-/// What the threads around a program share.
+/// State that the threads around a program share.
 struct Shared {
     launch: Launch,
-    child: Mutex<Child>,
+    child: Mutex<Box<dyn ChildWrapper>>,
     queue: Mutex<Queue>,
-    /// Wakes the watch when the program has ended.
-    over: Condvar,
+    /// Wakes the time-out thread when the program has ended.
+    ended: Condvar,
     ending: AtomicBool,
     tail: Mutex<Tail>,
-    /// Closes when all of standard error has been read.
-    last_words: Mutex<Receiver<()>>,
+    /// Closes when standard error has been read to its end.
+    errors_read: Mutex<Receiver<()>>,
 }
 
 /// A running program. Sessions share it; requests are answered in the order in which they were sent.
@@ -113,27 +119,27 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts the program, and asks nothing yet.
+    /// Starts the program. Sends no request.
     pub(super) fn start(launch: &Launch) -> Result<Self, String> {
         let refuse = |what: &str, error: &dyn std::fmt::Display| {
             format!("{} {what}: {error}", launch.shown())
         };
         let mut child = spawn(launch).map_err(|error| refuse("cannot be run", &error))?;
         let (input, output, errors) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (said_all, last_words) = channel();
+            (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let (errors_end, errors_read) = channel();
         let queue = Queue { waiting: VecDeque::new(), progress: Instant::now(), ended: None };
         let shared = Arc::new(Shared {
             launch: launch.clone(),
             child: Mutex::new(child),
             queue: Mutex::new(queue),
-            over: Condvar::new(),
+            ended: Condvar::new(),
             ending: AtomicBool::new(false),
             tail: Mutex::default(),
-            last_words: Mutex::new(last_words),
+            errors_read: Mutex::new(errors_read),
         });
         let outbox = Outbox { input, lines: Vec::new(), waiting: Vec::new(), closed: None };
-        // From here on the program ends with this value, whatever goes wrong.
+        // From here on, dropping this value ends the program.
         let mut program = Self {
             shared: shared.clone(),
             outbox: Mutex::new(outbox),
@@ -146,11 +152,11 @@ impl Program {
         };
         if let Some(errors) = errors {
             let shared = shared.clone();
-            thread("stderr", Box::new(move || keep_tail(&shared, errors, said_all)))?;
+            thread("stderr", Box::new(move || keep_tail(&shared, errors, errors_end)))?;
         }
         if let Some(timeout) = launch.timeout {
             let shared = shared.clone();
-            thread("watch", Box::new(move || shared.watch(timeout)))?;
+            thread("time-out", Box::new(move || shared.enforce(timeout)))?;
         }
         if let Some(output) = output {
             program.reader = Some(thread("reader", Box::new(move || read_all(&shared, output)))?);
@@ -158,7 +164,7 @@ impl Program {
         Ok(program)
     }
 
-    /// Whether it still runs and may be asked.
+    /// Whether it runs and takes requests.
     pub(super) fn is_alive(&self) -> bool {
         let runs = || matches!(lock(&self.shared.child).try_wait(), Ok(None));
         !self.shared.ending.load(Ordering::Acquire) && runs()
@@ -169,7 +175,7 @@ impl Program {
         self.shared.launch.shown()
     }
 
-    /// A number for a new session, until it is given back.
+    /// A number for a new session.
     pub(super) fn take_number(&self) -> Result<u64, String> {
         let mut numbers = lock(&self.numbers);
         if let Some(Reverse(number)) = numbers.free.pop() {
@@ -182,11 +188,13 @@ impl Program {
         Ok(numbers.next - 1)
     }
 
+    /// Frees a session number.
     pub(super) fn give_back(&self, number: u64) {
         lock(&self.numbers).free.push(Reverse(number));
     }
 
-    /// Puts a request with those that are sent next, by [`Program::flush`] at the latest. `reply` is told the answer, or why there is none.
+    /// Queues a request. It is sent with the next batch, at the latest by [`Program::flush`]. `reply`
+    /// receives the answer, or the reason why there is none.
     pub(super) fn post(&self, session: Option<u64>, request: &[u8], reply: &Sender<Reply>) {
         if request.len() > MAX_LINE {
             let message = format!("a request of {} bytes, of {MAX_LINE} allowed", request.len());
@@ -197,14 +205,14 @@ impl Program {
         outbox.lines.extend_from_slice(request);
         outbox.lines.push(b'\n');
         outbox.waiting.push(Waiting { session, reply: reply.clone() });
-        // A program that has nothing to do begins at once, one that is busy gets many at a time.
+        // An idle program starts at once; a busy one receives requests in batches.
         let is_idle = lock(&self.shared.queue).waiting.is_empty();
         if is_idle || outbox.lines.len() >= BATCH {
             self.send(&mut outbox);
         }
     }
 
-    /// Sends whatever was posted.
+    /// Sends all queued requests.
     pub(super) fn flush(&self) {
         self.send(&mut lock(&self.outbox));
     }
@@ -225,17 +233,18 @@ impl Program {
             queue.progress = Instant::now();
         }
         queue.waiting.extend(outbox.waiting.drain(..));
-        // The reader takes answers while this thread waits for room in the pipe.
+        // The reader thread takes answers while this one waits for space in the pipe.
         drop(queue);
         let Outbox { input, lines, .. } = outbox;
         let sent = input.as_mut().map(|input| input.write_all(lines));
         lines.clear();
         if !matches!(sent, Some(Ok(()))) {
-            self.shared.end(Why::Deaf);
+            self.shared.end(EndReason::InputClosed);
         }
     }
 
-    /// Asks a program that owes no answer to end; its input ends in any case. Says when that was.
+    /// Asks a program that owes no answer to end, and closes its input in any case. Returns the time of
+    /// the first such request.
     pub(super) fn close(&self) -> Instant {
         let mut outbox = lock(&self.outbox);
         let is_idle = lock(&self.shared.queue).waiting.is_empty();
@@ -253,20 +262,20 @@ impl Drop for Program {
         let left = GRACE.saturating_sub(self.close().elapsed());
         let reader = self.reader.take();
         let has_ended = || reader.as_ref().is_some_and(JoinHandle::is_finished);
-        // The reader sees to the rest when the program's output ends.
+        // The reader thread handles the rest when the program's output ends.
         if !wait_until(left, has_ended) {
-            self.shared.end(Why::Broke("did not end when it was asked to".into()));
-            // Another thread may be at it already.
+            self.shared.end(EndReason::Violation("did not end when it was asked to".into()));
+            // Another thread may be ending it already.
             wait_until(LAST_WAIT, || lock(&self.shared.queue).ended.is_some());
         }
     }
 }
 
-/// Waits for something to come about, and says whether it did in time.
-fn wait_until(limit: Duration, has_come: impl Fn() -> bool) -> bool {
+/// Waits for a condition and returns whether it became true in time.
+fn wait_until(limit: Duration, is_met: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(100);
-    while !has_come() {
+    while !is_met() {
         if begun.elapsed() >= limit {
             return false;
         }
@@ -276,49 +285,52 @@ fn wait_until(limit: Duration, has_come: impl Fn() -> bool) -> bool {
     true
 }
 
-/// Runs the program, in a process group of its own: Ctrl-C is for the trainer, which ends the program
-/// when it is done, and what the program starts can be ended with it.
-fn spawn(launch: &Launch) -> std::io::Result<Child> {
+/// Runs the program in a process group of its own (on Windows, in a job object): Ctrl-C reaches only
+/// the trainer, which ends the program when it is done, and the processes that the program starts are
+/// ended with it.
+fn spawn(launch: &Launch) -> std::io::Result<Box<dyn ChildWrapper>> {
     let (program, arguments) =
         launch.words.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = CommandWrap::with_new(program, |command| {
+        command.args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    });
     #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.wrap(ProcessGroup::leader());
     #[cfg(windows)]
-    {
-        const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-        std::os::windows::process::CommandExt::creation_flags(
-            &mut command,
-            CREATE_NEW_PROCESS_GROUP,
-        );
-    }
+    command.wrap(JobObject).wrap(NewConsoleGroup);
     command.spawn()
 }
 
-/// Ends a program and what it has started. It is not waited for.
-fn kill(child: &mut Child) {
-    // While the program is not waited for, its number stands for its group and no other. The standard
-    // library can signal single processes only.
-    #[cfg(unix)]
-    let _ = Command::new("sh")
-        .args(["-c", "kill -s KILL -- \"-$0\"", &child.id().to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    let _ = child.kill();
+/// Keeps Ctrl-C from the program. [`JobObject`] sets the creation flags before, and needs the program
+/// to be suspended until it belongs to the job.
+#[cfg(windows)]
+#[derive(Debug)]
+struct NewConsoleGroup;
+
+#[cfg(windows)]
+impl CommandWrapper for NewConsoleGroup {
+    fn pre_spawn(
+        &mut self,
+        command: &mut std::process::Command,
+        _: &CommandWrap,
+    ) -> std::io::Result<()> {
+        const CREATE_SUSPENDED: u32 = 0x4;
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+        let flags = CREATE_SUSPENDED | CREATE_NEW_PROCESS_GROUP;
+        std::os::windows::process::CommandExt::creation_flags(command, flags);
+        Ok(())
+    }
 }
 
-/// How the program ended, if it does in time. It leaves no zombie then.
-fn wait(child: &Mutex<Child>, limit: Duration) -> Option<ExitStatus> {
+/// Waits for the program to end, which removes it from the process table. `None` if it still runs.
+fn wait(child: &Mutex<Box<dyn ChildWrapper>>, limit: Duration) -> Option<ExitStatus> {
     let status = || lock(child).try_wait().ok().flatten();
     wait_until(limit, || status().is_some());
     status()
 }
 
-/// Hands on answers until there are none any more.
+/// Delivers answers until the output ends.
 fn read_all(shared: &Shared, output: ChildStdout) {
     let mut output = BufReader::with_capacity(1 << 16, output);
     let mut line = Vec::new();
@@ -328,17 +340,17 @@ fn read_all(shared: &Shared, output: ChildStdout) {
         if line.last() == Some(&b'\n') {
             line.pop();
         } else if read.is_err() || line.len() <= MAX_LINE {
-            break Why::Ended;
+            break EndReason::OutputEnded;
         }
         if let Err(why) = shared.deliver(&line) {
-            break Why::Broke(why);
+            break EndReason::Violation(why);
         }
     };
     shared.end(why);
 }
 
-/// Reads standard error to its end, however much it is, and keeps the last of it.
-fn keep_tail(shared: &Shared, mut errors: ChildStderr, said_all: Sender<()>) {
+/// Reads standard error to its end and keeps the last part.
+fn keep_tail(shared: &Shared, mut errors: ChildStderr, errors_end: Sender<()>) {
     let mut bytes = [0; 8192];
     loop {
         match errors.read(&mut bytes) {
@@ -348,11 +360,11 @@ fn keep_tail(shared: &Shared, mut errors: ChildStderr, said_all: Sender<()>) {
             Err(_) => break,
         }
     }
-    drop(said_all);
+    drop(errors_end);
 }
 
 impl Shared {
-    /// Gives an answer to the request that it is for: the first that waits.
+    /// Passes an answer to the first request that waits.
     fn deliver(&self, line: &[u8]) -> Result<(), String> {
         let answer = read_answer(line)?;
         let mut queue = lock(&self.queue);
@@ -360,8 +372,8 @@ impl Shared {
         let (expected, found) = match &answer {
             Answer::Description(_) => (first.session, None),
             Answer::State(state) => (first.session, Some(state.session)),
-            Answer::Misfit { session, .. } => (first.session, Some(*session)),
-            // A refusal may tell no session.
+            Answer::Malformed { session, .. } => (first.session, Some(*session)),
+            // A refusal may name no session.
             Answer::Refusal { session, .. } => (first.session, session.or(first.session)),
         };
         if expected != found {
@@ -369,47 +381,48 @@ impl Shared {
                 Some(session) => format!("session {session}"),
                 None => "describe".into(),
             };
-            return Err(format!("answered {}, where {} was asked", what(found), what(expected)));
+            return Err(format!("answered {}, but {} was asked", what(found), what(expected)));
         }
         queue.progress = Instant::now();
         if let Some(first) = queue.waiting.pop_front() {
-            // Whoever asked may have gone away.
+            // The session may have been dropped.
             let _ = first.reply.send(Ok(answer));
         }
         Ok(())
     }
 
-    /// Gives the program up when it owes an answer and none has come for too long. What counts is the
-    /// last answer to anybody: requests that wait for others' answers are not held against it.
-    fn watch(&self, timeout: Duration) {
-        // Often enough, without being woken by every request.
+    /// Ends the program if it owes an answer for too long. The time counts from its last answer to any
+    /// session: requests that wait behind others do not count.
+    fn enforce(&self, timeout: Duration) {
+        // Polls, so that requests need not wake this thread.
         let period = (timeout / 8).clamp(Duration::from_millis(1), Duration::from_secs(1));
         let mut queue = lock(&self.queue);
         while queue.ended.is_none() {
             if !queue.waiting.is_empty() && queue.progress.elapsed() >= timeout {
                 drop(queue);
                 let seconds = timeout.as_secs_f64();
-                self.end(Why::Broke(format!("gave no answer within {seconds} seconds")));
+                self.end(EndReason::Violation(format!("gave no answer within {seconds} seconds")));
                 return;
             }
-            let woken = self.over.wait_timeout(queue, period);
+            let woken = self.ended.wait_timeout(queue, period);
             queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Ends the program if it has not ended, and tells all who wait why there is no answer. Only the
-    /// first reason counts.
-    fn end(&self, why: Why) {
+    /// Ends the program if it runs, and passes the reason to all requests that wait. Only the first
+    /// reason counts.
+    fn end(&self, why: EndReason) {
         if self.ending.swap(true, Ordering::AcqRel) {
             return;
         }
-        // One that is ending anyway may have a status to tell.
+        // A program that ends by itself has an exit status.
         let status = match why {
-            Why::Broke(_) => None,
-            Why::Ended | Why::Deaf => wait(&self.child, GRACE),
+            EndReason::Violation(_) => None,
+            EndReason::OutputEnded | EndReason::InputClosed => wait(&self.child, GRACE),
         };
         if status.is_none() {
-            kill(&mut lock(&self.child));
+            // Kills the group. If that fails, no process of it is left.
+            let _ = lock(&self.child).start_kill();
             wait(&self.child, LAST_WAIT);
         }
         let message = self.describe(&why, status);
@@ -419,18 +432,18 @@ impl Shared {
         }
         queue.ended = Some(message);
         drop(queue);
-        self.over.notify_all();
+        self.ended.notify_all();
     }
 
-    fn describe(&self, why: &Why, status: Option<ExitStatus>) -> String {
+    fn describe(&self, why: &EndReason, status: Option<ExitStatus>) -> String {
         let what = match (why, status) {
-            (Why::Broke(what), _) => what.clone(),
+            (EndReason::Violation(what), _) => what.clone(),
             (_, Some(status)) => format!("ended with {status}"),
-            (Why::Ended, None) => "closed its standard output".into(),
-            (Why::Deaf, None) => "takes no more requests".into(),
+            (EndReason::OutputEnded, None) => "closed its standard output".into(),
+            (EndReason::InputClosed, None) => "does not read requests".into(),
         };
-        // The threads that read standard error end with it, unless something else holds it open.
-        let _ = lock(&self.last_words).recv_timeout(GRACE);
+        // Standard error ends with the program, unless another process holds it open.
+        let _ = lock(&self.errors_read).recv_timeout(GRACE);
         let last = lock(&self.tail).last_lines();
         let last = last.map(|last| format!("; its standard error ends: {last}"));
         format!("{} {what}{}", self.launch.shown(), last.unwrap_or_default())

@@ -1,4 +1,4 @@
-//! One episode under way in a program.
+//! One episode of a program.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::answer::{Answer, State};
 use super::program::{Program, Reply};
-use crate::env::{Session, Texts, Transition};
+use crate::env::environment::{Session, Transition};
+use crate::env::texts::Texts;
 use crate::error::{Error, Result};
 
-/// A session's place in a program, which others take after it.
+/// A session number of a program. It is free again when the seat is dropped.
 pub(super) struct Seat {
     program: Arc<Program>,
     number: u64,
-    /// How many sessions the program has.
+    /// Number of sessions of the program.
     load: Arc<AtomicUsize>,
 }
 
@@ -34,13 +35,13 @@ impl Drop for Seat {
     }
 }
 
-/// How a session begins.
+/// How a session starts.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Beginning {
-    /// The task, where the program's tasks have numbers.
+pub(super) struct Start {
+    /// The task, if the program's tasks are numbered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) number: Option<usize>,
-    /// What decides the rest: the task too, where tasks have no numbers.
+    /// Decides the rest; without a number, also the task.
     pub(super) seed: u64,
 }
 
@@ -50,7 +51,7 @@ enum Request<'a> {
     Reset {
         session: u64,
         #[serde(flatten)]
-        begin: Beginning,
+        start: Start,
     },
     Step {
         session: u64,
@@ -58,8 +59,8 @@ enum Request<'a> {
     },
 }
 
-/// What a program tells of a session's task.
-pub(super) struct Told {
+/// The task of a session as the program reports it.
+pub(super) struct ReportedTask {
     pub(super) task: String,
     pub(super) kind: Option<String>,
 }
@@ -69,7 +70,7 @@ pub(super) struct ProcessSession {
     seat: Seat,
     reply: Sender<Reply>,
     answers: Receiver<Reply>,
-    /// The action that the program was told of beforehand.
+    /// The action that was sent ahead.
     announced: Option<String>,
     goal: String,
     observation: String,
@@ -77,8 +78,8 @@ pub(super) struct ProcessSession {
 }
 
 impl ProcessSession {
-    /// Asks for an episode, which begins by [`ProcessSession::begun`].
-    pub(super) fn ask(seat: Seat, begin: Beginning) -> Result<Self> {
+    /// Requests an episode. [`ProcessSession::wait_for_start`] waits for it.
+    pub(super) fn request(seat: Seat, start: Start) -> Result<Self> {
         let (reply, answers) = channel();
         let session = Self {
             seat,
@@ -89,18 +90,18 @@ impl ProcessSession {
             observation: String::new(),
             admissible: Texts::new(),
         };
-        session.post(&Request::Reset { session: session.seat.number, begin })?;
+        session.post(&Request::Reset { session: session.seat.number, start })?;
         Ok(session)
     }
 
-    /// Waits for how the episode looks that was asked for.
-    pub(super) fn begun(&mut self) -> Result<Told> {
+    /// Waits for the first state of the episode.
+    pub(super) fn wait_for_start(&mut self) -> Result<ReportedTask> {
         let state = self.wait()?;
-        let task = state.task.ok_or_else(|| self.misses("task"))?;
-        self.goal = state.goal.ok_or_else(|| self.misses("goal"))?;
+        let task = state.task.ok_or_else(|| self.missing("task"))?;
+        self.goal = state.goal.ok_or_else(|| self.missing("goal"))?;
         self.observation = state.observation;
         self.admissible = state.admissible;
-        Ok(Told { task, kind: state.kind })
+        Ok(ReportedTask { task, kind: state.kind })
     }
 
     /// Whether its program still runs.
@@ -114,19 +115,19 @@ impl ProcessSession {
         Ok(())
     }
 
-    fn tell(&self, action: &str) -> Result<()> {
+    fn send(&self, action: &str) -> Result<()> {
         self.post(&Request::Step { session: self.seat.number, action })
     }
 
-    /// The answer to the request that was posted last.
+    /// Waits for the answer to the last request.
     fn wait(&self) -> Result<State> {
         self.seat.program.flush();
-        // Whatever happens to the program, this is told, so it does not wait for ever.
+        // Every request gets a reply, even if the program dies, so this does not wait for ever.
         match self.answers.recv() {
             Ok(Ok(Answer::State(state))) => Ok(state),
-            Ok(Ok(Answer::Misfit { message, .. })) => Err(self.nonsense(&message)),
+            Ok(Ok(Answer::Malformed { message, .. })) => Err(self.malformed(&message)),
             Ok(Ok(Answer::Refusal { error, .. })) => Err(self.error(&format!("says: {error}"))),
-            Ok(Ok(Answer::Description(_))) => Err(self.nonsense("described itself")),
+            Ok(Ok(Answer::Description(_))) => Err(self.malformed("a description")),
             Ok(Err(message)) => Err(Error::Environment(message)),
             Err(_) => Err(self.error("has ended")),
         }
@@ -136,12 +137,12 @@ impl ProcessSession {
         Error::Environment(format!("{} {what}", self.seat.program.shown()))
     }
 
-    fn nonsense(&self, what: &str) -> Error {
-        self.error(&format!("answered nonsense: {what}"))
+    fn malformed(&self, what: &str) -> Error {
+        self.error(&format!("gave a malformed answer: {what}"))
     }
 
-    fn misses(&self, field: &str) -> Error {
-        self.nonsense(&format!("missing field `{field}`"))
+    fn missing(&self, field: &str) -> Error {
+        self.malformed(&format!("missing field `{field}`"))
     }
 }
 
@@ -159,17 +160,17 @@ impl Session for ProcessSession {
     }
 
     fn announce(&mut self, action: &str) {
-        if self.announced.is_none() && self.tell(action).is_ok() {
+        if self.announced.is_none() && self.send(action).is_ok() {
             self.announced = Some(action.to_string());
         }
     }
 
     fn step(&mut self, action: &str) -> Result<Transition> {
         match self.announced.take() {
-            None => self.tell(action)?,
+            None => self.send(action)?,
             Some(announced) if announced == action => {}
             Some(announced) => {
-                // What was told is done: its answer must not pass for that of what comes next.
+                // The announced action is done. Its answer must not be taken for a later one.
                 self.wait()?;
                 let message = format!("was told that '{announced}' comes, and got another action");
                 return Err(self.error(&message));
@@ -178,10 +179,10 @@ impl Session for ProcessSession {
         let state = self.wait()?;
         let was_admissible = self.admissible.position(action).is_some();
         let done = Transition {
-            reward: state.reward.ok_or_else(|| self.misses("reward"))?,
-            terminated: state.terminated.ok_or_else(|| self.misses("terminated"))?,
-            truncated: state.truncated.ok_or_else(|| self.misses("truncated"))?,
-            success: state.success.ok_or_else(|| self.misses("success"))?,
+            reward: state.reward.ok_or_else(|| self.missing("reward"))?,
+            terminated: state.terminated.ok_or_else(|| self.missing("terminated"))?,
+            truncated: state.truncated.ok_or_else(|| self.missing("truncated"))?,
+            success: state.success.ok_or_else(|| self.missing("success"))?,
             valid: state.valid.unwrap_or(was_admissible),
         };
         self.observation = state.observation;

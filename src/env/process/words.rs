@@ -1,23 +1,23 @@
-//! Other programs' words, made fit for a message: short, on one line, unable to move a cursor.
+//! Texts of other programs, prepared for a message: short, on one line, without control characters.
 
-/// The most characters of an error's text.
-const MAX_SAID: usize = 400;
+/// Maximum number of characters of an error's text.
+const MAX_ERROR: usize = 400;
 
-/// The most characters of a line that is quoted.
+/// Maximum number of characters of a quoted line.
 const MAX_QUOTED: usize = 80;
 
-/// How many of a program's last lines are told.
+/// Number of last lines that a message quotes.
 const LINES: usize = 3;
 
-/// How much of the end of a program's standard error is kept, in bytes.
+/// Number of bytes of standard error that are kept.
 const KEPT: usize = 4096;
 
-/// A text on one line without control characters, cut to `most` characters.
-pub(super) fn plain(text: &str, most: usize) -> String {
+/// A text on one line without control characters, truncated to `max` characters.
+pub(super) fn plain(text: &str, max: usize) -> String {
     let mut out = String::new();
     let mut is_gap = false;
     for (count, letter) in text.trim().chars().enumerate() {
-        if count == most {
+        if count == max {
             out.push('…');
             break;
         }
@@ -32,12 +32,12 @@ pub(super) fn plain(text: &str, most: usize) -> String {
     out
 }
 
-/// What a program says of itself.
-pub(super) fn said(text: &str) -> String {
-    plain(text, MAX_SAID)
+/// A program's message on one line.
+pub(super) fn one_line(text: &str) -> String {
+    plain(text, MAX_ERROR)
 }
 
-/// A line in quotation marks, whatever bytes it holds.
+/// Any bytes in quotation marks.
 pub(super) fn quoted(line: &[u8]) -> String {
     let start = &line[..line.len().min(8 * MAX_QUOTED)];
     match plain(&String::from_utf8_lossy(start), MAX_QUOTED) {
@@ -46,12 +46,12 @@ pub(super) fn quoted(line: &[u8]) -> String {
     }
 }
 
-/// The end of what a program wrote to its standard error.
+/// The end of a program's standard error.
 #[derive(Debug, Default)]
 pub(super) struct Tail(Vec<u8>);
 
 impl Tail {
-    /// Takes further bytes, and lets go of those long past.
+    /// Appends bytes and drops old ones.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
         if self.0.len() > 2 * KEPT {
@@ -59,12 +59,12 @@ impl Tail {
         }
     }
 
-    /// The last lines, or nothing if there are none.
+    /// The last lines, or `None` if there are none.
     pub(super) fn last_lines(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.0[self.0.len().saturating_sub(KEPT)..]);
         let lines: Vec<String> = text
             .lines()
-            .map(|line| plain(line, MAX_SAID / LINES))
+            .map(|line| plain(line, MAX_ERROR / LINES))
             .filter(|line| !line.is_empty())
             .collect();
         let last = lines[lines.len().saturating_sub(LINES)..].join(" / ");
@@ -77,9 +77,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_short_and_on_one_line() {
-        assert_eq!(said(" a\u{1b}[2Jb\r\n\tc  d\u{7} "), "a[2Jb c d");
-        assert_eq!(said(&"é".repeat(1000)).chars().count(), MAX_SAID + 1);
+    fn texts_are_truncated_to_one_line() {
+        assert_eq!(one_line(" a\u{1b}[2Jb\r\n\tc  d\u{7} "), "a[2Jb c d");
+        assert_eq!(one_line(&"é".repeat(1000)).chars().count(), MAX_ERROR + 1);
         assert_eq!(quoted(b" \n"), "nothing");
         assert_eq!(quoted(&[0xff; 10_000]).chars().count(), MAX_QUOTED + 3);
     }

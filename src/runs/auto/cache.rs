@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Adapter, Backend};
-use crate::env::EnvName;
 use crate::files::write_atomic;
 use crate::train::{Config, PolicyConfig};
 
@@ -22,11 +21,8 @@ pub(super) struct Key {
     version: String,
     threads: usize,
     adapters: Vec<Candidate>,
-    env: EnvName,
-    /// Whose tasks these are, where a program plays them.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    command: String,
-    max_steps: usize,
+    /// The settings of the environment that decide how long an update takes.
+    env: String,
     policy: PolicyConfig,
     minibatch: usize,
 }
@@ -49,9 +45,7 @@ impl Key {
             version: env!("CARGO_PKG_VERSION").into(),
             threads: threads(),
             adapters: candidates.iter().map(candidate).collect(),
-            env: config.env.name,
-            command: config.env.command.clone(),
-            max_steps: config.env.max_steps,
+            env: config.env.workload(),
             policy: config.policy.clone(),
             minibatch: config.update.minibatch,
         }
@@ -133,21 +127,20 @@ mod tests {
         cache.keep(key(), &[1.0]);
         cache.keep(key(), &[2.0]);
         assert_eq!((cache.find(&key()), cache.entries().len()), (Some(vec![2.0]), 1));
-        let mut others = vec![key(); 8];
+        let mut others = vec![key(); 7];
         others[0].version = "0.0.0".into();
         others[1].threads += 1;
         others[2].adapters[0].name = "another".into();
         others[3].adapters[0].driver = "newer".into();
         others[4].policy.hidden += 1;
         others[5].minibatch += 1;
-        others[6].env = EnvName::AlfWorld;
-        others[7].command = "python3 my_env.py".into();
+        others[6].env = "another".into();
         for other in &others {
             assert_eq!(cache.find(other), None, "{other:?}");
         }
         for other in others.iter().cycle().take(100) {
             let mut other = other.clone();
-            other.max_steps = cache.entries().len();
+            other.env = cache.entries().len().to_string();
             cache.keep(other, &[3.0]);
         }
         assert_eq!(cache.entries().len(), KEPT);

@@ -101,7 +101,7 @@ impl Environment for Faulty {
         self.balls.task_kind(task)
     }
 
-    fn kinds(&self) -> &[&'static str] {
+    fn kinds(&self) -> Vec<String> {
         self.balls.kinds()
     }
 
@@ -144,7 +144,7 @@ impl Environment for Shared {
         self.0.task_kind(task)
     }
 
-    fn kinds(&self) -> &[&'static str] {
+    fn kinds(&self) -> Vec<String> {
         self.0.kinds()
     }
 

@@ -1,4 +1,4 @@
-//! A tiny environment that is learnt in seconds, for tests of everything around it.
+//! A small environment that a policy learns in seconds.
 
 #![allow(dead_code)] // Each test file uses its own part.
 
@@ -8,7 +8,7 @@ use proxmo::env::{Environment, Session, Texts, Transition};
 const COLOURS: [&str; 8] = ["red", "blue", "green", "gold", "grey", "pink", "black", "white"];
 const PLACES: [&str; 2] = ["box", "jar"];
 
-/// "put the red ball in the jar": take the ball of the goal's colour, then put it where the goal says.
+/// "put the red ball in the jar": take the ball of the right colour, then put it into the right place.
 pub struct Balls {
     pub tasks: usize,
     pub max_steps: usize,
@@ -41,8 +41,8 @@ impl Environment for Balls {
         task / COLOURS.len() % PLACES.len()
     }
 
-    fn kinds(&self) -> &[&'static str] {
-        &PLACES
+    fn kinds(&self) -> Vec<String> {
+        PLACES.map(str::to_string).into()
     }
 
     fn max_steps(&self) -> usize {

@@ -1,65 +1,58 @@
-//! One generated task: a room, what is in it, what to do there, and how.
+//! Builds a generated task: a room, its contents, a goal and a walkthrough.
 
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::action::{Action, Verb};
-use super::super::goal::{Goal, TaskKind};
+use super::super::goal::Goal;
 use super::super::relation::Relation;
 use super::super::state::State;
-use super::super::world::{Object, Parts, Receptacle, World, ability, device};
+use super::super::task_kind::TaskKind;
+use super::super::world::{Object, Receptacle, World, WorldParts, device};
+use super::config::{GeneratorConfig, Ranges};
 use super::rooms::{LAMP, OBJECTS, ObjectKind, RECEPTACLES, ReceptacleKind, room};
-use super::solve::{goal, solve};
-use super::{GeneratorConfig, Ranges};
+use super::solve::{goal, solve, treatment, type_of};
 use crate::error::{Error, Result};
 
-/// A generated task before it gets its words.
+/// A generated task without its texts.
 pub(super) struct Draft {
     pub(super) kind: TaskKind,
     pub(super) object: &'static str,
-    /// The kind of receptacle that the object goes to; of a lamp's task, nothing.
+    /// The kind of the target receptacle, empty for tasks with a lamp.
     pub(super) receptacle: &'static str,
     pub(super) world: World,
     pub(super) goal: Goal,
     pub(super) walkthrough: Vec<Action>,
 }
 
-/// An object and the receptacle that it starts in, by their kinds' tables.
-struct Placed {
+/// An object and its initial receptacle.
+struct PlacedObject {
     kind: &'static ObjectKind,
-    /// An index into the room's receptacles.
+    /// An index into the receptacles of the room.
     receptacle: usize,
 }
 
-/// What a task needs to have done to the object on its way: the action, and what the object and the
-/// receptacle must be good for.
-pub(super) fn treatment(kind: TaskKind) -> Option<(Verb, u8, u8)> {
-    match kind {
-        TaskKind::Clean => Some((Verb::Clean, ability::CLEAN, device::SINK)),
-        TaskKind::Heat => Some((Verb::Heat, ability::HEAT, device::MICROWAVE)),
-        TaskKind::Cool => Some((Verb::Cool, ability::COOL, device::FRIDGE)),
-        TaskKind::Pick | TaskKind::Look | TaskKind::Pick2 => None,
-    }
-}
-
-/// How many rooms are tried before a configuration is given up: a small room often lacks a second
-/// place for an object, or a surface for a lamp.
+/// Maximum number of rooms to try. Small rooms often lack a second place for an object, or a surface
+/// for a lamp.
 const ATTEMPTS: usize = 1000;
 
-/// Builds the task that `rng` picks.
+/// Builds a random task.
+///
+/// # Errors
+/// Returns [`Error::Setting`] if no room has enough objects and places for the task.
 pub(super) fn build(config: &GeneratorConfig, rng: &mut ChaCha8Rng) -> Result<Draft> {
-    let kind = config.mix.pick(rng);
+    let kind = config.mix.draw(rng);
     for _ in 0..ATTEMPTS {
         if let Some(draft) = attempt(kind, &config.ranges(), rng)? {
             return Ok(draft);
         }
     }
-    let message = format!("no room has enough in it for a task of kind {kind:?}");
+    let message = format!("no room has enough objects and places for a task of kind {kind:?}");
     Err(Error::setting("env.household.receptacles", message))
 }
 
-/// Builds a task in a random room, or `None` where the room does not suit it.
+/// Builds a task in a random room, or returns `None` if the room does not suit the task.
 fn attempt(kind: TaskKind, ranges: &Ranges, rng: &mut ChaCha8Rng) -> Result<Option<Draft>> {
     let rooms: &[u8] = match kind {
         TaskKind::Heat | TaskKind::Cool => &[room::KITCHEN],
@@ -89,7 +82,7 @@ fn attempt(kind: TaskKind, ranges: &Ranges, rng: &mut ChaCha8Rng) -> Result<Opti
     Ok(Some(Draft { kind, object: object.name, receptacle, world, goal, walkthrough }))
 }
 
-/// The receptacles of a room, sorted as the world numbers them.
+/// Draws the receptacles of a room, in the order in which the world numbers them.
 fn furnish(
     here: u8,
     kind: TaskKind,
@@ -101,7 +94,7 @@ fn furnish(
         RECEPTACLES.iter().filter(|kind| kind.rooms & here != 0).collect();
     let mut found: Vec<&ReceptacleKind> =
         fitting.iter().copied().filter(|kind| kind.device & needed != 0).collect();
-    // A room has one of most of its kinds before it has several of one.
+    // A room gets one receptacle of each kind before it gets several of one kind.
     let mut order = fitting.clone();
     order.shuffle(rng);
     let count = rng.random_range(ranges.receptacles.clone());
@@ -110,28 +103,28 @@ fn furnish(
     found.truncate(count);
     while found.len() < count {
         let have = |kind: &ReceptacleKind| found.iter().filter(|h| h.name == kind.name).count();
-        let more: Vec<_> = fitting.iter().filter(|kind| have(kind) < kind.most).collect();
+        let more: Vec<_> = fitting.iter().filter(|kind| have(kind) < kind.max_count).collect();
         let Some(&&kind) = more.choose(rng) else { break };
         found.push(kind);
     }
-    found.sort_by_cached_key(|kind| order_of(kind.name));
+    found.sort_by_cached_key(|kind| sort_key(kind.name));
     found
 }
 
-/// Kinds sort as the ids of a written problem do.
-fn order_of(name: &str) -> String {
+/// The sort key of a kind: the order of the ids in a written problem.
+fn sort_key(name: &str) -> String {
     format!("{name}_bar_")
 }
 
 struct Room {
     here: u8,
     receptacles: Vec<&'static ReceptacleKind>,
-    objects: Vec<Placed>,
+    objects: Vec<PlacedObject>,
 }
 
 impl Room {
-    /// The places where an object of a kind may start: where it fits, but not in any receptacle of
-    /// the kind `except`.
+    /// The receptacles in which an object of a kind can start: those in which it fits, apart from
+    /// receptacles of the kind `except`.
     fn places(&self, object: &ObjectKind, except: Option<&ReceptacleKind>) -> Vec<usize> {
         let allowed = |receptacle: &ReceptacleKind| {
             object.fits(receptacle) && except.is_none_or(|except| except.name != receptacle.name)
@@ -139,13 +132,13 @@ impl Room {
         (0..self.receptacles.len()).filter(|&index| allowed(self.receptacles[index])).collect()
     }
 
-    /// The kinds of object that belong into this room.
+    /// The kinds of object of this room.
     fn kinds(&self) -> impl Iterator<Item = &'static ObjectKind> + use<> {
         let here = self.here;
         OBJECTS.iter().filter(move |kind| kind.rooms & here != 0)
     }
 
-    /// What the task is about: a kind of object, and a receptacle of the kind that it goes to.
+    /// Draws the kind of the wanted object and its target receptacle.
     fn choose_goal(
         &self,
         kind: TaskKind,
@@ -174,7 +167,7 @@ impl Room {
         Some((*object, *targets.choose(rng)?))
     }
 
-    /// Puts an object somewhere; behind a door with the probability `hidden`, where there is one.
+    /// Places an object at random, with the probability `hidden` behind a door if there is one.
     fn place(
         &mut self,
         kind: &'static ObjectKind,
@@ -193,12 +186,12 @@ impl Room {
             .collect();
         let chosen = wanted.choose(rng).or_else(|| places.choose(rng));
         if let Some(&receptacle) = chosen {
-            self.objects.push(Placed { kind, receptacle });
+            self.objects.push(PlacedObject { kind, receptacle });
         }
     }
 
-    /// Adds what the task does not need: objects that are easily taken for the wanted one, some of
-    /// its own kind, and others.
+    /// Adds objects that the task does not need: distractors that resemble the wanted object, surplus
+    /// objects of its kind, and others.
     fn clutter(
         &mut self,
         kind: TaskKind,
@@ -212,7 +205,7 @@ impl Room {
             .filter(|object| object.name != wanted.name && !self.places(object, None).is_empty())
             .collect();
         let fits = |object: &&ObjectKind| target.is_none_or(|target| object.fits(target));
-        let alike: Vec<&'static ObjectKind> = others.iter().copied().filter(fits).collect();
+        let similar: Vec<&'static ObjectKind> = others.iter().copied().filter(fits).collect();
         let objects = rng.random_range(ranges.objects.clone());
         let distractors = rng.random_range(ranges.distractors.clone()).min(objects);
         let spare = rng.random_range(ranges.spare.clone()).min(objects - distractors);
@@ -220,7 +213,7 @@ impl Room {
             match target.filter(|_| treatment(kind).is_some() && rng.random_bool(0.25)) {
                 Some(target) => self.place_untreated(wanted, target, rng),
                 None => {
-                    self.place_any(if alike.is_empty() { &others } else { &alike }, ranges, rng)
+                    self.place_any(if similar.is_empty() { &others } else { &similar }, ranges, rng)
                 }
             }
         }
@@ -238,8 +231,8 @@ impl Room {
         }
     }
 
-    /// Puts an object where the goal wants one, but without what it needs to have done to it: it
-    /// looks like the goal itself.
+    /// Places an untreated object of the wanted kind in a target receptacle, so that it resembles the
+    /// goal.
     fn place_untreated(
         &mut self,
         wanted: &'static ObjectKind,
@@ -250,14 +243,16 @@ impl Room {
         let there = |&index: &usize| self.receptacles[index].name == target.name;
         let places: Vec<usize> = (0..count).filter(there).collect();
         if let Some(&receptacle) = places.choose(rng) {
-            self.objects.push(Placed { kind: wanted, receptacle });
+            self.objects.push(PlacedObject { kind: wanted, receptacle });
         }
     }
 
     fn world(mut self) -> World {
-        self.objects.sort_by_cached_key(|object| order_of(object.kind.name));
-        let receptacle_kinds = Kinds::of(self.receptacles.iter().copied(), |kind| kind.name);
-        let object_kinds = Kinds::of(self.objects.iter().map(|object| object.kind), |k| k.name);
+        self.objects.sort_by_cached_key(|object| sort_key(object.kind.name));
+        let receptacle_kinds =
+            DistinctKinds::of(self.receptacles.iter().copied(), |kind| kind.name);
+        let object_kinds =
+            DistinctKinds::of(self.objects.iter().map(|object| object.kind), |k| k.name);
         let mut fits = Relation::default();
         for (receptacle_number, receptacle) in receptacle_kinds.kinds.iter().enumerate() {
             for (object_number, object) in object_kinds.kinds.iter().enumerate() {
@@ -267,7 +262,7 @@ impl Room {
             }
         }
         let mut start = State::new(self.receptacles.len(), self.objects.len());
-        // The agent starts where no receptacle is.
+        // The agent starts at a location without receptacles.
         start.location = self.receptacles.len() as u8;
         for (id, object) in self.objects.iter().enumerate() {
             start.inside.insert(object.receptacle as u8, id as u8);
@@ -275,7 +270,7 @@ impl Room {
         }
         let receptacles = self.receptacles.iter().zip(&receptacle_kinds.numbers).enumerate();
         let objects = self.objects.iter().zip(&object_kinds.numbers);
-        World::new(Parts {
+        World::new(WorldParts {
             receptacles: receptacles
                 .map(|(id, (receptacle, &kind))| Receptacle {
                     kind,
@@ -302,13 +297,13 @@ impl Room {
     }
 }
 
-/// The kinds in a sorted list of things, each once, and the number of each thing's kind.
-struct Kinds<T: 'static> {
+/// The distinct kinds in a sorted list of things, and the number of each thing's kind.
+struct DistinctKinds<T: 'static> {
     kinds: Vec<&'static T>,
     numbers: Vec<u8>,
 }
 
-impl<T> Kinds<T> {
+impl<T> DistinctKinds<T> {
     fn of(things: impl Iterator<Item = &'static T>, name: fn(&T) -> &'static str) -> Self {
         let mut found = Self { kinds: Vec::new(), numbers: Vec::new() };
         for kind in things {
@@ -321,12 +316,7 @@ impl<T> Kinds<T> {
     }
 }
 
-/// The domain's name of a kind.
-pub(super) fn type_of(name: &str) -> String {
-    format!("{name}type")
-}
-
-/// Names with numbers that run backwards within a kind, as in the published games.
+/// Names with numbers that decrease within a kind, as in the published games.
 fn numbered(names: impl DoubleEndedIterator<Item = &'static str>) -> Vec<String> {
     let mut last = ("", 0);
     let mut numbered: Vec<String> = names

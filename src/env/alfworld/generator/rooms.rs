@@ -1,4 +1,4 @@
-//! What there is in a household: rooms, kinds of receptacle and kinds of object.
+//! The rooms of a household and their kinds of receptacles and objects.
 
 use super::super::world::{ability, device};
 
@@ -11,7 +11,7 @@ pub(super) mod room {
     pub(crate) const ALL: [u8; 4] = [KITCHEN, BEDROOM, LIVING, BATH];
 }
 
-/// Sorts of place that objects can be put in or on, as bits.
+/// The types of place for objects, as bits.
 mod place {
     pub(super) const SURFACE: u16 = 1;
     pub(super) const STORAGE: u16 = 2;
@@ -32,14 +32,14 @@ use room::{BEDROOM, KITCHEN, LIVING};
 #[derive(Debug)]
 pub(super) struct ReceptacleKind {
     pub(super) name: &'static str,
-    /// The rooms it stands in: bits of [`room`].
+    /// The rooms that can contain it: bits of [`room`].
     pub(super) rooms: u8,
-    /// What sort of place it is.
+    /// Its type of place: bits of [`place`].
     place: u16,
     /// Bits of [`device`].
     pub(super) device: u8,
-    /// How many of it a room has at most; kinds that fill a large room have no bound.
-    pub(super) most: usize,
+    /// Maximum number of receptacles of this kind in a room.
+    pub(super) max_count: usize,
 }
 
 const fn receptacle(
@@ -47,13 +47,14 @@ const fn receptacle(
     rooms: u8,
     place: u16,
     device: u8,
-    most: usize,
+    max_count: usize,
 ) -> ReceptacleKind {
-    ReceptacleKind { name, rooms, place, device, most }
+    ReceptacleKind { name, rooms, place, device, max_count }
 }
 
 const OPENABLE: u8 = device::OPENABLE;
-const MANY: usize = usize::MAX;
+/// No maximum, for kinds that fill large rooms.
+const UNLIMITED: usize = usize::MAX;
 const ANYWHERE: u8 = KITCHEN | BEDROOM | LIVING | room::BATH;
 
 pub(super) const RECEPTACLES: &[ReceptacleKind] = &[
@@ -63,9 +64,9 @@ pub(super) const RECEPTACLES: &[ReceptacleKind] = &[
     receptacle("countertop", KITCHEN | room::BATH, SURFACE, 0, 3),
     receptacle("diningtable", KITCHEN | LIVING, SURFACE, 0, 2),
     receptacle("stoveburner", KITCHEN, STOVE, 0, 4),
-    receptacle("cabinet", KITCHEN | LIVING | room::BATH, STORAGE, OPENABLE, MANY),
-    receptacle("drawer", ANYWHERE, STORAGE, OPENABLE, MANY),
-    receptacle("shelf", ANYWHERE, SURFACE, 0, MANY),
+    receptacle("cabinet", KITCHEN | LIVING | room::BATH, STORAGE, OPENABLE, UNLIMITED),
+    receptacle("drawer", ANYWHERE, STORAGE, OPENABLE, UNLIMITED),
+    receptacle("shelf", ANYWHERE, SURFACE, 0, UNLIMITED),
     receptacle("garbagecan", ANYWHERE, BIN, 0, 1),
     receptacle("sidetable", BEDROOM | LIVING, SURFACE, 0, 3),
     receptacle("desk", BEDROOM | LIVING, SURFACE, 0, 2),
@@ -84,21 +85,21 @@ pub(super) const RECEPTACLES: &[ReceptacleKind] = &[
 #[derive(Debug)]
 pub(super) struct ObjectKind {
     pub(super) name: &'static str,
-    /// The rooms it is found in: bits of [`room`].
+    /// The rooms that can contain it: bits of [`room`].
     pub(super) rooms: u8,
-    /// The sorts of place that take it.
+    /// The types of place that it fits.
     places: u16,
     /// Bits of [`ability`].
     pub(super) ability: u8,
 }
 
 impl ObjectKind {
-    /// Whether a receptacle of a kind takes objects of this one.
+    /// Whether objects of this kind fit in or on receptacles of a kind.
     pub(super) fn fits(&self, receptacle: &ReceptacleKind) -> bool {
         self.places & receptacle.place != 0
     }
 
-    /// Whether objects of this kind have all of some abilities.
+    /// Whether objects of this kind have all of the abilities.
     pub(super) fn can(&self, abilities: u8) -> bool {
         self.ability & abilities == abilities
     }
@@ -168,11 +169,11 @@ pub(super) const OBJECTS: &[ObjectKind] = &[
     object("handtowel", room::BATH, RACK, PICK_UP),
 ];
 
-/// What gives light.
+/// The kind of lamps.
 pub(super) const LAMP: ObjectKind = object("desklamp", ROOMS, SURFACE, ability::TOGGLE);
 
-/// Whether an object is likely to be found in or on a receptacle, by their names' kinds; nothing is
-/// said of kinds that are not known here.
+/// Whether objects of a kind are likely to be in or on receptacles of a kind, or `None` if a kind is
+/// unknown.
 pub(crate) fn likely_place(object: &str, receptacle: &str) -> Option<bool> {
     let object = OBJECTS.iter().chain([&LAMP]).find(|kind| kind.name == object)?;
     let receptacle = RECEPTACLES.iter().find(|kind| kind.name == receptacle)?;

@@ -1,15 +1,31 @@
-//! What a generated task asks for, and how it is done.
+//! The goal of a generated task and its walkthrough.
 
 use super::super::action::{Action, Verb};
-use super::super::goal::{Goal, TaskKind};
-use super::super::pddl::tokens::Tokens;
+use super::super::goal::Goal;
+use super::super::pddl_tokens::Tokens;
 use super::super::state::State;
-use super::super::world::{World, ability};
-use super::build::{treatment, type_of};
+use super::super::task_kind::TaskKind;
+use super::super::world::{World, ability, device};
 use super::rooms::{LAMP, ObjectKind, ReceptacleKind};
 use crate::error::{Error, Result};
 
-/// The goal in the notation of the games' problems, read as theirs are.
+/// The treatment of the object in a task: the action, the ability that the object needs and the device
+/// that performs it.
+pub(super) fn treatment(kind: TaskKind) -> Option<(Verb, u8, u8)> {
+    match kind {
+        TaskKind::Clean => Some((Verb::Clean, ability::CLEAN, device::SINK)),
+        TaskKind::Heat => Some((Verb::Heat, ability::HEAT, device::MICROWAVE)),
+        TaskKind::Cool => Some((Verb::Cool, ability::COOL, device::FRIDGE)),
+        TaskKind::Pick | TaskKind::Look | TaskKind::Pick2 => None,
+    }
+}
+
+/// The name of a kind in the domain.
+pub(super) fn type_of(name: &str) -> String {
+    format!("{name}type")
+}
+
+/// The goal of a task, parsed from the notation of the published games.
 pub(super) fn goal(
     kind: TaskKind,
     object: &ObjectKind,
@@ -49,7 +65,7 @@ pub(super) fn goal(
     Goal::parse(&mut Tokens::new(&format!("{formula})")), world)
 }
 
-/// A player that knows where everything is.
+/// Plays a task with full knowledge of the state.
 struct Solver<'a> {
     world: &'a World,
     goal: &'a Goal,
@@ -63,7 +79,9 @@ impl Solver<'_> {
         let mut possible = Vec::new();
         self.world.possible(&self.state, verb, &mut possible);
         if !possible.contains(&action) || self.goal.is_reached(self.world, &self.state) {
-            return Err(Error::Environment(format!("a generated task stops at {action:?}")));
+            return Err(Error::Environment(format!(
+                "a generated task cannot be solved: {action:?} is not possible or not needed"
+            )));
         }
         self.world.apply(&mut self.state, action);
         self.actions.push(action);
@@ -77,7 +95,7 @@ impl Solver<'_> {
         self.act(Verb::GoTo, receptacle, 0)
     }
 
-    /// Goes to a receptacle and opens it where it is shut.
+    /// Goes to a receptacle and opens it if it is closed.
     fn reach(&mut self, receptacle: u8) -> Result<()> {
         self.go(receptacle)?;
         if self.world.is_accessible(&self.state, receptacle) {
@@ -96,11 +114,11 @@ impl Solver<'_> {
         let place = self.state.inside.pairs().find(|&(_, inside)| inside == object);
         place
             .map(|(receptacle, _)| receptacle)
-            .ok_or_else(|| Error::Environment("a generated object is nowhere".into()))
+            .ok_or_else(|| Error::Environment("a generated object has no place".into()))
     }
 }
 
-/// Solves a task and checks that the last action reaches the goal, and none before it.
+/// Solves a task. Checks that the last action reaches the goal and no earlier action does.
 pub(super) fn solve(
     kind: TaskKind,
     object: &ObjectKind,
@@ -108,7 +126,8 @@ pub(super) fn solve(
     world: &World,
     goal: &Goal,
 ) -> Result<Vec<Action>> {
-    let missing = || Error::Environment("a generated room lacks what its task needs".into());
+    let missing =
+        || Error::Environment("a generated room lacks an object or receptacle of its task".into());
     let receptacle = |wanted: &dyn Fn(u8) -> bool| {
         (0..world.receptacles.len() as u8).find(|&id| wanted(id)).ok_or_else(missing)
     };
@@ -119,7 +138,7 @@ pub(super) fn solve(
     };
     let type_number = world.object_kinds.position(&type_of(object.name)).ok_or_else(missing)?;
     let mut solver = Solver { world, goal, state: world.start.clone(), actions: Vec::new() };
-    // Objects of the kind that lie where they should already have not been treated: they stay.
+    // Objects of the kind that start in a target receptacle are untreated and stay there.
     let wanted: Vec<u8> = (0..world.objects.len() as u8)
         .filter(|&id| world.objects[id as usize].kind == type_number)
         .filter(|&id| {

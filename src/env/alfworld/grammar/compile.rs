@@ -1,98 +1,106 @@
-//! From a grammar's texts to templates: every name is resolved, every sort checked.
+//! Compiles a grammar's texts to templates: resolves all names and checks all sorts.
 
 use super::super::action::{Role, Verb};
-use super::super::fact::{Predicate, Sort};
-use super::document::{Alternative, Document};
-use super::query::{Argument, Condition, SLOTS};
+use super::super::predicate::{Predicate, Sort};
+use super::command::{Command, Piece};
+use super::document::{ActionTexts, Alternative, Document};
+use super::query::{Argument, Condition, MAX_SLOTS};
 use super::render::{Branch, List, Node, Template};
 use super::text::{self, Atom, Symbol, Value};
-use super::{Command, Piece};
 use crate::error::{Error, Result};
 
-/// Rules that refer to rules that refer to rules: deeper than this, one refers to itself.
-const DEEPEST: usize = 32;
+/// Maximum nesting depth of references. A rule that exceeds it refers to itself.
+const MAX_DEPTH: usize = 32;
 
-/// How many references a grammar's texts may have once they are written out.
-const BUDGET: usize = 10_000;
+/// Maximum number of references in the expanded texts of a grammar.
+const MAX_REFERENCES: usize = 10_000;
 
-/// How many bytes a grammar may take once its texts are written out. The published games take
-/// 16,000.
+/// Maximum number of bytes of the expanded texts of a grammar. The published games take 16,000.
 const MAX_BYTES: usize = 2 << 20;
 
-/// The articles that the engine gives to everything.
+/// The articles of all entities.
 const INDEFINITE: &str = "a";
 const DEFINITE: &str = "the";
 
-/// Resolves a document's texts.
+/// Compiles the texts of a document.
 pub(crate) struct Compiler<'a> {
     document: &'a Document,
-    /// Which of several texts for the same is taken.
+    /// The number of the alternative that is used of each text.
     variant: usize,
-    /// How many more texts may be written out.
-    budget: usize,
-    /// How many more bytes they may take.
+    /// The remaining number of references.
+    references: usize,
+    /// The remaining number of bytes.
     bytes: usize,
-    /// The variables met so far; a slot is an index into this list.
+    /// The variables so far. A slot is an index into this list.
     variables: Vec<(String, Sort)>,
 }
 
-/// A text's surroundings: the rule it stands in, how deep, and which variables have a value.
+/// The context of a text.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct Scope<'a> {
+    /// The rule that contains the text.
     rule: &'a str,
+    /// The nesting depth of the rule.
     depth: usize,
+    /// The slots of the variables that have a value, as bits.
     bound: u16,
 }
 
-impl Place<'_> {
+impl Scope<'_> {
     fn error(&self, message: impl Into<String>) -> Error {
         Error::input(format!("grammar, rule '{}'", self.rule), message)
     }
 }
 
 impl<'a> Compiler<'a> {
-    /// Starts with a document all of whose texts can be read, even those that nothing refers to.
+    /// A compiler for a document. Checks the syntax of all texts, including unused ones.
     pub(crate) fn new(document: &'a Document, variant: usize) -> Result<Self> {
         for (rule, alternatives) in &document.rules {
             for Alternative { rhs, condition } in alternatives {
-                let place = Place { rule, depth: 0, bound: 0 };
-                text::parse(rhs).map_err(|fault| place.error(fault))?;
+                let scope = Scope { rule, depth: 0, bound: 0 };
+                text::parse(rhs).map_err(|message| scope.error(message))?;
                 if let Some(condition) = condition {
-                    text::query(condition).map_err(|fault| place.error(fault))?;
+                    text::query(condition).map_err(|message| scope.error(message))?;
                 }
             }
         }
-        Ok(Self { document, variant, budget: BUDGET, bytes: MAX_BYTES, variables: Vec::new() })
+        Ok(Self {
+            document,
+            variant,
+            references: MAX_REFERENCES,
+            bytes: MAX_BYTES,
+            variables: Vec::new(),
+        })
     }
 
-    /// The text of a rule that may hold no more than plain text, or `None` where there is no rule.
+    /// The text of a rule that must be plain text, or `None` if there is no such rule.
     pub(crate) fn plain(&self, rule: &str) -> Result<Option<String>> {
         let Some(alternatives) = self.document.rules.get(rule) else { return Ok(None) };
-        let place = Place { rule, depth: 0, bound: 0 };
+        let scope = Scope { rule, depth: 0, bound: 0 };
         let variant = self.variant % alternatives.len().max(1);
         let Some(Alternative { rhs, condition: None }) = alternatives.get(variant) else {
-            return Err(place.error("expected one text without a condition"));
+            return Err(scope.error("expected one text without a condition"));
         };
-        match text::parse(rhs).map_err(|fault| place.error(fault))?.as_slice() {
+        match text::parse(rhs).map_err(|message| scope.error(message))?.as_slice() {
             [] => Ok(Some(String::new())),
             [Symbol::Text(text)] => Ok(Some(text.clone())),
-            _ => Err(place.error("expected plain text without references")),
+            _ => Err(scope.error("expected plain text without references")),
         }
     }
 
-    /// The text that an episode begins with.
+    /// The initial text of an episode.
     pub(crate) fn intro(&mut self) -> Result<Template> {
-        self.rule("intro", Place { rule: "intro", depth: 0, bound: 0 })
+        self.rule("intro", Scope { rule: "intro", depth: 0, bound: 0 })
     }
 
-    /// The slots of a verb's parameters, with the role that gives each its value.
+    /// The slots of a verb's parameters, each with the role that gives it a value.
     pub(crate) fn parameters(&mut self, verb: Verb) -> Result<Vec<(u8, Role)>> {
-        let place = Place { rule: verb.name(), depth: 0, bound: 0 };
+        let scope = Scope { rule: verb.name(), depth: 0, bound: 0 };
         let shown = verb.parameters().iter().filter(|(_, _, role)| *role != Role::Kind);
         shown
             .map(|(name, sort, role)| {
-                let sort = Sort::parse(sort).ok_or_else(|| place.error("unknown type"))?;
-                Ok((self.slot(name, sort, place)?, *role))
+                let sort = Sort::parse(sort).ok_or_else(|| scope.error("unknown type"))?;
+                Ok((self.slot(name, sort, scope)?, *role))
             })
             .collect()
     }
@@ -100,90 +108,88 @@ impl<'a> Compiler<'a> {
     /// The text that answers an action.
     pub(crate) fn feedback(&mut self, verb: Verb) -> Result<Template> {
         let bound = self.parameters(verb)?.iter().fold(0, |bound, (slot, _)| bound | 1 << slot);
-        let place = Place { rule: verb.name(), depth: 0, bound };
+        let scope = Scope { rule: verb.name(), depth: 0, bound };
         let feedback = &self.action(verb)?.feedback;
-        self.template(feedback, place)
+        self.template(feedback, scope)
     }
 
-    /// The command that takes an action.
+    /// The command for an action.
     pub(crate) fn command(&mut self, verb: Verb) -> Result<Command> {
         let action = self.action(verb)?;
-        let place = Place { rule: verb.name(), depth: 0, bound: 0 };
-        let symbols = text::parse(&action.template).map_err(|fault| place.error(fault))?;
+        let scope = Scope { rule: verb.name(), depth: 0, bound: 0 };
+        let symbols = text::parse(&action.template).map_err(|message| scope.error(message))?;
         let mut pieces = Vec::new();
         for symbol in symbols {
             let piece = match &symbol {
                 Symbol::Text(text) => Piece::Text(text.as_str().into()),
-                Symbol::Value(values) => operand(verb, values, "", place)?,
-                // A list over what the action itself requires has exactly one entry.
+                Symbol::Value(values) => operand(verb, values, "", scope)?,
+                // A list over a condition that the action requires has exactly one entry.
                 Symbol::List { body, query } if is_required(verb, query) => match &**body {
-                    Symbol::Value(values) => operand(verb, values, "name", place)?,
-                    _ => return Err(place.error("a command's list shows something but a name")),
+                    Symbol::Value(values) => operand(verb, values, "name", scope)?,
+                    _ => return Err(scope.error("a command's list must consist of a name")),
                 },
-                _ => return Err(place.error("a command may hold no references and no conditions")),
+                _ => return Err(scope.error("a command must not contain references or conditions")),
             };
             pieces.push(piece);
         }
         Ok(Command { verb, pieces: pieces.into() })
     }
 
-    fn action(&self, verb: Verb) -> Result<&'a super::document::ActionTexts> {
-        self.document
-            .actions
-            .iter()
-            .find(|action| action.name == verb.name())
-            .ok_or_else(|| Error::input("grammar", format!("there is no action '{}'", verb.name())))
+    fn action(&self, verb: Verb) -> Result<&'a ActionTexts> {
+        self.document.actions.iter().find(|action| action.name == verb.name()).ok_or_else(|| {
+            Error::input("grammar", format!("the action '{}' is missing", verb.name()))
+        })
     }
 
-    fn slot(&mut self, name: &str, sort: Sort, place: Place) -> Result<u8> {
+    fn slot(&mut self, name: &str, sort: Sort, scope: Scope) -> Result<u8> {
         if let Some(slot) = self.variables.iter().position(|(known, _)| known == name) {
             if self.variables[slot].1 != sort {
-                return Err(place.error(format!("variable '{name}' stands for two types")));
+                return Err(scope.error(format!("variable '{name}' has two types")));
             }
             return Ok(slot as u8);
         }
-        if self.variables.len() == SLOTS {
-            return Err(place.error(format!("more than {SLOTS} variables")));
+        if self.variables.len() == MAX_SLOTS {
+            return Err(scope.error(format!("more than {MAX_SLOTS} variables")));
         }
         self.variables.push((name.to_string(), sort));
         Ok(self.variables.len() as u8 - 1)
     }
 
-    /// Counts what a text takes.
-    fn charge(&mut self, bytes: usize, place: Place) -> Result<()> {
+    /// Subtracts `bytes` from the remaining number of bytes.
+    fn charge(&mut self, bytes: usize, scope: Scope) -> Result<()> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
-            place.error(format!("the grammar takes more than {MAX_BYTES} bytes written out"))
+            scope.error(format!("the expanded grammar has more than {MAX_BYTES} bytes"))
         })?;
         Ok(())
     }
 
-    fn template(&mut self, text: &str, place: Place) -> Result<Template> {
-        self.charge(text.len(), place)?;
+    fn template(&mut self, text: &str, scope: Scope) -> Result<Template> {
+        self.charge(text.len(), scope)?;
         let mut nodes = Vec::new();
-        for symbol in text::parse(text).map_err(|fault| place.error(fault))? {
-            self.symbol(&symbol, place, &mut nodes)?;
+        for symbol in text::parse(text).map_err(|message| scope.error(message))? {
+            self.symbol(&symbol, scope, &mut nodes)?;
         }
         Ok(Template(joined(nodes).into()))
     }
 
-    fn rule(&mut self, name: &str, place: Place) -> Result<Template> {
+    fn rule(&mut self, name: &str, scope: Scope) -> Result<Template> {
         let alternatives = self
             .document
             .rules
             .get(name)
             .filter(|alternatives| !alternatives.is_empty())
-            .ok_or_else(|| place.error(format!("there is no rule '{name}'")))?;
-        if place.depth > DEEPEST {
-            return Err(place.error(format!("rule '{name}' refers to itself")));
+            .ok_or_else(|| scope.error(format!("unknown rule '{name}'")))?;
+        if scope.depth > MAX_DEPTH {
+            return Err(scope.error(format!("rule '{name}' refers to itself")));
         }
-        if self.budget == 0 {
-            return Err(place.error(format!("more than {BUDGET} references in all")));
+        if self.references == 0 {
+            return Err(scope.error(format!("more than {MAX_REFERENCES} references in total")));
         }
-        self.budget -= 1;
-        self.charge(alternatives.len() * size_of::<Branch>(), place)?;
-        let inner = Place { rule: name, depth: place.depth + 1, ..place };
+        self.references -= 1;
+        self.charge(alternatives.len() * size_of::<Branch>(), scope)?;
+        let inner = Scope { rule: name, depth: scope.depth + 1, ..scope };
         let mut branches = Vec::new();
-        // Neighbours with one condition say the same in other words.
+        // Adjacent texts with the same condition are alternatives.
         for same in alternatives.chunk_by(|a, b| a.condition == b.condition) {
             let Alternative { rhs, condition } = &same[self.variant % same.len()];
             let Some(condition) = condition.as_deref().filter(|text| !text.is_empty()) else {
@@ -195,42 +201,42 @@ impl<'a> Compiler<'a> {
                 return Ok(Template([Node::Choice(branches.into())].into()));
             };
             self.charge(condition.len(), inner)?;
-            let atoms = text::query(condition).map_err(|fault| inner.error(fault))?;
+            let atoms = text::query(condition).map_err(|message| inner.error(message))?;
             let (query, _) = self.query(&atoms, inner)?;
             branches.push(Branch { query: Some(query), template: self.template(rhs, inner)? });
         }
         Err(inner.error("the last text must have no condition"))
     }
 
-    fn symbol(&mut self, symbol: &Symbol, place: Place, nodes: &mut Vec<Node>) -> Result<()> {
-        self.charge(size_of::<Node>(), place)?;
+    fn symbol(&mut self, symbol: &Symbol, scope: Scope, nodes: &mut Vec<Node>) -> Result<()> {
+        self.charge(size_of::<Node>(), scope)?;
         match symbol {
             Symbol::Text(text) => nodes.push(Node::Text(text.as_str().into())),
             Symbol::Rule(name) if name == "task" => nodes.push(Node::Task),
-            Symbol::Rule(name) => nodes.extend(self.rule(name, place)?.0),
+            Symbol::Rule(name) => nodes.extend(self.rule(name, scope)?.0),
             Symbol::Value(values) => {
-                self.charge(values.len() * size_of::<Node>(), place)?;
+                self.charge(values.len() * size_of::<Node>(), scope)?;
                 for value in values {
-                    nodes.push(self.value(value, place)?);
+                    nodes.push(self.value(value, scope)?);
                 }
             }
             Symbol::List { body, query } => {
-                let (query, bound) = self.query(query, place)?;
+                let (query, bound) = self.query(query, scope)?;
                 let mut entry = Vec::new();
-                self.symbol(body, Place { bound, ..place }, &mut entry)?;
+                self.symbol(body, Scope { bound, ..scope }, &mut entry)?;
                 nodes.push(Node::List(Box::new(List {
                     query,
                     body: Template(joined(entry).into()),
-                    empty: self.rule("list_empty", place)?,
-                    separator: self.rule("list_separator", place)?,
-                    last_separator: self.rule("list_last_separator", place)?,
+                    empty: self.rule("list_empty", scope)?,
+                    separator: self.rule("list_separator", scope)?,
+                    last_separator: self.rule("list_last_separator", scope)?,
                 })));
             }
         }
         Ok(())
     }
 
-    fn value(&self, value: &Value, place: Place) -> Result<Node> {
+    fn value(&self, value: &Value, scope: Scope) -> Result<Node> {
         let (variable, attribute) = match value {
             Value::Literal(text) => return Ok(Node::Text(text.as_str().into())),
             Value::Attribute { variable, attribute } => (variable, attribute),
@@ -239,38 +245,37 @@ impl<'a> Compiler<'a> {
             .variables
             .iter()
             .position(|(name, _)| name == variable)
-            .filter(|slot| place.bound & 1 << slot != 0)
-            .ok_or_else(|| place.error(format!("variable '{variable}' has no value here")))?;
+            .filter(|slot| scope.bound & 1 << slot != 0)
+            .ok_or_else(|| scope.error(format!("variable '{variable}' has no value here")))?;
         match (attribute.as_str(), self.variables[slot].1) {
             ("indefinite", _) => Ok(Node::Text(INDEFINITE.into())),
             ("definite", _) => Ok(Node::Text(DEFINITE.into())),
             ("name", Sort::Object) => Ok(Node::Object(slot as u8)),
             ("name", Sort::Receptacle) => Ok(Node::Receptacle(slot as u8)),
-            _ => Err(place.error(format!("'{variable}.{attribute}' is not known"))),
+            _ => Err(scope.error(format!("unknown attribute '{variable}.{attribute}'"))),
         }
     }
 
-    /// Resolves a query; returns it with the variables that have a value in each of its answers.
-    fn query(&mut self, atoms: &[Atom], place: Place) -> Result<(Box<[Condition]>, u16)> {
-        let mut bound = place.bound;
+    /// Resolves a query. Returns it with the variables that have a value in its answers.
+    fn query(&mut self, atoms: &[Atom], scope: Scope) -> Result<(Box<[Condition]>, u16)> {
+        let mut bound = scope.bound;
         let mut conditions = Vec::new();
-        self.charge(atoms.len() * size_of::<Condition>(), place)?;
+        self.charge(atoms.len() * size_of::<Condition>(), scope)?;
         for atom in atoms {
-            let (predicate, sorts) = Predicate::parse(&atom.predicate).ok_or_else(|| {
-                place.error(format!("the condition '{}' is not known", atom.predicate))
-            })?;
+            let (predicate, sorts) = Predicate::parse(&atom.predicate)
+                .ok_or_else(|| scope.error(format!("unknown condition '{}'", atom.predicate)))?;
             let mut arguments = Vec::new();
             for (name, sort) in &atom.arguments {
                 let sort = Sort::parse(sort)
-                    .ok_or_else(|| place.error(format!("the type '{sort}' is not known")))?;
-                let slot = self.slot(name, sort, place)?;
+                    .ok_or_else(|| scope.error(format!("unknown type '{sort}'")))?;
+                let slot = self.slot(name, sort, scope)?;
                 let free = bound & 1 << slot == 0;
-                arguments.push(Argument { slot, sort, free, rivals: 0 });
+                arguments.push(Argument { slot, sort, free, distinct_from: 0 });
                 bound |= 1 << slot;
             }
             if !arguments.iter().map(|argument| argument.sort).eq(sorts.iter().copied()) {
-                let message = format!("'{}' has other arguments than it takes", atom.predicate);
-                return Err(place.error(message));
+                let message = format!("wrong arguments for '{}'", atom.predicate);
+                return Err(scope.error(message));
             }
             conditions.push(Condition {
                 predicate,
@@ -281,22 +286,23 @@ impl<'a> Compiler<'a> {
         for condition in &mut conditions {
             for argument in [Some(&mut condition.first), condition.second.as_mut()] {
                 let Some(argument) = argument else { continue };
-                argument.rivals = self.rivals(argument.slot, argument.sort);
+                argument.distinct_from = self.same_sort(argument.slot, argument.sort);
             }
         }
         Ok((conditions.into(), bound))
     }
 
-    fn rivals(&self, slot: u8, sort: Sort) -> u16 {
+    /// The other slots of the same sort, as bits.
+    fn same_sort(&self, slot: u8, sort: Sort) -> u16 {
         let same = |&index: &usize| self.variables[index].1 == sort && index != slot as usize;
         (0..self.variables.len()).filter(same).fold(0, |mask, index| mask | 1 << index)
     }
 }
 
-/// The operand that a command shows.
-fn operand(verb: Verb, values: &[Value], expected: &str, place: Place) -> Result<Piece> {
+/// The operand that a command contains.
+fn operand(verb: Verb, values: &[Value], expected: &str, scope: Scope) -> Result<Piece> {
     let [Value::Attribute { variable, attribute }] = values else {
-        return Err(place.error("a command shows something but a name"));
+        return Err(scope.error("a command must consist of texts and names"));
     };
     let role = verb.parameters().iter().find(|(name, ..)| name == variable).map(|found| found.2);
     match role {
@@ -305,13 +311,13 @@ fn operand(verb: Verb, values: &[Value], expected: &str, place: Place) -> Result
             Role::SecondObject => Ok(Piece::SecondObject),
             Role::FirstReceptacle => Ok(Piece::FirstReceptacle),
             Role::SecondReceptacle => Ok(Piece::SecondReceptacle),
-            _ => Err(place.error(format!("a command cannot show '{variable}'"))),
+            _ => Err(scope.error(format!("a command cannot contain '{variable}'"))),
         },
-        _ => Err(place.error(format!("'{variable}' is no operand of this action"))),
+        _ => Err(scope.error(format!("'{variable}' is not an operand of this action"))),
     }
 }
 
-/// Whether a query asks for nothing but what must hold before the action anyway.
+/// Whether all conditions of a query are preconditions of the action.
 fn is_required(verb: Verb, query: &[Atom]) -> bool {
     let names = |atom: &Atom| -> Vec<String> {
         atom.arguments.iter().map(|(name, _)| name.clone()).collect()
@@ -322,7 +328,7 @@ fn is_required(verb: Verb, query: &[Atom]) -> bool {
             .all(|atom| atom.predicate == "receptacleatlocation" && names(atom) == ["r", "lend"])
 }
 
-/// Joins neighbouring literal texts.
+/// Joins adjacent literal texts.
 fn joined(nodes: Vec<Node>) -> Vec<Node> {
     let mut joined: Vec<Node> = Vec::with_capacity(nodes.len());
     let mut text = String::new();

@@ -1,30 +1,31 @@
-//! How long a grammar's texts can get in a world, and how much work they can take, before any is
-//! written out.
+//! Upper bounds on the length of a grammar's texts in a world and on the work of writing them.
 //!
-//! Each bound is a plain one: a variable that a condition has to find can stand for everything of its
-//! sort, unless the condition itself leaves less.
+//! The bounds assume that a free variable can have every value of its sort, unless its condition
+//! allows fewer values.
 
 use super::super::action::Verb;
-use super::super::fact::{Predicate, Sort};
 use super::super::names::Names;
+use super::super::predicate::{Predicate, Sort};
 use super::super::world::World;
+use super::command::{Command, Piece};
+use super::compiled::Grammar;
 use super::query::{Argument, Condition};
 use super::render::{List, Node, Template};
-use super::{Command, Grammar};
 use crate::error::{Error, Result};
 
-/// The most conditions that are looked at for one text. The published games need 20,000.
+/// Maximum number of condition checks for one text. The published games need 20,000.
 const MAX_CHECKS: u64 = 20_000_000;
 
-/// The most bytes of one text, or of all commands together. The published games
-/// need 170,000.
+/// Maximum number of bytes of one text, or of all commands together. The published games need
+/// 170,000.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What a text can come to.
+/// Upper bounds for a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
-    /// How many conditions are looked at.
+    /// The number of condition checks.
     pub(crate) checks: u64,
+    /// The length.
     pub(crate) bytes: u64,
 }
 
@@ -33,7 +34,7 @@ impl Cost {
         Self { checks: 0, bytes: bytes as u64 }
     }
 
-    /// One after the other.
+    /// The cost of both texts.
     fn and(self, other: Self) -> Self {
         Self {
             checks: self.checks.saturating_add(other.checks),
@@ -41,22 +42,25 @@ impl Cost {
         }
     }
 
-    /// One or the other.
+    /// The cost of the more expensive text.
     fn or(self, other: Self) -> Self {
         Self { checks: self.checks.max(other.checks), bytes: self.bytes.max(other.bytes) }
     }
 
+    /// The cost of `count` such texts.
     fn times(self, count: u64) -> Self {
         Self { checks: self.checks.saturating_mul(count), bytes: self.bytes.saturating_mul(count) }
     }
 }
 
-/// What a world has of everything that texts are made of.
+/// The sizes of a world on which costs depend.
 struct Sizes<'w> {
     world: &'w World,
-    /// The bytes of the longest name of an object, of a receptacle, and of the task line.
+    /// Length in bytes of the longest name of an object.
     object: usize,
+    /// Length in bytes of the longest name of a receptacle.
     receptacle: usize,
+    /// Length in bytes of the task line.
     task: usize,
 }
 
@@ -77,29 +81,29 @@ impl<'w> Sizes<'w> {
 }
 
 impl Grammar {
-    /// Refuses a world in which a text would take too long or get too long.
+    /// Returns an error if a text could take too long or become too long in a world.
     pub(crate) fn check_costs(&self, world: &World, task: &str) -> Result<()> {
         for (rule, cost) in self.costs(world, task) {
-            let (what, most) = match cost {
-                Cost { checks, .. } if checks > MAX_CHECKS => ("conditions to look at", MAX_CHECKS),
+            let (unit, max) = match cost {
+                Cost { checks, .. } if checks > MAX_CHECKS => ("condition checks", MAX_CHECKS),
                 Cost { bytes, .. } if bytes > MAX_BYTES => ("bytes", MAX_BYTES),
                 _ => continue,
             };
-            let message = format!("in this world its text can come to more than {most} {what}");
+            let message = format!("in this world its text can take more than {max} {unit}");
             return Err(Error::input(format!("grammar, rule '{rule}'"), message));
         }
         Ok(())
     }
 
-    /// What each text can come to in a world, and all commands together.
+    /// The cost of each text in a world, and of all commands together.
     pub(crate) fn costs(&self, world: &World, task: &str) -> Vec<(&'static str, Cost)> {
         let sizes = Sizes::new(world, task);
-        let answers = Verb::ALL.into_iter().zip(&self.answers);
+        let feedback = Verb::ALL.into_iter().zip(&self.feedback);
         let commands = self.groups.iter().flatten();
         let commands = commands.fold(Cost::default(), |all, form| all.and(form.cost(&sizes)));
         [("intro", self.intro.cost(&sizes)), ("template", commands)]
             .into_iter()
-            .chain(answers.map(|(verb, answer)| (verb.name(), answer.template.cost(&sizes))))
+            .chain(feedback.map(|(verb, feedback)| (verb.name(), feedback.template.cost(&sizes))))
             .collect()
     }
 }
@@ -119,10 +123,10 @@ impl Node {
             Node::Receptacle(_) => Cost::text(sizes.receptacle),
             Node::Choice(branches) => {
                 let queries = branches.iter().filter_map(|branch| branch.query.as_deref());
-                let asked =
+                let checks =
                     queries.map(|query| search(query, sizes).1).fold(0, u64::saturating_add);
                 let texts = branches.iter().map(|branch| branch.template.cost(sizes));
-                texts.fold(Cost::default(), Cost::or).and(Cost { checks: asked, bytes: 0 })
+                texts.fold(Cost::default(), Cost::or).and(Cost { checks, bytes: 0 })
             }
             Node::List(list) => list.cost(sizes),
         }
@@ -133,7 +137,7 @@ impl List {
     fn cost(&self, sizes: &Sizes) -> Cost {
         let (answers, checks) = search(&self.query, sizes);
         let separator = self.separator.cost(sizes).or(self.last_separator.cost(sizes));
-        // An answer takes work even where nothing is written for it.
+        // An answer costs work even if its text is empty.
         let entry = self.body.cost(sizes).and(separator).and(Cost { checks: 1, bytes: 0 });
         let entries = entry.times(answers).or(self.empty.cost(sizes));
         entries.and(Cost { checks, bytes: 0 })
@@ -141,7 +145,7 @@ impl List {
 }
 
 impl Command {
-    /// What the commands of this form come to, were all of them possible at once.
+    /// The cost of the commands of this form if all of them were admissible at once.
     fn cost(&self, sizes: &Sizes) -> Cost {
         let (objects, receptacles) = (sizes.count(Sort::Object), sizes.count(Sort::Receptacle));
         let count = match self.verb {
@@ -150,34 +154,34 @@ impl Command {
             Verb::Use | Verb::Slice => objects,
             _ => receptacles,
         };
-        let piece = |piece: &super::Piece| match piece {
-            super::Piece::Text(text) => text.len(),
-            super::Piece::FirstObject | super::Piece::SecondObject => sizes.object,
-            super::Piece::FirstReceptacle | super::Piece::SecondReceptacle => sizes.receptacle,
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::FirstObject | Piece::SecondObject => sizes.object,
+            Piece::FirstReceptacle | Piece::SecondReceptacle => sizes.receptacle,
         };
         Cost::text(self.pieces.iter().map(piece).sum()).times(count)
     }
 }
 
-/// How many answers a query can have, and how many conditions are looked at to find them.
+/// Maximum number of answers of a query, and of condition checks to find them.
 fn search(query: &[Condition], sizes: &Sizes) -> (u64, u64) {
     query.iter().fold((1, 0), |(answers, checks): (u64, u64), condition| {
-        let tried = free(condition).map(|argument| sizes.count(argument.sort));
+        let tried = free_arguments(condition).map(|argument| sizes.count(argument.sort));
         let tried = tried.fold(1, u64::saturating_mul);
-        let holding = holding(condition, sizes).unwrap_or(tried).min(tried);
+        let true_values = max_true_values(condition, sizes).unwrap_or(tried).min(tried);
         let checks = checks.saturating_add(answers.saturating_mul(tried));
-        (answers.saturating_mul(holding), checks)
+        (answers.saturating_mul(true_values), checks)
     })
 }
 
-/// The arguments that a condition has to find.
-fn free(condition: &Condition) -> impl Iterator<Item = Argument> {
+/// The arguments without a value before the condition.
+fn free_arguments(condition: &Condition) -> impl Iterator<Item = Argument> {
     [Some(condition.first), condition.second].into_iter().flatten().filter(|one| one.free)
 }
 
-/// For how many things a condition can hold at once, where it is for few: there is one agent, it is
-/// at one place and holds one thing, and a receptacle stands at one place.
-fn holding(condition: &Condition, sizes: &Sizes) -> Option<u64> {
+/// Maximum number of values for which a condition holds at once, if it is small: there is one agent,
+/// it is at one location and holds one object, and a receptacle is at one location.
+fn max_true_values(condition: &Condition, sizes: &Sizes) -> Option<u64> {
     match condition.predicate {
         Predicate::AgentAt | Predicate::Holds | Predicate::HoldsAny => Some(1),
         Predicate::ReceptacleAt if condition.first.free => Some(sizes.count(Sort::Receptacle)),

@@ -1,4 +1,4 @@
-//! The outer form of a grammar file: actions with their templates, and blocks of rules in JSON.
+//! Parses the outer form of a grammar: actions with their templates, and blocks of rules in JSON.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// A grammar as it is written, before anything is resolved.
+/// A parsed grammar before its names are resolved.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     pub(crate) rules: BTreeMap<String, Vec<Alternative>>,
     pub(crate) actions: Vec<ActionTexts>,
 }
 
-/// One way to write out a rule. The first whose condition holds is taken.
+/// An alternative text of a rule. The first one whose condition holds is used.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alternative {
@@ -22,43 +22,43 @@ pub(crate) struct Alternative {
     pub(crate) condition: Option<String>,
 }
 
-/// What a grammar says of one action.
+/// The texts of one action.
 #[derive(Debug, Default)]
 pub(crate) struct ActionTexts {
     /// The action's name in lower case.
     pub(crate) name: String,
-    /// The command that takes the action.
+    /// The command for the action.
     pub(crate) template: String,
-    /// The text that answers it.
+    /// The text that answers the action.
     pub(crate) feedback: String,
 }
 
-/// Reads a grammar's outer form.
+/// Parses the outer form of a grammar.
 pub(crate) fn parse(text: &str) -> Result<Document> {
-    let mut reader = Reader { text, position: 0 };
+    let mut parser = DocumentParser { text, position: 0 };
     let mut document = Document::default();
     loop {
-        reader.skip_blank();
-        if reader.rest().is_empty() {
+        parser.skip_blank();
+        if parser.rest().is_empty() {
             return Ok(document);
         }
-        match reader.word()? {
-            "grammar" => reader.rules(&mut document, false)?,
-            "action" => reader.action(&mut document)?,
+        match parser.word()? {
+            "grammar" => parser.rules(&mut document, false)?,
+            "action" => parser.action(&mut document)?,
             other => {
                 let message = format!("expected 'action' or 'grammar', found '{other}'");
-                return Err(reader.error(message));
+                return Err(parser.error(message));
             }
         }
     }
 }
 
-struct Reader<'a> {
+struct DocumentParser<'a> {
     text: &'a str,
     position: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DocumentParser<'a> {
     fn rest(&self) -> &'a str {
         &self.text[self.position..]
     }
@@ -104,12 +104,12 @@ impl<'a> Reader<'a> {
         Ok(&rest[..end])
     }
 
-    /// A text between two marks; what it holds stays as it is.
+    /// The text between two marks, without changes.
     fn quoted(&mut self, mark: &str) -> Result<&'a str> {
         self.expect(mark)?;
         let rest = self.rest();
         let Some(end) = rest.find(mark) else {
-            return Err(self.error(format!("a text that begins with {mark} has no end")));
+            return Err(self.error(format!("a text that begins with {mark} is not closed")));
         };
         self.position += end + mark.len();
         Ok(&rest[..end])
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         let rules: BTreeMap<String, Vec<Alternative>> =
             serde_json::from_str(&kept).map_err(|error| {
                 let line = self.text[..start].matches('\n').count() + error.line();
-                // The parser counts lines from the block's beginning; its own place would mislead.
+                // Removes the position in the block from the message; the place has that in the file.
                 let message = error.to_string();
                 let message = message.split(" at line ").next().unwrap_or(&message);
                 let place = format!("grammar, line {line}, column {}", error.column());
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     const SMALL: &str = r##"
-        # words of our own
+        # a comment outside of an action
         grammar :: """ { "intro": [{"rhs": "Hello. #task#"}] } """;
         action Nod {
             template :: "nod at {r}";
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_an_error_with_its_line() {
+    fn syntax_errors_name_the_line() {
         let cases = [
             (SMALL.replace("feedback", "answer"), "grammar, line 6: expected 'template'"),
             (SMALL.replace("\"rhs\": \"You", "\"weight\": 1, \"rhs\": \"You"), "line 10"),

@@ -1,34 +1,36 @@
-//! Conditions and lists of a grammar, answered by the typed world.
+//! Queries: the conditions and lists of a grammar, evaluated on the typed world.
 
 use std::cell::RefCell;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::super::fact::{Predicate, Sort};
+use super::super::predicate::{Predicate, Sort};
 use super::super::state::State;
 use super::super::world::World;
 
-/// How many variables a grammar may use.
-pub(crate) const SLOTS: usize = 16;
+/// Maximum number of variables in a grammar.
+pub(crate) const MAX_SLOTS: usize = 16;
 
-/// What the variables stand for, by slot.
+/// The values of the variables, by slot.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bindings {
-    values: [u8; SLOTS],
+    values: [u8; MAX_SLOTS],
     bound: u16,
 }
 
 impl Bindings {
+    /// Sets the value of a slot.
     pub(crate) fn set(&mut self, slot: u8, value: u8) {
-        self.values[slot as usize % SLOTS] = value;
-        self.bound |= 1 << (slot as usize % SLOTS);
+        self.values[slot as usize % MAX_SLOTS] = value;
+        self.bound |= 1 << (slot as usize % MAX_SLOTS);
     }
 
+    /// The value of a slot, or 0 if it has none.
     pub(crate) fn get(&self, slot: u8) -> u8 {
-        self.values[slot as usize % SLOTS]
+        self.values[slot as usize % MAX_SLOTS]
     }
 
-    /// Whether one of the slots in `mask` stands for `value` already.
+    /// Whether one of the slots in `mask` has the value `value`.
     fn uses(&self, mask: u16, value: u8) -> bool {
         let mut slots = self.bound & mask;
         while slots != 0 {
@@ -47,13 +49,13 @@ impl Bindings {
 pub(crate) struct Argument {
     pub(crate) slot: u8,
     pub(crate) sort: Sort,
-    /// The condition finds the value; otherwise the value is known beforehand.
+    /// Whether the condition assigns the value. Otherwise the variable already has one.
     pub(crate) free: bool,
-    /// The other slots of this sort: two variables never stand for the same thing.
-    pub(crate) rivals: u16,
+    /// The other slots of this sort, as bits. Different variables have different values.
+    pub(crate) distinct_from: u16,
 }
 
-/// One condition on one or two arguments.
+/// A condition on one or two arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Condition {
     pub(crate) predicate: Predicate,
@@ -61,21 +63,21 @@ pub(crate) struct Condition {
     pub(crate) second: Option<Argument>,
 }
 
-/// What a query is answered from.
+/// The world, state and task line for which texts are written.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
     pub(crate) world: &'a World,
     pub(crate) state: &'a State,
     /// The task line.
     pub(crate) task: &'a str,
-    /// What shuffles lists; without it they keep the order of their entries' ids.
-    pub(crate) order: Option<&'a RefCell<ChaCha8Rng>>,
+    /// The generator that shuffles lists. Without it entries keep the order of their ids.
+    pub(crate) shuffle: Option<&'a RefCell<ChaCha8Rng>>,
 }
 
 impl Scene<'_> {
-    /// Finds the answers of a query in the order of their ids and hands each to `found`, until that
-    /// returns false. Returns false where it did.
-    pub(crate) fn answers(
+    /// Calls `found` with each answer of a query, in the order of ids, until it returns false. Returns
+    /// false if `found` did.
+    pub(crate) fn for_each_answer(
         &self,
         query: &[Condition],
         bindings: &Bindings,
@@ -83,33 +85,33 @@ impl Scene<'_> {
     ) -> bool {
         let Some((condition, rest)) = query.split_first() else { return found(bindings) };
         let Some(second) = condition.second else {
-            return self.each(condition.first, bindings, &mut |value, bindings| {
+            return self.for_each_value(condition.first, bindings, &mut |value, bindings| {
                 !condition.predicate.holds(self.world, self.state, value, 0)
-                    || self.answers(rest, bindings, found)
+                    || self.for_each_answer(rest, bindings, found)
             });
         };
-        // Contents of a known receptacle, by far the most frequent question, lie side by side.
+        // The contents of a known receptacle, by far the most frequent query, are adjacent.
         if condition.predicate == Predicate::Inside && condition.first.free && !second.free {
             return self.state.inside.of(bindings.get(second.slot)).all(|object| {
                 bind(condition.first, object, bindings)
-                    .is_none_or(|bindings| self.answers(rest, &bindings, found))
+                    .is_none_or(|bindings| self.for_each_answer(rest, &bindings, found))
             });
         }
-        self.each(condition.first, bindings, &mut |first_value, bindings| {
-            self.each(second, bindings, &mut |value, bindings| {
+        self.for_each_value(condition.first, bindings, &mut |first_value, bindings| {
+            self.for_each_value(second, bindings, &mut |value, bindings| {
                 !condition.predicate.holds(self.world, self.state, first_value, value)
-                    || self.answers(rest, bindings, found)
+                    || self.for_each_answer(rest, bindings, found)
             })
         })
     }
 
     /// Whether a query has an answer.
-    pub(crate) fn any(&self, query: &[Condition], bindings: &Bindings) -> bool {
-        !self.answers(query, bindings, &mut |_| false)
+    pub(crate) fn has_answer(&self, query: &[Condition], bindings: &Bindings) -> bool {
+        !self.for_each_answer(query, bindings, &mut |_| false)
     }
 
-    /// Goes through the values that an argument can have.
-    fn each(
+    /// Calls `found` with each possible value of an argument, until it returns false.
+    fn for_each_value(
         &self,
         argument: Argument,
         bindings: &Bindings,
@@ -125,8 +127,9 @@ impl Scene<'_> {
     }
 }
 
+/// Adds a value to `bindings`, unless a variable of the same sort has it.
 fn bind(argument: Argument, value: u8, bindings: &Bindings) -> Option<Bindings> {
-    if bindings.uses(argument.rivals, value) {
+    if bindings.uses(argument.distinct_from, value) {
         return None;
     }
     let mut bindings = *bindings;

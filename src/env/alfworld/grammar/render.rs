@@ -1,37 +1,40 @@
-//! Compiled templates, written out for a state.
+//! Compiled templates and their rendering for a state.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::query::{Bindings, Condition, Scene};
 
-/// A compiled piece of text. References to rules have been replaced by what they refer to.
+/// A compiled piece of text. References to rules have been expanded.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
+    /// A literal text.
     Text(Box<str>),
     /// The task line, which differs from game to game.
     Task,
-    /// The name of the object or receptacle that a slot stands for.
+    /// The name of the object in a slot.
     Object(u8),
+    /// The name of the receptacle in a slot.
     Receptacle(u8),
-    /// The first branch whose query has an answer; the last has no query.
+    /// The first branch whose query has an answer. The last branch has no query.
     Choice(Box<[Branch]>),
+    /// A text for each answer of a query.
     List(Box<List>),
 }
 
-/// A text that is taken where its query has an answer.
+/// A text that is used if its query has an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Branch {
     pub(crate) query: Option<Box<[Condition]>>,
     pub(crate) template: Template,
 }
 
-/// A text for each answer of a query, with what stands between them.
+/// A text for each answer of a query, with separators between them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct List {
     pub(crate) query: Box<[Condition]>,
     pub(crate) body: Template,
-    /// Where there is no answer.
+    /// The text if there is no answer.
     pub(crate) empty: Template,
     pub(crate) separator: Template,
     pub(crate) last_separator: Template,
@@ -56,7 +59,10 @@ impl Template {
                 }
                 Node::Choice(branches) => {
                     let holds = |branch: &&Branch| {
-                        branch.query.as_deref().is_none_or(|query| scene.any(query, bindings))
+                        branch
+                            .query
+                            .as_deref()
+                            .is_none_or(|query| scene.has_answer(query, bindings))
                     };
                     if let Some(chosen) = branches.iter().find(holds) {
                         chosen.template.write(scene, bindings, out);
@@ -70,20 +76,20 @@ impl Template {
 
 impl List {
     fn write(&self, scene: &Scene, bindings: &Bindings, out: &mut String) {
-        if let Some(order) = scene.order {
-            return self.write_shuffled(scene, bindings, &mut order.borrow_mut(), out);
+        if let Some(shuffle) = scene.shuffle {
+            return self.write_shuffled(scene, bindings, &mut shuffle.borrow_mut(), out);
         }
-        // Which separator comes before an entry shows only once the next one is known.
-        let mut waiting: Option<Bindings> = None;
+        // The separator before an entry depends on whether another entry follows.
+        let mut pending: Option<Bindings> = None;
         let mut written = 0;
-        scene.answers(&self.query, bindings, &mut |answer| {
-            if let Some(entry) = waiting.replace(*answer) {
+        scene.for_each_answer(&self.query, bindings, &mut |answer| {
+            if let Some(entry) = pending.replace(*answer) {
                 self.write_entry(scene, &entry, written > 0, false, out);
                 written += 1;
             }
             true
         });
-        match waiting {
+        match pending {
             Some(entry) => self.write_entry(scene, &entry, written > 0, true, out),
             None => self.empty.write(scene, bindings, out),
         }
@@ -97,13 +103,13 @@ impl List {
         out: &mut String,
     ) {
         let mut answers = Vec::new();
-        scene.answers(&self.query, bindings, &mut |answer| {
+        scene.for_each_answer(&self.query, bindings, &mut |answer| {
             answers.push(*answer);
             true
         });
         answers.shuffle(rng);
-        // Entries hold no lists of their own that would ask for the generator again.
-        let scene = Scene { order: None, ..*scene };
+        // Entries contain no lists, so they do not need the generator, which is borrowed here.
+        let scene = Scene { shuffle: None, ..*scene };
         if answers.is_empty() {
             self.empty.write(&scene, bindings, out);
         }

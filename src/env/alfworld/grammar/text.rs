@@ -1,23 +1,23 @@
-//! The inner form of a grammar's texts: literal text with references, names, lists and conditions.
+//! Parses a grammar's texts: literal text with references, names, lists and conditions.
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Symbol {
     /// Literal text.
     Text(String),
-    /// `#rule#`: what another rule says.
+    /// `#rule#`: the text of another rule.
     Rule(String),
     /// `{expression}`.
     Value(Vec<Value>),
-    /// `[{body | query}]`: the body once for each answer of the query, as a list.
+    /// `[{body | query}]`: a list with the body for each answer of the query.
     List { body: Box<Symbol>, query: Vec<Atom> },
 }
 
-/// A term of an expression; terms are joined by `+`.
+/// A term of an expression. Terms are joined by `+`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Literal(String),
-    /// `variable.attribute`; a variable alone has no attribute.
+    /// `variable.attribute`. The attribute of a variable alone is empty.
     Attribute {
         variable: String,
         attribute: String,
@@ -31,14 +31,14 @@ pub(crate) struct Atom {
     pub(crate) arguments: Vec<(String, String)>,
 }
 
-/// What is wrong with a text.
-pub(crate) type Fault = String;
-
-/// Marks that the notation keeps for itself or does not allow outside of its constructs.
+/// Characters that the notation reserves or allows only inside its constructs.
 const RESERVED: [char; 11] = ['#', '{', '}', '[', ']', '|', ';', '<', '>', '"', '\t'];
 
-/// Reads a text. White space at its very beginning does not count.
-pub(crate) fn parse(text: &str) -> Result<Vec<Symbol>, Fault> {
+/// Parses a text. Ignores initial white space.
+///
+/// # Errors
+/// Returns a message that describes the syntax error.
+pub(crate) fn parse(text: &str) -> Result<Vec<Symbol>, String> {
     let mut symbols = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -46,8 +46,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Symbol>, Fault> {
             '#' => rule(rest)?,
             '{' => braces(rest)?,
             '[' => list(rest)?,
-            // The games' grammar has a closing brace too many at the end of one text, and the
-            // engine it was written for stops reading there.
+            // One text of the published grammar has an extra closing brace at its end, where the
+            // original engine stops parsing.
             '}' if rest.len() == 1 => break,
             _ => literal(rest)?,
         };
@@ -57,7 +57,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Symbol>, Fault> {
     Ok(symbols)
 }
 
-fn literal(text: &str) -> Result<(Symbol, &str), Fault> {
+fn literal(text: &str) -> Result<(Symbol, &str), String> {
     let end = text.find(RESERVED).unwrap_or(text.len());
     if end == 0 {
         return Err(format!("cannot read {:?} here", shorten(text)));
@@ -65,7 +65,7 @@ fn literal(text: &str) -> Result<(Symbol, &str), Fault> {
     Ok((Symbol::Text(text[..end].replace("\\n", "\n")), &text[end..]))
 }
 
-fn rule(text: &str) -> Result<(Symbol, &str), Fault> {
+fn rule(text: &str) -> Result<(Symbol, &str), String> {
     let (name, after) = text[1..]
         .split_once('#')
         .filter(|(name, _)| !name.is_empty() && !name.contains(['{', '}', '[', ']', '|', '\n']))
@@ -73,17 +73,17 @@ fn rule(text: &str) -> Result<(Symbol, &str), Fault> {
     Ok((Symbol::Rule(name.to_string()), after))
 }
 
-fn braces(text: &str) -> Result<(Symbol, &str), Fault> {
+fn braces(text: &str) -> Result<(Symbol, &str), String> {
     let (inside, after) = text[1..]
         .split_once('}')
         .ok_or_else(|| format!("a brace is not closed at {:?}", shorten(text)))?;
     if inside.contains('|') {
-        return Err(format!("a condition stands outside of a list at {:?}", shorten(text)));
+        return Err(format!("a condition is outside of a list at {:?}", shorten(text)));
     }
     Ok((body(inside)?, after))
 }
 
-fn list(text: &str) -> Result<(Symbol, &str), Fault> {
+fn list(text: &str) -> Result<(Symbol, &str), String> {
     let (inside, after) = text[1..]
         .split_once(']')
         .ok_or_else(|| format!("a list is not closed at {:?}", shorten(text)))?;
@@ -95,8 +95,8 @@ fn list(text: &str) -> Result<(Symbol, &str), Fault> {
     Ok((Symbol::List { body: Box::new(body(expression)?), query: query(given)? }, after))
 }
 
-/// What stands between braces: a reference or an expression.
-fn body(text: &str) -> Result<Symbol, Fault> {
+/// Parses the text between braces: a reference or an expression.
+fn body(text: &str) -> Result<Symbol, String> {
     let text = text.trim();
     if text.starts_with('#') {
         return match rule(text)? {
@@ -107,8 +107,9 @@ fn body(text: &str) -> Result<Symbol, Fault> {
     text.split('+').map(term).collect::<Result<_, _>>().map(Symbol::Value)
 }
 
-/// A term: a quoted literal, or `variable.attribute`. Of `x or y`, `x` counts: names are never empty.
-fn term(text: &str) -> Result<Value, Fault> {
+/// Parses a term: a quoted literal or `variable.attribute`. The value of `x or y` is `x` because names
+/// are never empty.
+fn term(text: &str) -> Result<Value, String> {
     let text = text.trim();
     for quote in ['\'', '"'] {
         if let Some(inside) = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)) {
@@ -124,25 +125,29 @@ fn term(text: &str) -> Result<Value, Fault> {
     Ok(Value::Attribute { variable: variable.to_string(), attribute: attribute.to_string() })
 }
 
-/// Reads a query: conditions joined by `&`.
-pub(crate) fn query(text: &str) -> Result<Vec<Atom>, Fault> {
+/// Parses a query: conditions joined by `&`.
+///
+/// # Errors
+/// Returns a message that describes the syntax error.
+pub(crate) fn query(text: &str) -> Result<Vec<Atom>, String> {
     text.split('&').map(atom).collect()
 }
 
-fn atom(text: &str) -> Result<Atom, Fault> {
-    let fault = || format!("cannot read the condition {:?}", shorten(text));
-    let (predicate, rest) = text.trim().split_once('(').ok_or_else(fault)?;
-    let arguments = rest.trim_end().strip_suffix(')').ok_or_else(fault)?;
+fn atom(text: &str) -> Result<Atom, String> {
+    let message = || format!("cannot read the condition {:?}", shorten(text));
+    let (predicate, rest) = text.trim().split_once('(').ok_or_else(message)?;
+    let arguments = rest.trim_end().strip_suffix(')').ok_or_else(message)?;
     let arguments = arguments
         .split(',')
         .map(|argument| {
-            let (variable, kind) = argument.split_once(':').ok_or_else(fault)?;
+            let (variable, kind) = argument.split_once(':').ok_or_else(message)?;
             Ok((variable.trim().to_string(), kind.trim().to_string()))
         })
-        .collect::<Result<_, Fault>>()?;
+        .collect::<Result<_, String>>()?;
     Ok(Atom { predicate: predicate.trim().to_string(), arguments })
 }
 
+/// The first 40 characters of a text.
 fn shorten(text: &str) -> &str {
     text.char_indices().nth(40).map_or(text, |(end, _)| &text[..end])
 }
@@ -152,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_construct_is_read() {
+    fn all_constructs_are_parsed() {
         let symbols =
             parse(" At {r.name}: [{o.definite + ' ' + o.name | in(o:object, r:room)}]#x#.");
         let attribute = |variable: &str, attribute: &str| Value::Attribute {
@@ -181,10 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn syntax_errors_are_rejected() {
         let cases = ["a } b", "#open", "[{o.name}]", "{o.name | p(o:object)}", "a | b", "{1 - 2}"];
         for text in cases {
-            assert!(parse(text).is_err(), "{text} was read");
+            assert!(parse(text).is_err(), "{text} was accepted");
         }
         assert!(query("p(o)").is_err() && query("p o:object").is_err());
     }

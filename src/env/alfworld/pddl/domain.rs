@@ -1,26 +1,26 @@
-//! Which domain this engine plays.
+//! The domain of this engine.
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// The digest of the domain that this engine's actions were written for.
-const KNOWN: &str = "19173ff725cec7a19423ce0f88d59f3a521f7823fd7a404b813a2ad3392b0efb";
+/// The digest of the domain that this engine implements.
+const KNOWN_DIGEST: &str = "19173ff725cec7a19423ce0f88d59f3a521f7823fd7a404b813a2ad3392b0efb";
 
-/// Refuses a domain whose rules differ from those that this engine knows.
+/// Checks that a domain has the rules that this engine implements.
 ///
 /// # Errors
-/// Fails where the domain is another one.
+/// Returns an error if the domain differs in more than comments and white space.
 pub(crate) fn check(domain: &str) -> Result<()> {
     let digest = digest(domain);
-    if digest == KNOWN {
+    if digest == KNOWN_DIGEST {
         return Ok(());
     }
     Err(Error::input(
         "pddl_domain",
         format!(
-            "this is not the domain that the engine knows: its rules (without comments and white \
-             space) have SHA-256 {digest}, expected {KNOWN}"
+            "this is not the domain that the engine implements: expected SHA-256 {KNOWN_DIGEST} \
+             without comments and white space, found {digest}"
         ),
     ))
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layout_does_not_count_and_rules_do() {
+    fn the_digest_depends_on_rules_and_not_on_layout() {
         let domain = "(define (domain d)\n  (:types a b) ; two\n)";
         assert_eq!(digest(domain), digest("(define(domain d)(:types\n a b))"));
         assert_ne!(digest(domain), digest("(define (domain d) (:types a c))"));

@@ -1,8 +1,7 @@
-//! Reading the games' planning problems (PDDL).
+//! Parsing of the games' planning problems (PDDL).
 
 pub(crate) mod domain;
 pub(crate) mod names;
 pub(crate) mod problem;
-pub(crate) mod tokens;
 
 pub(crate) use problem::{Problem, parse};

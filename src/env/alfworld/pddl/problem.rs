@@ -1,32 +1,33 @@
-//! A planning problem, read into a typed world.
+//! Parses a planning problem into a typed world.
 
 use std::collections::HashMap;
 
 use super::super::goal::Goal;
+use super::super::id::{MAX_ENTITIES, NONE};
+use super::super::pddl_tokens::Tokens;
 use super::super::relation::Relation;
 use super::super::state::{State, mark};
-use super::super::world::{MOST, NONE, Object, Parts, Receptacle, World, ability, device};
+use super::super::world::{Object, Receptacle, World, WorldParts, ability, device};
 use super::names;
-use super::tokens::Tokens;
 use crate::error::Result;
 
-/// The most entities that a problem may declare. The published games declare at most 726, many of
-/// which no fact speaks of.
+/// Maximum number of entities that a problem declares. The published games declare at most 726; many
+/// of these occur in no fact.
 const MAX_DECLARED: usize = 10_000;
 
-/// The most bytes of an entity's id. The published games' have at most 87.
-const LONGEST_ID: usize = 500;
+/// Maximum number of bytes of an entity's id. The published games have at most 87.
+const MAX_ID_BYTES: usize = 500;
 
-/// What a problem says.
+/// A parsed problem.
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) world: World,
     pub(crate) goal: Goal,
 }
 
-/// The sort of an entity, as the domain declares it.
+/// The type of an entity in the domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
+enum EntityType {
     Agent,
     Location,
     Receptacle,
@@ -35,31 +36,31 @@ enum Sort {
     ObjectType,
 }
 
-/// An entity that the problem declares.
+/// A declared entity.
 struct Entity<'a> {
     id: &'a str,
-    sort: Sort,
-    /// Facts speak of it. The others, mere names of types, cannot be met in play.
+    entity_type: EntityType,
+    /// Whether it occurs in a fact. Other entities are not part of the world.
     mentioned: bool,
 }
 
-/// A fact of the initial state: what it says, and of which entities.
-type Fact = (Meaning, u32, u32);
+/// A fact of the initial state: its predicate and the numbers of its entities.
+type Fact = (InitPredicate, u32, u32);
 
-/// The problem's declarations and facts, entities numbered as they were declared.
+/// The declarations and facts of a problem. Entities are numbered in the order of declaration.
 #[derive(Default)]
-struct Facts<'a> {
+struct ProblemBuilder<'a> {
     entities: Vec<Entity<'a>>,
     index: HashMap<&'a str, u32>,
     facts: Vec<Fact>,
 }
 
-/// Reads a problem. Case does not count in PDDL, so that `text` must be in lower case.
+/// Parses a problem. PDDL ignores case, so `text` must be in lower case.
 pub(crate) fn parse(text: &str) -> Result<Problem> {
     let mut tokens = Tokens::new(text);
     tokens.expect("(")?;
     tokens.expect("define")?;
-    let mut facts = Facts::default();
+    let mut builder = ProblemBuilder::default();
     let mut goal = None;
     loop {
         match tokens.word()? {
@@ -69,8 +70,8 @@ pub(crate) fn parse(text: &str) -> Result<Problem> {
         }
         match tokens.word()? {
             "problem" | ":domain" | ":metric" | ":requirements" => tokens.skip()?,
-            ":objects" => facts.read_entities(&mut tokens)?,
-            ":init" => facts.read_init(&mut tokens)?,
+            ":objects" => builder.read_entities(&mut tokens)?,
+            ":init" => builder.read_init(&mut tokens)?,
             ":goal" => {
                 goal = Some(tokens.clone());
                 tokens.skip()?;
@@ -78,13 +79,13 @@ pub(crate) fn parse(text: &str) -> Result<Problem> {
             other => return Err(tokens.error(format!("unknown section '{other}'"))),
         }
     }
-    let world = facts.world(&tokens)?;
-    let mut goal = goal.ok_or_else(|| tokens.error("there is no (:goal …)"))?;
+    let world = builder.world(&tokens)?;
+    let mut goal = goal.ok_or_else(|| tokens.error("the section (:goal …) is missing"))?;
     let goal = Goal::parse(&mut goal, &world)?;
     Ok(Problem { world, goal })
 }
 
-impl<'a> Facts<'a> {
+impl<'a> ProblemBuilder<'a> {
     fn read_entities(&mut self, tokens: &mut Tokens<'a>) -> Result<()> {
         let mut untyped = self.entities.len();
         loop {
@@ -94,26 +95,26 @@ impl<'a> Facts<'a> {
                 id => id,
             };
             if id != "-" {
-                if id.len() > LONGEST_ID {
-                    return Err(tokens.error(format!("an id has more than {LONGEST_ID} bytes")));
+                if id.len() > MAX_ID_BYTES {
+                    return Err(tokens.error(format!("an id has more than {MAX_ID_BYTES} bytes")));
                 }
                 if self.entities.len() == MAX_DECLARED {
                     return Err(tokens.error(format!("more than {MAX_DECLARED} objects")));
                 }
                 self.index.insert(id, self.entities.len() as u32);
-                self.entities.push(Entity { id, sort: Sort::Agent, mentioned: false });
+                self.entities.push(Entity { id, entity_type: EntityType::Agent, mentioned: false });
                 continue;
             }
-            let sort = match tokens.word()? {
-                "agent" => Sort::Agent,
-                "location" => Sort::Location,
-                "receptacle" => Sort::Receptacle,
-                "object" => Sort::Object,
-                "rtype" => Sort::ReceptacleType,
-                "otype" => Sort::ObjectType,
+            let entity_type = match tokens.word()? {
+                "agent" => EntityType::Agent,
+                "location" => EntityType::Location,
+                "receptacle" => EntityType::Receptacle,
+                "object" => EntityType::Object,
+                "rtype" => EntityType::ReceptacleType,
+                "otype" => EntityType::ObjectType,
                 other => return Err(tokens.error(format!("unknown type '{other}'"))),
             };
-            self.entities[untyped..].iter_mut().for_each(|entity| entity.sort = sort);
+            self.entities[untyped..].iter_mut().for_each(|entity| entity.entity_type = entity_type);
             untyped = self.entities.len();
         }
     }
@@ -131,30 +132,30 @@ impl<'a> Facts<'a> {
     fn read_fact(&mut self, tokens: &mut Tokens<'a>) -> Result<()> {
         let name = tokens.word()?;
         if name == "=" {
-            return tokens.skip(); // Costs, which play no part in a game.
+            return tokens.skip(); // Costs have no effect in a game.
         }
-        let &(_, sorts, meaning) = PREDICATES
+        let &(_, entity_types, predicate) = PREDICATES
             .iter()
             .find(|(known, ..)| *known == name)
             .ok_or_else(|| tokens.error(format!("unknown predicate '{name}'")))?;
         let mut entities = [0; 2];
-        for (entity, &sort) in entities.iter_mut().zip(sorts) {
+        for (entity, &entity_type) in entities.iter_mut().zip(entity_types) {
             let id = tokens.word()?;
             let number = self.index.get(id).copied().unwrap_or(u32::MAX);
             match self.entities.get_mut(number as usize) {
-                Some(found) if found.sort == sort => found.mentioned = true,
+                Some(found) if found.entity_type == entity_type => found.mentioned = true,
                 Some(_) => {
-                    return Err(tokens.error(format!("'{id}' is of the wrong type in a fact")));
+                    return Err(tokens.error(format!("'{id}' has the wrong type in a fact")));
                 }
                 None => return Err(tokens.error(format!("'{id}' has not been declared"))),
             }
             *entity = number;
         }
-        self.facts.push((meaning, entities[0], entities[1]));
+        self.facts.push((predicate, entities[0], entities[1]));
         tokens.expect(")")
     }
 
-    /// Numbers the entities and puts the world together.
+    /// Numbers the entities and builds the world.
     fn world(&self, tokens: &Tokens) -> Result<World> {
         let mut order: Vec<usize> = (0..self.entities.len()).collect();
         order.retain(|&entity| self.entities[entity].mentioned);
@@ -162,47 +163,50 @@ impl<'a> Facts<'a> {
         let mut numbers = vec![NONE; self.entities.len()];
         let mut counts = [0; 6];
         for &entity in &order {
-            let count = &mut counts[self.entities[entity].sort as usize];
-            if *count == MOST {
-                return Err(tokens.error(format!("more than {MOST} entities of one type")));
+            let count = &mut counts[self.entities[entity].entity_type as usize];
+            if *count == MAX_ENTITIES {
+                return Err(tokens.error(format!("more than {MAX_ENTITIES} entities of one type")));
             }
             numbers[entity] = *count as u8;
             *count += 1;
         }
         let ids: Vec<&str> = order.iter().map(|&entity| self.entities[entity].id).collect();
-        let shown = names::shown(&ids);
-        let of_sort = |sort: Sort, names: &[String]| -> Vec<String> {
-            let of_sort = order.iter().zip(names).filter(|(e, _)| self.entities[**e].sort == sort);
-            of_sort.map(|(_, name)| name.clone()).collect()
+        let names = names::display_names(&ids);
+        let of_type = |entity_type: EntityType, names: &[String]| -> Vec<String> {
+            let of_type = order
+                .iter()
+                .zip(names)
+                .filter(|(e, _)| self.entities[**e].entity_type == entity_type);
+            of_type.map(|(_, name)| name.clone()).collect()
         };
         let ids: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
-        let counted = |sort: Sort| counts[sort as usize];
-        let mut parts = Parts {
+        let count_of = |entity_type: EntityType| counts[entity_type as usize];
+        let mut parts = WorldParts {
             receptacles: vec![
                 Receptacle { kind: NONE, location: NONE, device: 0 };
-                counted(Sort::Receptacle)
+                count_of(EntityType::Receptacle)
             ],
-            objects: vec![Object { kind: NONE, ability: 0 }; counted(Sort::Object)],
-            locations: counted(Sort::Location) as u8,
-            receptacle_names: of_sort(Sort::Receptacle, &shown),
-            object_names: of_sort(Sort::Object, &shown),
-            receptacle_kinds: of_sort(Sort::ReceptacleType, &ids).iter().collect(),
-            object_kinds: of_sort(Sort::ObjectType, &ids).iter().collect(),
+            objects: vec![Object { kind: NONE, ability: 0 }; count_of(EntityType::Object)],
+            locations: count_of(EntityType::Location) as u8,
+            receptacle_names: of_type(EntityType::Receptacle, &names),
+            object_names: of_type(EntityType::Object, &names),
+            receptacle_kinds: of_type(EntityType::ReceptacleType, &ids).iter().collect(),
+            object_kinds: of_type(EntityType::ObjectType, &ids).iter().collect(),
             fits: Relation::default(),
             nested: Relation::default(),
-            start: State::new(counted(Sort::Receptacle), counted(Sort::Object)),
+            start: State::new(count_of(EntityType::Receptacle), count_of(EntityType::Object)),
         };
-        for &(meaning, first, second) in &self.facts {
+        for &(predicate, first, second) in &self.facts {
             let (first, second) = (numbers[first as usize], numbers[second as usize]);
-            meaning.add(&mut parts, first, second).map_err(|fault| tokens.error(fault))?;
+            predicate.add(&mut parts, first, second).map_err(|fault| tokens.error(fault))?;
         }
         Ok(World::new(parts))
     }
 }
 
-/// What a predicate says of its one or two entities.
+/// The effect of an initial fact on the world.
 #[derive(Debug, Clone, Copy)]
-enum Meaning {
+enum InitPredicate {
     AgentAt,
     ReceptacleAt,
     ObjectAt,
@@ -217,80 +221,90 @@ enum Meaning {
     Able(u8),
     /// A bit of [`mark`].
     Marked(u8),
-    /// Nothing that an action, a goal or a text of the domain asks for.
-    Nothing,
+    /// No effect: no action, goal or text uses the predicate.
+    Ignored,
 }
 
-/// The domain's predicates in lower case, the sorts of their arguments, and what they say. The most
-/// frequent come first.
-const PREDICATES: &[(&str, &[Sort], Meaning)] = &[
-    ("cancontain", &[Sort::ReceptacleType, Sort::ObjectType], Meaning::Fits),
-    ("objecttype", &[Sort::Object, Sort::ObjectType], Meaning::ObjectKind),
-    ("objectatlocation", &[Sort::Object, Sort::Location], Meaning::ObjectAt),
-    ("pickupable", &[Sort::Object], Meaning::Able(ability::PICK_UP)),
-    ("inreceptacle", &[Sort::Object, Sort::Receptacle], Meaning::Inside),
-    ("receptacletype", &[Sort::Receptacle, Sort::ReceptacleType], Meaning::ReceptacleKind),
-    ("receptacleatlocation", &[Sort::Receptacle, Sort::Location], Meaning::ReceptacleAt),
-    ("cleanable", &[Sort::Object], Meaning::Able(ability::CLEAN)),
-    ("coolable", &[Sort::Object], Meaning::Able(ability::COOL)),
-    ("openable", &[Sort::Receptacle], Meaning::Openable),
-    ("heatable", &[Sort::Object], Meaning::Able(ability::HEAT)),
-    ("isreceptacleobject", &[Sort::Object], Meaning::Able(ability::CONTAIN)),
-    ("sliceable", &[Sort::Object], Meaning::Able(ability::SLICE)),
-    ("toggleable", &[Sort::Object], Meaning::Able(ability::TOGGLE)),
-    ("inreceptacleobject", &[Sort::Object, Sort::Object], Meaning::Nested),
-    ("atlocation", &[Sort::Agent, Sort::Location], Meaning::AgentAt),
-    ("opened", &[Sort::Receptacle], Meaning::Opened),
-    ("iscool", &[Sort::Object], Meaning::Marked(mark::COOL)),
-    ("ishot", &[Sort::Object], Meaning::Marked(mark::HOT)),
-    ("isclean", &[Sort::Object], Meaning::Marked(mark::CLEAN)),
-    ("issliced", &[Sort::Object], Meaning::Marked(mark::SLICED)),
-    ("istoggled", &[Sort::Object], Meaning::Marked(mark::TOGGLED)),
-    ("ison", &[Sort::Object], Meaning::Nothing),
-    ("moveable", &[Sort::Object], Meaning::Nothing),
-    ("isreceptacleobjectfull", &[Sort::Object], Meaning::Nothing),
-    ("wasinreceptacle", &[Sort::Object, Sort::Receptacle], Meaning::Nothing),
-    ("checked", &[Sort::Receptacle], Meaning::Nothing),
-    ("full", &[Sort::Receptacle], Meaning::Nothing),
-    ("examined", &[Sort::Location], Meaning::Nothing),
+/// The predicates of the domain in lower case, the types of their arguments, and their effects. The
+/// most frequent predicates come first.
+const PREDICATES: &[(&str, &[EntityType], InitPredicate)] = &[
+    ("cancontain", &[EntityType::ReceptacleType, EntityType::ObjectType], InitPredicate::Fits),
+    ("objecttype", &[EntityType::Object, EntityType::ObjectType], InitPredicate::ObjectKind),
+    ("objectatlocation", &[EntityType::Object, EntityType::Location], InitPredicate::ObjectAt),
+    ("pickupable", &[EntityType::Object], InitPredicate::Able(ability::PICK_UP)),
+    ("inreceptacle", &[EntityType::Object, EntityType::Receptacle], InitPredicate::Inside),
+    (
+        "receptacletype",
+        &[EntityType::Receptacle, EntityType::ReceptacleType],
+        InitPredicate::ReceptacleKind,
+    ),
+    (
+        "receptacleatlocation",
+        &[EntityType::Receptacle, EntityType::Location],
+        InitPredicate::ReceptacleAt,
+    ),
+    ("cleanable", &[EntityType::Object], InitPredicate::Able(ability::CLEAN)),
+    ("coolable", &[EntityType::Object], InitPredicate::Able(ability::COOL)),
+    ("openable", &[EntityType::Receptacle], InitPredicate::Openable),
+    ("heatable", &[EntityType::Object], InitPredicate::Able(ability::HEAT)),
+    ("isreceptacleobject", &[EntityType::Object], InitPredicate::Able(ability::CONTAIN)),
+    ("sliceable", &[EntityType::Object], InitPredicate::Able(ability::SLICE)),
+    ("toggleable", &[EntityType::Object], InitPredicate::Able(ability::TOGGLE)),
+    ("inreceptacleobject", &[EntityType::Object, EntityType::Object], InitPredicate::Nested),
+    ("atlocation", &[EntityType::Agent, EntityType::Location], InitPredicate::AgentAt),
+    ("opened", &[EntityType::Receptacle], InitPredicate::Opened),
+    ("iscool", &[EntityType::Object], InitPredicate::Marked(mark::COOL)),
+    ("ishot", &[EntityType::Object], InitPredicate::Marked(mark::HOT)),
+    ("isclean", &[EntityType::Object], InitPredicate::Marked(mark::CLEAN)),
+    ("issliced", &[EntityType::Object], InitPredicate::Marked(mark::SLICED)),
+    ("istoggled", &[EntityType::Object], InitPredicate::Marked(mark::TOGGLED)),
+    ("ison", &[EntityType::Object], InitPredicate::Ignored),
+    ("moveable", &[EntityType::Object], InitPredicate::Ignored),
+    ("isreceptacleobjectfull", &[EntityType::Object], InitPredicate::Ignored),
+    ("wasinreceptacle", &[EntityType::Object, EntityType::Receptacle], InitPredicate::Ignored),
+    ("checked", &[EntityType::Receptacle], InitPredicate::Ignored),
+    ("full", &[EntityType::Receptacle], InitPredicate::Ignored),
+    ("examined", &[EntityType::Location], InitPredicate::Ignored),
 ];
 
-impl Meaning {
-    /// Writes a fact into the world. The sorts of the entities have been checked, so that their
-    /// numbers are indices.
-    fn add(self, parts: &mut Parts, first: u8, second: u8) -> Result<(), &'static str> {
+impl InitPredicate {
+    /// Adds a fact to the world. The types of the entities have been checked, so their numbers are
+    /// valid indices.
+    fn add(self, parts: &mut WorldParts, first: u8, second: u8) -> Result<(), &'static str> {
         let entity = first as usize;
         let start = &mut parts.start;
         match self {
-            Meaning::AgentAt => only(&mut start.location, second)?,
-            Meaning::ReceptacleAt => only(&mut parts.receptacles[entity].location, second)?,
-            Meaning::ObjectAt => start.at.insert(second, first),
-            Meaning::Inside => start.inside.insert(second, first),
-            Meaning::Nested => parts.nested.insert(second, first),
-            Meaning::ReceptacleKind => {
+            InitPredicate::AgentAt => set_once(&mut start.location, second)?,
+            InitPredicate::ReceptacleAt => {
+                set_once(&mut parts.receptacles[entity].location, second)?
+            }
+            InitPredicate::ObjectAt => start.at.insert(second, first),
+            InitPredicate::Inside => start.inside.insert(second, first),
+            InitPredicate::Nested => parts.nested.insert(second, first),
+            InitPredicate::ReceptacleKind => {
                 let receptacle = &mut parts.receptacles[entity];
-                only(&mut receptacle.kind, second)?;
+                set_once(&mut receptacle.kind, second)?;
                 receptacle.device |= device_of(parts.receptacle_kinds.get(second));
             }
-            Meaning::ObjectKind => {
+            InitPredicate::ObjectKind => {
                 let object = &mut parts.objects[entity];
-                only(&mut object.kind, second)?;
+                set_once(&mut object.kind, second)?;
                 if matches!(parts.object_kinds.get(second), "knifetype" | "butterknifetype") {
                     object.ability |= ability::CUT;
                 }
             }
-            Meaning::Fits => parts.fits.insert(first, second),
-            Meaning::Openable => parts.receptacles[entity].device |= device::OPENABLE,
-            Meaning::Opened => start.set_open(first, true),
-            Meaning::Able(abilities) => parts.objects[entity].ability |= abilities,
-            Meaning::Marked(marks) => start.set(first, marks),
-            Meaning::Nothing => {}
+            InitPredicate::Fits => parts.fits.insert(first, second),
+            InitPredicate::Openable => parts.receptacles[entity].device |= device::OPENABLE,
+            InitPredicate::Opened => start.set_open(first, true),
+            InitPredicate::Able(abilities) => parts.objects[entity].ability |= abilities,
+            InitPredicate::Marked(marks) => start.add_marks(first, marks),
+            InitPredicate::Ignored => {}
         }
         Ok(())
     }
 }
 
-/// What the domain's actions use a type of receptacle for.
+/// The device bits of a kind of receptacle.
 fn device_of(kind: &str) -> u8 {
     match kind {
         "sinktype" | "sinkbasintype" => device::SINK,
@@ -300,10 +314,10 @@ fn device_of(kind: &str) -> u8 {
     }
 }
 
-/// Sets what can be one thing only.
-fn only(value: &mut u8, to: u8) -> Result<(), &'static str> {
+/// Sets a value that can be set only once.
+fn set_once(value: &mut u8, to: u8) -> Result<(), &'static str> {
     if *value != NONE && *value != to {
-        return Err("an entity has two types, or a place is given twice");
+        return Err("an entity has two kinds or two locations");
     }
     *value = to;
     Ok(())
@@ -332,7 +346,7 @@ pub(crate) mod tests {
         (objecttype ?o mugtype) (receptacletype ?r fridgetype) (inreceptacle ?o ?r)))))))";
 
     #[test]
-    fn entities_of_facts_are_numbered_by_id() {
+    fn entities_in_facts_are_numbered_by_id() {
         let world = parse(KITCHEN).unwrap().world;
         assert_eq!(world.receptacle_names.iter().collect::<Vec<_>>(), ["fridge 1", "table 1"]);
         assert_eq!(world.object_names.iter().collect::<Vec<_>>(), ["mug 2", "mug 1"]);
@@ -342,7 +356,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn errors_name_the_line() {
         let cases = [
             (
                 "(openable fridge_bar_1)",
@@ -352,7 +366,7 @@ pub(crate) mod tests {
             (
                 "(openable fridge_bar_1)",
                 "(openable mug_bar_1)",
-                "line 11: 'mug_bar_1' is of the wrong",
+                "line 11: 'mug_bar_1' has the wrong type",
             ),
             ("(openable fridge_bar_1)", "(openable oven)", "line 11: 'oven' has not been declared"),
             ("here there - location", "here there - spot", "line 5: unknown type 'spot'"),
@@ -366,6 +380,6 @@ pub(crate) mod tests {
             let message = parse(&text).expect_err(other).to_string();
             assert!(message.contains(expected), "{message:?} does not say {expected:?}");
         }
-        assert!(parse(&KITCHEN[..400]).unwrap_err().to_string().contains("ends too early"));
+        assert!(parse(&KITCHEN[..400]).unwrap_err().to_string().contains("unexpected end"));
     }
 }

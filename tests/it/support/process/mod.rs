@@ -1,4 +1,4 @@
-//! A program in Python that speaks the environment protocol, and goes wrong in a way of one's choice.
+//! A program in Python that speaks the environment protocol, with a fault to choose.
 
 #![allow(dead_code)] // Each test file uses its own part.
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = include_str!("program.py");
 
-/// Whether there is Python. In CI there must be.
+/// Whether Python is installed. Panics in CI if it is not.
 pub fn python() -> bool {
     let mut asked = Command::new("python3");
     let found = asked.arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success());
@@ -23,7 +23,7 @@ pub fn python() -> bool {
     found
 }
 
-/// The program, and a folder in which its copies note that they were run and that they went wrong.
+/// The program, and a folder in which its copies record their process ids and that the fault struck.
 pub struct Fake {
     folder: TempDir,
     fault: String,
@@ -47,26 +47,31 @@ impl Fake {
     }
 
     pub fn config(&self, processes: usize, answer_timeout: f64) -> ProcessConfig {
-        ProcessConfig { command: self.command(), answer_timeout, processes }
+        ProcessConfig {
+            command: self.command(),
+            answer_timeout,
+            processes,
+            ..ProcessConfig::default()
+        }
     }
 
     pub fn open(&self, processes: usize, answer_timeout: f64) -> proxmo::Result<Process> {
-        Process::open(&self.config(processes, answer_timeout), "train")
+        Process::open(&self.config(processes, answer_timeout), Some("train"))
     }
 
-    /// Lets the program go wrong once more.
+    /// Lets the fault strike once more.
     pub fn strike_again(&self) {
         let _ = fs::remove_file(self.path("struck"));
     }
 
-    /// The process numbers of all copies that were run.
+    /// The process ids of all copies that were run.
     pub fn pids(&self) -> BTreeSet<u32> {
         let text = fs::read_to_string(self.path("pids")).unwrap_or_default();
         text.lines().map(|line| line.parse().unwrap()).collect()
     }
 }
 
-/// Whether a process of this number runs. One that has ended and was not waited for counts.
+/// Whether a process with this id exists. A zombie counts.
 pub fn runs(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
 }

@@ -1,5 +1,5 @@
-"""Say the word that the goal names. `program.py FAULT FOLDER` goes wrong once a folder: in the second
-step of an episode of task 3, or where the fault's name tells."""
+"""Say the word that the goal names. `program.py FAULT FOLDER`: the fault strikes once per folder, in the
+second step of an episode of task 3 or where its name says."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def describe():
     return about
 
 
-def go_wrong(answer):
-    """Does what the fault is, and says what is to be answered instead, if anything."""
+def apply_fault(answer):
+    """Applies the fault. Returns the answer to give instead, or None for no answer."""
     if fault == "exit":
         sys.stderr.write("Traceback:\n  in the lamp\nOilError: \x1b[31mit is empty\n")
         os._exit(3)
@@ -132,7 +132,7 @@ def main():
         answer["admissible"] = [f"say {word}" for word in WORDS]
         if session["steps"] == 2 and session["task"] == 3 and not answer.get("terminated"):
             if fault != "kill late" and strikes(fault):
-                answer = go_wrong(answer)
+                answer = apply_fault(answer)
         if fault == "flood":
             sys.stderr.write("x" * (1 << 18) + "\n" * 100)
         if fault == "slow" and 0 < steps <= 16:

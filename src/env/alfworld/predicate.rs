@@ -1,9 +1,9 @@
-//! The predicates of the domain, answered by a world and its state.
+//! The predicates of the domain, evaluated on a world and its state.
 
 use super::state::{State, mark};
 use super::world::{World, ability, device};
 
-/// What a variable can stand for.
+/// The type of a variable: the set of things that it ranges over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Sort {
     Object,
@@ -13,13 +13,14 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
+    /// The sort with the given name in the domain.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Sort::Object, Sort::Receptacle, Sort::Agent, Sort::Location]
             .into_iter()
             .find(|sort| sort.name() == name)
     }
 
-    /// The domain's name of the sort.
+    /// The name of the sort in the domain.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Sort::Object => "object",
@@ -29,7 +30,7 @@ impl Sort {
         }
     }
 
-    /// How many things of this sort a world has.
+    /// The number of things of this sort in a world.
     pub(crate) fn count(self, world: &World) -> usize {
         match self {
             Sort::Object => world.objects.len(),
@@ -40,25 +41,25 @@ impl Sort {
     }
 }
 
-/// A predicate that texts and goals can ask for.
+/// A predicate that texts and goals can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Predicate {
     AgentAt,
     ReceptacleAt,
     ObjectAt,
     Inside,
-    /// Taken out of the receptacle and not put back.
+    /// An object was taken out of a receptacle and not put back.
     Left,
     Nested,
     Holds,
     HoldsAny,
     Openable,
     Opened,
-    /// One bit of [`mark`].
+    /// An object has a mark: one bit of [`mark`].
     Marked(u8),
-    /// One bit of [`ability`].
+    /// An object has an ability: one bit of [`ability`].
     Able(u8),
-    /// What no action can bring about.
+    /// Never holds: no action can make it true.
     Never,
 }
 
@@ -66,8 +67,9 @@ use Predicate::{Able, Marked};
 
 /// Each predicate with its name in lower case and the sorts of its arguments.
 ///
-/// A negated predicate holds where an action has made the plain one false: an object that was never
-/// in a receptacle is not "not in" it. Only the two that the games' texts use are known.
+/// A negated predicate (`not_…`) holds only after an action has made the plain one false. It does not
+/// hold for an object that was never in the receptacle. Only the two negated predicates that the
+/// published games use are known.
 const PREDICATES: &[(&str, Predicate, &[Sort])] = &[
     ("atlocation", Predicate::AgentAt, &[Sort::Agent, Sort::Location]),
     ("receptacleatlocation", Predicate::ReceptacleAt, &[Sort::Receptacle, Sort::Location]),
@@ -95,27 +97,29 @@ const PREDICATES: &[(&str, Predicate, &[Sort])] = &[
 ];
 
 impl Predicate {
-    /// The predicate of a name, and the sorts of its arguments.
+    /// The predicate with the given name, and the sorts of its arguments.
     pub(crate) fn parse(name: &str) -> Option<(Self, &'static [Sort])> {
         let found = PREDICATES.iter().find(|(known, ..)| *known == name)?;
         Some((found.1, found.2))
     }
 
-    /// The domain's name of the predicate.
+    /// The name of the predicate in the domain.
+    #[cfg(feature = "fs")]
     pub(crate) fn name(self) -> &'static str {
         PREDICATES.iter().find(|found| found.1 == self).map_or("", |found| found.0)
     }
 
     /// Whether the predicate takes two arguments.
+    #[cfg(feature = "fs")]
     pub(crate) fn is_binary(self) -> bool {
         PREDICATES.iter().any(|(_, predicate, sorts)| *predicate == self && sorts.len() == 2)
     }
 
-    /// Whether the predicate is true. Where it takes one argument, `second` does not count.
+    /// Whether the predicate holds. A predicate of one argument ignores `second`.
     pub(crate) fn holds(self, world: &World, state: &State, first: u8, second: u8) -> bool {
         match self {
             Predicate::AgentAt => state.location == second,
-            Predicate::ReceptacleAt => world.standing.contains(second, first),
+            Predicate::ReceptacleAt => world.receptacles_at.contains(second, first),
             Predicate::ObjectAt => state.at.contains(second, first),
             Predicate::Inside => state.inside.contains(second, first),
             Predicate::Left => state.left.contains(second, first),
@@ -124,7 +128,7 @@ impl Predicate {
             Predicate::HoldsAny => state.held().is_some(),
             Predicate::Openable => world.is(first, device::OPENABLE),
             Predicate::Opened => state.is_open(first),
-            Marked(marks) => state.bears(first, marks),
+            Marked(marks) => state.has_mark(first, marks),
             Able(abilities) => world.can(first, abilities),
             Predicate::Never => false,
         }

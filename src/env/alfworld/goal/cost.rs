@@ -1,27 +1,25 @@
-//! How much work it can take to check a goal, before it is checked for the first time.
+//! Upper bounds on the work of checking a goal, computed before its first check.
 
 use super::super::world::World;
-use super::{Goal, Search, Step, Test, is_of_kind};
+use super::search::{Search, Step, Test, is_of_kind};
 
-/// How many tests may be needed to check a goal once. The published games need at most 15,000.
+/// Maximum number of tests for one check of a goal. The published games need at most 15,000.
 const MAX_CHECKS: u64 = 2_000_000;
 
-impl Goal {
-    /// Refuses a goal that could take too long to check, and says what is expected.
-    pub(super) fn expect_few_checks(&self, world: &World) -> Result<(), String> {
-        if self.search.checks(world) <= MAX_CHECKS {
-            return Ok(());
-        }
-        Err(format!(
-            "the goal can take more than {MAX_CHECKS} tests to check in this world: expected fewer \
-             variables, or kinds for them"
-        ))
+/// Returns an error message if a goal could take too long to check.
+pub(super) fn check_cost(goal: &Search, world: &World) -> Result<(), String> {
+    if goal.checks(world) <= MAX_CHECKS {
+        return Ok(());
     }
+    Err(format!(
+        "the goal can take more than {MAX_CHECKS} tests to check in this world: expected fewer \
+         variables, or kinds for them"
+    ))
 }
 
 impl Search {
-    /// How many tests are made at most. Of the tests, only those for a kind are known to fail
-    /// whatever is done: an object stays what it is.
+    /// Maximum number of tests. Only tests for a kind reduce the number of values, because kinds
+    /// never change.
     fn checks(&self, world: &World) -> u64 {
         let sum = |tests: &[Test]| {
             tests.iter().map(|test| test.checks(world)).fold(1u64, u64::saturating_add)
@@ -37,7 +35,7 @@ impl Search {
 }
 
 impl Step {
-    /// How many things of the sort are of the kinds that the tests ask for.
+    /// The number of things of the sort that have the kinds that the tests require.
     fn of_kind(&self, world: &World) -> u64 {
         let fits = |value: usize| {
             self.tests.iter().all(|test| match test {

@@ -1,8 +1,8 @@
-//! The words and brackets of a PDDL text.
+//! The tokens of a PDDL text: words and brackets.
 
 use crate::error::{Error, Result};
 
-/// Goes through a PDDL text word by word. Comments, from `;` to the end of the line, are skipped.
+/// Iterates over the tokens of a PDDL text. Skips comments, from `;` to the end of the line.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokens<'a> {
     text: &'a str,
@@ -10,18 +10,19 @@ pub(crate) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
+    /// Starts at the beginning of a text.
     pub(crate) fn new(text: &'a str) -> Self {
         Self { text, position: 0 }
     }
 
-    /// An error at the word that was read last.
+    /// An error at the last token.
     pub(crate) fn error(&self, message: impl Into<String>) -> Error {
         let read = self.text.as_bytes().get(..self.position).unwrap_or_default();
         let line = read.iter().filter(|&&byte| byte == b'\n').count() + 1;
         Error::input(format!("pddl_problem, line {line}"), message)
     }
 
-    /// The next word or bracket, or `None` at the end.
+    /// The next token, or `None` at the end.
     pub(crate) fn next(&mut self) -> Option<&'a str> {
         let bytes = self.text.as_bytes();
         loop {
@@ -47,12 +48,12 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The next word; the end of the text is an error.
+    /// The next token; the end of the text is an error.
     pub(crate) fn word(&mut self) -> Result<&'a str> {
-        self.next().ok_or_else(|| self.error("the text ends too early"))
+        self.next().ok_or_else(|| self.error("unexpected end of the text"))
     }
 
-    /// Reads one word that must be `expected`.
+    /// Reads one token, which must be `expected`.
     pub(crate) fn expect(&mut self, expected: &str) -> Result<()> {
         match self.word()? {
             found if found == expected => Ok(()),
@@ -60,7 +61,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Skips what is left of a bracket that has been opened.
+    /// Skips the rest of an open bracket.
     pub(crate) fn skip(&mut self) -> Result<()> {
         let mut depth = 1;
         while depth > 0 {
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_brackets_and_comments() {
+    fn words_and_brackets_are_tokens_and_comments_are_skipped() {
         let mut tokens = Tokens::new("(a ;; no (\n b)c");
         let words: Vec<&str> = std::iter::from_fn(|| tokens.next()).collect();
         assert_eq!(words, ["(", "a", "b", ")", "c"]);
