@@ -1,12 +1,15 @@
 //! WebShop beside recordings of the original: every observation, list of clickables, reward and prompt
 //! of its sessions.
 
-use proxmo::env::webshop::{Flavour, WebShopSession, verl};
+use proxmo::env::protocol::serve;
+use proxmo::env::webshop::{
+    Flavour, GoalKind, IndexOrigin, WebShop, WebShopConfig, WebShopSession, verl,
+};
 use proxmo::env::{Environment, Session, Texts, Transition};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::webshop_parts::is_recorded;
-use crate::support::webshop::{Available, Transcript, lines, shop};
+use crate::support::webshop::{Available, Transcript, config, lines, shared, shop, unpacked};
 
 fn observation(session: &WebShopSession) -> String {
     let mut text = String::new();
@@ -121,4 +124,132 @@ fn sessions_equal_the_recorded_ones_to_the_byte() {
         played += transcript.steps.len();
     }
     assert_eq!((transcripts.len(), played, left), (216, 2310, 12));
+}
+
+#[test]
+fn answers_of_the_protocol_carry_what_the_shop_tells_besides() {
+    let Some(original) = shop(config(Flavour::WebShop, GoalKind::Human, 42)) else { return };
+    let verl = shop(config(Flavour::Verl, GoalKind::Human, 42)).unwrap();
+    for (shop, flavour) in [(original, Flavour::WebShop), (verl, Flavour::Verl)] {
+        let asin = shop.goal(297).unwrap().asin.to_lowercase();
+        let name = shop.goal(297).unwrap().name;
+        let actions =
+            [format!("search[{name}]"), format!("click[{asin}]"), "click[buy now]".into()];
+        let steps = actions.map(|action| json!({"op": "step", "session": 3, "action": action}));
+        let mut requests = vec![json!({"op": "reset", "session": 3, "task": "297"})];
+        requests.extend(steps);
+        let lines: Vec<String> = requests.iter().map(Value::to_string).collect();
+        let mut answers = Vec::new();
+        serve(&shop, lines.join("\n").as_bytes(), &mut answers).unwrap();
+        let answers: Vec<Value> = String::from_utf8(answers)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let [reset, results, item, done] = answers.as_slice() else { panic!("{answers:?}") };
+        assert_eq!(reset["task"], "297");
+        assert_eq!(reset["clickables"], json!(["search"]));
+        assert_eq!(reset["admissible"], json!(["search[<your query>]", "click[search]"]));
+        assert_eq!(reset["has_search_bar"], true);
+        assert!(reset["score"].is_null());
+        assert_eq!(results["clickables"][0], "back to search");
+        assert_eq!(results["has_search_bar"], false);
+        assert_eq!((&item["score"], &item["reward"]), (&json!(0.0), &json!(0.0)));
+        let score = done["score"].as_f64().unwrap();
+        assert!(score > 0.0 && done["terminated"] == true);
+        match flavour {
+            Flavour::WebShop => {
+                assert_eq!(done["reward"], done["score"]);
+                assert!(reset["anchor"].is_null());
+            }
+            Flavour::Verl => {
+                assert_eq!(done["reward"], if score == 1.0 { 10.0 } else { 0.0 });
+                assert_eq!(reset["anchor"], "'Search'");
+                assert_eq!(done["anchor"], done["observation"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn splits_are_the_first_500_goals_and_the_rest_under_their_own_numbers() {
+    let Some(shop) = shop(WebShopConfig::default()) else { return };
+    let sizes = |shop: &WebShop| -> Vec<(String, u64)> {
+        shop.splits().into_iter().map(|split| (split.name, split.tasks)).collect()
+    };
+    assert_eq!(sizes(&shop), [("valid".into(), 500), ("train".into(), 559)]);
+    let valid = shop.clone().with_split(Some("valid")).unwrap();
+    let train = shop.clone().with_split(Some("train")).unwrap();
+    assert_eq!(
+        (sizes(&valid), sizes(&train)),
+        (vec![("valid".into(), 500)], vec![("train".into(), 559)])
+    );
+    assert_eq!(
+        (train.task_name(0), train.task_name(558), train.task_name(559)),
+        ("500", "1058", "")
+    );
+    let goal = shop.goal(500).unwrap().instruction_text;
+    assert_eq!(train.session(0, 0).unwrap().goal(), goal);
+    assert!(train.session(559, 0).is_err());
+    shop.clone().with_split(Some("test")).unwrap_err();
+    let kinds = shop.kinds();
+    assert!((0..shop.tasks()).any(|task| kinds[shop.task_kind(task)] == "beauty"));
+}
+
+#[test]
+fn episodes_end_at_the_step_limit_and_typed_searches_are_valid() {
+    let Some(shop) = shop(WebShopConfig { max_steps: 3, ..Default::default() }) else { return };
+    let mut session = shop.session(0, 0).unwrap();
+    let valid = |session: &mut WebShopSession, action: &str| session.step(action).unwrap().valid;
+    assert!(valid(&mut session, "search[red shoes]"));
+    assert!(!valid(&mut session, "click[nothing like it]"));
+    let last = session.step("look").unwrap();
+    assert!(last.truncated && !last.terminated && !last.valid);
+    // The original answers a search on every page, and none of these does anything on the first page.
+    let mut session = shop.session(0, 0).unwrap();
+    assert!(valid(&mut session, "click[search]") && session.has_search_bar());
+    assert!(!valid(&mut session, "click[buy now]"));
+    assert!(valid(&mut session, "search[shoes]"));
+}
+
+#[test]
+fn the_index_is_saved_beside_the_catalogue_and_made_anew_when_it_is_stale() {
+    let Some(folder) = shared("catalogue") else { return };
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["items_shuffle_1000", "items_ins_v2_1000", "items_human_ins"] {
+        let name = format!("{name}.json.xz");
+        std::fs::copy(folder.join(&name), copy.path().join(&name)).unwrap();
+    }
+    let load =
+        || WebShop::load_saving_from(copy.path(), None, WebShopConfig::default(), 100).unwrap();
+    let queries = ["red shoes", "tea tree conditioner", "100"];
+    let search = |shop: &WebShop| -> Vec<Vec<(String, f32)>> {
+        let own = |(asin, score): (&str, f32)| (asin.to_string(), score);
+        queries.iter().map(|query| shop.search(query).into_iter().map(own).collect()).collect()
+    };
+    let first = load();
+    assert_eq!(first.index_origin(), IndexOrigin::Saved);
+    let second = load();
+    assert_eq!(second.index_origin(), IndexOrigin::Loaded);
+    assert_eq!(search(&first), search(&second));
+    let index = copy.path().join("items_shuffle_1000.json.xz.index");
+    let mut bytes = std::fs::read(&index).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&index, &bytes).unwrap();
+    assert_eq!(load().index_origin(), IndexOrigin::Saved, "a corrupt index is made anew");
+    // Another catalogue under the same name.
+    let items = copy.path().join("items_shuffle_1000.json.xz");
+    let text = unpacked("catalogue/items_shuffle_1000.json.xz").unwrap();
+    std::fs::remove_file(&items).unwrap();
+    std::fs::rename(&index, copy.path().join("items_shuffle_1000.json.index")).unwrap();
+    std::fs::write(copy.path().join("items_shuffle_1000.json"), text.replace("Shoes", "Boots"))
+        .unwrap();
+    assert_eq!(load().index_origin(), IndexOrigin::Saved, "a stale index is made anew");
+    assert_eq!(load().index_origin(), IndexOrigin::Loaded);
+    // A folder stands where the file should be written.
+    let index = copy.path().join("items_shuffle_1000.json.index");
+    std::fs::remove_file(&index).unwrap();
+    std::fs::create_dir(&index).unwrap();
+    assert_eq!(load().index_origin(), IndexOrigin::Built);
 }

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use proxmo::env::Environment;
+use proptest::prelude::*;
 use proxmo::env::webshop::{GoalKind, WebShop, WebShopConfig};
+use proxmo::env::{Environment, Session};
 use proxmo::error::Error;
 use serde_json::{Value, json};
 
@@ -233,4 +234,36 @@ fn missing_files_are_named() {
     std::fs::remove_file(folder.path().join("items_human_ins.json")).unwrap();
     refused(load(), &["there is no items_human_ins.json"]);
     refused(WebShop::load(Path::new("/no/such"), None, WebShopConfig::default()), &["/no/such"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..Default::default() })]
+
+    #[test]
+    fn altered_files_are_refused_in_one_line_or_played(
+        which in 0usize..3,
+        at in any::<proptest::sample::Index>(),
+        length in 0usize..12,
+        new in "[\\[\\]{},:\"0-9a-z$ \\\\]{0,6}",
+    ) {
+        let mut files =
+            [json!([product(ASIN)]), attributes(), human()].map(|value| value.to_string().into_bytes());
+        let file = &mut files[which];
+        let start = at.index(file.len());
+        let end = (start + length).min(file.len());
+        file.splice(start..end, new.bytes());
+        for goals in [GoalKind::Human, GoalKind::Synthetic] {
+            let config = WebShopConfig { goals, ..Default::default() };
+            match WebShop::from_json(&files[0], &files[1], Some(&files[2]), None, config) {
+                Ok(shop) => {
+                    let mut session = shop.session(0, 0).unwrap();
+                    let asin = shop.products().next().unwrap().asin.to_lowercase();
+                    for action in ["search[shoes]", &format!("click[{asin}]"), "click[buy now]"] {
+                        session.step(action).unwrap();
+                    }
+                }
+                error => refused(error, &[]),
+            }
+        }
+    }
 }

@@ -19,9 +19,19 @@ pub const SETTINGS: &[Setting] = &[
         "env.name",
         "env",
         "NAME",
-        "household (generated tasks), alfworld (the benchmark's games) or process (any program)",
+        "household (generated tasks), alfworld, webshop (benchmarks) or process (any program)",
     ),
     ("env.games", "games", "PATH", "ALFWorld: the folder json_2.1.1, or the archive that holds it"),
+    (
+        "env.catalogue",
+        "catalogue",
+        "DIR",
+        "WebShop: folder of items_shuffle_1000.json and the files beside it",
+    ),
+    ("env.flavour", "flavour", "NAME", "WebShop: verl (verl-agent's) or webshop (the original)"),
+    ("env.goals", "goals", "NAME", "WebShop: human or synthetic instructions"),
+    ("env.products", "products", "N", "WebShop: products that are sold, the first ones; 0: all"),
+    ("env.show_attributes", "show-attributes", "BOOL", "WebShop: link items to their attributes"),
     (
         "env.command",
         "command",
@@ -40,7 +50,7 @@ pub const SETTINGS: &[Setting] = &[
         "env.max_steps",
         "max-steps",
         "N",
-        "Household, ALFWorld: steps after which an episode is cut off",
+        "All but process: steps after which an episode is cut off",
     ),
     (
         "env.success_reward",
@@ -58,7 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     ("env.like", "like", "PATH", "Household: games, as --games, that lend tasks their wording"),
     ("env.tasks", "tasks", "N", "Household: tasks to train on"),
     ("env.held_out", "held-out", "N", "Household: tasks held out"),
-    ("env.task_seed", "task-seed", "N", "Household: seed that tasks are generated from"),
+    ("env.task_seed", "task-seed", "N", "Household: seed of the tasks; WebShop: of prices and goals"),
     (
         "env.generator",
         "generator",
@@ -158,7 +168,7 @@ pub const SETTINGS: &[Setting] = &[
         "eval.split",
         "eval-split",
         "NAME",
-        "Held-out split; empty: valid (household, process), valid_seen (alfworld)",
+        "Held-out split; empty: valid, or valid_seen (alfworld)",
     ),
     ("eval.tasks", "eval-tasks", "N", "How many held-out tasks; 0: all"),
     (

@@ -293,6 +293,7 @@ impl Postings {
     }
 
     /// Whether all parts fit together, so that a search reads nothing beyond their ends.
+    #[cfg(any(test, feature = "fs"))]
     pub fn is_sound(&self, documents: usize) -> bool {
         self.lengths.len() == documents
             && self.ends.len() == self.term_ends.len()

@@ -8,11 +8,11 @@ use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
 use super::catalogue::{Catalogue, Product, ProductOption, place_of, read_elements, split_member};
+use super::config::{Flavour, GoalKind};
 use super::json::{Batch, Elements, Fields, Text};
 use super::product::{Problem, member};
 use super::random::PythonRandom;
 use super::texts::{Lists, Span};
-use super::{Flavour, GoalKind};
 use crate::error::{Error, Result};
 
 /// The seed of the original's shuffle, whatever the environment's seed.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::WebShop;
 use super::analysis::Analyzer;
+use super::config::GoalKind;
+use super::environment::WebShop;
 use super::goals::Wanted;
 use super::reward::{Purchase, RewardParts, reward};
 
@@ -113,7 +114,7 @@ impl WebShop {
         let goal = self.shop.goal(number);
         let product = goal.product();
         let options = goal.options();
-        let is_human = self.config.goals == super::GoalKind::Human;
+        let is_human = self.config.goals == GoalKind::Human;
         Some(GoalRecord {
             asin: product.asin(),
             attributes: goal.attributes().collect(),

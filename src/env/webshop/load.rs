@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::bm25::{Postings, build};
 use super::catalogue::Catalogue;
 use super::index_file::{Key, decode, encode};
-use super::{IndexOrigin, Sources};
+use super::sources::{IndexOrigin, Sources};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 

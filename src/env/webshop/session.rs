@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::action::Action;
 use super::catalogue::Product;
+use super::config::Flavour;
 use super::goals::Goal;
 use super::page::{
     BACK_TO_SEARCH, BUY_NOW, Detail, NEXT, PAGE, PREVIOUS, Page, SEARCH, Writer, item_clickables,
@@ -12,8 +15,9 @@ use super::page::{
 use super::random::PythonRandom;
 use super::reward::{Purchase, RewardParts, reward};
 use super::shop::Shop;
-use super::{Flavour, verl};
-use crate::env::{Session, Texts, Transition};
+use super::verl;
+use crate::env::environment::{Session, Transition};
+use crate::env::texts::Texts;
 use crate::error::Result;
 
 /// How many products a search for `<r>` draws.
@@ -386,6 +390,24 @@ impl Session for WebShopSession {
             buffer.push(']');
             out.finish();
         });
+    }
+
+    /// `clickables`, `has_search_bar`, `score` and, with `verl`, `anchor`.
+    fn add_details(&self, answer: &mut Map<String, Value>) {
+        let mut clickables = Vec::new();
+        self.each_clickable(&mut |text| clickables.push(text.into()));
+        answer.insert("clickables".into(), Value::Array(clickables));
+        answer.insert("has_search_bar".into(), self.has_search_bar().into());
+        if self.steps > 0 {
+            let score = self.score().unwrap_or(0.0);
+            answer.insert("score".into(), score.into());
+            if self.shop.flavour == Flavour::WebShop {
+                answer.insert("reward".into(), score.into());
+            }
+        }
+        if self.shop.flavour == Flavour::Verl {
+            answer.insert("anchor".into(), self.anchor().into());
+        }
     }
 
     fn step(&mut self, action: &str) -> Result<Transition> {

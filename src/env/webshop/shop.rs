@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::Flavour;
 use super::bm25::{Hit, Index};
 use super::catalogue::Catalogue;
+use super::config::Flavour;
 use super::goals::{Goal, Goals};
 use super::nouns::Nouns;
 use super::python::strip;

@@ -1,6 +1,6 @@
 //! What verl-agent puts around WebShop: reading a model's response, anchors, prompts.
 
-use crate::env::Texts;
+use crate::env::texts::Texts;
 
 /// What separates the elements of an observation.
 const SEPARATOR: &str = " [SEP] ";

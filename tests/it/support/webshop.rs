@@ -55,7 +55,7 @@ pub fn shop(config: WebShopConfig) -> Option<WebShop> {
 
 /// A configuration whose episodes end only by a purchase.
 pub fn config(flavour: Flavour, goals: GoalKind, seed: u64) -> WebShopConfig {
-    WebShopConfig { flavour, goals, seed, max_steps: 100_000, ..Default::default() }
+    WebShopConfig { flavour, goals, task_seed: seed, max_steps: 100_000, ..Default::default() }
 }
 
 /// What can be clicked on a page.
