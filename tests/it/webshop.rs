@@ -2,8 +2,9 @@
 //! of its sessions.
 
 use proxmo::env::protocol::serve;
+use proxmo::env::webshop::random::PythonRandom;
 use proxmo::env::webshop::{
-    Flavour, GoalKind, IndexOrigin, WebShop, WebShopConfig, WebShopSession, verl,
+    Flavour, GoalKind, IndexOrigin, Shopper, WebShop, WebShopConfig, WebShopSession, verl,
 };
 use proxmo::env::{Environment, Session, Texts, Transition};
 use serde_json::{Value, json};
@@ -252,4 +253,53 @@ fn the_index_is_saved_beside_the_catalogue_and_made_anew_when_it_is_stale() {
     std::fs::remove_file(&index).unwrap();
     std::fs::create_dir(&index).unwrap();
     assert_eq!(load().index_origin(), IndexOrigin::Built);
+}
+
+/// The mean score and the share of full scores over the held-out goals, 15 steps each.
+fn play_held_out(
+    shop: &WebShop,
+    mut player: impl FnMut(&str) -> Box<dyn FnMut(&str, &Texts) -> String>,
+) -> (f64, f64) {
+    let (mut scores, mut wins) = (0.0, 0.0);
+    let (mut text, mut clickables) = (String::new(), Texts::new());
+    for task in 0..shop.tasks() {
+        let mut session = shop.session(task, 0).unwrap();
+        let mut act = player(session.goal());
+        loop {
+            text.clear();
+            clickables.clear();
+            session.observe(&mut text);
+            session.clickables(&mut clickables);
+            let done = session.step(&act(&text, &clickables)).unwrap();
+            scores += session.score().unwrap_or(0.0);
+            wins += f64::from(u8::from(done.success));
+            if done.ended() {
+                break;
+            }
+        }
+    }
+    (scores / shop.tasks() as f64, wins / shop.tasks() as f64)
+}
+
+#[test]
+fn a_shopper_with_rules_scores_far_above_random_play() {
+    let Some(shop) = shop(WebShopConfig::default()) else { return };
+    let valid = shop.with_split(Some("valid")).unwrap();
+    let by_rules = play_held_out(&valid, |goal| {
+        let mut shopper = Shopper::new(goal);
+        Box::new(move |text, clickables| shopper.act(text, clickables))
+    });
+    let mut random = PythonRandom::new(1);
+    let by_chance = play_held_out(&valid, |goal| {
+        let mut random = PythonRandom::new(random.below(1 << 30) as u64);
+        let goal = goal.to_string();
+        Box::new(move |_, clickables| match clickables.len() {
+            1 => format!("search[{goal}]"),
+            count => format!("click[{}]", clickables.get(random.below(count)).unwrap()),
+        })
+    });
+    println!("by rules: score {:.3}, success {:.3}", by_rules.0, by_rules.1);
+    println!("by chance: score {:.3}, success {:.3}", by_chance.0, by_chance.1);
+    assert!(by_rules.0 > 0.6 && by_rules.1 > 0.3, "{by_rules:?}");
+    assert!(by_chance.0 < by_rules.0 / 2.0, "{by_chance:?}");
 }

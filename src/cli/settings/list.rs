@@ -46,12 +46,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     ("env.processes", "processes", "N", "Process: copies of the program side by side"),
     ("env.split", "split", "NAME", "The split to train on"),
-    (
-        "env.max_steps",
-        "max-steps",
-        "N",
-        "All but process: steps after which an episode is cut off",
-    ),
+    ("env.max_steps", "max-steps", "N", "All but process: steps after which an episode is cut off"),
     (
         "env.success_reward",
         "success-reward",
@@ -68,7 +63,12 @@ pub const SETTINGS: &[Setting] = &[
     ("env.like", "like", "PATH", "Household: games, as --games, that lend tasks their wording"),
     ("env.tasks", "tasks", "N", "Household: tasks to train on"),
     ("env.held_out", "held-out", "N", "Household: tasks held out"),
-    ("env.task_seed", "task-seed", "N", "Household: seed of the tasks; WebShop: of prices and goals"),
+    (
+        "env.task_seed",
+        "task-seed",
+        "N",
+        "Household: seed of the tasks; WebShop: of prices and goals",
+    ),
     (
         "env.generator",
         "generator",
@@ -164,12 +164,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     ("clone.from", "from", "WHO", "Imitate: expert, walkthroughs or an episode file"),
     ("clone.tasks", "clone-tasks", "N", "How many tasks are imitated; 0: all"),
-    (
-        "eval.split",
-        "eval-split",
-        "NAME",
-        "Held-out split; empty: valid, or valid_seen (alfworld)",
-    ),
+    ("eval.split", "eval-split", "NAME", "Held-out split; empty: valid, or valid_seen (alfworld)"),
     ("eval.tasks", "eval-tasks", "N", "How many held-out tasks; 0: all"),
     (
         "eval.every",

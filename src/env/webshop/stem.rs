@@ -246,7 +246,6 @@ mod tests {
             ("is", "is"),
             ("user.name", "user.nam"),
             ("u.s", "u."),
-            ("yyyyyyying", "yyyyyyi"),
         ] {
             assert_eq!(stem(word), expected, "{word}");
         }
@@ -257,6 +256,6 @@ mod tests {
         for word in ["", "日本", "\u{10000}\u{10000}s"] {
             stem(word);
         }
-        assert_eq!(stem("créations"), "créat");
+        assert_eq!(stem("créations"), "création", "é is no vowel");
     }
 }
