@@ -1,7 +1,8 @@
-//! Speed of the native ALFWorld engine: steps with and without texts and as JSON lines, episodes begun,
-//! tasks generated and games loaded. Only loading needs the published games; without them it is left out.
+//! Speed of the native ALFWorld engine: steps with and without texts and over the protocol, starts of
+//! episodes, task generation, and loading of games. Loading needs the published games and is skipped
+//! without them.
 
-#![allow(missing_docs, reason = "criterion's macros write functions without them")]
+#![allow(missing_docs, reason = "the macros of criterion generate functions without documentation")]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use proxmo::env::{Environment, Session, Texts};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 
-/// How many tasks are played.
+/// Number of tasks.
 const TASKS: usize = 100;
 
 fn world() -> AlfWorld {
@@ -21,7 +22,7 @@ fn world() -> AlfWorld {
     generate(&config, 1, TASKS).expect("the configuration is valid")
 }
 
-/// Random play of every task until its episode ends, as commands.
+/// The commands of one random episode of each task.
 fn plays(world: &AlfWorld) -> Vec<Vec<String>> {
     let mut rng = Stream::new(1, Purpose::Actions).rng();
     let mut play = |task: usize| {
@@ -31,7 +32,7 @@ fn plays(world: &AlfWorld) -> Vec<Vec<String>> {
             texts.clear();
             session.admissible(&mut texts);
             let command = texts.get(rng.random_range(0..texts.len())).unwrap_or("").to_string();
-            let done = session.step(&command).expect("steps do not fail");
+            let done = session.step(&command).expect("steps of this environment do not fail");
             commands.push(command);
             if done.ended() {
                 return commands;
@@ -57,7 +58,9 @@ fn steps(criterion: &mut Criterion) {
                 for (task, play) in plays.iter().enumerate() {
                     let mut session = world.session(task, 0).expect("the task exists");
                     for command in play {
-                        black_box(session.step(command).expect("steps do not fail"));
+                        black_box(
+                            session.step(command).expect("steps of this environment do not fail"),
+                        );
                         if observes {
                             text.clear();
                             session.observe(&mut text);
@@ -75,7 +78,8 @@ fn steps(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What 64 clients ask for, one step of each after the other, until all tasks have been played.
+/// The requests of 64 clients whose steps alternate, until all tasks have been played, and the number of
+/// steps.
 fn requests(world: &AlfWorld) -> (Vec<u8>, u64) {
     let plays = plays(world);
     let (mut lines, mut steps) = (String::new(), 0);
@@ -102,7 +106,9 @@ fn serving(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("serve");
     group.throughput(Throughput::Elements(steps));
     group.bench_function("64 sessions", |bencher| {
-        bencher.iter(|| serve(&world, &requests[..], std::io::sink()).expect("a sink takes all"));
+        bencher.iter(|| {
+            serve(&world, &requests[..], std::io::sink()).expect("writing to a sink cannot fail")
+        });
     });
     group.finish();
 }
@@ -135,7 +141,7 @@ fn loading(criterion: &mut Criterion) {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let archive = shared.join("alfworld/json_2.1.1.tar.xz");
     if !archive.exists() {
-        println!("load: skipped, {} is not there", archive.display());
+        println!("load: skipped, {} does not exist", archive.display());
         return;
     }
     let mut group = criterion.benchmark_group("load");
@@ -143,7 +149,8 @@ fn loading(criterion: &mut Criterion) {
     for split in ["valid_seen", "train"] {
         group.bench_function(split, |bencher| {
             bencher.iter(|| {
-                AlfWorld::load(&archive, Some(split), AlfWorldConfig::default()).expect("it loads")
+                AlfWorld::load(&archive, Some(split), AlfWorldConfig::default())
+                    .expect("the games are valid")
             });
         });
     }

@@ -3,9 +3,9 @@
 
 use std::sync::OnceLock;
 
-use crate::env::alfworld::{AlfWorld, AlfWorldConfig, Expert, GameReader};
+use crate::env::alfworld::{AlfWorld, AlfWorldConfig, GameReader};
 use crate::env::process::{Answer, read_answer, tasks_of};
-use crate::env::{Session, Texts};
+use crate::env::{Environment, Session, Texts};
 use crate::error::{Error, Result};
 
 /// A valid grammar: the one of generated tasks.
@@ -58,7 +58,7 @@ pub fn game_file(problem: &str, grammar: &str) -> Vec<u8> {
 /// Panics if a property of valid games does not hold.
 pub fn play(world: &AlfWorld) {
     let mut session = world.session(0, 0).expect("there is a task");
-    let mut expert = Expert::new(world, 0).expect("there is a task");
+    let mut expert = world.expert(0).expect("there is a task");
     let (mut observation, mut actions) = (String::new(), Texts::new());
     for step in 0..STEPS {
         observation.clear();
@@ -125,8 +125,8 @@ pub fn check_answer(line: &[u8], split: &str) -> std::result::Result<(), String>
             assert!(state.reward.is_none_or(f32::is_finite));
             Ok(())
         }
-        Answer::Refusal { error: said, .. } | Answer::Malformed { message: said, .. } => {
-            assert!(is_plain(&said), "{said:?}");
+        Answer::Refusal { error: text, .. } | Answer::Malformed { message: text, .. } => {
+            assert!(is_plain(&text), "{text:?}");
             Ok(())
         }
     }

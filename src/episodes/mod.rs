@@ -4,7 +4,7 @@ mod file;
 mod layout;
 mod misfit;
 
-#[cfg(feature = "burn")]
+#[cfg(all(feature = "burn", feature = "fs"))]
 pub(crate) use file::episode_lines;
 pub use file::{EpisodeRecord, StepRecord, read_episode, read_episodes, write_episodes};
 pub use layout::Layout;

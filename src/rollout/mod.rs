@@ -13,7 +13,9 @@ mod thread;
 
 pub use batch::RolloutBatch;
 pub use collect::{Plan, collect, collect_with, collect_with_async};
+pub(crate) use limits::expect_some;
+#[cfg(feature = "fs")]
+pub(crate) use limits::guarded;
 pub use limits::{EnvironmentError, Limits};
-pub(crate) use limits::{expect_some, guarded};
 pub use replay::{Demonstration, replay};
 pub use rows::EpisodeRows;

@@ -1,8 +1,8 @@
-//! The native ALFWorld engine against what the original engine did, and against itself.
+//! Tests of the native ALFWorld engine, against transcripts of the original engine and on their own.
 //!
-//! Most tests need the published games, which are not part of this repository. They look for them in
-//! `../shared/alfworld`, or below the folder that `PROXMO_SHARED` names; without them they say that
-//! they are skipped, and fail where `CI` is set.
+//! Most tests need the published games, which are not in this repository. The tests read them from
+//! `../shared/alfworld` or from the folder `alfworld` in `PROXMO_SHARED`. Without the games the tests
+//! print that they are skipped, or fail if `CI` is set.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use crate::support::alfworld::{
 };
 use proptest::prelude::*;
 use proxmo::env::alfworld::{
-    AlfWorld, AlfWorldConfig, AlfWorldSession, Difficulty, Expert, GeneratorConfig, TaskMix,
-    generate, write_games,
+    AlfWorld, AlfWorldConfig, AlfWorldSession, Difficulty, GeneratorConfig, TaskMix, generate,
+    write_games,
 };
 use proxmo::env::{Environment, Session, Texts};
 use proxmo::error::Error;
 
-/// Plays a task's walkthrough; every command must be possible and only the last may win.
+/// Plays the walkthrough of a task. All commands must be admissible and only the last reaches the goal.
 fn play_walkthrough(world: &AlfWorld, task: usize) {
     let mut session = world.session(task, 0).unwrap();
     let walkthrough = world.walkthrough(task);
@@ -25,13 +25,13 @@ fn play_walkthrough(world: &AlfWorld, task: usize) {
     for (number, command) in walkthrough.iter().enumerate() {
         let place = format!("{}, command {number}: {command}", world.task_name(task));
         let done = session.step(command).unwrap();
-        assert!(done.valid, "{place} is not possible");
+        assert!(done.valid, "{place} is not admissible");
         assert_eq!(done.success, number + 1 == walkthrough.len(), "{place}");
     }
 }
 
 #[test]
-fn transcripts_of_the_original_replay_byte_for_byte() {
+fn the_engine_reproduces_transcripts_of_the_original_exactly() {
     let (Some(world), Some(transcripts)) = (games(), transcripts()) else { return };
     assert_eq!(transcripts.len(), 212);
     for transcript in transcripts {
@@ -57,7 +57,7 @@ fn transcripts_of_the_original_replay_byte_for_byte() {
 }
 
 #[test]
-fn every_published_walkthrough_wins_with_its_last_command() {
+fn published_walkthroughs_reach_the_goal_with_the_last_command() {
     let Some(world) = games() else { return };
     assert_eq!(world.tasks(), 4027);
     let mut kinds = [0; 6];
@@ -70,7 +70,7 @@ fn every_published_walkthrough_wins_with_its_last_command() {
 }
 
 #[test]
-fn commands_are_read_as_the_original_reads_them() {
+fn commands_are_parsed_like_in_the_original() {
     let Some(world) = games() else { return };
     let mut session = world.session(0, 0).unwrap();
     for (command, valid) in [
@@ -90,7 +90,7 @@ fn commands_are_read_as_the_original_reads_them() {
 }
 
 #[test]
-fn an_episode_is_cut_off_and_rewarded_as_configured() {
+fn step_limit_and_rewards_follow_the_settings() {
     let config = AlfWorldConfig { max_steps: 3, success_reward: 10.0, step_reward: -0.5 };
     let world = generate(&GeneratorConfig::default(), 5, 50).unwrap().with_config(config);
     let task = (0..50).find(|&task| world.walkthrough(task).len() == 4).unwrap();
@@ -100,7 +100,7 @@ fn an_episode_is_cut_off_and_rewarded_as_configured() {
     assert_eq!(steps.iter().map(|s| s.reward).collect::<Vec<_>>(), [-0.5, -0.5, -0.5, 9.5]);
     assert_eq!(steps.iter().map(|s| s.truncated).collect::<Vec<_>>(), [false, false, true, false]);
     assert!(steps[3].terminated && steps[3].success);
-    // A goal that stays reached is not rewarded twice.
+    // The success reward is given once.
     assert_eq!(session.step("look").unwrap().reward, -0.5);
 
     let nothing = AlfWorldConfig { max_steps: 0, ..Default::default() };
@@ -109,7 +109,7 @@ fn an_episode_is_cut_off_and_rewarded_as_configured() {
     );
 }
 
-/// Loads a folder with one game's file in it and returns the error's text.
+/// The error from loading a folder with one game file.
 fn failure(text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     put_game(folder.path(), "train/some-task/trial_1", text);
@@ -117,10 +117,10 @@ fn failure(text: &str) -> String {
 }
 
 #[test]
-fn broken_and_foreign_files_are_named_with_what_is_wrong() {
+fn errors_in_game_files_name_the_file_and_the_cause() {
     let Some(text) = game_file() else { return };
     let file: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let spoiled = |field: &str, part: &str, other: &str| {
+    let changed = |field: &str, part: &str, other: &str| {
         let content = file[field].as_str().unwrap();
         assert!(content.contains(part), "{field} has no {part}");
         let mut file = file.clone();
@@ -129,24 +129,24 @@ fn broken_and_foreign_files_are_named_with_what_is_wrong() {
     };
     let (domain, grammar, problem) = ("pddl_domain", "grammar", "pddl_problem");
     let cases = [
-        (failure(&text[..5000]), "not a game: EOF while parsing a string at line 1 column"),
-        (failure("{}"), "not a game: missing field `pddl_domain`"),
-        (spoiled(domain, "(holds ?a ?o)", "(has ?a ?o)"), "pddl_domain: this is not the domain"),
-        (spoiled(grammar, "#look.feedback#", "#see#"), "there is no rule 'see'"),
-        (spoiled(grammar, "{r.name}", "{r.colour}"), "'r.colour' is not known"),
-        (spoiled(grammar, "openable(r:", "locked(r:"), "the condition 'locked' is not known"),
-        (spoiled(grammar, "\"condition\"", "\"when\""), "column 22: unknown field `when`"),
-        (spoiled(problem, "(pickupable ", "(edible "), "unknown predicate 'edible'"),
-        (spoiled(problem, "(exists (", "(forall ("), "a goal with 'forall' is not known"),
+        (failure(&text[..5000]), "not a game file: EOF while parsing a string at line 1 column"),
+        (failure("{}"), "not a game file: missing field `pddl_domain`"),
+        (changed(domain, "(holds ?a ?o)", "(has ?a ?o)"), "pddl_domain: this is not the domain"),
+        (changed(grammar, "#look.feedback#", "#see#"), "unknown rule 'see'"),
+        (changed(grammar, "{r.name}", "{r.colour}"), "unknown attribute 'r.colour'"),
+        (changed(grammar, "openable(r:", "locked(r:"), "unknown condition 'locked'"),
+        (changed(grammar, "\"condition\"", "\"when\""), "column 22: unknown field `when`"),
+        (changed(problem, "(pickupable ", "(edible "), "unknown predicate 'edible'"),
+        (changed(problem, "(exists (", "(forall ("), "unknown predicate 'forall' in a goal"),
     ];
     for (message, expected) in cases {
         assert!(message.contains("trial_1/game.tw-pddl: "), "{message} does not name the file");
-        assert!(message.contains(expected), "{message} does not say {expected}");
+        assert!(message.contains(expected), "{message} does not contain {expected}");
     }
 }
 
 #[test]
-fn games_are_found_in_every_place_where_they_may_be() {
+fn games_are_found_in_all_supported_locations() {
     let Some(text) = game_file() else { return };
     let outer = tempfile::tempdir().unwrap();
     let inner = outer.path().join("json_2.1.1");
@@ -177,23 +177,23 @@ fn games_are_found_in_every_place_where_they_may_be() {
 }
 
 #[test]
-fn progress_is_told_and_ends_with_everything_read() {
+fn progress_ends_with_the_number_of_all_games() {
     let Some(archive) = archive() else { return };
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     let world = AlfWorld::load_with(
         archive.parent().unwrap(),
         Some("valid_unseen"),
         AlfWorldConfig::default(),
-        &mut |done, total| told.push((done, total)),
+        &mut |done, total| reports.push((done, total)),
     )
     .unwrap();
     assert_eq!(world.tasks(), 134);
-    assert_eq!(told.last(), Some(&(134, None)));
-    assert!(told.is_sorted());
+    assert_eq!(reports.last(), Some(&(134, None)));
+    assert!(reports.is_sorted());
 }
 
 #[test]
-fn the_expert_wins_in_fifty_steps() {
+fn the_expert_wins_within_fifty_steps() {
     let generated = |difficulty| {
         generate(&GeneratorConfig { difficulty, ..Default::default() }, 3, 300).unwrap()
     };
@@ -206,7 +206,7 @@ fn the_expert_wins_in_fifty_steps() {
         let mut texts = Texts::new();
         for task in 0..world.tasks() {
             let mut session = world.session(task, 0).unwrap();
-            let mut expert = Expert::new(&world, task).unwrap();
+            let mut expert = world.expert(task).unwrap();
             wins += usize::from(loop {
                 texts.clear();
                 session.admissible(&mut texts);
@@ -223,7 +223,7 @@ fn the_expert_wins_in_fifty_steps() {
 }
 
 #[test]
-fn written_games_are_the_same_games() {
+fn written_games_can_be_loaded_unchanged() {
     let Some(archive) = archive() else { return };
     let tasks = generate(&GeneratorConfig::default(), 11, 30).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -238,7 +238,7 @@ fn written_games_are_the_same_games() {
         assert!(a.objects().eq(b.objects()), "{}", tasks.task_name(number));
         assert!(a.objects().all(|object| a.places_of(object).eq(b.places_of(object))));
     }
-    // Games that were loaded can be written too.
+    // Loaded games can also be written.
     let unseen = AlfWorld::load(&archive, Some("valid_unseen"), AlfWorldConfig::default()).unwrap();
     write_games(&unseen, &archive, &folder.path().join("again")).unwrap();
     let again =
@@ -250,7 +250,7 @@ fn written_games_are_the_same_games() {
 }
 
 #[test]
-fn tasks_borrow_the_wording_of_games() {
+fn tasks_can_take_the_wording_of_games() {
     let Some(games) = games() else { return };
     let tasks = generate(&GeneratorConfig::default(), 11, 60).unwrap();
     let worded = tasks.clone().worded_like(games).unwrap();
@@ -270,7 +270,7 @@ fn tasks_borrow_the_wording_of_games() {
 }
 
 #[test]
-fn generated_tasks_are_solvable_and_mixed_as_asked() {
+fn generated_tasks_are_solvable_and_follow_the_mix() {
     for seed in 0..20 {
         for difficulty in [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard] {
             let config = GeneratorConfig { difficulty, ..Default::default() };
@@ -289,27 +289,27 @@ fn generated_tasks_are_solvable_and_mixed_as_asked() {
 }
 
 #[test]
-fn seeds_alone_decide_what_is_generated() {
-    let told = |seed: u64, count: usize| -> Vec<(String, String)> {
+fn generated_tasks_depend_only_on_the_seed() {
+    let generated = |seed: u64, count: usize| -> Vec<(String, String)> {
         let world = generate(&GeneratorConfig::default(), seed, count).unwrap();
-        let tell = |task| {
+        let describe = |task| {
             let session = world.session(task, 0).unwrap();
             let places: Vec<_> =
                 session.objects().map(|object| session.places_of(object).next()).collect();
             (observation(&session), format!("{places:?} {:?}", world.walkthrough(task)))
         };
-        (0..count).map(tell).collect()
+        (0..count).map(describe).collect()
     };
-    let long = told(8, 40);
-    assert_eq!(told(8, 40), long);
-    assert_eq!(told(8, 10), long[..10]);
-    let other = told(9, 40);
+    let long = generated(8, 40);
+    assert_eq!(generated(8, 40), long);
+    assert_eq!(generated(8, 10), long[..10]);
+    let other = generated(9, 40);
     assert!((0..40).all(|task| other[task] != long[task]));
     assert_eq!(long.iter().collect::<BTreeSet<_>>().len(), 40);
 }
 
 #[test]
-fn settings_out_of_range_are_named() {
+fn errors_name_the_setting_and_its_range() {
     let base = GeneratorConfig::default;
     let mix = |pick| TaskMix { pick, ..Default::default() };
     let cases = [
@@ -328,7 +328,7 @@ fn settings_out_of_range_are_named() {
             panic!("{config:?} was accepted");
         };
         assert_eq!(found, format!("env.generator.{key}"));
-        assert!(message.contains(allowed), "{message} does not say {allowed}");
+        assert!(message.contains(allowed), "{message} does not contain {allowed}");
     }
     let text = "difficulty = 'hard'\nobjects = 7\n[mix]\nlook = 2.5\n";
     let config: GeneratorConfig = toml::from_str(text).unwrap();
@@ -337,7 +337,7 @@ fn settings_out_of_range_are_named() {
     assert!(toml::from_str::<GeneratorConfig>("receptacle = 7").is_err());
 }
 
-/// The things that a text names: words that a number follows.
+/// The things in a text: words before a number.
 fn named(text: &str) -> BTreeSet<(String, u32)> {
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).collect();
     let pairs = words.windows(2);
@@ -345,7 +345,7 @@ fn named(text: &str) -> BTreeSet<(String, u32)> {
 }
 
 #[test]
-fn paraphrases_say_the_same_in_other_words() {
+fn paraphrases_have_another_wording_and_the_same_things() {
     let plain = generate(&GeneratorConfig::default(), 4, 40).unwrap();
     let other = plain.clone().with_paraphrase(1.0).unwrap();
     let (mut texts, mut differing) = (BTreeSet::new(), 0);
@@ -355,14 +355,22 @@ fn paraphrases_say_the_same_in_other_words() {
             (0..4).map(|seed| other.session(task, seed).unwrap()).collect();
         for command in plain.walkthrough(task).iter().map(String::as_str).chain(["look", "jump"]) {
             session.step(command).unwrap();
-            let told = observation(&session);
+            let plain_text = observation(&session);
             for other in &mut others {
                 other.step(command).unwrap();
                 let paraphrase = observation(other);
-                assert_eq!(paraphrase, observation(other), "telling it again changes it");
-                assert_eq!(named(&paraphrase), named(&told), "{paraphrase:?} for {told:?}");
+                assert_eq!(
+                    paraphrase,
+                    observation(other),
+                    "the paraphrase changes when it is written again"
+                );
+                assert_eq!(
+                    named(&paraphrase),
+                    named(&plain_text),
+                    "{paraphrase:?} for {plain_text:?}"
+                );
                 assert_eq!(admissible(other), admissible(&session));
-                differing += usize::from(paraphrase != told);
+                differing += usize::from(paraphrase != plain_text);
                 texts.insert(paraphrase);
             }
         }
@@ -371,11 +379,11 @@ fn paraphrases_say_the_same_in_other_words() {
     assert!(differing > 800 && texts.len() > 500, "{differing} differ, {} texts", texts.len());
     assert!(plain.clone().with_paraphrase(1.5).is_err());
     let unchanged = plain.clone().with_paraphrase(0.0).unwrap();
-    let told = |world: &AlfWorld| observation(&world.session(0, 7).unwrap());
-    assert_eq!(told(&unchanged), told(&plain));
+    let text = |world: &AlfWorld| observation(&world.session(0, 7).unwrap());
+    assert_eq!(text(&unchanged), text(&plain));
 }
 
-/// Checks what must hold in every state.
+/// Checks the invariants of a state and returns the admissible commands.
 fn check_state(session: &AlfWorldSession) -> Vec<String> {
     for object in session.objects() {
         let places = session.places_of(object).count();
@@ -385,7 +393,7 @@ fn check_state(session: &AlfWorldSession) -> Vec<String> {
     let commands = admissible(session);
     assert!(commands.windows(2).all(|pair| pair[0] < pair[1]), "{commands:?}");
     for command in &commands {
-        assert!(session.clone().step(command).unwrap().valid, "{command} was refused");
+        assert!(session.clone().step(command).unwrap().valid, "{command} was rejected");
     }
     commands
 }
@@ -394,7 +402,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn random_play_keeps_the_world_in_order(
+    fn random_play_keeps_the_invariants(
         seed in 0u64..1_000_000,
         difficulty in prop::sample::select(vec![
             Difficulty::Easy, Difficulty::Medium, Difficulty::Hard,
@@ -404,7 +412,7 @@ proptest! {
         let config = GeneratorConfig { difficulty, ..Default::default() };
         let world = generate(&config, seed, 1).unwrap();
         let mut session = world.session(0, 0).unwrap();
-        // Whatever was possible at some time is tried at all others.
+        // Commands that were admissible in an earlier state are tried in all later states.
         let mut known: BTreeSet<String> = BTreeSet::new();
         for choice in choices {
             let commands = check_state(&session);
@@ -422,21 +430,21 @@ proptest! {
     }
 
     #[test]
-    fn no_command_makes_the_engine_panic(
+    fn arbitrary_commands_do_not_panic(
         seed in 0u64..1000,
         commands in prop::collection::vec("\\PC{0,30}|(walk to|open|leave|pick) [a-z]{3,9} [0-9]{1,3}", 20),
     ) {
         let world = generate(&GeneratorConfig::default(), seed, 1).unwrap();
         let mut session = world.session(0, 0).unwrap();
         for command in &commands {
-            let possible = admissible(&session).contains(&command.trim().to_string());
-            prop_assert_eq!(session.step(command).unwrap().valid, possible, "{}", command);
+            let is_admissible = admissible(&session).contains(&command.trim().to_string());
+            prop_assert_eq!(session.step(command).unwrap().valid, is_admissible, "{}", command);
             check_state(&session);
         }
     }
 
     #[test]
-    fn damaged_files_are_refused_or_played(cut in 0.0f64..1.0, byte in any::<u8>()) {
+    fn corrupt_files_are_rejected_or_playable(cut in 0.0f64..1.0, byte in any::<u8>()) {
         let Some(text) = game_file() else { return Ok(()) };
         let mut bytes = text.into_bytes();
         let place = (cut * (bytes.len() - 1) as f64) as usize;

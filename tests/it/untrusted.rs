@@ -1,5 +1,5 @@
-//! Bad input of every kind that a file or a line can bring, but for games: it is refused in one line
-//! that names its place, and never makes anything panic, hang or fill memory.
+//! Invalid settings, episode files and protocol lines: the error is one line that names the place, and
+//! nothing panics, hangs or exhausts memory. The tests of invalid games are in `untrusted_games`.
 
 use crate::support::untrusted::alter::{altered, changes};
 use proptest::prelude::*;
@@ -13,14 +13,18 @@ use proxmo::rollout::EpisodeRows;
 use proxmo::train::Config;
 use serde_json::Value;
 
+/// Checks an error: one line of bounded length that begins with one of `places`.
 fn expect_readable(error: &Error, places: &[&str]) {
     let text = error.to_string();
     assert!(text.chars().count() < 5_000 && !text.contains(char::is_control), "{text:?}");
-    assert!(places.iter().any(|place| text.starts_with(place)), "{text} names no place");
+    assert!(
+        places.iter().any(|place| text.starts_with(place)),
+        "{text} does not begin with one of {places:?}"
+    );
     assert_eq!(error.exit_code(), 2, "{text}");
 }
 
-const JSON: &[&str] = &[
+const JSON_PIECES: &[&str] = &[
     "{",
     "}",
     "[",
@@ -71,13 +75,13 @@ const ANSWERS: &str = r#"{"protocol":1,"name":"balls","tasks":3,"max_steps":8,"s
 {"error":"no such task","session":7}
 "#;
 
-/// What counts of a request. Its other fields may hold anything, numbers out of range included.
+/// The relevant field of a request. Other fields can contain anything, such as numbers out of range.
 #[derive(serde::Deserialize)]
 struct Request {
     op: String,
 }
 
-const TOML: &[&str] = &[
+const TOML_PIECES: &[&str] = &[
     "[",
     "]",
     "=",
@@ -103,13 +107,13 @@ const TOML: &[&str] = &[
     "1979-05-27",
 ];
 
-/// Texts that open a bracket, or a table within a table, a hundred thousand times.
+/// A text that repeats `piece` 100,000 times.
 fn deep(piece: &str) -> String {
     piece.repeat(100_000)
 }
 
 #[test]
-fn settings_that_are_nested_deeply_are_refused() {
+fn deeply_nested_settings_are_rejected() {
     for text in [
         format!("x = {}", deep("[")),
         format!("x = {}", deep("{a=")),
@@ -126,7 +130,7 @@ fn settings_that_are_nested_deeply_are_refused() {
 }
 
 #[test]
-fn lines_that_are_nested_deeply_are_refused() {
+fn deeply_nested_lines_are_rejected() {
     let steps = r#"{"group":"g","trajectory":"t","success":true,"steps":"#;
     for text in [
         deep("["),
@@ -149,8 +153,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn episode_files_are_refused_or_credited(
-        changes in changes(JSON, 0..24, 0..5), estimator in 0..Estimator::ALL.len(), embedding in 0usize..3,
+    fn episode_files_are_rejected_or_credited(
+        changes in changes(JSON_PIECES, 0..24, 0..5), estimator in 0..Estimator::ALL.len(), embedding in 0usize..3,
     ) {
         let text = altered(EPISODES, &changes);
         match read_episodes(&mut text.as_bytes(), "episodes.jsonl") {
@@ -179,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn settings_are_refused_or_written_back_as_the_same(changes in changes(TOML, 0..24, 0..5)) {
+    fn settings_are_rejected_or_written_back_unchanged(changes in changes(TOML_PIECES, 0..24, 0..5)) {
         let text = altered(&Config::default().to_toml().unwrap(), &changes);
         match Config::from_toml(&text, "config.toml") {
             Err(error) => expect_readable(&error, &["config.toml"]),
@@ -194,10 +198,10 @@ proptest! {
     }
 
     #[test]
-    fn answers_of_other_programs_are_understood_or_refused(changes in changes(JSON, 0..24, 0..5)) {
+    fn answers_of_programs_are_accepted_or_rejected(changes in changes(JSON_PIECES, 0..24, 0..5)) {
         for line in altered(ANSWERS, &changes).lines() {
-            let said = match read_answer(line.as_bytes()) {
-                Err(said) => said,
+            let message = match read_answer(line.as_bytes()) {
+                Err(message) => message,
                 Ok(Answer::Refusal { error, .. }) => error,
                 Ok(Answer::Malformed { message, .. }) => message,
                 Ok(Answer::State(state)) => {
@@ -206,12 +210,12 @@ proptest! {
                 }
                 Ok(Answer::Description(_)) => continue,
             };
-            assert!(said.chars().count() < 1_000 && !said.contains(char::is_control), "{said:?}");
+            assert!(message.chars().count() < 1_000 && !message.contains(char::is_control), "{message:?}");
         }
     }
 
     #[test]
-    fn every_line_of_the_protocol_is_answered_until_one_closes(changes in changes(JSON, 0..24, 0..5)) {
+    fn every_request_gets_one_answer_until_a_request_to_close(changes in changes(JSON_PIECES, 0..24, 0..5)) {
         let requests = altered(REQUESTS, &changes);
         let world = generate(&GeneratorConfig::default(), 7, 2).unwrap();
         let mut answers = Vec::new();

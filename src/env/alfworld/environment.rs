@@ -11,7 +11,6 @@ use super::reword::reword;
 use super::session::AlfWorldSession;
 use super::task_kind::TaskKind;
 use crate::env::environment::{Environment, Player, Session, Split};
-use crate::env::texts::Texts;
 use crate::error::{Error, Result};
 
 /// Maximum number of bytes of a game file. The published files have about 100 KB.
@@ -113,7 +112,7 @@ impl AlfWorld {
     /// Returns an error if `models` has no game of the kind of a task.
     pub fn worded_like(self, models: &Self) -> Result<Self> {
         let tasks = 0..self.games.len();
-        let games = tasks.map(|task| Ok(Arc::new(reword(&self, task, models)?)));
+        let games = tasks.map(|task| Ok(Arc::new(reword(self.game(task)?, &models.games)?)));
         Ok(Self { games: games.collect::<Result<_>>()?, ..self })
     }
 
@@ -196,17 +195,11 @@ impl Environment for AlfWorld {
     }
 
     fn expert(&self, task: usize) -> Option<Box<dyn Player>> {
-        Some(Box::new(Expert::new(self, task).ok()?))
+        Some(Box::new(Expert::new(self.games.get(task)?)))
     }
 
     fn walkthrough(&self, task: usize) -> Option<&[String]> {
         let commands = self.walkthrough(task);
         (!commands.is_empty()).then_some(commands)
-    }
-}
-
-impl Player for Expert {
-    fn act(&mut self, observation: &str, admissible: &Texts) -> usize {
-        self.act(observation, admissible)
     }
 }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::AlfWorld;
 use super::action::Verb;
+use super::game::Game;
 use super::generator::{has_door, likely_place};
 use super::grammar::Grammar;
-use crate::env::Texts;
-use crate::error::Result;
+use crate::env::environment::Player;
+use crate::env::texts::Texts;
 
 /// A scripted player that uses only the goal, the observations and the admissible actions, never the
 /// state. It searches for the wanted object, takes it, treats it and brings it to its target.
 #[derive(Debug, Clone)]
-pub struct Expert {
+pub(super) struct Expert {
     grammar: Arc<Grammar>,
     goal: GoalWords,
     /// The receptacles that have been mentioned.
@@ -95,13 +95,9 @@ impl GoalWords {
 }
 
 impl Expert {
-    /// An expert at the start of an episode of a task.
-    ///
-    /// # Errors
-    /// Returns an error if there is no such task.
-    pub fn new(world: &AlfWorld, task: usize) -> Result<Self> {
-        let game = world.game(task)?;
-        Ok(Self {
+    /// An expert at the start of an episode of `game`.
+    pub(super) fn new(game: &Game) -> Self {
+        Self {
             grammar: game.grammar.clone(),
             goal: GoalWords::parse(game.goal_text()),
             places: Vec::new(),
@@ -112,26 +108,7 @@ impl Expert {
             treated: false,
             target: None,
             delivered: Vec::new(),
-        })
-    }
-
-    /// Chooses an admissible action and returns its index.
-    pub fn act(&mut self, observation: &str, admissible: &Texts) -> usize {
-        let grammar = self.grammar.clone();
-        let actions: Vec<ParsedAction> = admissible
-            .iter()
-            .enumerate()
-            .filter_map(|(index, text)| {
-                let (verb, [first, second]) = grammar.parse_command(text)?;
-                Some(ParsedAction { index, verb, first, second })
-            })
-            .collect();
-        self.update(observation, &actions);
-        let chosen = self.choose(&actions);
-        if let Some(action) = chosen.and_then(|index| actions.iter().find(|o| o.index == index)) {
-            self.record(action);
         }
-        chosen.unwrap_or(0)
     }
 
     /// Updates the knowledge from an observation and the admissible actions.
@@ -220,8 +197,12 @@ impl Expert {
             });
         }
         first(actions, |action| action.verb == Verb::Move && self.is_target(action.second))
-            .or_else(|| first(actions, |o| o.verb == Verb::Open && self.is_target(o.first)))
-            .or_else(|| first(actions, |o| o.verb == Verb::GoTo && self.is_target(o.first)))
+            .or_else(|| {
+                first(actions, |action| action.verb == Verb::Open && self.is_target(action.first))
+            })
+            .or_else(|| {
+                first(actions, |action| action.verb == Verb::GoTo && self.is_target(action.first))
+            })
     }
 
     /// The next action with empty hands.
@@ -229,8 +210,11 @@ impl Expert {
         let takes = || actions.iter().filter(|action| action.verb == Verb::Take);
         if self.goal.treatment.is_none() && self.target.is_none() {
             // One of two objects can be in the target from the start.
-            let there = takes().find(|o| self.wants(o.first) && self.is_target(o.second));
-            if let Some((object, place)) = there.map(|o| (o.first.into(), o.second.into())) {
+            let there =
+                takes().find(|action| self.wants(action.first) && self.is_target(action.second));
+            if let Some((object, place)) =
+                there.map(|action| (action.first.into(), action.second.into()))
+            {
                 self.delivered.push(object);
                 self.target = Some(place);
             }
@@ -255,7 +239,9 @@ impl Expert {
             return Some(index);
         }
         let unknown = |name: &str| self.places.iter().any(|p| p.name == name && !p.known);
-        if let Some(index) = first(actions, |o| o.verb == Verb::Open && unknown(o.first)) {
+        if let Some(index) =
+            first(actions, |action| action.verb == Verb::Open && unknown(action.first))
+        {
             return Some(index);
         }
         // If all places are known and the thing was not found, explore all of them again.
@@ -305,6 +291,28 @@ impl Expert {
             }
             _ => {}
         }
+    }
+}
+
+impl Player for Expert {
+    fn act(&mut self, observation: &str, admissible: &Texts) -> usize {
+        let grammar = self.grammar.clone();
+        let actions: Vec<ParsedAction> = admissible
+            .iter()
+            .enumerate()
+            .filter_map(|(index, text)| {
+                let (verb, [first, second]) = grammar.parse_command(text)?;
+                Some(ParsedAction { index, verb, first, second })
+            })
+            .collect();
+        self.update(observation, &actions);
+        let chosen = self.choose(&actions);
+        if let Some(action) =
+            chosen.and_then(|index| actions.iter().find(|action| action.index == index))
+        {
+            self.record(action);
+        }
+        chosen.unwrap_or(0)
     }
 }
 

@@ -56,7 +56,6 @@ mod write;
 pub use benchmark::BenchmarkConfig;
 pub use config::AlfWorldConfig;
 pub use environment::AlfWorld;
-pub use expert::Expert;
 pub use generator::{Difficulty, GeneratorConfig, TaskMix, generate};
 pub use session::AlfWorldSession;
 #[cfg(feature = "fs")]

@@ -1,16 +1,18 @@
 //! Tasks in the wording of other games.
 
-use super::AlfWorld;
+use std::sync::Arc;
+
+use super::config::AlfWorldConfig;
 use super::game::Game;
-use crate::env::{Environment, Session};
+use super::session::AlfWorldSession;
+use crate::env::environment::Session;
 use crate::error::{Error, Result};
 
-/// A task in the wording of a game of its kind from `models`.
+/// A game in the wording of a game of its kind from `models`.
 ///
 /// # Errors
 /// Returns an error if `models` has no game of this kind.
-pub(super) fn reword(tasks: &AlfWorld, task: usize, models: &AlfWorld) -> Result<Game> {
-    let game = tasks.game(task)?;
+pub(super) fn reword(game: &Arc<Game>, models: &[Arc<Game>]) -> Result<Game> {
     let (line, model) = task_line(game, models)?;
     let at_task =
         |error| Error::input(&game.name, format!("in the wording of another game: {error}"));
@@ -21,12 +23,12 @@ pub(super) fn reword(tasks: &AlfWorld, task: usize, models: &AlfWorld) -> Result
         goal: game.goal.clone(),
         task: line.into(),
         grammar: model.grammar.clone(),
-        walkthrough: walkthrough(tasks, task, model)?,
+        walkthrough: walkthrough(game, model)?,
     })
 }
 
 /// The task line of `game` in the wording of a game of the same kind, and that game.
-fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)> {
+fn task_line<'a>(game: &Game, models: &'a [Arc<Game>]) -> Result<(String, &'a Game)> {
     let kind = game.goal.kind();
     let kind_names = |game: &Game| -> Vec<String> {
         let name = |kind: &str| kind.strip_suffix("type").unwrap_or(kind).to_string();
@@ -37,7 +39,7 @@ fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)
         let message = "its goal requires a kind that the world does not have";
         return Err(Error::input(&game.name, message));
     }
-    let model = models.games.iter().find(|model| {
+    let model = models.iter().find(|model| {
         let names = kind_names(model);
         let is_in_task =
             |word: &String| model.task.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
@@ -45,7 +47,7 @@ fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)
     });
     let Some(model) = model else {
         let message = format!("there is no game of the kind {kind:?} to take the task line from");
-        return Err(Error::input(models.task_name(0), message));
+        return Err(Error::input(models.first().map_or("", |first| &first.name), message));
     };
     let names = kind_names(model);
     let line: String = model
@@ -62,16 +64,16 @@ fn task_line<'a>(game: &Game, models: &'a AlfWorld) -> Result<(String, &'a Game)
     Ok((line, model))
 }
 
-/// The walkthrough of a task in the commands of another game's grammar.
-fn walkthrough(tasks: &AlfWorld, task: usize, model: &Game) -> Result<Vec<String>> {
-    let mut session = tasks.session(task, 0)?;
+/// The walkthrough of a game in the commands of another game's grammar.
+fn walkthrough(game: &Arc<Game>, model: &Game) -> Result<Vec<String>> {
+    let mut session = AlfWorldSession::new(game.clone(), AlfWorldConfig::default());
     let mut commands = Vec::new();
-    for command in tasks.walkthrough(task) {
+    for command in &game.walkthrough {
         let action = session.find(command).ok_or_else(|| {
-            let place = format!("{}: walkthrough", tasks.task_name(task));
+            let place = format!("{}: walkthrough", game.name);
             Error::input(place, format!("'{command}' is not possible"))
         })?;
-        commands.push(model.grammar.command(&tasks.game(task)?.world, action));
+        commands.push(model.grammar.command(&game.world, action));
         session.step(command)?;
     }
     Ok(commands)

@@ -41,7 +41,7 @@ pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
     let domain = models.domain.as_deref();
     let domain = domain.ok_or_else(|| Error::file(like, "found no games"))?;
     for task in 0..tasks.tasks() {
-        let game = &reword(tasks, task, &models)?;
+        let game = &reword(tasks.game(task)?, &models.games)?;
         let file = json!({
             "pddl_domain": domain,
             "grammar": game.grammar.source(&game.task),

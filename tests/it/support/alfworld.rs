@@ -1,5 +1,5 @@
-//! What the tests of the ALFWorld engine share: the published games and the original engine's
-//! transcripts, where they are at hand, and short ways to ask a session.
+//! Shared code of the ALFWorld tests: the published games, the transcripts of the original engine, and
+//! helpers for sessions.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
 use proxmo::env::{Environment, Session, Texts};
 use serde::Deserialize;
 
-/// The path of a shared file, or `None` after saying that the test is skipped.
+/// The path of a shared file. If it does not exist, prints that the test is skipped and returns `None`;
+/// panics if `CI` is set.
 pub fn shared(file: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("PROXMO_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -17,8 +18,8 @@ pub fn shared(file: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    assert!(std::env::var_os("CI").is_none(), "{} is not there", path.display());
-    println!("SKIPPED: {} is not there", path.display());
+    assert!(std::env::var_os("CI").is_none(), "{} does not exist", path.display());
+    println!("SKIPPED: {} does not exist", path.display());
     None
 }
 
@@ -35,7 +36,7 @@ pub fn games() -> Option<&'static AlfWorld> {
     Some(GAMES.get_or_init(|| AlfWorld::load(&archive, None, config).unwrap()))
 }
 
-/// The file of the archive's first game, as text.
+/// The text of the first game file in the archive.
 pub fn game_file() -> Option<String> {
     let file = std::fs::File::open(archive()?).unwrap();
     let mut archive = tar::Archive::new(liblzma::read::XzDecoder::new(file));
@@ -46,14 +47,14 @@ pub fn game_file() -> Option<String> {
     Some(text)
 }
 
-/// Writes a game's file into a folder of its own below `folder`.
+/// Writes a game file `folder/name/game.tw-pddl`.
 pub fn put_game(folder: &Path, name: &str, text: &str) {
     let folder = folder.join(name);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("game.tw-pddl"), text).unwrap();
 }
 
-/// An episode of the original engine: its beginning, then its steps.
+/// An episode of the original engine. The first entry is the start, the others are steps.
 #[derive(Deserialize)]
 pub struct Transcript {
     pub game: String,
@@ -61,7 +62,7 @@ pub struct Transcript {
     pub steps: Vec<Entry>,
 }
 
-/// What the original engine answered to a command.
+/// A command and the answer of the original engine.
 #[derive(Deserialize)]
 pub struct Entry {
     #[serde(default)]
@@ -76,14 +77,14 @@ pub struct Entry {
     pub won: bool,
 }
 
-/// The original engine's transcripts.
+/// The transcripts of the original engine.
 pub fn transcripts() -> Option<Vec<Transcript>> {
     let file = std::fs::File::open(shared("transcripts.jsonl.xz")?).unwrap();
     let text = std::io::read_to_string(liblzma::read::XzDecoder::new(file)).unwrap();
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// The task of a name.
+/// The number of the task with a given name.
 pub fn task(world: &AlfWorld, name: &str) -> usize {
     (0..world.tasks()).find(|&task| world.task_name(task) == name).unwrap()
 }

@@ -1,13 +1,13 @@
-//! Texts that chance has altered. The library's own tests of bad input take this file too.
+//! Random changes to texts. The unit tests of the library also include this file.
 
 use std::ops::Range;
 
 use proptest::prelude::*;
 
-/// Where something is cut out, how many characters of it, and what comes there instead.
+/// The position of a change, the number of removed characters, and the inserted text.
 pub type Change = (u16, u8, String);
 
-/// A text with parts of it cut out, doubled or replaced.
+/// Applies changes to a text.
 pub fn altered(text: &str, changes: &[Change]) -> String {
     let mut text: Vec<char> = text.chars().collect();
     for (at, removed, inserted) in changes {
@@ -18,7 +18,8 @@ pub fn altered(text: &str, changes: &[Change]) -> String {
     text.into_iter().collect()
 }
 
-/// So many changes that mostly insert what means something, each cutting out so many characters.
+/// A strategy for `count` changes that remove `removed` characters each and mostly insert one of
+/// `words`.
 pub fn changes(
     words: &'static [&'static str],
     removed: Range<u8>,

@@ -1,6 +1,6 @@
-//! What the tests of bad input share.
+//! Shared code of the tests with untrusted input.
 
-#![allow(dead_code)] // Each test binary uses its own part.
+#![allow(dead_code)] // Each test binary uses a part of it.
 
 pub mod alter;
 
@@ -11,8 +11,8 @@ use liblzma::write::XzEncoder;
 use proxmo::Error;
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
 
-/// A file that is a game in its form alone.
-pub const FORM: &str =
+/// A game file with valid JSON and an unknown domain.
+pub const GAME_FILE: &str =
     r#"{"pddl_domain":"(define (domain d))","grammar":"","pddl_problem":"(define)"}"#;
 
 /// Loads games of all splits.
@@ -20,17 +20,17 @@ pub fn load(path: &Path) -> Result<AlfWorld, Error> {
     AlfWorld::load(path, None, AlfWorldConfig::default())
 }
 
-/// What is said of games that cannot be loaded: one line that names the file.
+/// The error from loading invalid games: one line that begins with the path.
 pub fn refusal(path: &Path) -> String {
-    let error = load(path).expect_err("it was loaded");
+    let error = load(path).expect_err("the games are invalid");
     let text = error.to_string();
-    assert!(text.starts_with(&path.display().to_string()), "{text} does not name the file");
+    assert!(text.starts_with(&path.display().to_string()), "{text} does not begin with the path");
     assert!(text.chars().count() < 5_000 && !text.contains(char::is_control), "{text:?}");
     assert_eq!(error.exit_code(), 2, "{text}");
     text
 }
 
-/// An entry of an archive: its kind, its path byte by byte, how many bytes it is said to have.
+/// The header of an archive entry with a given type, path and size.
 pub fn header(kind: tar::EntryType, path: &[u8], size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..path.len()].copy_from_slice(path);
@@ -40,7 +40,7 @@ pub fn header(kind: tar::EntryType, path: &[u8], size: u64) -> tar::Header {
     header
 }
 
-/// Writes an archive of files, whatever their paths are.
+/// Writes an archive of files. The paths can be invalid.
 pub fn write_archive(path: &Path, files: &[(&[u8], &[u8])]) {
     let mut archive = xz(path);
     for (name, content) in files {
@@ -53,12 +53,12 @@ pub fn write_archive(path: &Path, files: &[(&[u8], &[u8])]) {
     archive.finish().unwrap();
 }
 
-/// A compressed file to write into.
+/// Creates a compressed file.
 pub fn xz(path: &Path) -> XzEncoder<std::fs::File> {
     XzEncoder::new(std::fs::File::create(path).unwrap(), 1)
 }
 
-/// Writes so many zeros.
+/// Writes zeros.
 pub fn zeros(out: &mut impl Write, mebibytes: usize) {
     let piece = vec![0; 1 << 20];
     (0..mebibytes).for_each(|_| out.write_all(&piece).unwrap());
