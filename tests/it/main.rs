@@ -28,4 +28,5 @@ mod untrusted_checkpoint;
 mod untrusted_games;
 mod webshop;
 mod webshop_bad_data;
+mod webshop_cli;
 mod webshop_parts;

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::config::WebShopConfig;
 use super::environment::WebShop;
+use super::generator::generate;
 use crate::env::environment::Environment;
 use crate::env::kind::EnvKind;
 #[cfg(not(feature = "fs"))]
 use crate::error::Error;
 use crate::error::Result;
 
-/// A shop with the products of a catalogue in WebShop's format.
+/// A shop with the products of a catalogue in WebShop's format, or with generated ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default)]
 pub struct ShopConfig {
@@ -22,50 +23,52 @@ pub struct ShopConfig {
     #[garde(skip)]
     pub split: String,
     /// Folder with items_shuffle_1000.json, items_ins_v2_1000.json, items_human_ins.json and, if
-    /// there, nouns.json; or an items file in such a folder.
-    #[garde(custom(is_set))]
+    /// there, nouns.json; or an items file in such a folder. Empty for generated products.
+    #[garde(skip)]
     pub catalogue: PathBuf,
+    /// Number of generated products, if there is no catalogue.
+    #[garde(range(min = 10, max = 1_000_000))]
+    pub generated: usize,
     /// Rules of the shop.
     #[serde(flatten)]
     #[garde(dive)]
     pub rules: WebShopConfig,
 }
 
-fn is_set(catalogue: &Path, _: &()) -> garde::Result {
-    match catalogue.as_os_str().is_empty() {
-        true => {
-            let message = "is not set; name the folder of WebShop's items_shuffle_1000.json";
-            Err(garde::Error::new(message))
-        }
-        false => Ok(()),
-    }
-}
-
 impl Default for ShopConfig {
     fn default() -> Self {
-        Self { split: "train".into(), catalogue: PathBuf::new(), rules: WebShopConfig::default() }
+        Self {
+            split: "train".into(),
+            catalogue: PathBuf::new(),
+            generated: 2000,
+            rules: WebShopConfig::default(),
+        }
     }
 }
 
 impl ShopConfig {
-    /// Loads the catalogue, with the goals of a split or all of them.
+    /// Loads the catalogue, or generates one, with the goals of a split or all of them.
     ///
     /// # Errors
-    /// As [`WebShop::load`]; and if the build has no file access.
-    #[cfg(feature = "fs")]
+    /// As [`WebShop::load`]; and if the build has no file access and a catalogue is named.
     pub fn load(&self, split: Option<&str>) -> Result<WebShop> {
-        WebShop::load(&self.catalogue, split, self.rules)
+        match self.catalogue.as_os_str().is_empty() {
+            true => generate(self.generated, self.rules)?.with_split(split),
+            false => load_catalogue(&self.catalogue, split, self.rules),
+        }
     }
+}
 
-    /// Refuses to load a catalogue.
-    ///
-    /// # Errors
-    /// Always: the build has no file access.
-    #[cfg(not(feature = "fs"))]
-    pub fn load(&self, _: Option<&str>) -> Result<WebShop> {
-        let message = "cannot be read: this build has no file access (feature `fs`)";
-        Err(Error::file(&self.catalogue, message))
-    }
+/// Loads a catalogue.
+#[cfg(feature = "fs")]
+fn load_catalogue(path: &Path, split: Option<&str>, rules: WebShopConfig) -> Result<WebShop> {
+    WebShop::load(path, split, rules)
+}
+
+/// Refuses to load a catalogue.
+#[cfg(not(feature = "fs"))]
+fn load_catalogue(path: &Path, _: Option<&str>, _: WebShopConfig) -> Result<WebShop> {
+    Err(Error::file(path, "cannot be read: this build has no file access (feature `fs`)"))
 }
 
 impl EnvKind for ShopConfig {
@@ -74,7 +77,7 @@ impl EnvKind for ShopConfig {
     }
 
     fn about(&self) -> &'static str {
-        "the WebShop benchmark: find and buy what an instruction asks for"
+        "the WebShop benchmark, or a generated shop: buy what an instruction asks for"
     }
 
     fn splits(&self) -> &'static str {

@@ -2,7 +2,8 @@
 //!
 //! The pages, the order of search results, the random draws and the reward are those of the original
 //! (princeton-nlp/WebShop, flavour [`Flavour::WebShop`]) and of the copy in verl-agent on which GiGPO
-//! and ProxMO train ([`Flavour::Verl`]), byte for byte. Catalogues come in the original's files.
+//! and ProxMO train ([`Flavour::Verl`]), byte for byte. Catalogues come in the original's files, or are
+//! made up ([`generate`]).
 //!
 //! Actions are texts: `click[x]` for what stands on a page, and `search[words]` with any words.
 //!
@@ -32,6 +33,7 @@ mod bm25;
 mod catalogue;
 mod config;
 mod environment;
+mod generator;
 mod goals;
 #[cfg(feature = "fs")]
 mod index_file;
@@ -57,6 +59,7 @@ pub mod verl;
 pub use benchmark::ShopConfig;
 pub use config::{Flavour, GoalKind, WebShopConfig};
 pub use environment::{Memory, WebShop};
+pub use generator::generate;
 pub use inspect::{GoalOptions, GoalRecord, ProductRecord, analyze, stem};
 pub use nouns::find_nouns;
 pub use reward::RewardParts;
