@@ -332,9 +332,9 @@ impl Generated {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::GoalKind;
     use super::*;
     use crate::env::environment::Environment;
-    use crate::env::webshop::GoalKind;
 
     #[test]
     fn a_seed_makes_one_shop_and_another_seed_another() {
