@@ -446,7 +446,7 @@ mod tests {
         let documents = 3 * SHARD + 5;
         let write = |number: usize, out: &mut String| {
             out.clear();
-            out.push_str(if number % 2 == 0 { "even even" } else { "odd" });
+            out.push_str(if number.is_multiple_of(2) { "even even" } else { "odd" });
             if number == 2 * SHARD + 1 {
                 out.push_str(" needle");
             }

@@ -268,7 +268,9 @@ pub(crate) fn item_clickables<'p>(
             found(text);
         }
     };
-    buttons.for_each(|text| once(text));
+    for text in buttons {
+        once(text);
+    }
     values.for_each(once);
 }
 
