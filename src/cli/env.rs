@@ -50,6 +50,9 @@ pub(super) struct Serve {
     /// Split whose tasks are played [default: all splits].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
+    /// Seed that the tasks are made from, as --task-seed.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     #[command(flatten)]
     pub(super) env: EnvFlags,
 }
@@ -58,6 +61,7 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   proxmo env serve --env alfworld --games json_2.1.1
   proxmo env serve --env alfworld --games json_2.1.1 --split valid_seen --paraphrase 0.3
+  proxmo env serve --env webshop --catalogue DIR --flavour webshop --goals human --seed 42
   echo '{\"op\":\"reset\",\"session\":0,\"seed\":7}' | proxmo env serve";
 
 /// Write generated tasks as game files that the original ALFWorld engine plays.
@@ -104,7 +108,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn serve_sessions(arguments: &Serve) -> Result<()> {
-    let config = arguments.env.resolve(None)?.env;
+    let mut config = arguments.env.resolve(None)?.env;
+    if let Some(seed) = arguments.seed {
+        let name = config.name();
+        let place = config
+            .task_seed_mut()
+            .ok_or_else(|| Error::setting("--seed", format!("is not a setting of '{name}'")))?;
+        *place = seed;
+        config.validate()?;
+    }
     let environment = match &arguments.split {
         Some(split) => config.open(split)?,
         None => config.open_all()?,

@@ -14,6 +14,7 @@ use super::household::HouseholdConfig;
 use super::kind::EnvKind;
 #[cfg(feature = "process")]
 use super::process::ProcessConfig;
+use super::webshop::ShopConfig;
 use crate::error::{Error, Result};
 use crate::settings::check;
 
@@ -25,6 +26,8 @@ pub enum EnvConfig {
     Household(HouseholdConfig),
     /// The games of the ALFWorld benchmark.
     Alfworld(BenchmarkConfig),
+    /// The WebShop benchmark.
+    Webshop(ShopConfig),
     /// A program that speaks the environment protocol.
     #[cfg(feature = "process")]
     Process(ProcessConfig),
@@ -42,6 +45,7 @@ impl EnvConfig {
         vec![
             Self::Household(HouseholdConfig::default()),
             Self::Alfworld(BenchmarkConfig::default()),
+            Self::Webshop(ShopConfig::default()),
             #[cfg(feature = "process")]
             Self::Process(ProcessConfig::default()),
         ]
@@ -66,6 +70,7 @@ impl EnvConfig {
         match self {
             Self::Household(config) => config,
             Self::Alfworld(config) => config,
+            Self::Webshop(config) => config,
             #[cfg(feature = "process")]
             Self::Process(config) => config,
         }
@@ -75,6 +80,7 @@ impl EnvConfig {
         match self {
             Self::Household(config) => config,
             Self::Alfworld(config) => config,
+            Self::Webshop(config) => config,
             #[cfg(feature = "process")]
             Self::Process(config) => config,
         }
@@ -88,6 +94,7 @@ impl EnvConfig {
         Ok(match self {
             Self::Household(_) => Self::Household(into(table)?),
             Self::Alfworld(_) => Self::Alfworld(into(table)?),
+            Self::Webshop(_) => Self::Webshop(into(table)?),
             #[cfg(feature = "process")]
             Self::Process(_) => Self::Process(into(table)?),
         })
@@ -118,6 +125,11 @@ impl EnvConfig {
         self.kind_mut().paths_mut()
     }
 
+    /// The seed that tasks are made from, if the kind has one.
+    pub fn task_seed_mut(&mut self) -> Option<&mut u64> {
+        self.kind_mut().task_seed_mut()
+    }
+
     /// Opens a split.
     ///
     /// # Errors
@@ -143,6 +155,7 @@ impl EnvConfig {
         match self {
             Self::Household(config) => check(config, "env"),
             Self::Alfworld(config) => check(config, "env"),
+            Self::Webshop(config) => check(config, "env"),
             #[cfg(feature = "process")]
             Self::Process(config) => check(config, "env"),
         }
@@ -195,6 +208,12 @@ impl From<BenchmarkConfig> for EnvConfig {
     }
 }
 
+impl From<ShopConfig> for EnvConfig {
+    fn from(config: ShopConfig) -> Self {
+        Self::Webshop(config)
+    }
+}
+
 #[cfg(feature = "process")]
 impl From<ProcessConfig> for EnvConfig {
     fn from(config: ProcessConfig) -> Self {
@@ -231,6 +250,7 @@ impl Validate for EnvConfig {
         match self {
             Self::Household(config) => config.validate_into(context, parent, report),
             Self::Alfworld(config) => config.validate_into(context, parent, report),
+            Self::Webshop(config) => config.validate_into(context, parent, report),
             #[cfg(feature = "process")]
             Self::Process(config) => config.validate_into(context, parent, report),
         }

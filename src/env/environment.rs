@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::texts::Texts;
 use crate::error::Result;
@@ -122,6 +123,10 @@ pub trait Session: Send {
     /// Announces the action of the next [`Session::step`]. A session that runs in another process may
     /// begin the step, so that the steps of many sessions overlap.
     fn announce(&mut self, _action: &str) {}
+
+    /// Adds what the environment tells beyond the common fields to an answer of the environment
+    /// protocol. `reward` replaces the reward of the last step by its exact value.
+    fn add_details(&self, _answer: &mut Map<String, Value>) {}
 
     /// Takes an action. An action that is not admissible is no error: its transition has
     /// `valid: false`, and the environment decides whether it counts as a step.

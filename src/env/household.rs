@@ -131,6 +131,10 @@ impl EnvKind for HouseholdConfig {
         vec![&mut self.like]
     }
 
+    fn task_seed_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.task_seed)
+    }
+
     fn workload(&self) -> String {
         format!("{}, {} steps", self.name(), self.rules.max_steps)
     }

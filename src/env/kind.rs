@@ -34,6 +34,11 @@ pub trait EnvKind {
         Vec::new()
     }
 
+    /// The seed that tasks are made from, if the kind has one.
+    fn task_seed_mut(&mut self) -> Option<&mut u64> {
+        None
+    }
+
     /// The settings that decide how long an update takes. Measurements of backends are cached by
     /// this text.
     fn workload(&self) -> String;

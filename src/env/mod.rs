@@ -17,6 +17,7 @@ mod kind;
 pub mod process;
 pub mod protocol;
 mod texts;
+pub mod webshop;
 
 pub use config::EnvConfig;
 pub use environment::{Environment, Player, Session, Split, Transition, pick_task};

@@ -44,6 +44,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::environment::{Environment, Session, Split, pick_task};
 use super::texts::Texts;
@@ -108,22 +109,41 @@ enum Answer<'a> {
         observation: &'a str,
         admissible: &'a Texts,
         kind: &'a str,
+        #[serde(flatten)]
+        details: Map<String, Value>,
     },
     Step {
         session: u64,
         observation: &'a str,
         admissible: &'a Texts,
-        reward: f32,
+        reward: Reward,
         terminated: bool,
         truncated: bool,
         success: bool,
         valid: bool,
+        #[serde(flatten)]
+        details: Map<String, Value>,
     },
     Refusal {
         error: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<u64>,
     },
+}
+
+/// The reward of a step: as the transition has it, or its exact value.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Reward {
+    Rounded(f32),
+    Exact(Value),
+}
+
+/// What a session tells beyond the common fields.
+fn details(session: &dyn Session) -> Map<String, Value> {
+    let mut details = Map::new();
+    session.add_details(&mut details);
+    details
 }
 
 impl Answer<'_> {
@@ -279,6 +299,7 @@ impl<'a> Server<'a> {
             observation: &self.observation,
             admissible: &self.admissible,
             kind: self.kinds.get(environment.task_kind(task)).map_or("", String::as_str),
+            details: details(&**begun),
         })
     }
 
@@ -305,15 +326,18 @@ impl<'a> Server<'a> {
         let stepped = stepped.ok_or("the session has not begun; reset it first")?;
         let done = stepped.step(action).map_err(|error| error.to_string())?;
         look(&**stepped, &mut self.observation, &mut self.admissible);
+        let mut details = details(&**stepped);
+        let exact = details.remove("reward");
         Ok(Answer::Step {
             session,
             observation: &self.observation,
             admissible: &self.admissible,
-            reward: done.reward,
+            reward: exact.map_or(Reward::Rounded(done.reward), Reward::Exact),
             terminated: done.terminated,
             truncated: done.truncated,
             success: done.success,
             valid: done.valid,
+            details,
         })
     }
 }
@@ -330,7 +354,7 @@ fn look(session: &dyn Session, observation: &mut String, admissible: &mut Texts)
 mod tests {
     use super::*;
     use crate::env::alfworld::{AlfWorld, GeneratorConfig, generate};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn world() -> AlfWorld {
         generate(&GeneratorConfig::default(), 7, 10).unwrap()

@@ -4,7 +4,7 @@ use super::limits::{Limits, guarded};
 use super::snapshot::Snapshot;
 #[cfg(feature = "parallel")]
 use super::thread::ThreadSession;
-use crate::env::{Environment, Session, Texts, Transition};
+use crate::env::{Environment, Session};
 use crate::error::Result;
 
 /// A session whose errors, panics, time-outs and malformed answers come back as the reason why the
@@ -163,6 +163,7 @@ fn check_snapshot(snapshot: &Snapshot, steps: usize, max_steps: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::{Texts, Transition};
 
     #[test]
     fn malformed_states_are_refused() {

@@ -1,7 +1,6 @@
 //! Evaluation of a policy on tasks.
 
 use rand::{Rng, RngCore};
-use serde::{Deserialize, Serialize};
 
 use super::kind_result::KindResult;
 use super::metrics::EvaluationMetrics;

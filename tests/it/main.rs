@@ -27,3 +27,7 @@ mod training;
 mod untrusted;
 mod untrusted_checkpoint;
 mod untrusted_games;
+mod webshop;
+mod webshop_bad_data;
+mod webshop_cli;
+mod webshop_parts;

@@ -6,3 +6,4 @@ pub mod checkpoint;
 pub mod credit;
 pub mod process;
 pub mod untrusted;
+pub mod webshop;
