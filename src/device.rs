@@ -363,9 +363,11 @@ mod gpu {
         })
     }
 
+    /// Devices by backend and index.
+    type OpenDevices = HashMap<(Backend, usize), (Device, AdapterKind)>;
+
     /// The open devices. A wgpu device can be initialised only once in a process.
-    static OPENED: Mutex<Option<HashMap<(Backend, usize), (Device, AdapterKind)>>> =
-        Mutex::new(None);
+    static OPENED: Mutex<Option<OpenDevices>> = Mutex::new(None);
 
     /// Whether `device` is a software GPU that this process opened.
     pub(crate) fn is_software_gpu(device: &Device) -> bool {

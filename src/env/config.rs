@@ -170,23 +170,18 @@ impl EnvConfig {
     /// Refuses a key that this kind does not have, and says which kind has it.
     fn check_keys(&self, table: &Table) -> Result<(), String> {
         let keys = self.keys();
-        for key in table.keys().filter(|key| !keys.contains(key)) {
-            let name = self.name();
-            if let Some((_, new)) = RENAMED.iter().find(|(old, _)| old == key) {
-                return Err(format!("env.{key} is now env.{new}"));
-            }
-            let other = Self::all().into_iter().find(|other| other.keys().contains(key));
-            return Err(match other {
-                Some(other) => {
-                    let other = other.name();
-                    format!("env.{key} is a setting of '{other}', but env.name is '{name}'")
-                }
-                None => {
-                    format!("unknown field `{key}`, expected one of env.{}", keys.join(", env."))
-                }
-            });
+        let Some(key) = table.keys().find(|key| !keys.contains(key)) else { return Ok(()) };
+        if let Some((_, new)) = RENAMED.iter().find(|(old, _)| old == key) {
+            return Err(format!("env.{key} is now env.{new}"));
         }
-        Ok(())
+        let other = Self::all().into_iter().find(|other| other.keys().contains(key));
+        Err(match other {
+            Some(other) => {
+                let (other, name) = (other.name(), self.name());
+                format!("env.{key} is a setting of '{other}', but env.name is '{name}'")
+            }
+            None => format!("unknown field `{key}`, expected one of env.{}", keys.join(", env.")),
+        })
     }
 }
 

@@ -87,7 +87,7 @@ impl HouseholdConfig {
                     return Err(Error::setting("split", message));
                 }
             };
-            Ok(generate(&self.generator, seed, tasks)?.as_split(name))
+            Ok(generate(&self.generator, seed, tasks)?.into_split(name))
         };
         let tasks = match split {
             Some(split) => of_split(split)?,

@@ -102,7 +102,7 @@ struct DeviceStep {
 
 /// How many rows each baseline averages: `[rows]`.
 enum Neighbours {
-    Effective(Tensor<1>),
+    Effective(Box<Tensor<1>>),
     Counted(Vec<f64>),
 }
 
@@ -182,7 +182,7 @@ impl<'a> DeviceRows<'a> {
             baselines,
             residuals,
             predicted,
-            neighbours: Neighbours::Effective(near.neighbours),
+            neighbours: Neighbours::Effective(Box::new(near.neighbours)),
             temperature: Some(temperature),
         })
     }
@@ -269,7 +269,7 @@ impl<'a> DeviceRows<'a> {
             let vectors = [&step.advantages, &step.baselines, &step.residuals];
             tensors.extend(vectors.map(Tensor::clone));
             if let Neighbours::Effective(neighbours) = &step.neighbours {
-                tensors.push(neighbours.clone());
+                tensors.push((**neighbours).clone());
             }
         }
         let numbers = read_async(Tensor::cat(tensors, 0)).await?;

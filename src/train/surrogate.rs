@@ -126,6 +126,9 @@ mod tests {
         (loss, clipped, gradient)
     }
 
+    /// Log-probability, old log-probability, advantage, and whether the mask has it.
+    type Token = (f32, f32, f32, bool);
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
@@ -137,16 +140,16 @@ mod tests {
         ) {
             let config = LossConfig { clip_low, clip_high };
             let device = Device::flex().autodiff();
-            let column = |value: &dyn Fn(&(f32, f32, f32, bool)) -> f32| {
-                let values: Vec<f32> = tokens.iter().map(value).collect();
+            let matrix = |values: Vec<f32>| {
                 Tensor::<1>::from_floats(values.as_slice(), &device).reshape([3, 2])
             };
-            let log_probs = column(&|token| token.0).require_grad();
-            let mask = column(&|token| f32::from(u8::from(token.3))).bool();
+            let column = |value: fn(&Token) -> f32| matrix(tokens.iter().map(value).collect());
+            let log_probs = column(|token| token.0).require_grad();
+            let mask = column(|token| f32::from(u8::from(token.3))).bool();
             let found = clipped_surrogate(
                 log_probs.clone(),
-                column(&|token| token.1),
-                column(&|token| token.2),
+                column(|token| token.1),
+                column(|token| token.2),
                 mask,
                 &config,
             );

@@ -155,8 +155,8 @@ fn size() -> ScorerConfig {
 
 /// A run after one iteration, with several mebibytes of weights.
 fn trained(folder: &Path) -> (Config, ScorerSpec, PathBuf) {
-    let mut config = Config::default();
-    config.env = HouseholdConfig { tasks: 10, held_out: 2, ..HouseholdConfig::default() }.into();
+    let env = HouseholdConfig { tasks: 10, held_out: 2, ..HouseholdConfig::default() }.into();
+    let mut config = Config { env, ..Config::default() };
     (config.rollout.groups, config.rollout.group_size) = (1, 2);
     config.policy = size().into();
     (config.run.iterations, config.eval.tasks, config.eval.split) = (1, 1, "valid".into());

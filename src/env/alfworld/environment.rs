@@ -124,7 +124,7 @@ impl AlfWorld {
     }
 
     /// The same tasks as one split.
-    pub(crate) fn as_split(self, name: &str) -> Self {
+    pub(crate) fn into_split(self, name: &str) -> Self {
         let splits = vec![Split { name: name.into(), tasks: self.games.len() as u64 }];
         Self { splits, ..self }
     }

@@ -12,7 +12,7 @@
 //! use proxmo::env::{Environment, Session};
 //!
 //! let items = br#"[{"asin": "B000000001", "name": "Red Shoes", "category": "fashion",
-//!     "query": "shoes", "product_category": "Clothing › Shoes", "full_description": "",
+//!     "query": "shoes", "product_category": "Clothing \u203a Shoes", "full_description": "",
 //!     "small_description": ["light"], "customization_options": null, "images": [""],
 //!     "pricing": "$25.00"}]"#;
 //! let human = br#"{"B000000001": [{"instruction": "i want light shoes",

@@ -145,7 +145,7 @@ const OTHER_WORDS: [&str; 65] = [
 /// The nouns of a product's name, by rules.
 ///
 /// Names are lists of capitalised words, most of which a tagger takes for proper nouns. So every word with
-/// a letter is one, unless it is in [`OTHER_WORDS`] or begins with a digit.
+/// a letter is one, unless it is in the list of other words or begins with a digit.
 pub fn find_nouns(name: &str) -> Vec<String> {
     let is_word = |c: char| c.is_alphanumeric();
     let mut nouns = Vec::new();

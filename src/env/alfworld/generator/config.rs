@@ -136,7 +136,7 @@ impl GeneratorConfig {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Returns [`Error::Setting`] if a setting is out of range.
+    /// Returns [`Error::Setting`](crate::error::Error::Setting) if a setting is out of range.
     pub fn validate(&self) -> Result<()> {
         check(self, "env.generator")
     }
