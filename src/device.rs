@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// A hardware GPU if there is one, else [`Backend::Flex`]; never a software GPU. Training chooses
+    /// A hardware GPU if there is one, else flex; never a software GPU. Training chooses
     /// between them by measurement ([`crate::runs::auto`]); other commands, whose time hardly depends on
     /// the policy's forward passes, take the GPU.
     #[default]

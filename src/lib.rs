@@ -100,3 +100,8 @@ pub mod train;
 pub mod verify;
 
 pub use error::{Error, Result};
+
+/// The Rust code of the README, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

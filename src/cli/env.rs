@@ -50,8 +50,8 @@ pub(super) struct Serve {
     /// Split whose tasks are played [default: all splits].
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Seed that the tasks are made from, as --task-seed.
-    #[arg(long, value_name = "N")]
+    /// Seed that the tasks are made from, another name of --task-seed for programs that call it so.
+    #[arg(long, hide = true, value_name = "N")]
     seed: Option<u64>,
     #[command(flatten)]
     pub(super) env: EnvFlags,
@@ -61,7 +61,7 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   proxmo env serve --env alfworld --games json_2.1.1
   proxmo env serve --env alfworld --games json_2.1.1 --split valid_seen --paraphrase 0.3
-  proxmo env serve --env webshop --catalogue DIR --flavour webshop --goals human --seed 42
+  proxmo env serve --env webshop --catalogue DIR --flavour webshop --goals human --task-seed 42
   echo '{\"op\":\"reset\",\"session\":0,\"seed\":7}' | proxmo env serve";
 
 /// Write generated tasks as game files that the original ALFWorld engine plays.

@@ -142,7 +142,7 @@ fn tagged(
     }
     for setting in &mut all[start..] {
         if setting.kinds.len() < variants.len() {
-            setting.heading = format!("[{section}] of {}", setting.kinds.join(" and "));
+            setting.heading = format!("[{section}] of {}", setting.kinds.join(", "));
         }
     }
     // Those of the same heading stand together.
