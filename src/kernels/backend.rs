@@ -8,8 +8,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 
 #[cfg(feature = "fusion")]
 use super::fusion;
-use super::parameters::EpisodeComparison;
-use super::parameters::Neighbourhood;
+use super::parameters::{EpisodeComparison, Neighbourhood};
 use super::{cpu, portable};
 use crate::episodes::Layout;
 

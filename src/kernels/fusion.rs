@@ -3,8 +3,7 @@
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
 
-use super::parameters::EpisodeComparison;
-use super::parameters::Neighbourhood;
+use super::parameters::{EpisodeComparison, Neighbourhood};
 
 /// A result of another shape.
 fn shaped<const D: usize>(like: &TensorSpec, shape: [usize; D]) -> TensorSpec {
@@ -37,7 +36,7 @@ pub(super) fn proximity_gradients(
 pub(super) fn episode_advantages(
     rewards: &TensorSpec,
     _success: &TensorSpec,
-    comparison: EpisodeComparison,
+    comparison: &EpisodeComparison,
 ) -> (TensorSpec, TensorSpec) {
-    (rewards.clone(), shaped(rewards, [episodes.layout.groups(), 3]))
+    (rewards.clone(), shaped(rewards, [comparison.layout.groups(), 3]))
 }
