@@ -14,7 +14,7 @@ use proxmo::policy::PolicySpec;
 use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerSpec, Vocabulary};
 use proxmo::runs::{TrainedPolicy, checkpoint};
 use proxmo::train::{Config, Trainer};
-use proxmo_fuzz::within;
+use proxmo_fuzz::with_memory_limit;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -78,7 +78,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     fs::write(written.folder.join("manifest.json"), manifest(written, altered, &content))
         .expect("the manifest is written");
-    within(MEMORY, || read(written));
+    with_memory_limit(MEMORY, || read(written));
 });
 
 /// Which file is altered, and what it holds then: the input itself, or the input in place of a part.

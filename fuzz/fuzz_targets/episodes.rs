@@ -3,16 +3,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use proxmo::credit::{CreditConfig, Embedding, Estimator, Temperature};
-use proxmo::fuzzing::expect_readable;
 use proxmo::episodes::{read_episodes, write_episodes};
-use proxmo_fuzz::within;
+use proxmo::fuzzing::expect_readable;
+use proxmo_fuzz::with_memory_limit;
 
 /// What every input may take in memory.
 const MEMORY: usize = 256 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
     if let [first, second, text @ ..] = bytes {
-        within(MEMORY, || credit(&config(*first, *second), text));
+        with_memory_limit(MEMORY, || credit(&config(*first, *second), text));
     }
 });
 
@@ -57,7 +57,8 @@ fn credit(config: &CreditConfig, text: &[u8]) {
                 let record = record.expect("a line is an episode");
                 for name in ["returns", "episode_advantages", "step_advantages", "advantages"] {
                     let values = record.other.get(name).expect("numbers were added");
-                    let values: Vec<f32> = serde_json::from_str(values).expect("numbers are finite");
+                    let values: Vec<f32> =
+                        serde_json::from_str(values).expect("numbers are finite");
                     assert_eq!(values.len(), episode.steps.len());
                 }
             }

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use proxmo::env::webshop::{GoalKind, WebShop, WebShopConfig};
-use proxmo::env::{Environment, Session, Texts};
+use proxmo::env::{Session, Texts};
 use proxmo::fuzzing::expect_readable;
 use proxmo_fuzz::with_memory_limit;
 
