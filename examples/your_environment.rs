@@ -28,7 +28,7 @@ struct Bar {
 impl Bar {
     fn new() -> Self {
         let order = |cup: &&str| DRINKS.map(|drink| format!("{drink}-{cup}"));
-        Self { names: CUPS.iter().flat_map(|cup| order(cup)).collect() }
+        Self { names: CUPS.iter().flat_map(order).collect() }
     }
 }
 
