@@ -136,7 +136,7 @@ fn invalid_demonstrations_are_refused() {
         let mut command = proxmo(&format!("clone {TASKS} --quiet {arguments} --run"));
         command.arg(run).assert().code(2).stderr(contains(says).and(one_line));
     };
-    refused("--imitate nobody.jsonl", "nobody.jsonl");
+    refused("--imitate missing.jsonl", "missing.jsonl");
     let file = folder.path().join("lost.jsonl");
     let line = r#"{"group":"elsewhere","trajectory":"t","success":SUCCESS,"steps":[]}"#;
     let from = format!("--imitate {}", file.display());

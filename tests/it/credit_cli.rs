@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::credit::shared;
+use crate::support::shared::shared;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::credit::{Draw, Episode, Step, batch, shared};
+use crate::support::credit::{Draw, Episode, Step, batch};
+use crate::support::shared::shared;
 use proxmo::credit::{
     Credit, CreditConfig, Curve, Distance, Estimator, Inclusion, Modulation, Normalize, Statistics,
     Temperature, assign,

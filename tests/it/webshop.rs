@@ -10,7 +10,8 @@ use proxmo::env::{Environment, Session, Texts, Transition};
 use serde_json::{Value, json};
 
 use super::webshop_parts::is_recorded;
-use crate::support::webshop::{Available, Transcript, config, lines, shared, shop, unpacked};
+use crate::support::shared::shared;
+use crate::support::webshop::{Available, Transcript, config, lines, shop, unpacked};
 
 fn observation(session: &WebShopSession) -> String {
     let mut text = String::new();
@@ -215,7 +216,7 @@ fn episodes_end_at_the_step_limit_and_typed_searches_are_valid() {
 
 #[test]
 fn the_index_is_saved_beside_the_catalogue_and_made_anew_when_it_is_stale() {
-    let Some(folder) = shared("catalogue") else { return };
+    let Some(folder) = shared("webshop/catalogue") else { return };
     let copy = tempfile::tempdir().unwrap();
     for name in ["items_shuffle_1000", "items_ins_v2_1000", "items_human_ins"] {
         let name = format!("{name}.json.xz");

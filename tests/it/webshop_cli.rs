@@ -3,7 +3,7 @@
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
-use crate::support::webshop::shared;
+use crate::support::shared::shared;
 
 fn proxmo() -> Command {
     Command::cargo_bin("proxmo").unwrap()
@@ -18,7 +18,7 @@ fn answers(arguments: &[&str], requests: &[Value]) -> Vec<Value> {
 
 #[test]
 fn a_shop_is_served_by_flavour_goals_seed_and_step_limit() {
-    let Some(folder) = shared("catalogue") else { return };
+    let Some(folder) = shared("webshop/catalogue") else { return };
     let folder = folder.to_str().unwrap();
     let requests = [
         json!({"op": "describe"}),

@@ -6,6 +6,8 @@
 mod alfworld;
 #[path = "../it/support/checkpoint.rs"]
 mod checkpoint_support;
+#[path = "../it/support/shared.rs"]
+mod shared;
 #[path = "../it/support/untrusted/mod.rs"]
 mod untrusted;
 

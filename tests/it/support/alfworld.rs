@@ -9,23 +9,11 @@ use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
 use proxmo::env::{Environment, Session, Texts};
 use serde::Deserialize;
 
-/// The path of a shared file. If it does not exist, prints that the test is skipped and returns `None`;
-/// panics if `CI` is set.
-pub fn shared(file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("PROXMO_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = folder.join("alfworld").join(file);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} does not exist", path.display());
-    println!("SKIPPED: {} does not exist", path.display());
-    None
-}
+use super::shared::shared;
 
 /// The archive of the published games.
 pub fn archive() -> Option<PathBuf> {
-    shared("json_2.1.1.tar.xz")
+    shared("alfworld/json_2.1.1.tar.xz")
 }
 
 /// All published games, read once from their archive.
@@ -79,7 +67,7 @@ pub struct Entry {
 
 /// The transcripts of the original engine.
 pub fn transcripts() -> Option<Vec<Transcript>> {
-    let file = std::fs::File::open(shared("transcripts.jsonl.xz")?).unwrap();
+    let file = std::fs::File::open(shared("alfworld/transcripts.jsonl.xz")?).unwrap();
     let text = std::io::read_to_string(liblzma::read::XzDecoder::new(file)).unwrap();
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }

@@ -5,5 +5,6 @@ pub mod balls;
 pub mod checkpoint;
 pub mod credit;
 pub mod process;
+pub mod shared;
 pub mod untrusted;
 pub mod webshop;

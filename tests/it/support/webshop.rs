@@ -2,7 +2,6 @@
 //! with its generated catalogue.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use proxmo::env::webshop::{Flavour, GoalKind, WebShop, WebShopConfig};
@@ -10,22 +9,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The path of a shared file or folder, or `None` after saying that the test is skipped.
-pub fn shared(file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("PROXMO_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = folder.join("webshop").join(file);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is not there", path.display());
-    println!("SKIPPED: {} is not there", path.display());
-    None
-}
+use super::shared::shared;
 
 /// The content of a packed file.
 pub fn unpacked(file: &str) -> Option<String> {
-    let file = std::fs::File::open(shared(file)?).unwrap();
+    let file = std::fs::File::open(shared(&format!("webshop/{file}"))?).unwrap();
     Some(std::io::read_to_string(liblzma::read::XzDecoder::new(file)).unwrap())
 }
 
@@ -43,7 +31,7 @@ pub fn value<T: DeserializeOwned>(file: &str) -> Option<T> {
 /// The shop of the generated catalogue, loaded once for each configuration.
 pub fn shop(config: WebShopConfig) -> Option<WebShop> {
     static SHOPS: OnceLock<Mutex<Vec<WebShop>>> = OnceLock::new();
-    let folder = shared("catalogue")?;
+    let folder = shared("webshop/catalogue")?;
     let mut shops = SHOPS.get_or_init(Mutex::default).lock().unwrap();
     if let Some(shop) = shops.iter().find(|shop| *shop.config() == config) {
         return Some(shop.clone());

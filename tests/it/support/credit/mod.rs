@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::path::PathBuf;
-
 use proxmo::episodes::{self, Batch};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
@@ -42,20 +40,6 @@ pub fn batch(groups: &[Vec<Episode>]) -> Batch {
         }));
     }
     builder.build().unwrap()
-}
-
-/// The folder of shared data, or nothing (with a message) if it is missing. In CI a missing folder is a
-/// failure.
-pub fn shared(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("PROXMO_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = root.join(folder);
-    if path.is_dir() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
-    println!("SKIPPED: {} is missing", path.display());
-    None
 }
 
 /// The distribution of random episodes.
