@@ -152,13 +152,7 @@ impl EnvConfig {
     /// # Errors
     /// Names the first setting that is out of range and the values that are allowed.
     pub fn validate(&self) -> Result<()> {
-        match self {
-            Self::Household(config) => check(config, "env"),
-            Self::Alfworld(config) => check(config, "env"),
-            Self::Webshop(config) => check(config, "env"),
-            #[cfg(feature = "process")]
-            Self::Process(config) => check(config, "env"),
-        }
+        check(self, "env")
     }
 
     /// The keys of this kind.
