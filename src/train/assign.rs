@@ -77,10 +77,10 @@ impl CreditStep<'_> {
     fn embed<P: Policy>(&self, policy: &P, batch: &RolloutBatch<InputsOf<P>>) -> Option<Tensor<2>> {
         let embeds = self.config.estimator == Estimator::Proxmo
             && self.config.embedding == Embedding::Policy;
-        let rows: Vec<usize> = (0..batch.rows()).collect();
-        if !embeds || rows.is_empty() {
+        if !embeds || batch.rows() == 0 {
             return None;
         }
+        let rows: Vec<usize> = (0..batch.rows()).collect();
         let parts = rows.chunks(self.minibatch).map(|rows| policy.embed(&batch.inputs, rows));
         Some(Tensor::cat(parts.collect(), 0))
     }
