@@ -181,7 +181,8 @@ impl Session for AlfWorldSession {
             reward,
             terminated: self.won,
             truncated: !self.won && self.steps >= self.config.max_steps,
-            success: self.won,
+            success: Some(self.won),
+            score: None,
             valid: found.is_some(),
         })
     }
@@ -233,11 +234,11 @@ mod tests {
         assert_eq!(text, "You turn the mug 2 over: as one would think, chilled.");
         assert!(play(&mut session, "open fridge 1").1.valid);
         let (_, done) = play(&mut session, "leave mug 2 at fridge 1");
-        assert!(done.success && done.terminated && done.reward == 1.0);
+        assert!(done.succeeded() && done.terminated && done.reward == 1.0);
         // The mug was taken from the table at this location and is still at the location.
         let (text, done) = play(&mut session, "look");
         assert_eq!(text, "Before you: fridge 1 and table 1. Within reach as well: mug 2.");
-        assert!(done.success && done.reward == 0.0);
+        assert!(done.succeeded() && done.reward == 0.0);
         // A reached goal can be undone, as in the original engine.
         assert!(!play(&mut session, "pick mug 2 from fridge 1").1.terminated);
         assert_eq!(session.holding(), Some("mug 2"));

@@ -116,8 +116,9 @@ fn advantages(case: &Case, rewards: &[f32], success: &[f32]) -> Value {
         success_prior: SuccessPrior::Beta(Beta { successes: 1.0, failures: 3.0 }),
         ..CreditConfig::default()
     };
+    let wide: Vec<f64> = rewards.iter().map(|&reward| reward.into()).collect();
     let oracle::EpisodeParts { advantages, statistics } =
-        oracle::episode_advantages(&case.layout().unwrap(), rewards, success, &config);
+        oracle::episode_advantages(&case.layout().unwrap(), &wide, success, &config);
     let groups = case.group_offsets.len() - 1;
     let numbers = [steepness, factor as f32, 1.0, 3.0, f32::NAN].map(f32::to_bits);
     json!({
