@@ -18,7 +18,7 @@ struct Print;
 
 impl Recorder for Print {
     fn iteration(&mut self, metrics: &IterationMetrics) -> proxmo::Result<()> {
-        println!("iteration {}: success {:.2}", metrics.iteration, metrics.success);
+        println!("iteration {}: return {:.2}", metrics.iteration, metrics.mean_return);
         Ok(())
     }
 }

@@ -141,10 +141,11 @@ pub fn run() -> Result<(f64, f64)> {
     for iteration in 1..=ITERATIONS {
         let progress = iteration as f64 / ITERATIONS as f64;
         let (metrics, _) = trainer.iterate(&bar, progress)?;
+        let success = metrics.success.unwrap_or(0.0);
         if iteration == 1 || iteration % 5 == 0 {
-            println!("iteration {iteration:>2}   success {:>3.0} %", 100.0 * metrics.success);
+            println!("iteration {iteration:>2}   success {:>3.0} %", 100.0 * success);
         }
-        successes.push(metrics.success);
+        successes.push(success);
     }
     Ok((successes[0], successes[ITERATIONS - 1]))
 }

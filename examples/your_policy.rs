@@ -244,7 +244,7 @@ pub fn run() -> proxmo::Result<(f64, f64)> {
     let device = Device::flex().autodiff();
     device.seed(0);
     let mut trainer = Trainer::new(config, OverlapNetwork::new(&device), WordOverlap);
-    let first = trainer.iterate(&Doors, 0.0)?.0.success;
+    let first = trainer.iterate(&Doors, 0.0)?.0.success.unwrap_or(0.0);
     for iteration in 1..30 {
         trainer.iterate(&Doors, f64::from(iteration) / 30.0)?;
     }
@@ -252,7 +252,7 @@ pub fn run() -> proxmo::Result<(f64, f64)> {
     let plan = EvaluationPlan::new(&tasks);
     let policy = trainer.learner.policy.valid();
     let last = evaluate(&Doors, &policy, &trainer.encoder, &plan, &mut |_| {})?;
-    Ok((first, last.overall().success))
+    Ok((first, last.overall().success.unwrap_or(0.0)))
 }
 
 fn main() -> proxmo::Result<()> {

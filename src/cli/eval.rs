@@ -118,7 +118,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let Evaluated { environment, evaluation, .. } = &evaluated;
     let kinds = evaluation.by_kind(&**environment);
-    say!("{}", results(&kinds, &evaluation.overall(), None));
+    let overall = evaluation.overall();
+    say!("{}", results(&kinds, &overall, None));
+    if let (Some(mean), Some((low, high))) = (overall.mean_return, overall.return_interval) {
+        say!("Mean return {mean:.3}, 95 % interval over tasks {low:.3} to {high:.3}.");
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use indicatif::ProgressBar;
 
 use super::progress::bar;
-use super::table::{percent, results};
+use super::table::{in_short, percent, results};
 use super::terminal::{say, tell};
 use crate::env::Environment;
 use crate::error::Result;
@@ -79,11 +79,7 @@ impl<'a> TerminalRecorder<'a> {
     fn keep_untrained(&mut self, metrics: &IterationMetrics) {
         if let (0, Some(evaluation)) = (metrics.iteration, &metrics.evaluation) {
             self.untrained = evaluation.kinds.clone();
-            self.untrained.push(KindResult {
-                kind: "All".into(),
-                success: evaluation.success,
-                ..KindResult::default()
-            });
+            self.untrained.push(evaluation.overall());
         }
     }
 
@@ -107,7 +103,7 @@ impl<'a> TerminalRecorder<'a> {
         }
         self.lines += 1;
         let held_out = metrics.evaluation.as_ref();
-        let held_out = held_out.map(|evaluation| percent(evaluation.success)).unwrap_or_default();
+        let held_out = held_out.map(|one| in_short(&one.overall())).unwrap_or_default();
         let elapsed = metrics.seconds.elapsed;
         let clock = format!("{}:{:02}", elapsed as u64 / 60, elapsed as u64 % 60);
         if metrics.iteration == 0 {
@@ -118,7 +114,7 @@ impl<'a> TerminalRecorder<'a> {
         let played = match metrics.length {
             0.0 => format!("{:>8} {:>7} {:>6}", "-", "-", "-"),
             length => {
-                let success = percent(metrics.success);
+                let success = metrics.success.map_or("-".into(), percent);
                 format!("{success:>8} {:>7.3} {length:>6.1}", metrics.mean_return)
             }
         };

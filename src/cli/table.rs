@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::terminal::printable;
-use crate::report::{LEVELS, MeanInterval, StudySummary, VariantSummary, short_count};
+use crate::report::{LEVELS, MeanInterval, Quantity, StudySummary, VariantSummary, short_count};
 use crate::train::KindResult;
 
 /// A table with the columns in `numbers` aligned to the right. Control characters are escaped.
@@ -25,28 +25,86 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Tabl
     table
 }
 
-/// Success by kind of task and over all tasks, with the untrained policy's success if it is known.
+/// Results by kind of task and over all tasks, with those of the policy at the start if they are known.
+/// A number that the environment does not report has no column.
 pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[KindResult]>) -> Table {
-    let mut header = vec!["kind", "tasks", "won", "success", "mean steps"];
+    let judged = Judged::of(overall);
+    let mut header = vec!["kind", "tasks"];
+    if overall.success.is_some() {
+        header.extend(["won", "success"]);
+    }
+    if overall.score.is_some() {
+        header.push("score");
+    }
+    header.extend(["return", "mean steps"]);
+    header.extend(overall.metrics.keys().map(String::as_str));
     if before.is_some() {
-        header.push("untrained");
+        header.push("at the start");
     }
     let row = |result: &KindResult| {
-        let mut row = vec![
-            result.kind.clone(),
-            result.tasks.to_string(),
-            result.won.to_string(),
-            percent(result.success),
-            format!("{:.1}", result.length),
-        ];
+        let mut row = vec![result.kind.clone(), result.tasks.to_string()];
+        if overall.success.is_some() {
+            row.extend([result.won.to_string(), share(result.success)]);
+        }
+        if overall.score.is_some() {
+            row.push(share(result.score));
+        }
+        row.push(number(result.mean_return));
+        row.push(format!("{:.1}", result.length));
+        row.extend(overall.metrics.keys().map(|name| number(result.metrics.get(name).copied())));
         if let Some(before) = before {
             let one = before.iter().find(|one| one.kind == result.kind);
-            row.push(one.map_or_else(String::new, |one| percent(one.success)));
+            row.push(one.map_or_else(String::new, |one| judged.show(one)));
         }
         row
     };
     let rows = kinds.iter().chain([overall]).map(row).collect();
-    table(&header, rows, &[1, 2, 3, 4, 5])
+    table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
+}
+
+/// The number that a result is given in where there is room for one: success, else score, else return.
+#[derive(Debug, Clone, Copy)]
+enum Judged {
+    Success,
+    Score,
+    Return,
+}
+
+impl Judged {
+    fn of(result: &KindResult) -> Self {
+        match (result.success, result.score) {
+            (Some(_), _) => Self::Success,
+            (None, Some(_)) => Self::Score,
+            (None, None) => Self::Return,
+        }
+    }
+
+    fn show(self, result: &KindResult) -> String {
+        match self {
+            Self::Success => share(result.success),
+            Self::Score => share(result.score),
+            Self::Return => number(result.mean_return),
+        }
+    }
+}
+
+/// A result in a word: `98.0 %`, `score 81.2 %` or `return 3.42`; success and score if both are known.
+pub fn in_short(result: &KindResult) -> String {
+    let score = result.score.map(|score| format!("score {}", percent(score)));
+    match (result.success, score) {
+        (Some(success), Some(score)) => format!("{}, {score}", percent(success)),
+        (Some(success), None) => percent(success),
+        (None, Some(score)) => score,
+        (None, None) => format!("return {}", number(result.mean_return)),
+    }
+}
+
+fn share(share: Option<f64>) -> String {
+    share.map_or("-".into(), percent)
+}
+
+fn number(number: Option<f64>) -> String {
+    number.map_or("-".into(), |number| format!("{number:.3}"))
 }
 
 /// A share as per cent.
@@ -54,18 +112,27 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// Final success of each variant over all tasks, with its interval, and by kind of task.
+/// Final results of each variant over all tasks, with their intervals, and by kind of task.
 pub fn final_results(summary: &StudySummary) -> Table {
-    let mut header = vec!["variant", "runs", "success", "95 %"];
+    let mut header = vec!["variant", "runs"];
+    header.extend(summary.quantities.iter().flat_map(|quantity| [quantity.name(), "95 %"]));
     header.extend(summary.kinds.iter().map(String::as_str));
-    let mean =
-        |estimate: &Option<MeanInterval>| estimate.map_or("-".into(), |one| percent(one.mean));
+    let mean = |quantity: Quantity, estimate: &Option<MeanInterval>| {
+        estimate.map_or("-".into(), |one| quantity.show(one.mean))
+    };
+    let interval = |quantity: Quantity, estimate: &Option<MeanInterval>| {
+        let interval = estimate.and_then(|one| one.interval);
+        interval.map_or("-".into(), |(low, high)| match quantity {
+            Quantity::Return => format!("{low:.3}-{high:.3}"),
+            _ => format!("{:.1}-{:.1}", 100.0 * low, 100.0 * high),
+        })
+    };
     let row = |one: &VariantSummary| {
-        let interval = one.success.and_then(|success| success.interval);
-        let interval = interval
-            .map_or("-".into(), |(low, high)| format!("{:.1}-{:.1}", 100.0 * low, 100.0 * high));
-        let mut row = vec![one.name.clone(), runs(one), mean(&one.success), interval];
-        row.extend(one.kinds.iter().map(mean));
+        let mut row = vec![one.name.clone(), runs(one)];
+        for (&quantity, result) in summary.quantities.iter().zip(&one.results) {
+            row.extend([mean(quantity, result), interval(quantity, result)]);
+        }
+        row.extend(one.kinds.iter().map(|kind| mean(summary.quantities[0], kind)));
         row
     };
     let rows = summary.variants.iter().map(row).collect();
@@ -129,13 +196,14 @@ mod tests {
             name: name.into(),
             runs: 3,
             finished,
-            success,
+            results: vec![success],
             length: None,
             kinds: vec![None, success],
             levels: vec![nothing(), half, nothing(), nothing()],
         };
         let half = level(estimate(51_200.0, Some((1.0, 2.0)), 2), 2);
         let summaries = StudySummary {
+            quantities: vec![Quantity::Success],
             kinds: vec!["Pick".into(), "Heat".into()],
             variants: vec![
                 summary("a", 3, estimate(0.865, Some((0.801, 0.923)), 3), half),

@@ -1,5 +1,6 @@
 //! Curves of a variant over environment steps: means over its runs, with intervals.
 
+use super::quantity::Quantity;
 use super::statistics::{Bootstrap, MeanInterval, interpolate, smooth};
 use super::variant_runs::VariantRuns;
 use crate::train::IterationMetrics;
@@ -58,23 +59,28 @@ pub fn iteration_curve(
     mean_curve(&curves, bootstrap)
 }
 
-/// The curve of success on held-out tasks.
-pub fn evaluation_curve(variant: &VariantRuns, bootstrap: &Bootstrap) -> Vec<CurvePoint> {
+/// The curve of a number on held-out tasks.
+pub fn evaluation_curve(
+    variant: &VariantRuns,
+    quantity: Quantity,
+    bootstrap: &Bootstrap,
+) -> Vec<CurvePoint> {
     let curves: Vec<RunCurve> = variant
         .runs
         .iter()
         .map(|run| RunCurve {
-            points: evaluation_points(&run.metrics),
+            points: evaluation_points(&run.metrics, quantity),
             finished: run.is_finished(),
         })
         .collect();
     mean_curve(&curves, bootstrap)
 }
 
-/// Environment steps and success of each evaluation.
-pub fn evaluation_points(metrics: &[IterationMetrics]) -> Vec<(f64, f64)> {
-    let point =
-        |line: &IterationMetrics| Some((line.steps as f64, line.evaluation.as_ref()?.success));
+/// Environment steps and the number of each evaluation.
+pub fn evaluation_points(metrics: &[IterationMetrics], quantity: Quantity) -> Vec<(f64, f64)> {
+    let point = |line: &IterationMetrics| {
+        Some((line.steps as f64, quantity.held_out(line.evaluation.as_ref()?)?))
+    };
     metrics.iter().filter_map(point).collect()
 }
 

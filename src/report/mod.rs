@@ -7,6 +7,7 @@
 mod chart;
 mod curves;
 mod page;
+mod quantity;
 mod recorded_run;
 mod settings;
 mod statistics;
@@ -16,6 +17,7 @@ mod write;
 
 pub use chart::{run_image, short_count, variants_image};
 pub use page::page;
+pub use quantity::Quantity;
 pub use recorded_run::{RecordedRun, find_runs, read_run};
 pub use settings::{SettingDifference, differences};
 pub use statistics::{Bootstrap, MeanInterval};

@@ -1,6 +1,7 @@
 //! Summarises variants: final success, and time to reach levels of success.
 
 use super::curves::evaluation_points;
+use super::quantity::Quantity;
 use super::statistics::{Bootstrap, MeanInterval, first_crossing};
 use super::variant_runs::VariantRuns;
 use crate::train::EvaluationMetrics;
@@ -17,13 +18,13 @@ pub struct VariantSummary {
     pub runs: usize,
     /// The number of finished runs. If there are any, final results are theirs alone.
     pub finished: usize,
-    /// Final success on held-out tasks.
-    pub success: Option<MeanInterval>,
+    /// Final results on held-out tasks, in the order of [`StudySummary::quantities`].
+    pub results: Vec<Option<MeanInterval>>,
     /// Final mean steps of an episode on held-out tasks.
     pub length: Option<MeanInterval>,
-    /// Final success by kind of task, in the order of [`StudySummary::kinds`].
+    /// Final results by kind of task, in the first of [`StudySummary::quantities`], in the order of [`StudySummary::kinds`].
     pub kinds: Vec<Option<MeanInterval>>,
-    /// The time to reach each of [`LEVELS`].
+    /// The time to reach each of [`LEVELS`] of success.
     pub levels: Vec<TimeToLevel>,
 }
 
@@ -41,6 +42,8 @@ pub struct TimeToLevel {
 /// The results of all variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudySummary {
+    /// The numbers that results are given in.
+    pub quantities: Vec<Quantity>,
     /// The kinds of task, in order of first appearance.
     pub kinds: Vec<String>,
     /// One entry per variant.
@@ -60,9 +63,10 @@ pub fn summarise(variants: &[VariantRuns], bootstrap: &Bootstrap) -> StudySummar
             kinds.push(result.kind.clone());
         }
     }
-    let variants =
-        variants.iter().map(|variant| summarise_variant(variant, &kinds, bootstrap)).collect();
-    StudySummary { kinds, variants }
+    let quantities = Quantity::of_runs(variants);
+    let summary = |variant| summarise_variant(variant, &quantities, &kinds, bootstrap);
+    let variants = variants.iter().map(summary).collect();
+    StudySummary { quantities, kinds, variants }
 }
 
 /// The last evaluation of every run that counts for the variant's results.
@@ -74,6 +78,7 @@ fn last_evaluations(variant: &VariantRuns) -> Vec<&EvaluationMetrics> {
 
 fn summarise_variant(
     variant: &VariantRuns,
+    quantities: &[Quantity],
     kinds: &[String],
     bootstrap: &Bootstrap,
 ) -> VariantSummary {
@@ -83,13 +88,14 @@ fn summarise_variant(
         bootstrap.estimate(&values)
     };
     let of_kind = |kind: &String| {
-        over_runs(&|end| Some(end.kinds.iter().find(|one| one.kind == *kind)?.success))
+        over_runs(&|end| quantities[0].of_kind(end.kinds.iter().find(|one| one.kind == *kind)?))
     };
+    let result = |quantity: &Quantity| over_runs(&|end| quantity.held_out(end));
     VariantSummary {
         name: variant.name.clone(),
         runs: variant.runs.len(),
         finished: variant.finished(),
-        success: over_runs(&|end| Some(end.success)),
+        results: quantities.iter().map(result).collect(),
         length: over_runs(&|end| Some(end.length)),
         kinds: kinds.iter().map(of_kind).collect(),
         levels: LEVELS.iter().map(|&level| time_to_level(variant, level, bootstrap)).collect(),
@@ -99,10 +105,10 @@ fn summarise_variant(
 fn time_to_level(variant: &VariantRuns, level: f64, bootstrap: &Bootstrap) -> TimeToLevel {
     let (mut steps, mut minutes) = (Vec::new(), Vec::new());
     for run in &variant.runs {
-        steps.extend(first_crossing(&evaluation_points(&run.metrics), level));
+        steps.extend(first_crossing(&evaluation_points(&run.metrics, Quantity::Success), level));
         let lines = run.metrics.iter();
         let timed = lines.filter_map(|line| {
-            Some((line.seconds.elapsed / 60.0, line.evaluation.as_ref()?.success))
+            Some((line.seconds.elapsed / 60.0, line.evaluation.as_ref()?.success?))
         });
         minutes.extend(first_crossing(&timed.collect::<Vec<_>>(), level));
     }
@@ -132,9 +138,9 @@ mod tests {
             steps: 100 * iteration,
             seconds: Seconds { elapsed: 30.0 * iteration as f64, ..Seconds::default() },
             evaluation: Some(EvaluationMetrics {
-                success: (pick + heat) / 2.0,
+                success: Some((pick + heat) / 2.0),
                 length: 10.0,
-                kinds: vec![kind("Pick", pick), kind("Heat", heat)],
+                kinds: vec![kind("Pick", Some(pick)), kind("Heat", Some(heat))],
                 ..EvaluationMetrics::default()
             }),
             ..IterationMetrics::default()
@@ -165,7 +171,7 @@ mod tests {
             assert_eq!(estimate.runs, runs);
         };
         // The third run is unfinished and does not count for final results.
-        near(summary.success, (0.9 + 0.5) / 2.0, 2);
+        near(summary.results[0], (0.9 + 0.5) / 2.0, 2);
         near(summary.kinds[0], (1.0 + 0.5) / 2.0, 2);
         near(summary.kinds[1], (0.8 + 0.5) / 2.0, 2);
         near(summary.length, 10.0, 2);
@@ -182,7 +188,7 @@ mod tests {
     fn without_an_evaluation_there_is_no_success() {
         let variants = group_by_variant(vec![run(0, Vec::new())]);
         let all = summarise(&variants, &bootstrap_for(&variants));
-        assert_eq!((all.variants[0].success, all.variants[0].finished), (None, 0));
+        assert_eq!((all.variants[0].results[0], all.variants[0].finished), (None, 0));
         assert_eq!(all.variants[0].levels[0].reached, 0);
     }
 }

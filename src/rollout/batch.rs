@@ -1,10 +1,29 @@
 //! One iteration's experience.
 
+use std::collections::BTreeMap;
+
 use super::limits::{EnvironmentError, expect_some};
+use super::snapshot::Snapshot;
 use crate::env::Texts;
 use crate::episodes::Batch;
 use crate::error::Result;
 use crate::policy::{Inputs, Responses};
+
+/// What an environment reports at the end of an episode.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EpisodeEnd {
+    /// The quality of the result, from 0 to 1.
+    pub score: Option<f64>,
+    /// Further numbers, by name.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+impl EpisodeEnd {
+    /// What the last state of an episode reports.
+    pub(super) fn of(last: &Snapshot) -> Self {
+        Self { score: last.transition.score, metrics: last.metrics.clone() }
+    }
+}
 
 /// The episodes of an iteration with tasks, actions, responses and policy inputs.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +40,8 @@ pub struct RolloutBatch<I> {
     pub responses: Responses,
     /// `[rows]`: the policy's inputs.
     pub inputs: I,
+    /// `[episodes]`: what the environment reports at the end of each episode, beside its success.
+    pub ends: Vec<EpisodeEnd>,
     /// Episodes that were lost to environment errors. They are in no other field.
     pub errors: Vec<EnvironmentError>,
 }

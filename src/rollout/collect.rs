@@ -7,7 +7,7 @@
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
-use super::batch::RolloutBatch;
+use super::batch::{EpisodeEnd, RolloutBatch};
 use super::limits::{EnvironmentError, Limits, guarded};
 use super::session::GuardedSession;
 use super::snapshot::Snapshot;
@@ -298,15 +298,17 @@ fn arrange<I: Inputs, M>(
     let kept: Vec<_> = episodes.into_iter().filter(|episode| episode.fault.is_none()).collect();
     let order: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
     let mut builder = BatchBuilder::with_texts(steps.texts);
+    let mut ends = Vec::with_capacity(kept.len());
     for group in kept_by_group(&kept, plan.tasks.len()) {
         for episode in group {
             for &row in &episode.rows {
                 let observation = steps.observations[row];
                 builder.push_step(observation, steps.rewards[row], steps.valid[row]);
             }
-            let Snapshot { observation, transition, .. } = episode.session.snapshot();
-            let last = builder.intern(observation);
-            builder.end_episode(transition.success, Some(last));
+            let last = episode.session.snapshot();
+            let text = builder.intern(&last.observation);
+            builder.end_episode(last.transition.success, Some(text));
+            ends.push(EpisodeEnd::of(last));
         }
         builder.end_group();
     }
@@ -318,6 +320,7 @@ fn arrange<I: Inputs, M>(
         actions: order.iter().filter_map(|&row| steps.actions.get(row)).collect(),
         responses: steps.responses.select(&order),
         inputs: steps.inputs,
+        ends,
         errors: steps.errors,
     })
 }

@@ -11,7 +11,7 @@ mod snapshot;
 #[cfg(feature = "parallel")]
 mod thread;
 
-pub use batch::RolloutBatch;
+pub use batch::{EpisodeEnd, RolloutBatch};
 pub use collect::{Plan, collect, collect_with, collect_with_async};
 pub(crate) use limits::expect_some;
 #[cfg(feature = "fs")]

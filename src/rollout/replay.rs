@@ -2,7 +2,7 @@
 
 use rand::RngCore;
 
-use super::batch::RolloutBatch;
+use super::batch::{EpisodeEnd, RolloutBatch};
 use super::limits::Limits;
 use super::session::GuardedSession;
 use super::snapshot::Snapshot;
@@ -79,8 +79,9 @@ fn play<E: Encoder>(
         let transition = session.snapshot().transition;
         builder.push_step(answered, transition.reward, transition.valid);
     }
-    let Snapshot { observation, transition, .. } = session.snapshot();
-    let last = builder.intern(observation);
-    builder.end_episode(transition.success, Some(last));
+    let last = session.snapshot();
+    let text = builder.intern(&last.observation);
+    builder.end_episode(last.transition.success, Some(text));
+    batch.ends.push(EpisodeEnd::of(last));
     Ok(())
 }

@@ -19,7 +19,10 @@ impl<I: Inputs> RolloutBatch<I> {
         }
         let rows: Vec<usize> =
             kept.iter().flat_map(|&group| self.data.rows_of_group(group)).collect();
+        let episodes: Vec<usize> =
+            kept.iter().flat_map(|&group| self.data.episodes_of_group(group)).collect();
         self.tasks = pick(&self.tasks, &kept);
+        self.ends = pick(&self.ends, &episodes);
         self.goals = pick(&self.goals, &kept);
         self.data = self.data.select_groups(&kept);
         self.actions = rows.iter().filter_map(|&row| self.actions.get(row)).collect();
@@ -40,6 +43,7 @@ impl<I: Inputs> RolloutBatch<I> {
         }
         self.responses.append(&other.responses);
         self.inputs.append(other.inputs);
+        self.ends.extend(other.ends);
         self.errors.extend(other.errors);
         Ok(())
     }

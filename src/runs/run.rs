@@ -169,9 +169,12 @@ impl<'a> Run<'a> {
         self.warn_of_errors(&evaluation.errors, "held-out task");
         let split = &self.training.config().eval.split;
         metrics.evaluation = Some(evaluation.metrics(self.held_out, split));
-        let overall = evaluation.overall();
-        let (won, tasks) = (overall.won as u64, overall.tasks as u64);
-        let this = BestEvaluation { iteration: self.training.iteration(), won, tasks };
+        let metric = self.training.config().eval.metric;
+        let value = metric.of(&evaluation.overall()).ok_or_else(|| {
+            let message = "is a number that the environment does not report; take auto or return";
+            Error::setting("eval.metric", message)
+        })?;
+        let this = BestEvaluation::new(self.training.iteration(), value);
         if this.beats(self.best.as_ref()) {
             self.best = Some(this);
         }

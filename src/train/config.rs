@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::eval_config::EvalConfig;
 use crate::credit::CreditConfig;
 use crate::device::Backend;
 use crate::env::EnvConfig;
@@ -325,34 +326,6 @@ pub struct ImitationConfig {
     #[garde(range(max = 1_000_000_000))]
     #[schemars(extend("x-flag" = "imitation-tasks", "x-aliases" = ["clone-tasks"]))]
     pub tasks: usize,
-}
-
-/// Evaluation on held-out tasks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct EvalConfig {
-    /// Held-out split. Empty takes the environment's: valid, or valid_seen on ALFWorld.
-    #[garde(skip)]
-    #[schemars(extend("x-flag" = "eval-split", "x-value" = "NAME"))]
-    pub split: String,
-    /// Number of tasks to evaluate, spread over the split. 0 takes all.
-    #[garde(range(max = 1_000_000_000))]
-    #[schemars(extend("x-flag" = "eval-tasks"))]
-    pub tasks: usize,
-    /// Iterations between evaluations. 0 evaluates only at the start and the end.
-    #[garde(range(max = 10_000_000))]
-    #[schemars(extend("x-flag" = "eval-every"))]
-    pub every: u64,
-    /// Sampling temperature of evaluations. 0 takes the most probable action.
-    #[garde(range(min = 0.0, max = 100.0))]
-    #[schemars(extend("x-flag" = "eval-temperature"))]
-    pub temperature: f32,
-}
-
-impl Default for EvalConfig {
-    fn default() -> Self {
-        Self { split: String::new(), tasks: 0, every: 25, temperature: 0.0 }
-    }
 }
 
 impl Config {

@@ -1,5 +1,7 @@
 //! Evaluation of a policy on tasks.
 
+use std::collections::BTreeMap;
+
 use rand::{Rng, RngCore};
 
 use super::kind_result::KindResult;
@@ -8,16 +10,20 @@ use crate::env::{Environment, Session, Texts};
 use crate::episodes::{EpisodeRecord, StepRecord};
 use crate::error::{Error, Result};
 use crate::policy::{EncoderOf, Policy, Sampling};
-use crate::rollout::{EnvironmentError, Limits, Plan, collect_with_async, expect_some};
+use crate::rollout::{EnvironmentError, EpisodeEnd, Limits, Plan, collect_with_async, expect_some};
 use crate::stream::{Purpose, Stream};
 
 /// The outcome of one task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Outcome {
     /// The task.
     pub task: usize,
-    /// Whether its goal was reached.
-    pub success: bool,
+    /// Whether its goal was reached, if the environment tells.
+    pub success: Option<bool>,
+    /// The sum of the rewards.
+    pub total_reward: f64,
+    /// The score and further numbers that the environment reports.
+    pub end: EpisodeEnd,
     /// Number of steps.
     pub steps: usize,
 }
@@ -84,7 +90,9 @@ pub async fn evaluate_async<P: Policy>(
         let tasks: Vec<usize> = played.map(|(&task, _)| task).collect();
         evaluation.outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
             task,
-            success: batch.data.success()[episode],
+            success: batch.data.has_success().then_some(batch.data.success()[episode]),
+            total_reward: batch.data.total_reward(episode),
+            end: batch.ends[episode].clone(),
             steps: batch.data.rows_of_episode(episode).len(),
         }));
         if plan.keep_episodes {
@@ -137,10 +145,12 @@ pub fn evaluate_fixed(
         let seed = Stream::new(plan.seed, Purpose::Environment).of(task, 0).rng().next_u64();
         let session = environment.start(task, seed)?;
         let (name, limit) = (environment.task_name(task), 2 * environment.max_steps());
-        let record = play_fixed(session, begin(task)?, name, limit)?;
+        let (record, end) = play_fixed(session, begin(task)?, name, limit)?;
         evaluation.outcomes.push(Outcome {
             task,
-            success: record.success == Some(true),
+            success: record.success,
+            total_reward: record.steps.iter().map(|step| step.reward).sum(),
+            end,
             steps: record.steps.len(),
         });
         if plan.keep_episodes {
@@ -160,7 +170,7 @@ fn play_fixed(
     mut policy: FixedPolicy,
     name: &str,
     limit: usize,
-) -> Result<EpisodeRecord> {
+) -> Result<(EpisodeRecord, EpisodeEnd)> {
     let mut record = EpisodeRecord {
         group: name.to_string(),
         trajectory: name.to_string(),
@@ -195,7 +205,11 @@ fn play_fixed(
             session.observe(&mut last);
             record.success = transition.success;
             record.final_observation = Some(last);
-            return Ok(record);
+            let mut end = EpisodeEnd { score: transition.score, ..EpisodeEnd::default() };
+            session.metrics(&mut |name, number| {
+                end.metrics.insert(name.to_string(), number);
+            });
+            return Ok((record, end));
         }
         if record.steps.len() >= limit {
             let message = format!("task '{name}' has not ended after {limit} steps");
@@ -241,6 +255,10 @@ impl Evaluation {
         EvaluationMetrics {
             split: split.to_string(),
             success: overall.success,
+            score: overall.score,
+            mean_return: overall.mean_return,
+            return_interval: overall.return_interval,
+            metrics: overall.metrics,
             length: overall.length,
             kinds: self.by_kind(environment),
             environment_errors: self.errors.len(),
@@ -248,18 +266,53 @@ impl Evaluation {
     }
 }
 
+/// Means over outcomes. A number that not every outcome has is absent.
 fn summarise<'a>(kind: &str, outcomes: impl Iterator<Item = &'a Outcome>) -> KindResult {
-    let mut result = KindResult { kind: kind.to_string(), ..KindResult::default() };
-    let mut steps = 0;
-    for outcome in outcomes {
-        result.tasks += 1;
-        result.won += usize::from(outcome.success);
-        steps += outcome.steps;
+    let outcomes: Vec<&Outcome> = outcomes.collect();
+    let count = outcomes.len().max(1) as f64;
+    let returns: Vec<f64> = outcomes.iter().map(|outcome| outcome.total_reward).collect();
+    let won = outcomes.iter().filter(|outcome| outcome.success == Some(true)).count();
+    let tells = !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.success.is_some());
+    let steps: usize = outcomes.iter().map(|outcome| outcome.steps).sum();
+    let (score, metrics) = mean_ends(outcomes.iter().map(|outcome| &outcome.end));
+    KindResult {
+        kind: kind.to_string(),
+        tasks: outcomes.len(),
+        won,
+        success: tells.then_some(won as f64 / count),
+        score,
+        mean_return: Some(returns.iter().sum::<f64>() / count),
+        return_interval: interval(&returns),
+        metrics,
+        length: steps as f64 / count,
     }
-    let tasks = result.tasks.max(1) as f64;
-    result.success = result.won as f64 / tasks;
-    result.length = steps as f64 / tasks;
-    result
+}
+
+/// The mean score and the means of the further numbers. One that not every episode has is absent.
+pub(super) fn mean_ends<'a>(
+    ends: impl Iterator<Item = &'a EpisodeEnd>,
+) -> (Option<f64>, BTreeMap<String, f64>) {
+    let ends: Vec<&EpisodeEnd> = ends.collect();
+    let count = ends.len() as f64;
+    let scores: Option<Vec<f64>> = ends.iter().map(|end| end.score).collect();
+    let score = scores.filter(|scores| !scores.is_empty());
+    let score = score.map(|scores| scores.iter().sum::<f64>() / count);
+    let names = ends.first().map(|end| end.metrics.keys()).into_iter().flatten();
+    let mean = |name: &String| {
+        let numbers: Option<Vec<f64>> =
+            ends.iter().map(|end| end.metrics.get(name).copied()).collect();
+        Some((name.clone(), numbers?.iter().sum::<f64>() / count))
+    };
+    (score, names.filter_map(mean).collect())
+}
+
+/// The 95 % interval of the mean of at least five values: 1.96 standard errors to either side.
+fn interval(values: &[f64]) -> Option<(f64, f64)> {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count.max(1.0);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let error = 1.96 * (squares / (count - 1.0) / count).sqrt();
+    (values.len() >= 5).then_some((mean - error, mean + error))
 }
 
 #[cfg(test)]
@@ -275,14 +328,42 @@ mod tests {
 
     #[test]
     fn results_count_tasks_successes_and_steps() {
-        let outcome = |task, success, steps| Outcome { task, success, steps };
+        let outcome = |task, success, steps| Outcome {
+            task,
+            success: Some(success),
+            total_reward: if success { 3.0 } else { 0.0 },
+            steps,
+            ..Outcome::default()
+        };
         let evaluation = Evaluation {
             outcomes: vec![outcome(0, true, 4), outcome(1, false, 50), outcome(2, true, 6)],
             ..Evaluation::default()
         };
         let all = evaluation.overall();
         assert_eq!((all.tasks, all.won, all.length), (3, 2, 20.0));
-        assert!((all.success - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(Evaluation::default().overall().success, 0.0);
+        assert_eq!((all.success, all.mean_return), (Some(2.0 / 3.0), Some(2.0)));
+        assert_eq!((all.score, all.return_interval), (None, None));
+        assert_eq!(Evaluation::default().overall().success, None);
+    }
+
+    #[test]
+    fn scores_and_metrics_are_averaged_if_every_episode_has_them() {
+        let end = |score, metrics: &[(&str, f64)]| EpisodeEnd {
+            score,
+            metrics: metrics.iter().map(|&(name, number)| (name.to_string(), number)).collect(),
+        };
+        let ends = [end(Some(0.5), &[("a", 1.0), ("b", 1.0)]), end(Some(1.0), &[("a", 4.0)])];
+        let (score, metrics) = mean_ends(ends.iter());
+        assert_eq!((score, metrics), (Some(0.75), [("a".to_string(), 2.5)].into()));
+        let (score, metrics) = mean_ends([end(Some(1.0), &[]), end(None, &[])].iter());
+        assert_eq!((score, metrics.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_mean_has_an_interval_from_five_values_on() {
+        assert_eq!(interval(&[1.0, 2.0, 3.0, 4.0]), None);
+        let (low, high) = interval(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        let error = 1.96 * (2.5f64 / 5.0).sqrt();
+        assert!((low - 3.0 + error).abs() < 1e-12 && (high - 3.0 - error).abs() < 1e-12);
     }
 }

@@ -1,5 +1,6 @@
 //! The metrics of an iteration, one line of `metrics.jsonl` each.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,15 @@ pub struct IterationMetrics {
     pub iteration: u64,
     /// Environment steps of all iterations so far.
     pub steps: u64,
-    /// Fraction of this iteration's episodes that reached their goal.
-    pub success: f64,
+    /// Fraction of this iteration's episodes that reached their goal, if the environment tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<f64>,
+    /// Mean score of an episode, from 0 to 1, if the environment scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Means of the environment's further numbers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
     /// Mean summed reward of an episode.
     #[serde(rename = "return")]
     pub mean_return: f64,
@@ -72,8 +80,21 @@ pub struct Seconds {
 pub struct EvaluationMetrics {
     /// The split.
     pub split: String,
-    /// Fraction of its tasks that succeeded.
-    pub success: f64,
+    /// Fraction of its tasks that succeeded, if the environment tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<f64>,
+    /// Mean score, from 0 to 1, if the environment scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Mean sum of an episode's rewards. Absent in the files of earlier versions.
+    #[serde(rename = "return", default, skip_serializing_if = "Option::is_none")]
+    pub mean_return: Option<f64>,
+    /// The 95 % interval of the mean return over tasks (normal approximation), from five tasks on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_interval: Option<(f64, f64)>,
+    /// Means of the environment's further numbers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
     /// Mean number of steps.
     pub length: f64,
     /// Results by kind of task.
@@ -81,6 +102,23 @@ pub struct EvaluationMetrics {
     /// Tasks lost to environment errors. No other metric includes them.
     #[serde(default)]
     pub environment_errors: usize,
+}
+
+impl EvaluationMetrics {
+    /// The results over all tasks, as of one kind named `All`.
+    pub fn overall(&self) -> KindResult {
+        KindResult {
+            kind: "All".into(),
+            tasks: self.kinds.iter().map(|kind| kind.tasks).sum(),
+            won: self.kinds.iter().map(|kind| kind.won).sum(),
+            success: self.success,
+            score: self.score,
+            mean_return: self.mean_return,
+            return_interval: self.return_interval,
+            metrics: self.metrics.clone(),
+            length: self.length,
+        }
+    }
 }
 
 /// Parses metrics lines. `name` is the file's name in errors.

@@ -5,6 +5,7 @@
 
 mod assign;
 mod config;
+mod eval_config;
 mod evaluate;
 mod gradient;
 mod kind_result;
@@ -20,9 +21,9 @@ mod update;
 mod update_batch;
 
 pub use config::{
-    Aggregation, Config, EvalConfig, ImitationConfig, RolloutConfig, RunConfig, Schedule,
-    UpdateConfig,
+    Aggregation, Config, ImitationConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
 };
+pub use eval_config::{EvalConfig, EvalMetric};
 pub use evaluate::{
     Evaluation, EvaluationPlan, FixedPolicy, Outcome, evaluate, evaluate_async, evaluate_fixed,
     random_policy, spread,

@@ -1,15 +1,20 @@
 //! Statistics of an iteration's rollout, including groups that the update leaves out.
 
+use std::collections::BTreeMap;
+
+use super::evaluate::mean_ends;
 use crate::policy::Inputs;
-use crate::rollout::RolloutBatch;
+use crate::rollout::{EpisodeEnd, RolloutBatch};
 
 /// Counts over all groups of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct RolloutStatistics {
     groups: usize,
     mixed_groups: usize,
     episodes: usize,
     successes: usize,
+    lacks_success: bool,
+    ends: Vec<EpisodeEnd>,
     reward: f64,
     invalid: usize,
     /// Episodes lost to environment errors. No other count includes them.
@@ -31,15 +36,23 @@ impl RolloutStatistics {
         self.groups += batch.groups();
         self.episodes += batch.episodes();
         self.successes += successes(0..batch.episodes());
+        self.lacks_success |= !batch.data.has_success();
+        self.ends.extend(batch.ends.iter().cloned());
         self.reward += batch.data.rewards().iter().sum::<f64>();
         self.invalid += batch.data.valid().iter().filter(|&&valid| !valid).count();
         self.steps += batch.rows();
         self.environment_errors += batch.errors.len();
     }
 
-    /// Fraction of episodes that reached their goal.
-    pub fn success(&self) -> f64 {
-        self.successes as f64 / self.episodes.max(1) as f64
+    /// Fraction of episodes that reached their goal, if every episode tells.
+    pub fn success(&self) -> Option<f64> {
+        let tells = self.episodes > 0 && !self.lacks_success;
+        tells.then_some(self.successes as f64 / self.episodes.max(1) as f64)
+    }
+
+    /// The mean score of an episode, and the means of the environment's further numbers.
+    pub fn mean_ends(&self) -> (Option<f64>, BTreeMap<String, f64>) {
+        mean_ends(self.ends.iter())
     }
 
     /// Mean summed reward of an episode.

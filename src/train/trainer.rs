@@ -71,9 +71,12 @@ impl<P: Policy> Trainer<P> {
         let assigned = Instant::now();
         let updated = self.learn(&batch, &credit.advantages_f32(), progress).await?;
         self.steps += statistics.steps as u64;
+        let (score, metrics) = statistics.mean_ends();
         let metrics = IterationMetrics {
             steps: self.steps,
             success: statistics.success(),
+            score,
+            metrics,
             mean_return: statistics.mean_return(),
             length: statistics.length(),
             environment_errors: statistics.environment_errors,

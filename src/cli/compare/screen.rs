@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use web_time::Instant;
 
 use super::plan::{PlannedRun, Progress};
-use crate::cli::table::percent;
+use crate::cli::table::{in_short, percent};
 use crate::cli::terminal::{printable, tell};
 use crate::error::Result;
 use crate::runs::{Recorder, RunSummary};
@@ -111,8 +111,8 @@ impl Screen {
         let message = match outcome {
             Err(error) => format!("failed: {error}"),
             Ok(summary) => {
-                let held_out = summary.evaluation.as_ref().map(|one| one.overall().success);
-                let held_out = held_out.map_or("-".into(), percent);
+                let held_out = summary.evaluation.as_ref().map(|one| in_short(&one.overall()));
+                let held_out = held_out.unwrap_or("-".into());
                 let verb = if summary.stopped { "stopped" } else { "finished" };
                 let minutes = summary.elapsed / 60.0;
                 format!(
@@ -195,7 +195,7 @@ impl Recorder for RunProgress<'_> {
 
     fn iteration(&mut self, line: &IterationMetrics) -> Result<()> {
         if let Some(evaluation) = &line.evaluation {
-            self.evaluation = format!(", held out {}", percent(evaluation.success));
+            self.evaluation = format!(", held out {}", in_short(&evaluation.overall()));
         }
         let done = self.config.run.share_done(line.iteration, line.seconds.elapsed);
         let share = done - std::mem::replace(&mut self.done, done);
@@ -205,9 +205,12 @@ impl Recorder for RunProgress<'_> {
             limit => format!("/{limit}"),
         };
         let message = format!(
-            "iteration {}{limit}, success {}{}",
+            "iteration {}{limit}, {}{}",
             line.iteration,
-            percent(line.success),
+            match line.success {
+                Some(success) => format!("success {}", percent(success)),
+                None => format!("return {:.3}", line.mean_return),
+            },
             self.evaluation
         );
         self.screen.advance(share);

@@ -2,10 +2,10 @@
 
 use maud::{PreEscaped, html};
 
-use super::axis::VerticalScale;
 use super::palette::colour_rules;
 use super::plot::{CHART_STYLE, Chart, Curve, CurveStyle, Layout, plot, shown_name};
 use crate::report::curves::{CurvePoint, evaluation_curve, evaluation_points};
+use crate::report::quantity::Quantity;
 use crate::report::statistics::{Bootstrap, MeanInterval};
 use crate::report::variant_runs::VariantRuns;
 use crate::train::IterationMetrics;
@@ -20,16 +20,24 @@ const GROUND: &str = "\
 @media (prefers-color-scheme: dark) { .chart { color: #e4e9f0; } .ground { fill: #12161c; } }
 ";
 
-/// A run's success over environment steps: on the episodes of each iteration, and on held-out tasks.
+/// A run's success (or score, or return) over environment steps: on the episodes of each iteration, and on held-out tasks.
 pub fn run_image(metrics: &[IterationMetrics]) -> String {
     let single = |(x, mean)| CurvePoint { x, y: MeanInterval { mean, interval: None, runs: 1 } };
     let training = metrics.iter().filter(|line| line.iteration > 0);
-    let training = training.map(|line| single((line.steps as f64, line.success))).collect();
-    let held_out = evaluation_points(metrics).into_iter().map(single).collect();
+    let quantity = Quantity::of_metrics(metrics)[0];
+    let point = |line: &IterationMetrics| Some((line.steps as f64, quantity.training(line)?));
+    let training = training.filter_map(point).map(single).collect();
+    let held_out = evaluation_points(metrics, quantity).into_iter().map(single).collect();
     let curve = |name, number, style, points| Curve { name, number, style, points };
+    let title = match quantity {
+        Quantity::Success => "Success over environment steps",
+        Quantity::Score => "Score over environment steps",
+        Quantity::Return => "Return over environment steps",
+    };
     image(
-        "Success over environment steps",
-        "success",
+        title,
+        quantity,
+        quantity.name(),
         vec![
             curve("training tasks, sampled", 0, CurveStyle::Faint, training),
             curve("held-out tasks", 1, CurveStyle::Dots, held_out),
@@ -37,20 +45,26 @@ pub fn run_image(metrics: &[IterationMetrics]) -> String {
     )
 }
 
-/// Success on held-out tasks over environment steps by variant: means over seeds, with intervals as
+/// Success (or score, or return) on held-out tasks over environment steps by variant: means over seeds, with intervals as
 /// bands.
 pub fn variants_image(variants: &[VariantRuns], bootstrap: &Bootstrap) -> String {
+    let quantity = Quantity::of_runs(variants)[0];
     let curves = variants.iter().enumerate().map(|(number, variant)| Curve {
         name: &variant.name,
         number,
         style: CurveStyle::Line,
-        points: evaluation_curve(variant, bootstrap),
+        points: evaluation_curve(variant, quantity, bootstrap),
     });
-    let title = "Success on held-out tasks over environment steps";
-    image(title, "success on held-out tasks", curves.collect())
+    let name = format!("{} on held-out tasks", quantity.name());
+    let title = match quantity {
+        Quantity::Success => "Success on held-out tasks over environment steps",
+        Quantity::Score => "Score on held-out tasks over environment steps",
+        Quantity::Return => "Return on held-out tasks over environment steps",
+    };
+    image(title, quantity, &name, curves.collect())
 }
 
-fn image(title: &str, quantity: &str, curves: Vec<Curve>) -> String {
+fn image(title: &str, quantity: Quantity, name: &str, curves: Vec<Curve>) -> String {
     let longest = curves.iter().map(|curve| shown_name(curve.name).chars().count()).max();
     let layout = Layout {
         width: 820.0,
@@ -62,7 +76,7 @@ fn image(title: &str, quantity: &str, curves: Vec<Curve>) -> String {
         named: true,
     };
     let colours = colour_rules(curves.len());
-    let chart = Chart { title, quantity, scale: VerticalScale::Percent, curves };
+    let chart = Chart { title, quantity: name, scale: quantity.scale(), curves };
     let drawing = html! {
         svg.chart xmlns="http://www.w3.org/2000/svg" width=(layout.width) height=(layout.height)
             viewBox={ "0 0 " (layout.width) " " (layout.height) } role="img" aria-label=(title) {
@@ -85,7 +99,7 @@ mod tests {
         let line = |iteration, success| IterationMetrics {
             iteration,
             steps: iteration * 1000,
-            success,
+            success: Some(success),
             ..Default::default()
         };
         let svg = run_image(&[line(0, 0.0), line(1, 0.5), line(2, 1.0)]);

@@ -12,6 +12,7 @@ use super::runs::runs_section;
 use super::settings::settings_section;
 use super::time::time_section;
 use crate::report::chart::{CHART_STYLE, colour_rules, short_count};
+use crate::report::quantity::Quantity;
 use crate::report::summary::{bootstrap_for, summarise};
 use crate::report::variant_runs::VariantRuns;
 
@@ -39,7 +40,7 @@ pub fn page(variants: &[VariantRuns]) -> String {
                 (legend(variants))
                 (learning_section(variants, &bootstrap))
                 (results_section(&summary))
-                (speed_section(&summary))
+                @if summary.quantities[0] == Quantity::Success { (speed_section(&summary)) }
                 (diagnostics_section(variants, &bootstrap))
                 (time_section(variants))
                 (settings_section(variants))

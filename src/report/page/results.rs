@@ -4,17 +4,22 @@ use maud::{Markup, html};
 
 use super::elements::{Row, Table, mean_cell, name, text};
 use crate::report::chart::short_count;
+use crate::report::quantity::Quantity;
 use crate::report::statistics::MeanInterval;
 use crate::report::summary::{LEVELS, StudySummary, TimeToLevel, VariantSummary};
 
-/// Final success on held-out tasks, over all tasks and by kind.
+/// Final results on held-out tasks, over all tasks and by kind.
 pub fn results_section(summary: &StudySummary) -> Markup {
-    let mut heads = ["variant", "runs", "all tasks"].map(text).to_vec();
+    let quantities = &summary.quantities;
+    let mut heads = ["variant", "runs"].map(text).to_vec();
+    heads.extend(quantities.iter().map(|quantity| text(quantity.name())));
     heads.extend(summary.kinds.iter().map(text));
     heads.push(text("mean steps"));
     let row = |(number, variant): (usize, &VariantSummary)| {
-        let mut cells = vec![name(&variant.name), runs(variant), percent(variant.success.as_ref())];
-        cells.extend(variant.kinds.iter().map(|kind| percent(kind.as_ref())));
+        let mut cells = vec![name(&variant.name), runs(variant)];
+        let results = quantities.iter().zip(&variant.results);
+        cells.extend(results.map(|(&quantity, result)| estimate(quantity, result.as_ref())));
+        cells.extend(variant.kinds.iter().map(|kind| estimate(quantities[0], kind.as_ref())));
         cells.push(mean_cell(variant.length.as_ref(), &one_digit, ""));
         Row { variant: Some(number), cells }
     };
@@ -22,8 +27,8 @@ pub fn results_section(summary: &StudySummary) -> Markup {
     html! {
         h2 { "Final results on held-out tasks" }
         p.note {
-            "Mean success over seeds above its 95 % bootstrap interval. If a variant has finished runs, \
-             only those count."
+            "Means over seeds above their 95 % bootstrap intervals. If a variant has finished runs, only \
+             those count. Results by kind of task are " (quantities[0].name()) "."
         }
         (Table { heads, rows, numeric: true })
     }
@@ -36,8 +41,13 @@ fn runs(variant: &VariantSummary) -> Markup {
     }
 }
 
-fn percent(estimate: Option<&MeanInterval>) -> Markup {
-    mean_cell(estimate, &|share| one_digit(100.0 * share), " %")
+fn estimate(quantity: Quantity, estimate: Option<&MeanInterval>) -> Markup {
+    match quantity {
+        Quantity::Success | Quantity::Score => {
+            mean_cell(estimate, &|share| one_digit(100.0 * share), " %")
+        }
+        Quantity::Return => mean_cell(estimate, &|value| format!("{value:.3}"), ""),
+    }
 }
 
 fn one_digit(value: f64) -> String {

@@ -10,7 +10,7 @@ use crate::credit::CreditState;
 use crate::error::{Error, Result};
 
 /// Version of the checkpoint format. A checkpoint of another version is refused.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// The state of a run besides its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,25 +31,26 @@ pub struct RunState {
     pub credit: CreditState,
 }
 
-/// The best evaluation of a run. Counts are integers, which decimal text preserves exactly.
+/// The best evaluation of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BestEvaluation {
     /// The iteration that it follows.
     pub iteration: u64,
-    /// Number of tasks that succeeded.
-    pub won: u64,
-    /// Number of tasks.
-    pub tasks: u64,
+    /// The bits of its value, a 64-bit float, which decimal text does not preserve in every reader.
+    value_bits: u64,
 }
 
 impl BestEvaluation {
+    /// An evaluation with a value, of which a larger one is better.
+    pub fn new(iteration: u64, value: f64) -> Self {
+        Self { iteration, value_bits: value.to_bits() }
+    }
+
     /// Whether this evaluation is at least as good as an earlier one.
     pub fn beats(&self, other: Option<&Self>) -> bool {
-        other.is_none_or(|other| {
-            let cross = |a: u64, b: u64| u128::from(a) * u128::from(b.max(1));
-            cross(self.won, other.tasks) >= cross(other.won, self.tasks)
-        })
+        let value = |one: &Self| f64::from_bits(one.value_bits);
+        other.is_none_or(|other| value(self) >= value(other))
     }
 }
 
@@ -96,11 +97,10 @@ mod tests {
 
     #[test]
     fn the_later_of_two_equally_good_evaluations_is_the_best() {
-        let best = |won, tasks| BestEvaluation { iteration: 0, won, tasks };
-        assert!(best(0, 10).beats(None));
-        assert!(best(5, 10).beats(Some(&best(5, 10))));
-        assert!(best(1, 2).beats(Some(&best(50, 100))));
-        assert!(!best(49, 100).beats(Some(&best(1, 2))));
-        assert!(!best(0, 0).beats(Some(&best(1, 2))));
+        let best = |value| BestEvaluation::new(0, value);
+        assert!(best(-3.0).beats(None));
+        assert!(best(1.0 / 3.0).beats(Some(&best(1.0 / 3.0))));
+        assert!(best(0.5).beats(Some(&best(-0.5))));
+        assert!(!best(0.49).beats(Some(&best(0.5))));
     }
 }

@@ -79,7 +79,7 @@ fn credit_and_updates_ignore_lost_episodes() {
         assert_eq!(line.environment_errors, batch.errors.len());
         assert!(line.loss.is_finite() && line.skipped_updates == 0);
         let won = batch.data.success().iter().filter(|&&won| won).count();
-        assert_eq!(line.success, won as f64 / batch.episodes() as f64);
+        assert_eq!(line.success, Some(won as f64 / batch.episodes() as f64));
         lost += line.environment_errors;
     }
     assert!(lost > 0 && lost % 6 == 0, "{lost}");
@@ -132,7 +132,7 @@ fn an_evaluation_leaves_out_lost_tasks() {
     let faulty = Faulty::new(BALLS, Fault::Panic, |_| true).only(3);
     let evaluation = evaluate(&faulty, MANY).unwrap();
     let expected: Vec<_> =
-        fault_free.outcomes.iter().copied().filter(|outcome| outcome.task != 3).collect();
+        fault_free.outcomes.iter().filter(|outcome| outcome.task != 3).cloned().collect();
     assert_eq!(evaluation.outcomes, expected);
     assert_eq!(evaluation.errors.len(), 1);
     assert!(
