@@ -25,6 +25,10 @@
 //! - `describe`: `"kinds":["Pick","Look"]`, the kinds of task. Results are reported by kind. The answer
 //!   to `reset` then has the task's `"kind":"Pick"`.
 //! - `step`: `"valid":false`: the action was not admissible.
+//! - `step`: `"score":0.5`, the quality of the result from 0 to 1, and `"metrics":{"subgoals":2}`, further
+//!   numbers of the episode so far. Those of the last step count.
+//!
+//! A program whose tasks have no success leaves `success` out of every answer.
 //!
 //! ```
 //! use proxmo::env::alfworld::{GeneratorConfig, generate};
