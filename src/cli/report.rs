@@ -9,13 +9,13 @@ use super::terminal::say;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::report::{
-    bootstrap_for, find_runs, group_by_variant, page, read_run, summarise, variants_image,
+    Quantity, bootstrap_for, find_runs, group_by_variant, page, read_run, summarise, variants_image,
 };
 
 /// Report on finished or running runs: curves, tables and settings in one HTML file.
 ///
 /// Runs that differ by their seed alone form one variant, shown as its mean over seeds with a 95 %
-/// bootstrap interval.
+/// bootstrap interval, or with the values of fewer than five seeds.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -62,11 +62,14 @@ pub(super) fn report(paths: &[PathBuf], output: &Path, figure: Option<&Path>) ->
         write_atomic(path, variants_image(&variants, &bootstrap).as_bytes())?;
     }
     say!(
-        "Final success on held-out tasks, with its 95 % interval over seeds, and by kind of task:"
+        "Final results on held-out tasks, with 95 % intervals over seeds (below five seeds: the values), \
+         and by kind of task:"
     );
     say!("{}", final_results(&summary));
-    say!("\nEnvironment steps and minutes until held-out success first reached a level:");
-    say!("{}", times_to_levels(&summary));
+    if summary.quantities[0] == Quantity::Success {
+        say!("\nEnvironment steps and minutes until held-out success first reached a level:");
+        say!("{}", times_to_levels(&summary));
+    }
     say!("\nReport: {}", output.display());
     Ok(())
 }

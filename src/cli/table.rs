@@ -3,7 +3,9 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::terminal::printable;
-use crate::report::{LEVELS, MeanInterval, Quantity, StudySummary, VariantSummary, short_count};
+use crate::report::{
+    LEVELS, MIN_INTERVAL_RUNS, MeanInterval, Quantity, StudySummary, VariantSummary, short_count,
+};
 use crate::train::KindResult;
 
 /// A table with the columns in `numbers` aligned to the right. Control characters are escaped.
@@ -115,28 +117,37 @@ pub fn percent(share: f64) -> String {
 /// Final results of each variant over all tasks, with their intervals, and by kind of task.
 pub fn final_results(summary: &StudySummary) -> Table {
     let mut header = vec!["variant", "runs"];
-    header.extend(summary.quantities.iter().flat_map(|quantity| [quantity.name(), "95 %"]));
+    let of_few = summary.variants.iter().all(|one| one.runs < MIN_INTERVAL_RUNS);
+    let spread = if of_few { "values" } else { "95 %" };
+    header.extend(summary.quantities.iter().flat_map(|quantity| [quantity.name(), spread]));
     header.extend(summary.kinds.iter().map(String::as_str));
     let mean = |quantity: Quantity, estimate: &Option<MeanInterval>| {
         estimate.map_or("-".into(), |one| quantity.show(one.mean))
     };
-    let interval = |quantity: Quantity, estimate: &Option<MeanInterval>| {
-        let interval = estimate.and_then(|one| one.interval);
-        interval.map_or("-".into(), |(low, high)| match quantity {
-            Quantity::Return => format!("{low:.3}-{high:.3}"),
-            _ => format!("{:.1}-{:.1}", 100.0 * low, 100.0 * high),
-        })
-    };
     let row = |one: &VariantSummary| {
         let mut row = vec![one.name.clone(), runs(one)];
         for (&quantity, result) in summary.quantities.iter().zip(&one.results) {
-            row.extend([mean(quantity, result), interval(quantity, result)]);
+            row.extend([mean(quantity, result), spread_of(quantity, result.as_ref())]);
         }
         row.extend(one.kinds.iter().map(|kind| mean(summary.quantities[0], kind)));
         row
     };
     let rows = summary.variants.iter().map(row).collect();
     table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
+}
+
+/// The interval of a result, or its values if they are few.
+fn spread_of(quantity: Quantity, estimate: Option<&MeanInterval>) -> String {
+    let Some(estimate) = estimate else { return "-".into() };
+    let show = |value: f64| match quantity {
+        Quantity::Success | Quantity::Score => format!("{:.1}", 100.0 * value),
+        Quantity::Return => format!("{value:.3}"),
+    };
+    match (estimate.interval, estimate.values()) {
+        (Some((low, high)), _) => format!("{}-{}", show(low), show(high)),
+        (None, []) => "-".into(),
+        (None, values) => values.iter().map(|&value| show(value)).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// The number of runs, and the number of finished ones if not all are.
@@ -185,7 +196,7 @@ mod tests {
     use crate::report::TimeToLevel;
 
     fn estimate(mean: f64, interval: Option<(f64, f64)>, runs: usize) -> Option<MeanInterval> {
-        Some(MeanInterval { mean, interval, runs })
+        Some(MeanInterval { interval, runs, ..MeanInterval::single(mean) })
     }
 
     #[test]
@@ -194,7 +205,7 @@ mod tests {
         let nothing = || level(None, 0);
         let summary = |name: &str, finished, success, half| VariantSummary {
             name: name.into(),
-            runs: 3,
+            runs: 5,
             finished,
             results: vec![success],
             length: None,
@@ -206,7 +217,7 @@ mod tests {
             quantities: vec![Quantity::Success],
             kinds: vec!["Pick".into(), "Heat".into()],
             variants: vec![
-                summary("a", 3, estimate(0.865, Some((0.801, 0.923)), 3), half),
+                summary("a", 5, estimate(0.865, Some((0.801, 0.923)), 5), half),
                 summary("b", 1, estimate(0.5, None, 1), nothing()),
             ],
         };
@@ -216,12 +227,12 @@ mod tests {
         };
         let lines = rows(final_results(&summaries));
         assert_eq!(lines[0], "| variant | runs | success | 95 % | Pick | Heat |");
-        assert_eq!(lines[2], "| a | 3 | 86.5 % | 80.1-92.3 | - | 86.5 % |");
-        assert_eq!(lines[3], "| b | 1/3 done | 50.0 % | - | - | 50.0 % |");
+        assert_eq!(lines[2], "| a | 5 | 86.5 % | 80.1-92.3 | - | 86.5 % |");
+        assert_eq!(lines[3], "| b | 1/5 done | 50.0 % | - | - | 50.0 % |");
         let lines = rows(times_to_levels(&summaries));
         assert!(
             lines[0].starts_with("| variant | steps to 50 % | minutes to 50 % | steps to 90 %")
         );
-        assert_eq!(lines[2], "| a | 51.2k (2/3) | - | - | - |");
+        assert_eq!(lines[2], "| a | 51.2k (2/5) | - | - | - |");
     }
 }

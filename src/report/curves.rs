@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(points.len(), POINTS);
         let last = points.last().unwrap();
         assert_eq!((last.x, last.y.mean, last.y.runs), (119.0, 0.75, 2));
-        assert_eq!(last.y.interval, Some((0.5, 1.0)));
+        assert_eq!((last.y.interval, last.y.values()), (None, &[1.0, 0.5][..]));
         assert_eq!(points[60].y.mean, (1.0 + 0.5 * 60.0 / 119.0) / 2.0);
     }
 

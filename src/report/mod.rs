@@ -20,7 +20,7 @@ pub use page::page;
 pub use quantity::Quantity;
 pub use recorded_run::{RecordedRun, find_runs, read_run};
 pub use settings::{SettingDifference, differences};
-pub use statistics::{Bootstrap, MeanInterval};
+pub use statistics::{Bootstrap, MIN_INTERVAL_RUNS, MeanInterval};
 pub use summary::{LEVELS, StudySummary, TimeToLevel, VariantSummary, bootstrap_for, summarise};
 pub use variant_runs::{VariantRuns, group_by_variant, seed_suffix};
 pub use write::write;

@@ -9,15 +9,32 @@ const RESAMPLES: usize = 2000;
 /// The share of resampled means below a 95 % interval, and above it.
 const TAIL: f64 = 0.025;
 
-/// A mean over runs with its interval.
+/// The fewest runs that have an interval. A bootstrap of fewer says little: of two values it is just
+/// the range between them.
+pub const MIN_INTERVAL_RUNS: usize = 5;
+
+/// A mean over runs, with its interval, or with the values themselves if they are few.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeanInterval {
     /// The mean.
     pub mean: f64,
-    /// The 95 % percentile bootstrap interval; absent for a single run.
+    /// The 95 % percentile bootstrap interval, from [`MIN_INTERVAL_RUNS`] runs on.
     pub interval: Option<(f64, f64)>,
     /// The number of runs.
     pub runs: usize,
+    few: [f64; MIN_INTERVAL_RUNS - 1],
+}
+
+impl MeanInterval {
+    /// The value of a single run.
+    pub fn single(value: f64) -> Self {
+        Self { mean: value, interval: None, runs: 1, few: [value; MIN_INTERVAL_RUNS - 1] }
+    }
+
+    /// The values, in the order of the runs, if there are several but too few for an interval.
+    pub fn values(&self) -> &[f64] {
+        if (2..MIN_INTERVAL_RUNS).contains(&self.runs) { &self.few[..self.runs] } else { &[] }
+    }
 }
 
 /// Random draws for percentile bootstrap intervals (Efron and Tibshirani 1993, chapter 13). The draws
@@ -41,8 +58,11 @@ impl Bootstrap {
     pub fn estimate(&self, values: &[f64]) -> Option<MeanInterval> {
         let runs = values.len();
         let mean = mean(values)?;
-        let interval = (runs > 1 && runs <= self.max_values).then(|| self.interval(values));
-        Some(MeanInterval { mean, interval, runs })
+        let known = runs >= MIN_INTERVAL_RUNS && runs <= self.max_values;
+        let interval = known.then(|| self.interval(values));
+        let mut few = [0.0; MIN_INTERVAL_RUNS - 1];
+        few.iter_mut().zip(values).for_each(|(few, &value)| *few = value);
+        Some(MeanInterval { mean, interval, runs, few })
     }
 
     fn interval(&self, values: &[f64]) -> (f64, f64) {
@@ -102,7 +122,7 @@ mod tests {
     use super::*;
 
     fn interval(values: &[f64]) -> (f64, f64) {
-        Bootstrap::new(8).estimate(values).unwrap().interval.unwrap()
+        Bootstrap::new(8).interval(values)
     }
 
     #[test]
@@ -119,12 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn one_value_has_no_interval_and_no_values_have_no_mean() {
-        let bootstrap = Bootstrap::new(3);
+    fn fewer_than_five_values_are_given_instead_of_an_interval() {
+        let bootstrap = Bootstrap::new(5);
         assert_eq!(bootstrap.estimate(&[]), None);
-        let one = MeanInterval { mean: 0.25, interval: None, runs: 1 };
-        assert_eq!(bootstrap.estimate(&[0.25]), Some(one));
-        assert_eq!(bootstrap.estimate(&[1.0, 2.0, 6.0]).unwrap().mean, 3.0);
+        let one = bootstrap.estimate(&[0.25]).unwrap();
+        assert_eq!((one.mean, one.interval, one.values()), (0.25, None, &[][..]));
+        let three = bootstrap.estimate(&[1.0, 6.0, 2.0]).unwrap();
+        assert_eq!((three.mean, three.interval), (3.0, None));
+        assert_eq!(three.values(), [1.0, 6.0, 2.0]);
+        let five = bootstrap.estimate(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        assert!(five.interval.is_some() && five.values().is_empty());
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Screen {
             work: Mutex::new(WorkDone { before, done: before, finished }),
             runs: plan.len(),
         };
-        screen.all.set_style(style("  all runs {wide_bar} {msg}"));
+        screen.all.set_style(style("  all runs {bar:20} {wide_msg}"));
         let started =
             plan.iter().filter(|run| matches!(run.progress, Progress::Started(_))).count();
         screen.print(&format!(
@@ -93,7 +93,7 @@ impl Screen {
             true => self.bars.insert_before(&self.all, ProgressBar::new(PARTS)),
             false => ProgressBar::hidden(),
         };
-        bar.set_style(style("  {prefix} {wide_bar} {msg}"));
+        bar.set_style(style("  {prefix} {bar:12} {wide_msg}"));
         bar.set_prefix(printable(&run.name).into_owned());
         let done = run.done();
         RunProgress {
@@ -163,6 +163,8 @@ impl Screen {
     }
 }
 
+/// A style. Its last column is `wide_msg`, which is cut to the width of the window: a line that wraps
+/// would break the bars.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

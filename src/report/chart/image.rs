@@ -22,7 +22,7 @@ const GROUND: &str = "\
 
 /// A run's success (or score, or return) over environment steps: on the episodes of each iteration, and on held-out tasks.
 pub fn run_image(metrics: &[IterationMetrics]) -> String {
-    let single = |(x, mean)| CurvePoint { x, y: MeanInterval { mean, interval: None, runs: 1 } };
+    let single = |(x, mean)| CurvePoint { x, y: MeanInterval::single(mean) };
     let training = metrics.iter().filter(|line| line.iteration > 0);
     let quantity = Quantity::of_metrics(metrics)[0];
     let point = |line: &IterationMetrics| Some((line.steps as f64, quantity.training(line)?));
@@ -45,8 +45,8 @@ pub fn run_image(metrics: &[IterationMetrics]) -> String {
     )
 }
 
-/// Success (or score, or return) on held-out tasks over environment steps by variant: means over seeds, with intervals as
-/// bands.
+/// Success (or score, or return) on held-out tasks over environment steps by variant: means over seeds,
+/// with intervals as bands.
 pub fn variants_image(variants: &[VariantRuns], bootstrap: &Bootstrap) -> String {
     let quantity = Quantity::of_runs(variants)[0];
     let curves = variants.iter().enumerate().map(|(number, variant)| Curve {

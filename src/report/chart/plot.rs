@@ -243,7 +243,7 @@ mod tests {
     use crate::report::statistics::MeanInterval;
 
     fn point(x: f64, mean: f64, interval: Option<(f64, f64)>) -> CurvePoint {
-        CurvePoint { x, y: MeanInterval { mean, interval, runs: 2 } }
+        CurvePoint { x, y: MeanInterval { interval, ..MeanInterval::single(mean) } }
     }
 
     fn draw(scale: VerticalScale, points: Vec<CurvePoint>) -> String {

@@ -64,7 +64,7 @@ pub fn name(name: &str) -> Markup {
     html! { span.swatch {} " " (name) }
 }
 
-/// A mean above its interval, both as `show` writes them; `unit` follows the mean.
+/// A mean above its interval, or above its values if they are few, all as `show` writes them; `unit` follows the mean.
 pub fn mean_cell(
     estimate: Option<&MeanInterval>,
     show: &dyn Fn(f64) -> String,
@@ -77,6 +77,9 @@ pub fn mean_cell(
                 (show(estimate.mean)) (unit)
                 @if let Some((low, high)) = estimate.interval {
                     small { (show(low)) " – " (show(high)) }
+                }
+                @if !estimate.values().is_empty() {
+                    small { (estimate.values().iter().map(|&one| show(one)).collect::<Vec<_>>().join(", ")) }
                 }
             }
         }

@@ -13,8 +13,8 @@ pub fn learning_section(variants: &[VariantRuns], bootstrap: &Bootstrap) -> Mark
     html! {
         h2 { "Learning curves" }
         p.note {
-            "Means over seeds. Bands are 95 % bootstrap intervals over seeds; a variant with one seed \
-             has none. Training curves are moving averages over a twentieth of a run's iterations. A \
+            "Means over seeds. Bands are 95 % bootstrap intervals over seeds; a variant with \
+             fewer than five seeds has none. Training curves are moving averages over a twentieth of a run's iterations. A \
              finished run keeps its last value to the end of its variant's longest run."
         }
         div.charts {

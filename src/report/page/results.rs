@@ -27,8 +27,8 @@ pub fn results_section(summary: &StudySummary) -> Markup {
     html! {
         h2 { "Final results on held-out tasks" }
         p.note {
-            "Means over seeds above their 95 % bootstrap intervals. If a variant has finished runs, only \
-             those count. Results by kind of task are " (quantities[0].name()) "."
+            "Means over seeds above their 95 % bootstrap intervals, or with fewer than five seeds above \
+             their values. If a variant has finished runs, only those count. Results by kind of task are " (quantities[0].name()) "."
         }
         (Table { heads, rows, numeric: true })
     }
