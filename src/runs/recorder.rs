@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::train::{Config, Evaluation, IterationMetrics};
+use crate::train::{Config, Evaluation, IterationMetrics, SettingChanges};
 
 /// A run that begins or resumes.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,8 @@ pub struct RunStart<'a> {
     pub config: &'a Config,
     /// Iterations done before; metrics of later iterations are recorded again.
     pub iteration: u64,
+    /// Settings that the resume changes. The next iteration's metrics have them too.
+    pub changes: &'a SettingChanges,
     /// The policy.
     pub policy: &'a PolicySummary,
 }
@@ -36,6 +38,8 @@ pub struct RunSummary {
     pub folder: PathBuf,
     /// Iterations done.
     pub iterations: u64,
+    /// Those of them that this process trained.
+    pub trained: u64,
     /// Whether the run was stopped before its limit.
     pub stopped: bool,
     /// The last evaluation.

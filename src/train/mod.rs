@@ -5,6 +5,7 @@
 
 mod assign;
 mod config;
+mod differences;
 mod evaluate;
 mod gradient;
 mod kind_result;
@@ -22,6 +23,9 @@ mod update_batch;
 pub use config::{
     Aggregation, Config, EvalConfig, ImitationConfig, RolloutConfig, RunConfig, Schedule,
     UpdateConfig,
+};
+pub use differences::{
+    NOT_SET, SettingChanges, SettingDifference, SettingsByKey, differences, settings_by_key,
 };
 pub use evaluate::{
     Evaluation, EvaluationPlan, FixedPolicy, Outcome, evaluate, evaluate_async, evaluate_fixed,

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::elements::{Row, Table, name, text};
-use crate::report::settings::{NOT_SET, SettingsByKey, settings_by_key};
 use crate::report::variant_runs::VariantRuns;
+use crate::train::{NOT_SET, SettingsByKey, settings_by_key};
 
 /// Two tables: the settings that differ between variants, and the others. The seed is not a setting of
 /// a variant.
