@@ -25,11 +25,16 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Tabl
     table
 }
 
-/// Success by kind of task and over all tasks, with the untrained policy's success if it is known.
-pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[KindResult]>) -> Table {
+/// Success by kind of task and over all tasks, with that of an earlier policy, which is named, if it is
+/// known.
+pub fn results(
+    kinds: &[KindResult],
+    overall: &KindResult,
+    before: Option<(&'static str, &[KindResult])>,
+) -> Table {
     let mut header = vec!["kind", "tasks", "won", "success", "mean steps"];
-    if before.is_some() {
-        header.push("untrained");
+    if let Some((name, _)) = before {
+        header.push(name);
     }
     let row = |result: &KindResult| {
         let mut row = vec![
@@ -39,7 +44,7 @@ pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[Kind
             percent(result.success),
             format!("{:.1}", result.length),
         ];
-        if let Some(before) = before {
+        if let Some((_, before)) = before {
             let one = before.iter().find(|one| one.kind == result.kind);
             row.push(one.map_or_else(String::new, |one| percent(one.success)));
         }

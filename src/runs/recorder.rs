@@ -14,6 +14,8 @@ pub struct RunStart<'a> {
     pub config: &'a Config,
     /// Iterations done before; metrics of later iterations are recorded again.
     pub iteration: u64,
+    /// Whether the run is resumed.
+    pub is_resumed: bool,
     /// Settings that the resume changes. The next iteration's metrics have them too.
     pub changes: &'a SettingChanges,
     /// The policy.

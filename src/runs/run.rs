@@ -104,6 +104,7 @@ impl<'a> Run<'a> {
             folder: &self.folder,
             config: self.training.config(),
             iteration: self.training.iteration(),
+            is_resumed: self.saved.is_some(),
             changes: &self.changes,
             policy: &self.training.policy(),
         })?;

@@ -69,7 +69,8 @@ impl Process {
         let words = split_command(&config.command)?;
         let timeout = config.answer_timeout;
         let timeout = (timeout > 0.0).then(|| Duration::try_from_secs_f64(timeout).ok()).flatten();
-        let launch = Launch { command: config.command.clone(), words, timeout };
+        let working_folder = config.working_folder.clone();
+        let launch = Launch { command: config.command.clone(), words, working_folder, timeout };
         let (program, described) = start_program(&launch).map_err(refuse)?;
         let shown = launch.shown();
         check(&described).map_err(|what| refuse(format!("{shown} says that {what}")))?;

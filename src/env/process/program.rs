@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -39,6 +40,8 @@ pub(super) struct Launch {
     pub(super) command: String,
     /// Its words: the program and the arguments.
     pub(super) words: Vec<String>,
+    /// Folder in which it runs; empty for the current one.
+    pub(super) working_folder: PathBuf,
     /// Time limit of an answer; `None` for no limit.
     pub(super) timeout: Option<Duration>,
 }
@@ -291,8 +294,18 @@ fn wait_until(limit: Duration, is_met: impl Fn() -> bool) -> bool {
 fn spawn(launch: &Launch) -> std::io::Result<Box<dyn ChildWrapper>> {
     let (program, arguments) =
         launch.words.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+    // A program that is named by a relative path lies below the working folder, on every system.
+    let program = match Path::new(program) {
+        path if path.is_relative() && path.components().count() > 1 => {
+            launch.working_folder.join(path)
+        }
+        path => path.to_path_buf(),
+    };
     let mut command = CommandWrap::with_new(program, |command| {
         command.args(arguments);
+        if !launch.working_folder.as_os_str().is_empty() {
+            command.current_dir(&launch.working_folder);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     });
     #[cfg(unix)]
