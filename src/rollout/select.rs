@@ -43,6 +43,7 @@ impl<I: Inputs> RolloutBatch<I> {
         self.responses.append(&other.responses);
         self.inputs.append(other.inputs);
         self.errors.extend(other.errors);
+        self.replayed.extend(other.replayed);
         Ok(())
     }
 }

@@ -132,9 +132,10 @@ impl<'a> Run<'a> {
             Ok(iteration) => iteration,
             Err(error) => return Err(self.save_after(error)),
         };
-        let Iteration { mut metrics, errors, episodes } = iteration;
+        let Iteration { mut metrics, errors, replayed, episodes } = iteration;
         metrics.changes = take(&mut self.changes);
         self.warn_of_errors(&errors, "episode");
+        self.warn_of_replays(&replayed);
         if metrics.skipped_updates > 0 {
             self.recorders.warning(&format!(
                 "{} updates were skipped because a loss or gradient was not finite",
@@ -181,6 +182,7 @@ impl<'a> Run<'a> {
         let mut progress = |done| recorders.evaluating(done, tasks.len());
         let evaluation = self.training.evaluate(self.held_out, &plan, &mut progress)?;
         self.warn_of_errors(&evaluation.errors, "held-out task");
+        self.warn_of_replays(&evaluation.replayed);
         let split = &self.training.config().eval.split;
         metrics.evaluation = Some(evaluation.metrics(self.held_out, split));
         let overall = evaluation.overall();
@@ -219,6 +221,17 @@ impl<'a> Run<'a> {
         self.recorders.warning(&match errors.len() {
             1 => format!("1 {noun} was lost to an environment error: {first}"),
             count => format!("{count} {noun}s were lost to environment errors, the first: {first}"),
+        });
+    }
+
+    /// Reports episodes that were played again.
+    fn warn_of_replays(&mut self, replayed: &[EnvironmentError]) {
+        let Some(first) = replayed.first() else { return };
+        self.recorders.warning(&match replayed.len() {
+            1 => format!("1 episode was played again after an environment error: {first}"),
+            count => format!(
+                "{count} episodes were played again after environment errors, the first: {first}"
+            ),
         });
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Iteration {
     pub metrics: IterationMetrics,
     /// Episodes that were lost to environment errors.
     pub errors: Vec<EnvironmentError>,
+    /// Losses after which an episode was played again.
+    pub replayed: Vec<EnvironmentError>,
     /// The episodes that were played, if `run.save_episodes` is set.
     pub episodes: Option<Vec<EpisodeRecord>>,
 }
@@ -136,11 +138,11 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
     fn advance(&mut self, environment: &dyn Environment, progress: f64) -> Result<Iteration> {
         if let Some(demonstrations) = &self.demonstrations {
             let metrics = self.trainer.imitate(demonstrations, progress)?;
-            return Ok(Iteration { metrics, errors: Vec::new(), episodes: None });
+            return Ok(Iteration { metrics, errors: Vec::new(), replayed: Vec::new(), episodes: None });
         }
         let (metrics, batch) = self.trainer.iterate(environment, progress)?;
         let episodes = self.trainer.config.run.save_episodes.then(|| batch.records());
-        Ok(Iteration { metrics, errors: batch.errors, episodes })
+        Ok(Iteration { metrics, errors: batch.errors, replayed: batch.replayed, episodes })
     }
 
     fn evaluate(
