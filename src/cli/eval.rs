@@ -166,8 +166,10 @@ fn settings_of(arguments: &Arguments, run: &Path) -> Result<Config> {
 /// The device to evaluate on. If the run's own backend is not on this machine, and no flag names one,
 /// another is taken.
 fn open_device(arguments: &Arguments, backend: Backend, device: usize) -> Result<Opened> {
-    let is_named = arguments.settings.gives("run.backend") || arguments.settings.gives("run.device");
-    open(backend, device).or_else(|error| if is_named { Err(error) } else { open(Backend::Auto, 0) })
+    let is_named =
+        arguments.settings.gives("run.backend") || arguments.settings.gives("run.device");
+    open(backend, device)
+        .or_else(|error| if is_named { Err(error) } else { open(Backend::Auto, 0) })
 }
 
 fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {

@@ -16,9 +16,9 @@ pub fn stop_on_signal() -> Result<Arc<AtomicBool>> {
         match (is_first, is_interrupt) {
             (false, true) => std::process::exit(130),
             (false, false) => {}
-            (true, true) => tell!(
-                "\nstopping after this iteration; press Ctrl-C again to exit now and lose it"
-            ),
+            (true, true) => {
+                tell!("\nstopping after this iteration; press Ctrl-C again to exit now and lose it")
+            }
             (true, false) => tell!("\nasked to end: stopping after this iteration"),
         }
     })

@@ -91,7 +91,9 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let mut run = begin(folder, config.clone(), &choice.opened, training, &*held_out)?;
     let mut terminal = TerminalRecorder::new(arguments.quiet, &*held_out);
     if let Err(error) = sign(folder, &config) {
-        tell!("proxmo: warning: the run's command cannot be signed, so resuming asks for it: {error}");
+        tell!(
+            "proxmo: warning: the run's command cannot be signed, so resuming asks for it: {error}"
+        );
         terminal.distrust();
     }
     terminal.introduce(&config, &choice, training, folder);

@@ -156,8 +156,7 @@ fn key_or_new() -> Result<Vec<u8>> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     // A temporary file is readable by its owner only.
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", &path))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", &path))?;
     file.write_all(&key)
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io("write", &path))?;

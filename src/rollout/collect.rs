@@ -53,9 +53,8 @@ impl Plan<'_> {
 
     /// Announces episodes to the environment.
     fn announce(&self, environment: &dyn Environment, places: &[Place]) {
-        let episode = |&(group, number): &Place| {
-            (self.tasks[group], self.environment_seed(group, number))
-        };
+        let episode =
+            |&(group, number): &Place| (self.tasks[group], self.environment_seed(group, number));
         let episodes: Vec<(usize, u64)> = places.iter().map(episode).collect();
         // The start reports any error.
         let _ = guarded(|| {

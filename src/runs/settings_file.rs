@@ -194,8 +194,8 @@ fn is_first_choice(before: &SettingsFile, key: &str) -> bool {
 
 fn write(run: &Path, config: &Config, starts: &[Provenance]) -> Result<()> {
     let starts = Starts { provenance: starts.to_vec() };
-    let starts = toml::to_string(&starts)
-        .map_err(|error| Error::setting("config", error.to_string()))?;
+    let starts =
+        toml::to_string(&starts).map_err(|error| Error::setting("config", error.to_string()))?;
     write_atomic(&path(run), format!("{}\n{starts}", config.to_toml()?).as_bytes())
 }
 

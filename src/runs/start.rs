@@ -89,6 +89,7 @@ impl<'a> Run<'a> {
         let config = settings_file::resolve(config, opened);
         let newest = checkpoint::newest(folder)?;
         let Some(intact) = newest.intact else {
+            metrics_file::clear(folder)?;
             settings_file::resume(folder, before, 0, &config, opened)?;
             return Self::start_again(folder, lock, config, opened, environment, held_out);
         };
@@ -129,7 +130,6 @@ impl<'a> Run<'a> {
         environment: &'a dyn Environment,
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
-        metrics_file::clear(folder)?;
         let (description, init) = initial_policy(environment, &config)?;
         let mut training = new_training(&description, config, &opened.device)?;
         if let Some(init) = init {

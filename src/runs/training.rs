@@ -138,7 +138,12 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
     fn advance(&mut self, environment: &dyn Environment, progress: f64) -> Result<Iteration> {
         if let Some(demonstrations) = &self.demonstrations {
             let metrics = self.trainer.imitate(demonstrations, progress)?;
-            return Ok(Iteration { metrics, errors: Vec::new(), replayed: Vec::new(), episodes: None });
+            return Ok(Iteration {
+                metrics,
+                errors: Vec::new(),
+                replayed: Vec::new(),
+                episodes: None,
+            });
         }
         let (metrics, batch) = self.trainer.iterate(environment, progress)?;
         let episodes = self.trainer.config.run.save_episodes.then(|| batch.records());

@@ -20,10 +20,12 @@ mod faults_cli;
 mod process_cli;
 mod process_env;
 mod resume;
+mod resume_changes;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;
 mod training;
+mod trusted_commands;
 mod untrusted;
 mod untrusted_checkpoint;
 mod untrusted_games;

@@ -15,10 +15,10 @@ use self::screen::Screen;
 use self::variants::{Variant, describe_ablations, variants};
 use self::work::{OpenedResources, train_all};
 use super::report::report;
-use super::settings::{SettingFlags, make_paths_absolute};
-use super::terminal::say;
 use super::run_folder::NewFolder;
+use super::settings::{SettingFlags, make_paths_absolute};
 use super::signals::stop_on_signal;
+use super::terminal::say;
 use super::trust::fix_working_folder;
 use crate::error::{Error, Result};
 
