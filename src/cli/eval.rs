@@ -111,6 +111,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let count = evaluated.evaluation.errors.len();
         tell!("proxmo: warning: tasks lost to environment errors: {count}, the first: {first}");
     }
+    if let Some(first) = evaluated.evaluation.replayed.first() {
+        let count = evaluated.evaluation.replayed.len();
+        tell!(
+            "proxmo: warning: tasks played again after environment errors: {count}, the first: {first}"
+        );
+    }
     if arguments.json {
         hand_over!("{:#}", as_json(arguments, &evaluated));
         return Ok(());

@@ -1,6 +1,7 @@
 //! Recorders of the command line: the terminal and the report.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
@@ -10,6 +11,7 @@ use super::terminal::{say, tell};
 use crate::env::Environment;
 use crate::error::Result;
 use crate::report;
+use crate::rollout::CollectionProgress;
 use crate::runs::auto::DeviceChoice;
 use crate::runs::{Recorder, RunStart, RunSummary};
 use crate::train::{Config, IterationMetrics, KindResult};
@@ -29,6 +31,8 @@ pub struct TerminalRecorder<'a> {
     held_out: &'a dyn Environment,
     /// The progress bar of an evaluation under way.
     evaluating: Option<ProgressBar>,
+    /// Begin of the collection under way, and the time of the last line about it.
+    collecting: Option<(Instant, Instant)>,
     lines: u64,
     /// Results of the policy that the run starts from.
     initial: Vec<KindResult>,
@@ -45,6 +49,10 @@ pub struct TerminalRecorder<'a> {
 /// Number of lines after which the column heads are repeated.
 const LINES_PER_PAGE: u64 = 25;
 
+/// Time after which a collection under way is reported, and again after each further time of this
+/// length.
+const TELL_AFTER: Duration = Duration::from_secs(10);
+
 impl<'a> TerminalRecorder<'a> {
     /// A recorder that prints only warnings and the result if `quiet` is set.
     pub fn new(quiet: bool, held_out: &'a dyn Environment) -> Self {
@@ -52,6 +60,7 @@ impl<'a> TerminalRecorder<'a> {
             quiet,
             held_out,
             evaluating: None,
+            collecting: None,
             lines: 0,
             initial: Vec::new(),
             initial_name: "untrained",
@@ -195,7 +204,25 @@ impl Recorder for TerminalRecorder<'_> {
         }
     }
 
+    fn collecting(&mut self, progress: &CollectionProgress) {
+        let now = Instant::now();
+        let (begun, last) = *self.collecting.get_or_insert((now, now));
+        if self.quiet || now - last < TELL_AFTER {
+            return;
+        }
+        self.collecting = Some((begun, now));
+        let CollectionProgress { episodes, started, ended, steps } = *progress;
+        let seconds = (now - begun).as_secs();
+        match started < episodes {
+            true => tell!("  {seconds} s: {started} of {episodes} episodes have begun"),
+            false => {
+                tell!("  {seconds} s: {ended} of {episodes} episodes have ended, {steps} steps")
+            }
+        }
+    }
+
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {
+        self.collecting = None;
         self.keep_initial(metrics);
         if let Some(bar) = self.evaluating.take() {
             bar.finish_and_clear();

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::batch::RolloutBatch;
 use super::limits::{EnvironmentError, Limits, guarded};
+use super::progress::CollectionProgress;
 use super::session::GuardedSession;
 use super::snapshot::Snapshot;
 use crate::env::{Environment, Texts};
@@ -70,6 +71,9 @@ type Place = (usize, usize);
 /// Maximum number of further attempts to play episodes that were lost. An episode that always ends its
 /// program takes others with it; it is found by halving.
 const MAX_REPLAYS: usize = 16;
+
+/// Number of starts after which the progress is told.
+const STARTS_PER_REPORT: usize = 1024;
 
 /// Episodes to play together.
 struct Attempt {
@@ -155,6 +159,21 @@ pub async fn collect_with_async<P: Policy>(
     plan: &Plan<'_>,
     limits: &Limits,
 ) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
+    collect_watched_async(environment, policy, encoder, plan, limits, &mut |_| {}).await
+}
+
+/// [`collect_with_async`] that tells `watch` how far it is, at every time step and while episodes start.
+///
+/// # Errors
+/// As [`collect_with`].
+pub async fn collect_watched_async<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &P::Encoder,
+    plan: &Plan<'_>,
+    limits: &Limits,
+    watch: &mut dyn FnMut(CollectionProgress),
+) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
     let mut steps = Steps::<<P::Encoder as Encoder>::Inputs>::default();
     steps.goals.resize(plan.tasks.len(), String::new());
     let mut limits = *limits;
@@ -166,7 +185,7 @@ pub async fn collect_with_async<P: Policy>(
     let (mut kept, mut replays) = (Vec::new(), 0);
     while let Some(attempt) = attempts.pop() {
         let played =
-            play(environment, policy, encoder, plan, &limits, &attempt, &mut steps).await?;
+            play(environment, policy, encoder, plan, &limits, &attempt, &mut steps, watch).await?;
         kept.extend(played.kept);
         // The first attempt is repeated as a whole, a later one in halves.
         let parts = if replays == 0 { 1 } else { 2 };
@@ -196,8 +215,13 @@ async fn play<P: Policy>(
     limits: &Limits,
     attempt: &Attempt,
     steps: &mut Steps<<P::Encoder as Encoder>::Inputs>,
+    watch: &mut dyn FnMut(CollectionProgress),
 ) -> Result<Played<<P::Encoder as Encoder>::Memory>> {
-    let mut episodes = start(environment, encoder, plan, limits, attempt, steps)?;
+    let mut progress =
+        CollectionProgress { episodes: attempt.places.len(), ..CollectionProgress::default() };
+    let mut count_start = |started| watch(CollectionProgress { started, ..progress });
+    let mut episodes = start(environment, encoder, plan, limits, attempt, steps, &mut count_start)?;
+    progress.started = progress.episodes;
     let mut active: Vec<usize> = (0..episodes.len()).collect();
     while !active.is_empty() {
         let first = steps.inputs.len();
@@ -237,7 +261,10 @@ async fn play<P: Policy>(
             }
         }
         limits.check(&steps.errors)?;
+        progress.steps += active.len();
         active.retain(|&episode| !episodes[episode].is_over());
+        progress.ended = progress.episodes - active.len();
+        watch(progress);
     }
     let (kept, lost): (Vec<_>, Vec<_>) =
         episodes.into_iter().partition(|episode| episode.fault.is_none());
@@ -254,10 +281,14 @@ fn start<E: Encoder>(
     limits: &Limits,
     attempt: &Attempt,
     steps: &mut Steps<E::Inputs>,
+    started: &mut dyn FnMut(usize),
 ) -> Result<Vec<Episode<E::Memory>>> {
     let mut episodes = Vec::with_capacity(attempt.places.len());
     plan.announce(environment, &attempt.places);
-    for &(group, number) in &attempt.places {
+    for (begun, &(group, number)) in attempt.places.iter().enumerate() {
+        if begun.is_multiple_of(STARTS_PER_REPORT) {
+            started(begun);
+        }
         let (task, seed) = (plan.tasks[group], plan.environment_seed(group, number));
         let open = || GuardedSession::open(environment, task, seed, limits);
         let place = (group, number);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use crate::rollout::CollectionProgress;
 use crate::train::{Config, Evaluation, IterationMetrics, SettingChanges};
 
 /// A run that begins or resumes.
@@ -65,6 +66,9 @@ pub trait Recorder {
     /// An evaluation is under way: `done` of `total` tasks are played.
     fn evaluating(&mut self, _done: usize, _total: usize) {}
 
+    /// The episodes of an iteration are being played. Called at every time step.
+    fn collecting(&mut self, _progress: &CollectionProgress) {}
+
     /// An iteration is complete. Iteration 0 is the evaluation of the untrained policy.
     ///
     /// # Errors
@@ -120,6 +124,10 @@ impl Recorder for Recorders<'_> {
 
     fn evaluating(&mut self, done: usize, total: usize) {
         self.0.iter_mut().for_each(|recorder| recorder.evaluating(done, total));
+    }
+
+    fn collecting(&mut self, progress: &CollectionProgress) {
+        self.0.iter_mut().for_each(|recorder| recorder.collecting(progress));
     }
 
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {

@@ -128,7 +128,9 @@ impl<'a> Run<'a> {
     fn advance(&mut self) -> Result<Option<Evaluation>> {
         let (config, iteration) = (self.training.config(), self.training.iteration());
         let progress = config.schedule_done(iteration, self.elapsed());
-        let iteration = match self.training.advance(self.environment, progress) {
+        let recorders = &mut self.recorders;
+        let mut watch = |progress| recorders.collecting(&progress);
+        let iteration = match self.training.advance(self.environment, progress, &mut watch) {
             Ok(iteration) => iteration,
             Err(error) => return Err(self.save_after(error)),
         };
