@@ -47,7 +47,8 @@ pub fn settle(run: &Path, recorded: &Config, config: &mut Config, given: Given) 
     let EnvConfig::Process(recorded) = &recorded.env else { return Ok(()) };
     let is_trusted = given.trust || is_signed(run, recorded);
     if given.command {
-        if !given.working_folder && !(is_trusted && process.command == recorded.command) {
+        let is_own = is_trusted && process.command == recorded.command;
+        if !given.working_folder && !is_own {
             process.working_folder = PathBuf::new();
         }
         return Ok(());

@@ -183,9 +183,9 @@ pub async fn collect_watched_async<P: Policy>(
     let may_lose = environment.replays_lost_episodes();
     let mut attempts = vec![Attempt { places: plan.places(), may_lose }];
     let (mut kept, mut replays) = (Vec::new(), 0);
+    let stage = Stage { environment, encoder, plan, limits: &limits };
     while let Some(attempt) = attempts.pop() {
-        let played =
-            play(environment, policy, encoder, plan, &limits, &attempt, &mut steps, watch).await?;
+        let played = play(stage, policy, &attempt, &mut steps, watch).await?;
         kept.extend(played.kept);
         // The first attempt is repeated as a whole, a later one in halves.
         let parts = if replays == 0 { 1 } else { 2 };
@@ -199,6 +199,23 @@ pub async fn collect_watched_async<P: Policy>(
     arrange(plan, kept, steps)
 }
 
+/// What all episodes of a collection share.
+struct Stage<'a, E> {
+    environment: &'a dyn Environment,
+    encoder: &'a E,
+    plan: &'a Plan<'a>,
+    limits: &'a Limits,
+}
+
+// Derived, it would hold only for encoders that can be copied.
+impl<E> Clone for Stage<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Stage<'_, E> {}
+
 /// The episodes of an attempt.
 struct Played<M> {
     kept: Vec<Episode<M>>,
@@ -208,19 +225,17 @@ struct Played<M> {
 
 /// Plays episodes in lock-step to the end of the last one.
 async fn play<P: Policy>(
-    environment: &dyn Environment,
+    stage: Stage<'_, P::Encoder>,
     policy: &P,
-    encoder: &P::Encoder,
-    plan: &Plan<'_>,
-    limits: &Limits,
     attempt: &Attempt,
     steps: &mut Steps<<P::Encoder as Encoder>::Inputs>,
     watch: &mut dyn FnMut(CollectionProgress),
 ) -> Result<Played<<P::Encoder as Encoder>::Memory>> {
+    let Stage { environment, encoder, plan, limits } = stage;
     let mut progress =
         CollectionProgress { episodes: attempt.places.len(), ..CollectionProgress::default() };
     let mut count_start = |started| watch(CollectionProgress { started, ..progress });
-    let mut episodes = start(environment, encoder, plan, limits, attempt, steps, &mut count_start)?;
+    let mut episodes = start(stage, attempt, steps, &mut count_start)?;
     progress.started = progress.episodes;
     let mut active: Vec<usize> = (0..episodes.len()).collect();
     while !active.is_empty() {
@@ -275,14 +290,12 @@ async fn play<P: Policy>(
 
 /// Starts the episodes of an attempt. Those that do not start, if they may twice, are left out.
 fn start<E: Encoder>(
-    environment: &dyn Environment,
-    encoder: &E,
-    plan: &Plan,
-    limits: &Limits,
+    stage: Stage<E>,
     attempt: &Attempt,
     steps: &mut Steps<E::Inputs>,
     started: &mut dyn FnMut(usize),
 ) -> Result<Vec<Episode<E::Memory>>> {
+    let Stage { environment, encoder, plan, limits } = stage;
     let mut episodes = Vec::with_capacity(attempt.places.len());
     plan.announce(environment, &attempt.places);
     for (begun, &(group, number)) in attempt.places.iter().enumerate() {
