@@ -9,7 +9,8 @@ use super::progress::progress;
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
 use super::terminal::{hand_over, say, tell};
-use crate::device::open;
+use super::trust::{Given, settle};
+use crate::device::{Backend, Opened, open};
 use crate::env::Environment;
 use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// Write the episodes to an episode file, as demonstrations or for proxmo credit.
     #[arg(long, value_name = "FILE")]
     episode_file: Option<PathBuf>,
+    /// Run the command in the run's config.toml, although this user did not start it there.
+    #[arg(long, requires = "run")]
+    trust_command: bool,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -107,6 +111,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let count = evaluated.evaluation.errors.len();
         tell!("proxmo: warning: tasks lost to environment errors: {count}, the first: {first}");
     }
+    if let Some(first) = evaluated.evaluation.replayed.first() {
+        let count = evaluated.evaluation.replayed.len();
+        tell!(
+            "proxmo: warning: tasks played again after environment errors: {count}, the first: {first}"
+        );
+    }
     if arguments.json {
         hand_over!("{:#}", as_json(arguments, &evaluated));
         return Ok(());
@@ -147,23 +157,40 @@ fn open_split(arguments: &Arguments, config: Config) -> Result<(Box<dyn Environm
     Ok((config.env.open(&split)?, split))
 }
 
-/// The settings of a run, for an evaluation on all tasks, greedily, on the first device.
-fn settings_of(run: &Path) -> Result<Config> {
-    let mut config = read_config(&run.join("config.toml"))?;
-    config.run.device = 0;
-    (config.eval.tasks, config.eval.temperature) = (0, 0.0);
+/// The settings of a run with the flags, for an evaluation on all tasks, greedily, on the first device.
+fn settings_of(arguments: &Arguments, run: &Path) -> Result<Config> {
+    let mut recorded = read_config(&run.join("config.toml"))?;
+    recorded.run.device = 0;
+    (recorded.eval.tasks, recorded.eval.temperature) = (0, 0.0);
+    let flags = &arguments.settings;
+    let mut config = flags.resolve(Some(recorded.clone()))?;
+    let given = Given {
+        command: flags.gives("env.command"),
+        working_folder: flags.gives("env.working_folder"),
+        trust: arguments.trust_command,
+    };
+    settle(run, &recorded, &mut config, given)?;
     Ok(config)
+}
+
+/// The device to evaluate on. If the run's own backend is not on this machine, and no flag names one,
+/// another is taken.
+fn open_device(arguments: &Arguments, backend: Backend, device: usize) -> Result<Opened> {
+    let is_named =
+        arguments.settings.gives("run.backend") || arguments.settings.gives("run.device");
+    open(backend, device)
+        .or_else(|error| if is_named { Err(error) } else { open(Backend::Auto, 0) })
 }
 
 fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
     let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
-    let config = arguments.settings.resolve(Some(settings_of(run)?))?;
+    let config = settings_of(arguments, run)?;
     config.validate()?;
     let (backend, device) = (config.run.backend, config.run.device);
     let EvalConfig { tasks, temperature, .. } = config.eval;
     let limits = config.rollout.limits();
     let (environment, split) = open_split(arguments, config)?;
-    let opened = open(backend, device)?;
+    let opened = open_device(arguments, backend, device)?;
     let policy = TrainedPolicy::load(&checkpoint, &opened.device)?;
     let tasks = spread(environment.tasks(), tasks);
     let plan = EvaluationPlan {
@@ -190,7 +217,10 @@ fn evaluate_untrained(
     policy: Untrained,
     run: Option<&Path>,
 ) -> Result<Evaluated> {
-    let config = arguments.settings.resolve(run.map(settings_of).transpose()?)?;
+    let config = match run {
+        Some(run) => settings_of(arguments, run)?,
+        None => arguments.settings.resolve(None)?,
+    };
     let tasks = config.eval.tasks;
     let (environment, split) = open_split(arguments, config)?;
     let tasks = spread(environment.tasks(), tasks);

@@ -17,10 +17,13 @@ mod play;
 mod progress;
 mod recorder;
 mod report;
+mod run_folder;
 mod settings;
+mod signals;
 mod table;
 mod terminal;
 mod train;
+mod trust;
 mod verify;
 
 use std::process::ExitCode;
@@ -37,7 +40,7 @@ use crate::error::Result;
 
 /// Train multi-turn agents with ProxMO on any GPU that WebGPU reaches, or on the CPU.
 #[derive(Debug, Parser)]
-#[command(name = "proxmo", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "proxmo", version, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

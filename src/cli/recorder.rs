@@ -1,6 +1,7 @@
 //! Recorders of the command line: the terminal and the report.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
@@ -10,6 +11,7 @@ use super::terminal::{say, tell};
 use crate::env::Environment;
 use crate::error::Result;
 use crate::report;
+use crate::rollout::CollectionProgress;
 use crate::runs::auto::DeviceChoice;
 use crate::runs::{Recorder, RunStart, RunSummary};
 use crate::train::{Config, IterationMetrics, KindResult};
@@ -29,18 +31,48 @@ pub struct TerminalRecorder<'a> {
     held_out: &'a dyn Environment,
     /// The progress bar of an evaluation under way.
     evaluating: Option<ProgressBar>,
+    /// Begin of the collection under way, and the time of the last line about it.
+    collecting: Option<(Instant, Instant)>,
     lines: u64,
-    /// Results of the untrained policy.
-    untrained: Vec<KindResult>,
+    /// Results of the policy that the run starts from.
+    initial: Vec<KindResult>,
+    /// Its name.
+    initial_name: &'static str,
+    /// Whether the run's command needs `--trust-command` when the run is resumed.
+    distrusted: bool,
+    /// Whether the run is resumed.
+    resumed: bool,
+    /// Limit of iterations; 0 for none.
+    limit: u64,
 }
 
 /// Number of lines after which the column heads are repeated.
 const LINES_PER_PAGE: u64 = 25;
 
+/// Time after which a collection under way is reported, and again after each further time of this
+/// length.
+const TELL_AFTER: Duration = Duration::from_secs(10);
+
 impl<'a> TerminalRecorder<'a> {
     /// A recorder that prints only warnings and the result if `quiet` is set.
     pub fn new(quiet: bool, held_out: &'a dyn Environment) -> Self {
-        Self { quiet, held_out, evaluating: None, lines: 0, untrained: Vec::new() }
+        Self {
+            quiet,
+            held_out,
+            evaluating: None,
+            collecting: None,
+            lines: 0,
+            initial: Vec::new(),
+            initial_name: "untrained",
+            distrusted: false,
+            resumed: false,
+            limit: 0,
+        }
+    }
+
+    /// Makes the commands that it prints trust the run's command.
+    pub fn distrust(&mut self) {
+        self.distrusted = true;
     }
 
     /// Prints what is trained, where and on which device.
@@ -65,6 +97,14 @@ impl<'a> TerminalRecorder<'a> {
             config.eval.split
         );
         tell!("  device  {} on {}{reason}", adapter.backend, adapter.name);
+        let rollout = &config.rollout;
+        if config.imitation.from.is_empty() {
+            let episodes = rollout.groups.min(training.tasks()) * rollout.group_size;
+            tell!(
+                "  rollout {episodes} episodes an iteration, in groups of {}",
+                rollout.group_size
+            );
+        }
         tell!("  run     {}", folder.display());
     }
 
@@ -75,11 +115,11 @@ impl<'a> TerminalRecorder<'a> {
         }
     }
 
-    /// Keeps the results of the untrained policy for the final table.
-    fn keep_untrained(&mut self, metrics: &IterationMetrics) {
+    /// Keeps the results of the initial policy for the final table.
+    fn keep_initial(&mut self, metrics: &IterationMetrics) {
         if let (0, Some(evaluation)) = (metrics.iteration, &metrics.evaluation) {
-            self.untrained = evaluation.kinds.clone();
-            self.untrained.push(evaluation.overall());
+            self.initial = evaluation.kinds.clone();
+            self.initial.push(evaluation.overall());
         }
     }
 
@@ -107,7 +147,7 @@ impl<'a> TerminalRecorder<'a> {
         let elapsed = metrics.seconds.elapsed;
         let clock = format!("{}:{:02}", elapsed as u64 / 60, elapsed as u64 % 60);
         if metrics.iteration == 0 {
-            tell!("{:>5} {:<75}  {clock:>7}  {held_out}", 0, "untrained");
+            tell!("{:>5} {:<75}  {clock:>7}  {held_out}", 0, self.initial_name);
             return;
         }
         let seconds = metrics.seconds;
@@ -135,11 +175,19 @@ impl<'a> TerminalRecorder<'a> {
 
 impl Recorder for TerminalRecorder<'_> {
     fn started(&mut self, start: &RunStart) -> Result<()> {
+        self.limit = start.config.run.iterations;
+        self.resumed = start.is_resumed;
+        if !start.config.run.init.as_os_str().is_empty() {
+            self.initial_name = "initial";
+        }
         if !self.quiet {
             let policy = start.policy;
             tell!("  policy  {}, {} weights, {}", policy.kind, policy.parameters, policy.details);
             if start.iteration > 0 {
                 tell!("  resumed after iteration {}", start.iteration);
+            }
+            for (key, (before, after)) in start.changes {
+                tell!("  changed {key} from {before} to {after}");
             }
         }
         Ok(())
@@ -152,8 +200,26 @@ impl Recorder for TerminalRecorder<'_> {
         }
     }
 
+    fn collecting(&mut self, progress: &CollectionProgress) {
+        let now = Instant::now();
+        let (begun, last) = *self.collecting.get_or_insert((now, now));
+        if self.quiet || now - last < TELL_AFTER {
+            return;
+        }
+        self.collecting = Some((begun, now));
+        let CollectionProgress { episodes, started, ended, steps } = *progress;
+        let seconds = (now - begun).as_secs();
+        match started < episodes {
+            true => tell!("  {seconds} s: {started} of {episodes} episodes have begun"),
+            false => {
+                tell!("  {seconds} s: {ended} of {episodes} episodes have ended, {steps} steps")
+            }
+        }
+    }
+
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {
-        self.keep_untrained(metrics);
+        self.collecting = None;
+        self.keep_initial(metrics);
         if let Some(bar) = self.evaluating.take() {
             bar.finish_and_clear();
         }
@@ -172,21 +238,46 @@ impl Recorder for TerminalRecorder<'_> {
     }
 
     fn finished(&mut self, summary: &RunSummary) -> Result<()> {
-        let folder = summary.folder.display();
         let (iterations, minutes) = (summary.iterations, summary.elapsed / 60.0);
         if let Some(evaluation) = &summary.evaluation {
             let kinds = evaluation.by_kind(self.held_out);
-            let before = (!self.untrained.is_empty()).then_some(self.untrained.as_slice());
+            let before = (self.initial_name, self.initial.as_slice());
+            let before = (!self.initial.is_empty()).then_some(before);
             say!("\nHeld-out tasks after iteration {iterations}:");
             say!("{}", results(&kinds, &evaluation.overall(), before));
         }
+        let folder = &summary.folder;
         if summary.stopped {
             say!("Stopped after iteration {iterations} ({minutes:.1} min). Resume with:");
-            say!("  proxmo train --run {folder} --resume");
+            say!("  {}", self.command(&["train", "--resume"], folder));
+        } else if self.resumed && summary.trained == 0 {
+            say!(
+                "Nothing to train: the run has reached its limit ({iterations} iterations, \
+                 {minutes:.1} min). Train further with:"
+            );
+            let further = match self.limit > 0 && iterations >= self.limit {
+                true => ["--iterations".to_string(), (2 * self.limit).to_string()],
+                false => ["--minutes".to_string(), format!("{:.0}", (2.0 * minutes).ceil())],
+            };
+            say!("  {}", self.command(&["train", "--resume", &further[0], &further[1]], folder));
         } else {
             say!("Trained {iterations} iterations in {minutes:.1} min. Evaluate with:");
-            say!("  proxmo eval --run {folder}        (report: {folder}/report.html)");
+            let report = folder.join("report.html");
+            say!("  {}        (report: {})", self.command(&["eval"], folder), report.display());
         }
         Ok(())
+    }
+}
+
+impl TerminalRecorder<'_> {
+    /// A command about the run, quoted for a shell.
+    fn command(&self, words: &[&str], folder: &Path) -> String {
+        let folder = folder.display().to_string();
+        let trust = self.distrusted.then_some("--trust-command");
+        let (first, others) = words.split_at(1);
+        let words = ["proxmo"].iter().chain(first).copied();
+        let words = words.chain(["--run", &folder]).chain(others.iter().copied()).chain(trust);
+        let words: Vec<&str> = words.collect();
+        shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
     }
 }

@@ -27,9 +27,13 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Tabl
     table
 }
 
-/// Results by kind of task and over all tasks, with those of the policy at the start if they are known.
-/// A number that the environment does not report has no column.
-pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[KindResult]>) -> Table {
+/// Results by kind of task and over all tasks, with those of an earlier policy, which is named, if they
+/// are known. A number that the environment does not report has no column.
+pub fn results(
+    kinds: &[KindResult],
+    overall: &KindResult,
+    before: Option<(&'static str, &[KindResult])>,
+) -> Table {
     let judged = Judged::of(overall);
     let mut header = vec!["kind", "tasks"];
     if overall.success.is_some() {
@@ -40,8 +44,8 @@ pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[Kind
     }
     header.extend(["return", "mean steps"]);
     header.extend(overall.metrics.keys().map(String::as_str));
-    if before.is_some() {
-        header.push("at the start");
+    if let Some((name, _)) = before {
+        header.push(name);
     }
     let row = |result: &KindResult| {
         let mut row = vec![result.kind.clone(), result.tasks.to_string()];
@@ -54,7 +58,7 @@ pub fn results(kinds: &[KindResult], overall: &KindResult, before: Option<&[Kind
         row.push(number(result.mean_return));
         row.push(format!("{:.1}", result.length));
         row.extend(overall.metrics.keys().map(|name| number(result.metrics.get(name).copied())));
-        if let Some(before) = before {
+        if let Some((_, before)) = before {
             let one = before.iter().find(|one| one.kind == result.kind);
             row.push(one.map_or_else(String::new, |one| judged.show(one)));
         }

@@ -1,16 +1,18 @@
 //! `proxmo train`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 use etcetera::BaseStrategy;
 
 use super::progress::progress;
 use super::recorder::{ReportWriter, TerminalRecorder};
+use super::run_folder::NewFolder;
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
+use super::signals::stop_on_signal;
 use super::terminal::tell;
+use super::trust::{Given, fix_working_folder, settle, sign};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
@@ -21,8 +23,8 @@ use crate::train::{Config, spread};
 /// Train a policy with ProxMO.
 ///
 /// Without arguments it trains on generated household tasks, on the fastest device for them, into a new
-/// folder below runs/. Ctrl-C finishes the iteration, saves a checkpoint and prints the command that
-/// resumes the run.
+/// folder below runs/. Ctrl-C, SIGTERM and SIGHUP finish the iteration, save a checkpoint and print the
+/// command that resumes the run.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -32,6 +34,9 @@ pub struct Arguments {
     /// Resume the run in --run from its newest checkpoint. Flags override its settings.
     #[arg(long, requires = "run", conflicts_with_all = ["config", "preset"])]
     resume: bool,
+    /// Run the command in the run's config.toml, although this user did not start it there.
+    #[arg(long, requires = "resume")]
+    trust_command: bool,
     /// Print no progress, only warnings and results.
     #[arg(long, short)]
     quiet: bool,
@@ -54,19 +59,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Trains with `defaults`, unless the arguments name another configuration to start from.
 pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
-    let base = match (&arguments.run, arguments.resume) {
-        (Some(folder), true) => read_config(&folder.join("config.toml"))?,
-        _ => defaults,
+    let mut config = match (&arguments.run, arguments.resume) {
+        (Some(folder), true) => resumed_config(arguments, folder)?,
+        _ => arguments.settings.resolve(Some(defaults))?,
     };
-    let mut config = arguments.settings.resolve(Some(base))?;
     make_paths_absolute(&mut config)?;
-    let folder = match &arguments.run {
-        Some(folder) => folder.clone(),
-        None => free_folder(config.env.name())?,
-    };
+    fix_working_folder(&mut config)?;
     // All input is checked before anything is written.
-    if !arguments.resume {
-        Run::expect_free(&folder).map_err(with_flags)?;
+    if let (Some(folder), false) = (&arguments.run, arguments.resume) {
+        Run::expect_free(folder).map_err(with_flags)?;
     }
     let training = config.env.open(config.env.split())?;
     let training = &*training;
@@ -80,17 +81,45 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
             tell!("measuring updates with {} on {}", adapter.backend, adapter.name);
         }
     })?;
+    let new_folder = match &arguments.run {
+        Some(_) => None,
+        None => Some(NewFolder::below_runs(config.env.name())?),
+    };
+    let new_path = new_folder.as_ref().map(|new| new.path.as_path());
+    let folder = arguments.run.as_deref().or(new_path).unwrap_or(Path::new("runs"));
     let begin = if arguments.resume { Run::resume } else { Run::create };
-    let mut run = begin(&folder, config.clone(), &choice.opened, training, &*held_out)?;
-    let terminal = TerminalRecorder::new(arguments.quiet, &*held_out);
-    terminal.introduce(&config, &choice, training, &folder);
+    let mut run = begin(folder, config.clone(), &choice.opened, training, &*held_out)?;
+    let mut terminal = TerminalRecorder::new(arguments.quiet, &*held_out);
+    if let Err(error) = sign(folder, &config) {
+        tell!(
+            "proxmo: warning: the run's command cannot be signed, so resuming asks for it: {error}"
+        );
+        terminal.distrust();
+    }
+    terminal.introduce(&config, &choice, training, folder);
     if let Some(demonstrations) = demonstrations {
         terminal.introduce_demonstrations(&config, demonstrations.len());
         run = run.imitating(&demonstrations)?;
     }
-    let stop = stop_on_interrupt()?;
+    let stop = stop_on_signal()?;
     // The report is written before the terminal names it.
     run.record(ReportWriter).record(terminal).train(&|| stop.load(Ordering::Relaxed)).map(drop)
+}
+
+/// The settings of a resumed run: those of its folder, and the flags.
+fn resumed_config(arguments: &Arguments, folder: &Path) -> Result<Config> {
+    let mut recorded = read_config(&folder.join("config.toml"))?;
+    // Flags that change limits do not change the schedule.
+    recorded.fix_schedule();
+    let flags = &arguments.settings;
+    let mut config = flags.resolve(Some(recorded.clone()))?;
+    let given = Given {
+        command: flags.gives("env.command"),
+        working_folder: flags.gives("env.working_folder"),
+        trust: arguments.trust_command,
+    };
+    settle(folder, &recorded, &mut config, given)?;
+    Ok(config)
 }
 
 /// Adds the flags that help to the error of a folder that holds a run.
@@ -114,28 +143,4 @@ fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demons
 fn auto() -> Auto {
     let cache = etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("proxmo"));
     Auto { cache, software: std::env::var_os("PROXMO_AUTO_SOFTWARE").is_some() }
-}
-
-/// The first free `runs/<name>-<number>`.
-pub(super) fn free_folder(name: &str) -> Result<PathBuf> {
-    (1..u32::MAX)
-        .map(|number| Path::new("runs").join(format!("{name}-{number}")))
-        .find(|folder| !folder.exists())
-        .ok_or_else(|| {
-            Error::file(Path::new("runs"), "all folder names are in use; name a folder with --run")
-        })
-}
-
-/// A flag that Ctrl-C sets. A second Ctrl-C ends the process immediately.
-pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        tell!("\nstopping after this iteration; press Ctrl-C again to exit now and lose it");
-    })
-    .map_err(|error| Error::Run(format!("cannot handle Ctrl-C: {error}")))?;
-    Ok(stop)
 }

@@ -80,6 +80,20 @@ pub trait Environment: Send + Sync {
     /// runs elsewhere may begin all of them at once.
     fn announce(&self, _episodes: &[(usize, u64)]) {}
 
+    /// Whether an episode that is lost to an environment error may be played again from its seed, as
+    /// with a program, whose death takes all its episodes with it. A rollout then counts an episode
+    /// as lost only if it fails again.
+    fn replays_lost_episodes(&self) -> bool {
+        false
+    }
+
+    /// Limits the time of each step, in seconds, of all episodes from now on, if the environment can
+    /// enforce a limit by itself. Returns whether it does; otherwise the rollout watches each step from
+    /// a thread of its own.
+    fn limit_steps(&self, _seconds: f64) -> bool {
+        false
+    }
+
     /// Starts an episode of `task`. `seed` decides everything that the environment leaves to chance.
     ///
     /// # Errors

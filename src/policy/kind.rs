@@ -63,12 +63,6 @@ pub trait PolicySpec:
     /// Says which setting differs.
     fn expect_settings(&self, config: &Self::Config) -> Result<(), String>;
 
-    /// Checks that a saved policy and a newly specified one are the same apart from their weights.
-    ///
-    /// # Errors
-    /// Says how `other` differs.
-    fn expect_same(&self, other: &Self) -> Result<(), String>;
-
     /// The size of the policy in a few words, such as "2064 words".
     fn summary(&self) -> String;
 }

@@ -113,23 +113,6 @@ macro_rules! kinds {
                 }
             }
 
-            /// Checks that a saved policy and a new one are the same apart from their weights.
-            ///
-            /// # Errors
-            /// Says how `other` differs.
-            pub fn expect_same(&self, other: &Self) -> Result<(), String> {
-                match (self, other) {
-                    (Self::$first(spec), Self::$first(other)) => spec.expect_same(other),
-                    $((Self::$kind(spec), Self::$kind(other)) => spec.expect_same(other),)*
-                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds")]
-                    _ => Err(format!(
-                        "the saved policy is of kind '{}', the settings name kind '{}'",
-                        self.kind(),
-                        other.kind()
-                    )),
-                }
-            }
-
             /// Reads the specification of a kind.
             fn from_parts(kind: &str, spec: &str) -> Result<Self, String> {
                 match kind {

@@ -22,7 +22,7 @@ pub struct MeanInterval {
     pub interval: Option<(f64, f64)>,
     /// The number of runs.
     pub runs: usize,
-    few: [f64; MIN_INTERVAL_RUNS - 1],
+    pub(crate) few: [f64; MIN_INTERVAL_RUNS - 1],
 }
 
 impl MeanInterval {

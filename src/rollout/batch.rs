@@ -44,6 +44,9 @@ pub struct RolloutBatch<I> {
     pub ends: Vec<EpisodeEnd>,
     /// Episodes that were lost to environment errors. They are in no other field.
     pub errors: Vec<EnvironmentError>,
+    /// Losses after which an episode was played again from its seed. The batch is as if they had not
+    /// happened.
+    pub replayed: Vec<EnvironmentError>,
 }
 
 impl<I: Inputs> RolloutBatch<I> {

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::batch::{EpisodeEnd, RolloutBatch};
 use super::limits::{EnvironmentError, Limits, guarded};
+use super::progress::CollectionProgress;
 use super::session::GuardedSession;
 use super::snapshot::Snapshot;
 use crate::env::{Environment, Texts};
@@ -45,18 +46,40 @@ impl Plan<'_> {
         self.stream(Purpose::Environment, group, number).rng().next_u64()
     }
 
-    /// Announces all episodes to the environment.
-    fn announce(&self, environment: &dyn Environment) {
-        let group = |(group, &task): (usize, &usize)| {
-            (0..self.episodes).map(move |number| (task, self.environment_seed(group, number)))
-        };
-        let episodes: Vec<(usize, u64)> = self.tasks.iter().enumerate().flat_map(group).collect();
+    /// All episodes, in order.
+    fn places(&self) -> Vec<Place> {
+        let group = |group| (0..self.episodes).map(move |number| (group, number));
+        (0..self.tasks.len()).flat_map(group).collect()
+    }
+
+    /// Announces episodes to the environment.
+    fn announce(&self, environment: &dyn Environment, places: &[Place]) {
+        let episode =
+            |&(group, number): &Place| (self.tasks[group], self.environment_seed(group, number));
+        let episodes: Vec<(usize, u64)> = places.iter().map(episode).collect();
         // The start reports any error.
         let _ = guarded(|| {
             environment.announce(&episodes);
             Ok(())
         });
     }
+}
+
+/// The group of an episode, and its number within the group, as planned.
+type Place = (usize, usize);
+
+/// Maximum number of further attempts to play episodes that were lost. An episode that always ends its
+/// program takes others with it; it is found by halving.
+const MAX_REPLAYS: usize = 16;
+
+/// Number of starts after which the progress is told.
+const STARTS_PER_REPORT: usize = 1024;
+
+/// Episodes to play together.
+struct Attempt {
+    places: Vec<Place>,
+    /// Whether an episode that is lost is played again.
+    may_lose: bool,
 }
 
 /// One episode in progress.
@@ -93,6 +116,7 @@ struct Steps<I> {
     /// `[groups]`.
     goals: Vec<String>,
     errors: Vec<EnvironmentError>,
+    replayed: Vec<EnvironmentError>,
 }
 
 /// Plays a plan to the end of its last episode.
@@ -135,8 +159,84 @@ pub async fn collect_with_async<P: Policy>(
     plan: &Plan<'_>,
     limits: &Limits,
 ) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
+    collect_watched_async(environment, policy, encoder, plan, limits, &mut |_| {}).await
+}
+
+/// [`collect_with_async`] that tells `watch` how far it is, at every time step and while episodes start.
+///
+/// # Errors
+/// As [`collect_with`].
+pub async fn collect_watched_async<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &P::Encoder,
+    plan: &Plan<'_>,
+    limits: &Limits,
+    watch: &mut dyn FnMut(CollectionProgress),
+) -> Result<RolloutBatch<<P::Encoder as Encoder>::Inputs>> {
     let mut steps = Steps::<<P::Encoder as Encoder>::Inputs>::default();
-    let mut episodes = start(environment, encoder, plan, limits, &mut steps)?;
+    steps.goals.resize(plan.tasks.len(), String::new());
+    let mut limits = *limits;
+    if limits.step_timeout > 0.0 && environment.limit_steps(limits.step_timeout) {
+        limits.step_timeout = 0.0;
+    }
+    let may_lose = environment.replays_lost_episodes();
+    let mut attempts = vec![Attempt { places: plan.places(), may_lose }];
+    let (mut kept, mut replays) = (Vec::new(), 0);
+    let stage = Stage { environment, encoder, plan, limits: &limits };
+    while let Some(attempt) = attempts.pop() {
+        let played = play(stage, policy, &attempt, &mut steps, watch).await?;
+        kept.extend(played.kept);
+        // The first attempt is repeated as a whole, a later one in halves.
+        let parts = if replays == 0 { 1 } else { 2 };
+        for lost in played.lost.chunks(played.lost.len().div_ceil(parts).max(1)).rev() {
+            replays += 1;
+            let may_lose = lost.len() > 1 && replays < MAX_REPLAYS;
+            attempts.push(Attempt { places: lost.to_vec(), may_lose });
+        }
+    }
+    kept.sort_by_key(|episode| (episode.group, episode.number));
+    arrange(plan, kept, steps)
+}
+
+/// What all episodes of a collection share.
+struct Stage<'a, E> {
+    environment: &'a dyn Environment,
+    encoder: &'a E,
+    plan: &'a Plan<'a>,
+    limits: &'a Limits,
+}
+
+// Derived, it would hold only for encoders that can be copied.
+impl<E> Clone for Stage<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Stage<'_, E> {}
+
+/// The episodes of an attempt.
+struct Played<M> {
+    kept: Vec<Episode<M>>,
+    /// Those to play again.
+    lost: Vec<Place>,
+}
+
+/// Plays episodes in lock-step to the end of the last one.
+async fn play<P: Policy>(
+    stage: Stage<'_, P::Encoder>,
+    policy: &P,
+    attempt: &Attempt,
+    steps: &mut Steps<<P::Encoder as Encoder>::Inputs>,
+    watch: &mut dyn FnMut(CollectionProgress),
+) -> Result<Played<<P::Encoder as Encoder>::Memory>> {
+    let Stage { environment, encoder, plan, limits } = stage;
+    let mut progress =
+        CollectionProgress { episodes: attempt.places.len(), ..CollectionProgress::default() };
+    let mut count_start = |started| watch(CollectionProgress { started, ..progress });
+    let mut episodes = start(stage, attempt, steps, &mut count_start)?;
+    progress.started = progress.episodes;
     let mut active: Vec<usize> = (0..episodes.len()).collect();
     while !active.is_empty() {
         let first = steps.inputs.len();
@@ -167,49 +267,71 @@ pub async fn collect_with_async<P: Policy>(
             steps.actions.push(&episode.action);
             if let Some(message) = &episode.fault {
                 let (place, step) = ((episode.group, episode.number), episode.rows.len());
-                steps.errors.push(lost(environment, plan, place, step, message.clone()));
+                let error = lost(environment, plan, place, step, message.clone());
+                let list = match attempt.may_lose {
+                    true => &mut steps.replayed,
+                    false => &mut steps.errors,
+                };
+                list.push(error);
             }
         }
         limits.check(&steps.errors)?;
+        progress.steps += active.len();
         active.retain(|&episode| !episodes[episode].is_over());
+        progress.ended = progress.episodes - active.len();
+        watch(progress);
     }
-    arrange(plan, episodes, steps)
+    let (kept, lost): (Vec<_>, Vec<_>) =
+        episodes.into_iter().partition(|episode| episode.fault.is_none());
+    let lost = lost.iter().map(|episode| (episode.group, episode.number));
+    let lost = lost.filter(|_| attempt.may_lose).collect();
+    Ok(Played { kept, lost })
 }
 
-/// Starts all episodes of a plan. Those that are lost at once are left out.
+/// Starts the episodes of an attempt. Those that do not start, if they may twice, are left out.
 fn start<E: Encoder>(
-    environment: &dyn Environment,
-    encoder: &E,
-    plan: &Plan,
-    limits: &Limits,
+    stage: Stage<E>,
+    attempt: &Attempt,
     steps: &mut Steps<E::Inputs>,
+    started: &mut dyn FnMut(usize),
 ) -> Result<Vec<Episode<E::Memory>>> {
-    let mut episodes = Vec::with_capacity(plan.tasks.len() * plan.episodes);
-    plan.announce(environment);
-    for (group, &task) in plan.tasks.iter().enumerate() {
-        steps.goals.push(String::new());
-        for number in 0..plan.episodes {
-            let seed = plan.environment_seed(group, number);
-            let session = match GuardedSession::open(environment, task, seed, limits) {
-                Ok(session) => session,
-                Err(message) => {
-                    steps.errors.push(lost(environment, plan, (group, number), 0, message));
-                    limits.check(&steps.errors)?;
-                    continue;
-                }
-            };
-            steps.goals[group] = session.goal().to_string();
-            episodes.push(Episode {
-                group,
-                number,
-                memory: encoder.begin(session.goal(), &mut steps.inputs),
-                session,
-                draws: plan.stream(Purpose::Actions, group, number).rng(),
-                action: String::new(),
-                rows: Vec::new(),
-                fault: None,
-            });
+    let Stage { environment, encoder, plan, limits } = stage;
+    let mut episodes = Vec::with_capacity(attempt.places.len());
+    plan.announce(environment, &attempt.places);
+    for (begun, &(group, number)) in attempt.places.iter().enumerate() {
+        if begun.is_multiple_of(STARTS_PER_REPORT) {
+            started(begun);
         }
+        let (task, seed) = (plan.tasks[group], plan.environment_seed(group, number));
+        let open = || GuardedSession::open(environment, task, seed, limits);
+        let place = (group, number);
+        // A start is tried again at once: nothing has been played.
+        let session = match open() {
+            Err(message) if environment.replays_lost_episodes() => {
+                steps.replayed.push(lost(environment, plan, place, 0, message));
+                open()
+            }
+            session => session,
+        };
+        let session = match session {
+            Ok(session) => session,
+            Err(message) => {
+                steps.errors.push(lost(environment, plan, place, 0, message));
+                limits.check(&steps.errors)?;
+                continue;
+            }
+        };
+        steps.goals[group] = session.goal().to_string();
+        episodes.push(Episode {
+            group,
+            number,
+            memory: encoder.begin(session.goal(), &mut steps.inputs),
+            session,
+            draws: plan.stream(Purpose::Actions, group, number).rng(),
+            action: String::new(),
+            rows: Vec::new(),
+            fault: None,
+        });
     }
     Ok(episodes)
 }
@@ -289,13 +411,13 @@ fn pick<'a, T>(all: &'a mut [T], chosen: &'a [usize]) -> impl Iterator<Item = &'
         .map(|(_, element)| element)
 }
 
-/// Sorts the rows by group, episode and time, and drops those of lost episodes.
+/// Sorts the rows by group, episode and time, and drops those of episodes that are not kept. `kept` is
+/// sorted by group and number.
 fn arrange<I: Inputs, M>(
     plan: &Plan,
-    episodes: Vec<Episode<M>>,
+    kept: Vec<Episode<M>>,
     mut steps: Steps<I>,
 ) -> Result<RolloutBatch<I>> {
-    let kept: Vec<_> = episodes.into_iter().filter(|episode| episode.fault.is_none()).collect();
     let order: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
     let mut builder = BatchBuilder::with_texts(steps.texts);
     let mut ends = Vec::with_capacity(kept.len());
@@ -322,6 +444,7 @@ fn arrange<I: Inputs, M>(
         inputs: steps.inputs,
         ends,
         errors: steps.errors,
+        replayed: steps.replayed,
     })
 }
 

@@ -5,6 +5,9 @@
 //! admissible action before the end, texts of more than a mebibyte, more than twice the step limit. A
 //! lost episode has no rows, so it takes no part in statistics, credit or updates; its group continues
 //! with one episode less. The batch lists the errors.
+//!
+//! An environment may have lost episodes
+//! [played again](crate::env::Environment::replays_lost_episodes); then only what fails again is lost.
 
 use std::any::Any;
 use std::fmt;

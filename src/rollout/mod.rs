@@ -3,6 +3,7 @@
 mod batch;
 mod collect;
 mod limits;
+mod progress;
 mod records;
 mod replay;
 mod select;
@@ -12,9 +13,10 @@ mod snapshot;
 mod thread;
 
 pub use batch::{EpisodeEnd, RolloutBatch};
-pub use collect::{Plan, collect, collect_with, collect_with_async};
+pub use collect::{Plan, collect, collect_watched_async, collect_with, collect_with_async};
 pub(crate) use limits::expect_some;
 #[cfg(feature = "fs")]
 pub(crate) use limits::guarded;
 pub use limits::{EnvironmentError, Limits};
+pub use progress::CollectionProgress;
 pub use replay::{Demonstration, replay};

@@ -45,6 +45,7 @@ impl<I: Inputs> RolloutBatch<I> {
         self.inputs.append(other.inputs);
         self.ends.extend(other.ends);
         self.errors.extend(other.errors);
+        self.replayed.extend(other.replayed);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod describe;
 mod metrics_file;
 mod recorder;
 mod run;
+mod settings_file;
 mod start;
 mod trained;
 mod training;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::train::{Config, Evaluation, IterationMetrics};
+use crate::rollout::CollectionProgress;
+use crate::train::{Config, Evaluation, IterationMetrics, SettingChanges};
 
 /// A run that begins or resumes.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +15,10 @@ pub struct RunStart<'a> {
     pub config: &'a Config,
     /// Iterations done before; metrics of later iterations are recorded again.
     pub iteration: u64,
+    /// Whether the run is resumed.
+    pub is_resumed: bool,
+    /// Settings that the resume changes. The next iteration's metrics have them too.
+    pub changes: &'a SettingChanges,
     /// The policy.
     pub policy: &'a PolicySummary,
 }
@@ -36,6 +41,8 @@ pub struct RunSummary {
     pub folder: PathBuf,
     /// Iterations done.
     pub iterations: u64,
+    /// Those of them that this process trained.
+    pub trained: u64,
     /// Whether the run was stopped before its limit.
     pub stopped: bool,
     /// The last evaluation.
@@ -58,6 +65,9 @@ pub trait Recorder {
 
     /// An evaluation is under way: `done` of `total` tasks are played.
     fn evaluating(&mut self, _done: usize, _total: usize) {}
+
+    /// The episodes of an iteration are being played. Called at every time step.
+    fn collecting(&mut self, _progress: &CollectionProgress) {}
 
     /// An iteration is complete. Iteration 0 is the evaluation of the untrained policy.
     ///
@@ -114,6 +124,10 @@ impl Recorder for Recorders<'_> {
 
     fn evaluating(&mut self, done: usize, total: usize) {
         self.0.iter_mut().for_each(|recorder| recorder.evaluating(done, total));
+    }
+
+    fn collecting(&mut self, progress: &CollectionProgress) {
+        self.0.iter_mut().for_each(|recorder| recorder.collecting(progress));
     }
 
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {

@@ -1,7 +1,8 @@
 //! A run: training with a folder on disk.
 //!
 //! The folder holds `config.toml` (all settings), `metrics.jsonl` (one line per iteration),
-//! `checkpoints/`, and `episodes/` if `run.save_episodes` is set. One process at a time trains into it.
+//! `checkpoints/`, `configs/` with earlier settings if a resume changed them, and `episodes/` if
+//! `run.save_episodes` is set. One process at a time trains into it.
 //!
 //! # Stopping and resuming
 //!
@@ -27,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::files::{FolderLock, write_atomic};
 use crate::policy::Sampling;
 use crate::rollout::{Demonstration, EnvironmentError};
-use crate::train::{Evaluation, EvaluationPlan, IterationMetrics, spread};
+use crate::train::{Evaluation, EvaluationPlan, IterationMetrics, SettingChanges, spread};
 
 /// A run under way.
 pub struct Run<'a> {
@@ -39,11 +40,17 @@ pub struct Run<'a> {
     pub(super) recorders: Recorders<'a>,
     /// Warnings from before training begins.
     pub(super) warnings: Vec<String>,
+    /// Settings that a resume changed, until the next iteration records them.
+    pub(super) changes: SettingChanges,
     pub(super) best: Option<BestEvaluation>,
     /// Iteration of the newest checkpoint, `None` if there is none.
     pub(super) saved: Option<u64>,
     pub(super) elapsed_before: f64,
     pub(super) begun: Instant,
+    /// Time of the newest checkpoint of this process.
+    pub(super) last_save: Instant,
+    /// Iterations done before this process.
+    pub(super) first_iteration: u64,
     pub(super) _lock: FolderLock,
 }
 
@@ -83,6 +90,7 @@ impl<'a> Run<'a> {
         let summary = RunSummary {
             folder: self.folder.clone(),
             iterations: self.training.iteration(),
+            trained: self.training.iteration() - self.first_iteration,
             stopped: self.progress() < 1.0,
             evaluation,
             elapsed: self.elapsed(),
@@ -96,6 +104,8 @@ impl<'a> Run<'a> {
             folder: &self.folder,
             config: self.training.config(),
             iteration: self.training.iteration(),
+            is_resumed: self.saved.is_some(),
+            changes: &self.changes,
             policy: &self.training.policy(),
         })?;
         for warning in take(&mut self.warnings) {
@@ -116,13 +126,18 @@ impl<'a> Run<'a> {
 
     /// One iteration: trains, evaluates if it is due, records, and saves if it is due.
     fn advance(&mut self) -> Result<Option<Evaluation>> {
-        let progress = self.progress();
-        let iteration = match self.training.advance(self.environment, progress) {
+        let (config, iteration) = (self.training.config(), self.training.iteration());
+        let progress = config.schedule_done(iteration, self.elapsed());
+        let recorders = &mut self.recorders;
+        let mut watch = |progress| recorders.collecting(&progress);
+        let iteration = match self.training.advance(self.environment, progress, &mut watch) {
             Ok(iteration) => iteration,
             Err(error) => return Err(self.save_after(error)),
         };
-        let Iteration { mut metrics, errors, episodes } = iteration;
+        let Iteration { mut metrics, errors, replayed, episodes } = iteration;
+        metrics.changes = take(&mut self.changes);
         self.warn_of_errors(&errors, "episode");
+        self.warn_of_replays(&replayed);
         if metrics.skipped_updates > 0 {
             self.recorders.warning(&format!(
                 "{} updates were skipped because a loss or gradient was not finite",
@@ -133,7 +148,9 @@ impl<'a> Run<'a> {
         let (evaluate_every, save_every) = (config.eval.every, config.run.checkpoint_every);
         let over = self.progress() >= 1.0;
         let due = |every: u64| over || (every > 0 && metrics.iteration.is_multiple_of(every));
-        let (evaluation_due, save_due) = (due(evaluate_every), due(save_every));
+        let minutes = config.run.checkpoint_minutes;
+        let time_is_up = minutes > 0.0 && self.last_save.elapsed().as_secs_f64() >= 60.0 * minutes;
+        let (evaluation_due, save_due) = (due(evaluate_every), due(save_every) || time_is_up);
         let evaluated = match evaluation_due {
             true => self.evaluate(&mut metrics).map(Some),
             false => Ok(None),
@@ -167,6 +184,7 @@ impl<'a> Run<'a> {
         let mut progress = |done| recorders.evaluating(done, tasks.len());
         let evaluation = self.training.evaluate(self.held_out, &plan, &mut progress)?;
         self.warn_of_errors(&evaluation.errors, "held-out task");
+        self.warn_of_replays(&evaluation.replayed);
         let split = &self.training.config().eval.split;
         metrics.evaluation = Some(evaluation.metrics(self.held_out, split));
         let metric = self.training.config().eval.metric;
@@ -186,6 +204,7 @@ impl<'a> Run<'a> {
         self.recorders.sync()?;
         let checkpoint = self.training.save(&self.folder, self.elapsed(), self.best)?;
         self.saved = Some(self.training.iteration());
+        self.last_save = Instant::now();
         self.recorders.saved(&checkpoint)
     }
 
@@ -207,6 +226,17 @@ impl<'a> Run<'a> {
         self.recorders.warning(&match errors.len() {
             1 => format!("1 {noun} was lost to an environment error: {first}"),
             count => format!("{count} {noun}s were lost to environment errors, the first: {first}"),
+        });
+    }
+
+    /// Reports episodes that were played again.
+    fn warn_of_replays(&mut self, replayed: &[EnvironmentError]) {
+        let Some(first) = replayed.first() else { return };
+        self.recorders.warning(&match replayed.len() {
+            1 => format!("1 episode was played again after an environment error: {first}"),
+            count => format!(
+                "{count} episodes were played again after environment errors, the first: {first}"
+            ),
         });
     }
 

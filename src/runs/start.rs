@@ -6,16 +6,17 @@ use std::path::Path;
 use web_time::Instant;
 
 use super::checkpoint;
-use super::describe::{describe, initial_policy};
+use super::describe::initial_policy;
 use super::metrics_file::{self, MetricsFile};
 use super::recorder::Recorders;
 use super::run::Run;
+use super::settings_file::{self, SettingsFile};
 use super::training::{Training, new_training};
 use crate::device::Opened;
 use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::files::{FolderLock, clear_unfinished, write_atomic};
-use crate::train::Config;
+use crate::files::{FolderLock, clear_unfinished};
+use crate::train::{Config, Schedule, SettingChanges};
 
 impl<'a> Run<'a> {
     /// Checks that a folder holds no run yet.
@@ -23,6 +24,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// Fails if it holds one.
     pub fn expect_free(folder: &Path) -> Result<()> {
+        expect_no_dangling_link(folder)?;
         let parts = ["config.toml", "metrics.jsonl", "checkpoints"];
         if !parts.iter().any(|part| folder.join(part).exists()) {
             return Ok(());
@@ -45,12 +47,12 @@ impl<'a> Run<'a> {
         config.validate()?;
         Self::expect_free(folder)?;
         let (description, init) = initial_policy(environment, &config)?;
-        let text = config.to_toml()?;
+        let config = settings_file::resolve(config, opened);
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let lock = FolderLock::take(folder)?;
         // Another process may have created a run in the meantime.
         Self::expect_free(folder)?;
-        write_atomic(&folder.join("config.toml"), text.as_bytes())?;
+        settings_file::create(folder, &config, opened)?;
         let mut training = new_training(&description, config, &opened.device)?;
         if let Some(init) = init {
             training.start_from(&init)?;
@@ -59,12 +61,13 @@ impl<'a> Run<'a> {
     }
 
     /// Resumes the run in `folder` with the given settings: those of its `config.toml`, except for
-    /// deliberate changes. If the newest checkpoint is corrupt, the run sets it aside, resumes from the
+    /// deliberate changes, which become the settings of the run and are recorded. The policy's
+    /// vocabulary is that of the checkpoint, so the tasks are not read again. If the newest checkpoint is corrupt, the run sets it aside, resumes from the
     /// previous one and reports the corrupt file. A run without any checkpoint starts again.
     ///
     /// # Errors
-    /// Fails if another process trains into the folder, if all checkpoints are corrupt, or if the newest
-    /// does not fit the settings or the environment.
+    /// Fails if another process trains into the folder, if all checkpoints are corrupt, if the newest
+    /// does not fit the settings, or if the settings have another seed.
     pub fn resume(
         folder: &Path,
         config: Config,
@@ -73,22 +76,27 @@ impl<'a> Run<'a> {
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
         config.validate()?;
+        expect_no_dangling_link(folder)?;
         if !folder.is_dir() {
             return Err(Error::file(folder, "there is no such run folder"));
         }
         let lock = FolderLock::take(folder)?;
+        let before = SettingsFile::read(folder)?;
+        let config = match &before {
+            Some(before) => before.resumed(config)?,
+            None => config,
+        };
+        let config = settings_file::resolve(config, opened);
         let newest = checkpoint::newest(folder)?;
         let Some(intact) = newest.intact else {
+            metrics_file::clear(folder)?;
+            settings_file::resume(folder, before, 0, &config, opened)?;
             return Self::start_again(folder, lock, config, opened, environment, held_out);
         };
         let description = checkpoint::read_description(&intact)?;
-        // The vocabulary of a run with `run.init` is that of the other run.
-        let fits = match config.run.init.as_os_str().is_empty() {
-            true => description.expect_same(&describe(environment, &config)?),
-            false => description.expect_settings(&config.policy),
-        };
+        let fits = description.expect_settings(&config.policy);
         fits.map_err(|message| Error::file(&intact, message))?;
-        let mut training = new_training(&description, config, &opened.device)?;
+        let mut training = new_training(&description, config.clone(), &opened.device)?;
         let state = training.restore(&intact)?;
         // Files change only after everything has been read.
         let mut warnings = metrics_file::truncate(folder, state.iteration)?;
@@ -101,11 +109,15 @@ impl<'a> Run<'a> {
         if !newest.corrupt.is_empty() {
             warnings.push(format!("the run resumes from {}", intact.display()));
         }
+        warnings.extend(schedule_warning(&config));
+        let changes = settings_file::resume(folder, before, state.iteration, &config, opened)?;
         let mut run = Self::assemble(folder, lock, training, environment, held_out)?;
         run.warnings = warnings;
+        run.changes = changes;
         run.elapsed_before = state.elapsed;
         run.best = state.best;
         run.saved = Some(state.iteration);
+        run.first_iteration = state.iteration;
         Ok(run)
     }
 
@@ -118,7 +130,6 @@ impl<'a> Run<'a> {
         environment: &'a dyn Environment,
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
-        metrics_file::clear(folder)?;
         let (description, init) = initial_policy(environment, &config)?;
         let mut training = new_training(&description, config, &opened.device)?;
         if let Some(init) = init {
@@ -145,11 +156,49 @@ impl<'a> Run<'a> {
             held_out,
             recorders,
             warnings: Vec::new(),
+            changes: SettingChanges::default(),
             best: None,
             saved: None,
             elapsed_before: 0.0,
             begun: Instant::now(),
+            last_save: Instant::now(),
+            first_iteration: 0,
             _lock: lock,
         })
     }
+}
+
+/// Refuses a symbolic link whose target does not exist.
+fn expect_no_dangling_link(folder: &Path) -> Result<()> {
+    match fs::read_link(folder) {
+        Ok(target) if !folder.exists() => {
+            let message = format!(
+                "is a symbolic link to {}, which does not exist; create that folder, or name another",
+                target.display()
+            );
+            Err(Error::file(folder, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A warning if a run goes on after the end of its schedules, whose last values it keeps.
+fn schedule_warning(config: &Config) -> Option<String> {
+    let (run, update) = (&config.run, &config.update);
+    let end = update.schedule_iterations;
+    let changes_rate = update.schedule != Schedule::Constant;
+    let changes_entropy =
+        update.entropy_schedule != Schedule::Constant && update.entropy_weight > 0.0;
+    let goes_on = end > 0 && (run.iterations == 0 || run.iterations > end);
+    (goes_on && (changes_rate || changes_entropy)).then(|| {
+        let what = match (changes_rate, changes_entropy) {
+            (true, true) => "the learning rate and the entropy weight keep their last values",
+            (true, false) => "the learning rate keeps its last value",
+            _ => "the entropy weight keeps its last value",
+        };
+        format!(
+            "the schedule was planned for {end} iterations when the run started: after iteration \
+             {end}, {what}"
+        )
+    })
 }

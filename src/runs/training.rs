@@ -11,7 +11,7 @@ use crate::env::Environment;
 use crate::episodes::EpisodeRecord;
 use crate::error::Result;
 use crate::policy::{InputsOf, PolicyDescription, PolicySpec, SpecVisitor};
-use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay};
+use crate::rollout::{CollectionProgress, Demonstration, EnvironmentError, RolloutBatch, replay};
 use crate::train::{Config, Evaluation, EvaluationPlan, IterationMetrics, Trainer, evaluate};
 
 /// The result of one iteration.
@@ -20,6 +20,8 @@ pub(super) struct Iteration {
     pub metrics: IterationMetrics,
     /// Episodes that were lost to environment errors.
     pub errors: Vec<EnvironmentError>,
+    /// Losses after which an episode was played again.
+    pub replayed: Vec<EnvironmentError>,
     /// The episodes that were played, if `run.save_episodes` is set.
     pub episodes: Option<Vec<EpisodeRecord>>,
 }
@@ -48,8 +50,13 @@ pub(super) trait Training {
         demonstrations: &[Demonstration],
     ) -> Result<()>;
 
-    /// Trains one iteration.
-    fn advance(&mut self, environment: &dyn Environment, progress: f64) -> Result<Iteration>;
+    /// Trains one iteration, and tells `watch` how far its episodes are.
+    fn advance(
+        &mut self,
+        environment: &dyn Environment,
+        progress: f64,
+        watch: &mut dyn FnMut(CollectionProgress),
+    ) -> Result<Iteration>;
 
     /// Evaluates the policy.
     fn evaluate(
@@ -133,14 +140,25 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         Ok(())
     }
 
-    fn advance(&mut self, environment: &dyn Environment, progress: f64) -> Result<Iteration> {
+    fn advance(
+        &mut self,
+        environment: &dyn Environment,
+        progress: f64,
+        watch: &mut dyn FnMut(CollectionProgress),
+    ) -> Result<Iteration> {
         if let Some(demonstrations) = &self.demonstrations {
             let metrics = self.trainer.imitate(demonstrations, progress)?;
-            return Ok(Iteration { metrics, errors: Vec::new(), episodes: None });
+            return Ok(Iteration {
+                metrics,
+                errors: Vec::new(),
+                replayed: Vec::new(),
+                episodes: None,
+            });
         }
-        let (metrics, batch) = self.trainer.iterate(environment, progress)?;
+        let iteration = self.trainer.iterate_watched_async(environment, progress, watch);
+        let (metrics, batch) = pollster::block_on(iteration)?;
         let episodes = self.trainer.config.run.save_episodes.then(|| batch.records());
-        Ok(Iteration { metrics, errors: batch.errors, episodes })
+        Ok(Iteration { metrics, errors: batch.errors, replayed: batch.replayed, episodes })
     }
 
     fn evaluate(

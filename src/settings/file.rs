@@ -11,6 +11,9 @@ use super::setting::{Setting, settings_of};
 use super::tree::{as_declared, default_tag, find_problem, join};
 use crate::error::{Error, Result};
 
+/// Tables in the `config.toml` of a run that are no settings: how the run came about.
+const PROVENANCE: &str = "provenance";
+
 /// Reads the text of a configuration file and checks it against the configuration's schema. `name`
 /// stands for the file in errors. The tag of a tagged enum that the file leaves out is the default's.
 ///
@@ -26,6 +29,9 @@ pub fn read_toml(text: &str, name: &str, schema: &Value) -> Result<Value> {
     })?;
     let value = DeValue::Table(table.into_inner());
     let mut tree = to_json(&value);
+    if let Some(tables) = tree.as_object_mut() {
+        tables.remove(PROVENANCE);
+    }
     if let Some((key, problem)) = find_problem(schema, &tree, "") {
         let mut lines = HashMap::new();
         collect_starts(&value, "", &mut lines);

@@ -71,6 +71,10 @@ pub struct RunConfig {
     /// Iterations between checkpoints. The last iteration always has one.
     #[garde(range(min = 1, max = 1_000_000))]
     pub checkpoint_every: u64,
+    /// Minutes after which an iteration is followed by a checkpoint, if that is sooner. 0 sets no
+    /// time.
+    #[garde(range(min = 0.0, max = 1e6))]
+    pub checkpoint_minutes: f64,
     /// Number of checkpoints to keep. The best by evaluation is kept besides.
     #[garde(range(min = 1, max = 1_000_000))]
     #[schemars(extend("x-former-keys" = ["keep"], "x-aliases" = ["keep"]))]
@@ -104,6 +108,7 @@ impl Default for RunConfig {
             iterations: 300,
             minutes: 0.0,
             checkpoint_every: 25,
+            checkpoint_minutes: 5.0,
             keep_checkpoints: 3,
             save_episodes: false,
             init: PathBuf::new(),
@@ -115,10 +120,15 @@ impl RunConfig {
     /// The share of the run, in [0, 1], that is done after `iteration` iterations and `seconds`
     /// seconds.
     pub fn share_done(&self, iteration: u64, seconds: f64) -> f64 {
-        let share = |done: f64, limit: f64| if limit > 0.0 { done / limit } else { 0.0 };
-        let by_iterations = share(iteration as f64, self.iterations as f64);
-        by_iterations.max(share(seconds, 60.0 * self.minutes)).min(1.0)
+        share_of((self.iterations, self.minutes), iteration, seconds)
     }
+}
+
+/// The share, in [0, 1], of a limit in iterations and minutes, whichever is further. 0 is no limit.
+fn share_of((iterations, minutes): (u64, f64), iteration: u64, seconds: f64) -> f64 {
+    let share = |done: f64, limit: f64| if limit > 0.0 { done / limit } else { 0.0 };
+    let by_iterations = share(iteration as f64, iterations as f64);
+    by_iterations.max(share(seconds, 60.0 * minutes)).min(1.0)
 }
 
 /// Collection of episodes.
@@ -236,6 +246,15 @@ pub struct UpdateConfig {
     /// Change of the learning rate over the run.
     #[garde(skip)]
     pub schedule: Schedule,
+    /// Iterations over which the schedules of the learning rate and the entropy weight run; after
+    /// them, both keep their last value. 0 takes `run.iterations` as it is when the run starts. A
+    /// resumed run keeps it.
+    #[garde(range(max = 10_000_000))]
+    pub schedule_iterations: u64,
+    /// Minutes over which the schedules run, if that is sooner. 0 sets no time; if
+    /// `update.schedule_iterations` is 0 too, `run.minutes` is taken as it is when the run starts.
+    #[garde(range(min = 0.0, max = 1e6))]
+    pub schedule_minutes: f64,
     /// Iterations over which the learning rate rises from 0 at the start.
     #[garde(range(max = 1_000_000))]
     pub warmup: u64,
@@ -282,6 +301,8 @@ impl Default for UpdateConfig {
             aggregation: Aggregation::Token,
             learning_rate: 1e-3,
             schedule: Schedule::Linear,
+            schedule_iterations: 0,
+            schedule_minutes: 0.0,
             warmup: 0,
             weight_decay: 0.0,
             clip_low: 0.2,
@@ -297,7 +318,7 @@ impl Default for UpdateConfig {
 }
 
 impl UpdateConfig {
-    /// The learning rate at a point of the run, `progress` in [0, 1].
+    /// The learning rate at a point of its schedule, `progress` in [0, 1].
     pub fn learning_rate_at(&self, iteration: u64, progress: f64) -> f64 {
         let warm = if self.warmup == 0 {
             1.0
@@ -307,7 +328,7 @@ impl UpdateConfig {
         self.learning_rate * warm * self.schedule.factor(progress)
     }
 
-    /// The weight of the entropy bonus at a point of the run, `progress` in [0, 1].
+    /// The weight of the entropy bonus at a point of its schedule, `progress` in [0, 1].
     pub fn entropy_weight_at(&self, progress: f64) -> f32 {
         self.entropy_weight * self.entropy_schedule.factor(progress) as f32
     }
@@ -333,6 +354,27 @@ impl Config {
     pub fn schema() -> &'static Value {
         static SCHEMA: LazyLock<Value> = LazyLock::new(settings::schema_of::<Config>);
         &SCHEMA
+    }
+
+    /// Fixes the length of the schedules, which a run does at its start: if the settings leave it
+    /// open, it is the present limit of the run.
+    pub fn fix_schedule(&mut self) {
+        let (iterations, minutes) = self.schedule_limits();
+        (self.update.schedule_iterations, self.update.schedule_minutes) = (iterations, minutes);
+    }
+
+    /// The length of the schedules in iterations and minutes. 0 is no limit.
+    fn schedule_limits(&self) -> (u64, f64) {
+        match (self.update.schedule_iterations, self.update.schedule_minutes) {
+            (0, 0.0) => (self.run.iterations, self.run.minutes),
+            given => given,
+        }
+    }
+
+    /// The share of the schedules, in [0, 1], that is done after `iteration` iterations and `seconds`
+    /// seconds.
+    pub fn schedule_done(&self, iteration: u64, seconds: f64) -> f64 {
+        share_of(self.schedule_limits(), iteration, seconds)
     }
 
     /// Checks every setting.
@@ -430,6 +472,25 @@ mod tests {
         assert_eq!(config.run.share_done(101, 0.0), 1.0);
         (config.run.iterations, config.run.minutes) = (0, 10.0);
         assert_eq!(config.run.share_done(1000, 60.0), 0.1);
+    }
+
+    #[test]
+    fn a_schedule_keeps_the_length_that_it_has_at_the_start() {
+        let mut config = Config::default();
+        config.run.iterations = 4;
+        assert_eq!(config.schedule_done(2, 0.0), 0.5);
+        config.fix_schedule();
+        config.run.iterations = 8;
+        config.fix_schedule();
+        assert_eq!((config.schedule_done(2, 0.0), config.schedule_done(6, 0.0)), (0.5, 1.0));
+        assert_eq!(config.run.share_done(2, 0.0), 0.25);
+        config.update.schedule_minutes = 1.0;
+        assert_eq!(config.schedule_done(2, 45.0), 0.75);
+        // A given length is not changed.
+        let mut given = Config::default();
+        given.update.schedule_iterations = 600;
+        given.fix_schedule();
+        assert_eq!(given.update.schedule_iterations, 600);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Evaluation {
     pub outcomes: Vec<Outcome>,
     /// The tasks that were lost.
     pub errors: Vec<EnvironmentError>,
+    /// Losses after which a task was played again.
+    pub replayed: Vec<EnvironmentError>,
     /// The episodes of `outcomes`, if the plan keeps them. Group and trajectory have the task's name.
     pub episodes: Vec<EpisodeRecord>,
 }
@@ -105,6 +107,7 @@ pub async fn evaluate_async<P: Policy>(
         }
         limits.max_errors -= batch.errors.len();
         evaluation.errors.extend(batch.errors);
+        evaluation.replayed.extend(batch.replayed);
         progress(evaluation.outcomes.len() + evaluation.errors.len());
     }
     expect_some(evaluation.outcomes.len(), &evaluation.errors)?;
@@ -143,9 +146,12 @@ pub fn evaluate_fixed(
     let mut evaluation = Evaluation::default();
     for (number, &task) in plan.tasks.iter().enumerate() {
         let seed = Stream::new(plan.seed, Purpose::Environment).of(task, 0).rng().next_u64();
-        let session = environment.start(task, seed)?;
         let (name, limit) = (environment.task_name(task), 2 * environment.max_steps());
-        let (record, end) = play_fixed(session, begin(task)?, name, limit)?;
+        let play = || play_fixed(environment.start(task, seed)?, begin(task)?, name, limit);
+        let (record, end) = match play() {
+            Err(Error::Environment(_)) if environment.replays_lost_episodes() => play(),
+            played => played,
+        }?;
         evaluation.outcomes.push(Outcome {
             task,
             success: record.success,

@@ -5,6 +5,7 @@ use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
+use super::differences::SettingChanges;
 use super::kind_result::KindResult;
 use crate::error::{Error, Result};
 
@@ -55,6 +56,9 @@ pub struct IterationMetrics {
     pub skipped_updates: usize,
     /// Diagnostics of credit assignment.
     pub credit: serde_json::Value,
+    /// Settings that changed before this iteration, because the run was resumed with others.
+    #[serde(default, skip_serializing_if = "SettingChanges::is_empty")]
+    pub changes: SettingChanges,
     /// Time by phase.
     pub seconds: Seconds,
     /// Evaluation on held-out tasks, if one follows this iteration.

@@ -5,6 +5,7 @@
 
 mod assign;
 mod config;
+mod differences;
 mod eval_config;
 mod evaluate;
 mod gradient;
@@ -22,6 +23,9 @@ mod update_batch;
 
 pub use config::{
     Aggregation, Config, ImitationConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
+};
+pub use differences::{
+    NOT_SET, SettingChanges, SettingDifference, SettingsByKey, differences, settings_by_key,
 };
 pub use eval_config::{EvalConfig, EvalMetric};
 pub use evaluate::{

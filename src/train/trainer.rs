@@ -15,7 +15,7 @@ use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::kernels;
 use crate::policy::{EncoderOf, InputsOf, Policy, Sampling};
-use crate::rollout::{Plan, RolloutBatch, collect_with_async};
+use crate::rollout::{CollectionProgress, Plan, RolloutBatch, collect_watched_async};
 use crate::stream::{Purpose, Stream};
 
 /// Trains a policy, one iteration per call. It uses no files and no terminal.
@@ -48,7 +48,7 @@ impl<P: Policy> Trainer<P> {
     }
 
     /// One iteration: plays episodes, assigns credit, updates the policy. `progress` is the fraction of
-    /// the run that is done, in [0, 1]; learning-rate schedules depend on it.
+    /// the schedules (of the learning rate and the entropy weight) that is done, in [0, 1].
     ///
     /// # Errors
     /// Fails if an environment or the device fails, or after too many consecutive skipped updates.
@@ -57,9 +57,22 @@ impl<P: Policy> Trainer<P> {
         environment: &dyn Environment,
         progress: f64,
     ) -> Result<(IterationMetrics, Rollout<P>)> {
+        self.iterate_watched_async(environment, progress, &mut |_| {}).await
+    }
+
+    /// [`Trainer::iterate_async`] that tells `watch` how far the episodes are.
+    ///
+    /// # Errors
+    /// As [`Trainer::iterate_async`].
+    pub async fn iterate_watched_async(
+        &mut self,
+        environment: &dyn Environment,
+        progress: f64,
+        watch: &mut dyn FnMut(CollectionProgress),
+    ) -> Result<(IterationMetrics, Rollout<P>)> {
         kernels::check_training(&self.config.credit)?;
         let begun = Instant::now();
-        let (batch, statistics) = self.play(environment).await?;
+        let (batch, statistics) = self.play(environment, watch).await?;
         let played = Instant::now();
         let step = CreditStep {
             config: &self.config.credit,
@@ -199,7 +212,11 @@ impl<P: Policy> Trainer<P> {
     ///
     /// Zero-variance groups are replaced by groups of further tasks for up to
     /// `rollout.max_resampling_rounds` rounds (dynamic sampling; DAPO, Yu et al. 2025).
-    async fn play(&self, environment: &dyn Environment) -> Result<(Rollout<P>, RolloutStatistics)> {
+    async fn play(
+        &self,
+        environment: &dyn Environment,
+        watch: &mut dyn FnMut(CollectionProgress),
+    ) -> Result<(Rollout<P>, RolloutStatistics)> {
         let rollout = &self.config.rollout;
         let total = environment.tasks();
         let groups = rollout.groups.min(total);
@@ -207,7 +224,7 @@ impl<P: Policy> Trainer<P> {
         let max_groups = groups.saturating_mul(1 + rollout.max_resampling_rounds).min(total);
         let tasks = index::sample(&mut rng, total, max_groups).into_vec();
         let mut statistics = RolloutStatistics::default();
-        let mut batch = self.play_tasks(environment, &tasks[..groups], 0).await?;
+        let mut batch = self.play_tasks(environment, &tasks[..groups], 0, watch).await?;
         statistics.add(&batch);
         let mut played = groups;
         for _ in 0..rollout.max_resampling_rounds {
@@ -217,7 +234,7 @@ impl<P: Policy> Trainer<P> {
             if further.is_empty() {
                 break;
             }
-            let more = self.play_tasks(environment, further, played).await?;
+            let more = self.play_tasks(environment, further, played, watch).await?;
             statistics.add(&more);
             played += further.len();
             batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
@@ -235,6 +252,7 @@ impl<P: Policy> Trainer<P> {
         environment: &dyn Environment,
         tasks: &[usize],
         first_group: usize,
+        watch: &mut dyn FnMut(CollectionProgress),
     ) -> Result<Rollout<P>> {
         let plan = Plan {
             tasks,
@@ -245,7 +263,9 @@ impl<P: Policy> Trainer<P> {
             iteration: self.iteration,
         };
         let (policy, limits) = (self.learner.policy.valid(), self.config.rollout.limits());
-        let batch = collect_with_async(environment, &policy, &self.encoder, &plan, &limits).await?;
+        let encoder = &self.encoder;
+        let batch =
+            collect_watched_async(environment, &policy, encoder, &plan, &limits, watch).await?;
         batch.expect_episodes()?;
         Ok(batch)
     }

@@ -68,7 +68,10 @@ fn a_run_writes_its_folder_and_is_evaluated_and_resumed() {
     resume(&["--iterations", "3"]).assert().success().stderr(contains("resumed after iteration 2"));
     assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 4);
 
-    refused(&mut resume(&["--task-seed", "99", "--train-tasks", "3"]), "another vocabulary");
+    refused(
+        &mut resume(&["--seed", "99"]),
+        "setting 'run.seed' (--seed): is 99, but the run has the seed 0",
+    );
     refused(
         &mut resume(&["--hidden", "16"]),
         "the saved policy has policy.hidden 8, the settings have 16",

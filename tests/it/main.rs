@@ -20,11 +20,13 @@ mod faults_cli;
 mod process_cli;
 mod process_env;
 mod resume;
+mod resume_changes;
 mod returns;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;
 mod training;
+mod trusted_commands;
 mod untrusted;
 mod untrusted_checkpoint;
 mod untrusted_games;

@@ -53,26 +53,27 @@ fn assert_rest_is_sound(batch: &RolloutBatch<ScorerInputs>, what: &str) {
 }
 
 /// Two copies play sixteen episodes. With `is_restarted`, the faulty copy loses all its episodes;
-/// otherwise one episode is lost.
+/// otherwise one episode is lost. They are played again, so that none is missing.
 fn strike(fault: &str, says: &str, is_restarted: bool, timeout: f64) {
     let fake = Fake::new(fault);
     let environment = fake.open(2, timeout).unwrap();
     let batch = play(&environment);
-    let lost = batch.errors.len();
+    let lost = batch.replayed.len();
     let of_task_3 = |it: &proxmo::rollout::EnvironmentError| TASKS[it.group] == 3;
-    assert!(batch.errors.iter().any(of_task_3), "{fault}: {:?}", batch.errors);
-    assert!(if is_restarted { lost <= 8 } else { lost == 1 }, "{fault}: {:?}", batch.errors);
-    for error in &batch.errors {
+    assert!(batch.replayed.iter().any(of_task_3), "{fault}: {:?}", batch.replayed);
+    assert!(if is_restarted { lost <= 8 } else { lost == 1 }, "{fault}: {:?}", batch.replayed);
+    assert_eq!(batch.errors, [], "{fault}");
+    for error in &batch.replayed {
         let said = error.to_string();
         assert!(said.contains(says), "{fault}: {said}");
         assert!(said.contains("task 'train/") && !said.contains(char::is_control), "{said}");
     }
     assert_rest_is_sound(&batch, fault);
 
-    // A new copy plays the next episodes, and none is lost.
+    // The new copy plays the next episodes too.
     let before = fake.pids();
     let again = play(&environment);
-    assert_eq!(again.errors, [], "{fault}");
+    assert_eq!((again.errors.len(), again.replayed.len()), (0, 0), "{fault}");
     assert_rest_is_sound(&again, fault);
     assert_eq!(fake.pids().len(), 2 + usize::from(is_restarted), "{fault}");
     let gone = before.iter().filter(|&&pid| !runs(pid)).count();
@@ -82,7 +83,7 @@ fn strike(fault: &str, says: &str, is_restarted: bool, timeout: f64) {
 }
 
 #[test]
-fn a_program_that_dies_loses_only_its_own_episodes() {
+fn episodes_of_a_program_that_dies_are_played_again() {
     if !python() {
         return;
     }
@@ -98,7 +99,7 @@ fn a_program_that_dies_loses_only_its_own_episodes() {
 }
 
 #[test]
-fn a_program_that_breaks_the_protocol_loses_only_its_own_episodes() {
+fn episodes_of_a_program_that_breaks_the_protocol_are_played_again() {
     if !python() {
         return;
     }
@@ -111,7 +112,7 @@ fn a_program_that_breaks_the_protocol_loses_only_its_own_episodes() {
 }
 
 #[test]
-fn a_malformed_answer_loses_one_episode() {
+fn an_episode_with_a_malformed_answer_is_played_again() {
     if !python() {
         return;
     }
@@ -130,7 +131,8 @@ fn a_program_that_hangs_is_killed_with_its_child_processes() {
     // The child process holds the pipes open.
     let fake = Fake::new("leave child");
     let batch = play(&fake.open(2, IMPATIENT).unwrap());
-    assert!((1..=8).contains(&batch.errors.len()), "{:?}", batch.errors);
+    assert!((1..=8).contains(&batch.replayed.len()), "{:?}", batch.replayed);
+    assert_eq!(batch.errors, []);
     assert_rest_is_sound(&batch, "leave child");
     let child = std::fs::read_to_string(fake.path("child")).unwrap().parse().unwrap();
     assert!(!cfg!(target_os = "linux") || has_ended(child), "process {child} is left");
@@ -170,12 +172,12 @@ fn an_announced_episode_that_failed_to_start_is_started_by_another_copy() {
         environment.start(0, 0).unwrap();
         assert_eq!(fake.pids().len(), 3, "the next episode runs it again");
     }
-    // If a task kills the program each time, its episodes are lost, and at most the ones in progress.
+    // If a task kills the program each time, its episodes are lost, and no others.
     let fake = Fake::new("die of task 3");
     let batch = play(&fake.open(4, PATIENT).unwrap());
     let lost = |task: usize| batch.errors.iter().filter(|it| TASKS[it.group] == task).count();
     assert_eq!(lost(3), 4, "{:?}", batch.errors);
-    assert!(lost(4) + lost(5) == 0 && lost(0) <= 4, "{:?}", batch.errors);
+    assert_eq!(lost(0) + lost(4) + lost(5), 0, "{:?}", batch.errors);
     assert!(batch.errors.iter().all(|it| it.message.contains("signal: 9")));
     assert_rest_is_sound(&batch, "die of task 3");
 }
@@ -217,6 +219,39 @@ fn slow_answers_and_long_error_output_are_tolerated() {
         assert_rest_is_sound(&batch, fault);
         assert_eq!(fake.pids().len(), 1);
     }
+}
+
+#[test]
+fn an_episode_that_always_ends_its_program_is_lost_alone() {
+    if !python() {
+        return;
+    }
+    let fake = Fake::new("always");
+    let batch = play(&fake.open(2, PATIENT).unwrap());
+    assert!((1..=4).contains(&batch.errors.len()), "{:?}", batch.errors);
+    let is_of_task_3 = |it: &proxmo::rollout::EnvironmentError| TASKS[it.group] == 3;
+    assert!(batch.errors.iter().all(is_of_task_3), "{:?}", batch.errors);
+    assert_eq!(batch.errors.len() + batch.episodes(), 16);
+    assert_rest_is_sound(&batch, "always");
+    // Every other episode that it took along was played again.
+    assert!(batch.replayed.iter().any(|it| !is_of_task_3(it)), "{:?}", batch.replayed);
+}
+
+#[test]
+fn a_step_timeout_keeps_the_steps_of_many_episodes_together() {
+    if !python() {
+        return;
+    }
+    // It answers the first eight steps when all of them have been requested.
+    let fake = Fake::new("together");
+    let batch = play_within(&fake.open(2, PATIENT).unwrap(), 60.0);
+    assert_eq!((batch.errors.len(), batch.replayed.len()), (0, 0), "{:?}", batch.errors);
+    assert_rest_is_sound(&batch, "together");
+    // The time-out of a step holds for a program, if it is shorter than that of an answer.
+    let fake = Fake::new("hang");
+    let batch = play_within(&fake.open(2, PATIENT).unwrap(), IMPATIENT);
+    assert!(batch.replayed[0].message.contains("gave no answer within 5 seconds"));
+    assert_rest_is_sound(&batch, "hang");
 }
 
 #[test]

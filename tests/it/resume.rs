@@ -14,7 +14,7 @@ use serde_json::Value;
 /// weights of iterations without successes.
 const SETTINGS: &str = "--seed 10 --train-tasks 40 --held-out 20 --groups 4 --group-size 6 \
     --difficulty easy --max-steps 40 --policy-embedding 8 --hidden 8 --eval-every 2 \
-    --eval-temperature 1 --schedule constant --warmup 5 --proximity-temperature auto --learning-rate 0.02 \
+    --eval-temperature 1 --warmup 5 --proximity-temperature auto --learning-rate 0.02 \
     --entropy-weight 0.01 --quiet --run";
 
 fn arguments(run: &Path, more: &str) -> Vec<String> {
@@ -176,7 +176,7 @@ fn a_limit_on_iterations_changes_nothing_except_the_last_evaluation() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 6 --checkpoint-every 1");
-    train(&parts, "--iterations 2 --checkpoint-every 1");
+    train(&parts, "--iterations 2 --schedule-iterations 6 --checkpoint-every 1");
     train(&parts, "--resume --iterations 4");
     train(&parts, "--resume --iterations 6");
     // Iterations 2 and 4 are evaluated in both runs.
@@ -212,7 +212,7 @@ fn leftovers_of_a_killed_process_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 4 --checkpoint-every 2");
-    train(&parts, "--iterations 2 --checkpoint-every 2");
+    train(&parts, "--iterations 2 --schedule-iterations 4 --checkpoint-every 2");
     // As if killed while it wrote one checkpoint and removed another, one iteration later.
     for left in ["000004.filling", "000000.removed"] {
         let left = parts.join("checkpoints").join(left);
@@ -253,7 +253,7 @@ fn a_run_resumes_from_the_previous_checkpoint_if_the_newest_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 6 --checkpoint-every 1");
-    train(&parts, "--iterations 4 --checkpoint-every 1");
+    train(&parts, "--iterations 4 --schedule-iterations 6 --checkpoint-every 1");
     let corrupt = |iteration| {
         let optimizer = checkpoint(&parts, iteration).join("optimizer.bpk");
         let mut bytes = fs::read(&optimizer).unwrap();
@@ -339,24 +339,59 @@ fn one_process_at_a_time_trains_into_a_folder() {
     train(&run, &format!("--resume --iterations {done}"));
 }
 
+#[cfg(unix)]
+fn send(signal: &str, child: &Child) {
+    let mut kill = std::process::Command::new("kill");
+    assert!(kill.args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
 #[test]
 #[cfg(unix)]
-fn an_interrupt_finishes_the_iteration_and_saves() {
+fn ctrl_c_sigterm_and_sighup_finish_the_iteration_and_save() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
     let mut child = spawn(&run, "--iterations 1000000 --checkpoint-every 100000");
-    wait_for(&mut child, &run, 3);
-    let interrupt =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
-    assert!(child.wait().unwrap().success());
+    for (part, signal) in ["-INT", "-TERM", "-HUP"].into_iter().enumerate() {
+        wait_for(&mut child, &run, 3 * (part + 1));
+        send(signal, &child);
+        if signal != "-INT" {
+            // A second one, of any kind but Ctrl-C, does not end it sooner.
+            let _ =
+                std::process::Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+        }
+        assert!(child.wait().unwrap().success(), "{signal}");
+        let done = metrics(&run).len() as u64 - 1;
+        assert!(checkpoint(&run, done).join("manifest.json").is_file(), "{signal}");
+        if signal != "-HUP" {
+            child = spawn(&run, "--resume");
+        }
+    }
     let done = metrics(&run).len() as u64 - 1;
-    assert!(checkpoint(&run, done).join("manifest.json").is_file());
     // An even number, which is evaluated in both runs.
     let end = (done + 3) / 2 * 2;
     train(&run, &format!("--resume --iterations {end}"));
-    train(&whole, &format!("--iterations {end} --checkpoint-every 100000"));
+    let settings = "--schedule-iterations 1000000 --checkpoint-every 100000";
+    train(&whole, &format!("--iterations {end} {settings}"));
     assert_same(&whole, &run, end);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_under_nohup_goes_on_after_a_hangup() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut child = std::process::Command::new("nohup")
+        .arg(assert_cmd::cargo::cargo_bin("proxmo"))
+        .args(arguments(&run, "--iterations 1000000"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&mut child, &run, 2);
+    send("-HUP", &child);
+    wait_for(&mut child, &run, metrics(&run).len() + 2);
+    send("-TERM", &child);
+    assert!(child.wait().unwrap().success());
 }
 
 /// Environment variables select drivers on Linux only.
@@ -366,7 +401,7 @@ fn a_cpu_run_resumes_without_a_gpu() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     train(&whole, "--iterations 2 --checkpoint-every 1");
-    train(&parts, "--iterations 1 --checkpoint-every 1");
+    train(&parts, "--iterations 1 --schedule-iterations 2 --checkpoint-every 1");
     let mut command = Command::cargo_bin("proxmo").unwrap();
     for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
         command.env(drivers, "/nonexistent");
@@ -396,7 +431,7 @@ fn a_resumed_run_on_a_gpu_stays_within_the_stated_bound() {
     let settings =
         format!("--backend {} --eval-tasks 1 --checkpoint-every 1 --iterations", backend.name());
     train(&whole, &format!("{settings} 2"));
-    train(&parts, &format!("{settings} 1"));
+    train(&parts, &format!("{settings} 1 --schedule-iterations 2"));
     train(&parts, "--resume --iterations 2");
     let weights = |run: &Path| -> Vec<f32> {
         let bytes = fs::read(checkpoint(run, 2).join("weights.safetensors")).unwrap();

@@ -15,9 +15,11 @@ use self::screen::Screen;
 use self::variants::{Variant, describe_ablations, variants};
 use self::work::{OpenedResources, train_all};
 use super::report::report;
+use super::run_folder::NewFolder;
 use super::settings::{SettingFlags, make_paths_absolute};
+use super::signals::stop_on_signal;
 use super::terminal::say;
-use super::train::{free_folder, stop_on_interrupt};
+use super::trust::fix_working_folder;
 use crate::error::{Error, Result};
 
 /// Train several variants with several seeds each, and report on all of them.
@@ -64,16 +66,18 @@ fn long_help() -> String {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let folder = match &arguments.run_folder {
-        Some(folder) => folder.clone(),
-        None => free_folder("compare")?,
+    let new_folder = match &arguments.run_folder {
+        Some(_) => None,
+        None => Some(NewFolder::below_runs("compare")?),
     };
+    let new_path = new_folder.as_ref().map(|new| new.path.clone());
+    let folder = arguments.run_folder.clone().or(new_path).unwrap_or_default();
     // Invalid input is refused before anything is written.
     let plan = plan_all(arguments, &folder)?;
     let waiting: Vec<&PlannedRun> =
         plan.iter().filter(|run| run.progress != Progress::Finished).collect();
     let opened = OpenedResources::open(&waiting)?;
-    let stop = stop_on_interrupt()?;
+    let stop = stop_on_signal()?;
     let screen = Screen::new(arguments.quiet, &plan, &folder, arguments.jobs);
     let is_stopped = || stop.load(Ordering::Relaxed);
     let failed = train_all(&waiting, usize::from(arguments.jobs), &opened, &is_stopped, &screen)?;
@@ -110,6 +114,7 @@ fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<PlannedRun>> {
 pub(super) fn variants_and_seeds(arguments: &Arguments) -> Result<(Vec<Variant>, Vec<u64>)> {
     let mut base = arguments.settings.merge(None)?;
     make_paths_absolute(&mut base)?;
+    fix_working_folder(&mut base)?;
     if !base.imitation.from.is_empty() {
         let message = "is for proxmo clone; --init starts from a cloned policy";
         return Err(Error::setting("imitation.from", message));

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::variants::Variant;
 use crate::cli::settings::read_config;
+use crate::device::Backend;
 use crate::error::{Error, Result};
-use crate::report::{differences, seed_suffix};
+use crate::report::seed_suffix;
 use crate::runs::checkpoint;
-use crate::train::Config;
+use crate::train::{Config, differences};
 
 /// A run of the comparison, new or existing.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +68,15 @@ fn progress(folder: &Path, wanted: &Config) -> Result<Progress> {
     if !path.exists() {
         return Ok(Progress::New);
     }
-    expect_same(&path, &read_config(&path)?, wanted)?;
+    let mut there = read_config(&path)?;
+    there.fix_schedule();
+    // What the run there decided at its start is no other setting.
+    let mut here = wanted.clone();
+    here.fix_schedule();
+    if here.run.backend == Backend::Auto {
+        (here.run.backend, here.run.device) = (there.run.backend, there.run.device);
+    }
+    expect_same(&path, &there, &here)?;
     let Some(newest) = checkpoint::newest(folder)?.intact else {
         return Ok(Progress::Started(0.0));
     };

@@ -3,8 +3,7 @@
 use crate::cli::settings::{SettingFlags, describe};
 use crate::credit::Estimator;
 use crate::error::{Error, Result};
-use crate::report::differences;
-use crate::train::Config;
+use crate::train::{Config, differences};
 
 /// A named configuration.
 #[derive(Debug, Clone, PartialEq)]

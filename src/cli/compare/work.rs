@@ -12,6 +12,7 @@ use std::thread::Builder;
 use super::plan::{PlannedRun, Progress};
 use super::screen::Screen;
 use crate::cli::recorder::ReportWriter;
+use crate::cli::trust::sign;
 use crate::device::{Backend, Opened, open};
 use crate::env::{EnvConfig, Environment};
 use crate::error::{Error, Result};
@@ -121,6 +122,8 @@ fn train(
     };
     let progress = screen.show_run(run);
     let started = start(&run.folder, config.clone(), device, training, held_out)?;
+    // Without a signature, resuming asks for the command; the comparison has it in its own arguments.
+    let _ = sign(&run.folder, config);
     started.record(progress).record(ReportWriter).train(is_stopped)
 }
 

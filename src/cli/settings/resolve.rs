@@ -11,6 +11,11 @@ use crate::settings::{Kind, set};
 use crate::train::Config;
 
 impl<S: Scope> Flags<S> {
+    /// Whether a flag gives the setting with a key.
+    pub fn gives(&self, key: &str) -> bool {
+        self.given.iter().any(|(setting, _)| setting.key == key)
+    }
+
     /// The configuration: the defaults (or `base`, or those of `--preset`, or the file of
     /// `--config`), then flags. It is not checked as a whole.
     pub fn merge(&self, base: Option<Config>) -> Result<Config> {
@@ -56,7 +61,8 @@ impl Flags<Whole> {
     pub fn of_words(words: &[&str]) -> Result<Self, String> {
         let command = Self::augment_args(clap::Command::new("settings"))
             .no_binary_name(true)
-            .disable_help_flag(true);
+            .disable_help_flag(true)
+            .args_override_self(true);
         let flags = command
             .try_get_matches_from(words)
             .and_then(|matches| Self::from_arg_matches(&matches))

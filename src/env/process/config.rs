@@ -1,5 +1,7 @@
 //! Programs as a kind of environment.
 
+use std::path::PathBuf;
+
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,10 +20,14 @@ pub struct ProcessConfig {
     ))]
     pub split: String,
     /// Command line of the program, split into words as a shell does; no shell is run. Relative paths
-    /// start at the current folder.
+    /// start at the working folder.
     #[garde(custom(is_command))]
     #[schemars(extend("x-value" = "LINE"))]
     pub command: String,
+    /// Folder in which the program runs. Empty takes the current one, which a run records.
+    #[garde(skip)]
+    #[schemars(extend("format" = "path", "x-value" = "DIR"))]
+    pub working_folder: PathBuf,
     /// Seconds until a program that owes an answer counts as hanging, counted from its last answer;
     /// 0 for no limit.
     #[garde(range(min = 0.0, max = 86_400.0))]
@@ -40,6 +46,12 @@ fn is_command(command: &str, _: &()) -> garde::Result {
 
 impl Default for ProcessConfig {
     fn default() -> Self {
-        Self { split: "train".into(), command: String::new(), answer_timeout: 30.0, processes: 1 }
+        Self {
+            split: "train".into(),
+            command: String::new(),
+            working_folder: PathBuf::new(),
+            answer_timeout: 30.0,
+            processes: 1,
+        }
     }
 }

@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::answer::{Answer, Description};
 use super::command::{COMMAND, split_command};
@@ -13,6 +12,7 @@ use super::config::ProcessConfig;
 use super::description::{Selection, check, quote, select};
 use super::program::{Launch, Program, lock};
 use super::session::{ProcessSession, ReportedTask, Seat, Start};
+use super::time_limit::TimeLimit;
 use crate::env::environment::{Environment, Session, Split};
 use crate::env::texts::Texts;
 use crate::error::{Error, Result};
@@ -67,9 +67,9 @@ impl Process {
     pub fn open(config: &ProcessConfig, split: Option<&str>) -> Result<Self> {
         let refuse = |message: String| Error::setting(COMMAND, message);
         let words = split_command(&config.command)?;
-        let timeout = config.answer_timeout;
-        let timeout = (timeout > 0.0).then(|| Duration::try_from_secs_f64(timeout).ok()).flatten();
-        let launch = Launch { command: config.command.clone(), words, timeout };
+        let timeout = Arc::new(TimeLimit::new(config.answer_timeout));
+        let working_folder = config.working_folder.clone();
+        let launch = Launch { command: config.command.clone(), words, working_folder, timeout };
         let (program, described) = start_program(&launch).map_err(refuse)?;
         let shown = launch.shown();
         check(&described).map_err(|what| refuse(format!("{shown} says that {what}")))?;
@@ -267,6 +267,16 @@ impl Environment for Process {
             let Ok(session) = self.request(task, seed) else { return };
             lock(&self.announced).entry((task, seed)).or_default().push(session);
         }
+    }
+
+    fn replays_lost_episodes(&self) -> bool {
+        true
+    }
+
+    /// A program answers in the order of the requests, so a step takes the time since its last answer.
+    fn limit_steps(&self, seconds: f64) -> bool {
+        self.launch.timeout.lower_to(seconds);
+        true
     }
 
     fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>> {

@@ -1,5 +1,7 @@
 //! Programs in the registry of environments.
 
+use std::path::PathBuf;
+
 use super::config::ProcessConfig;
 use super::environment::Process;
 use crate::env::environment::Environment;
@@ -29,6 +31,10 @@ impl EnvKind for ProcessConfig {
 
     fn open(&self, split: Option<&str>) -> Result<Box<dyn Environment>> {
         Ok(Box::new(Process::open(self, split)?))
+    }
+
+    fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.working_folder]
     }
 
     fn workload(&self) -> String {

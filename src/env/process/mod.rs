@@ -3,11 +3,12 @@
 //!
 //! A [`Process`] runs one or more copies of a program and plays many sessions in each. No shell is
 //! run: the command line is split into words as a shell does, and the first word names the program,
-//! which runs in the current folder. Each opened split runs copies of its own. A program must end when
+//! which runs in the working folder, by default the current one. Each opened split runs copies of its own. A program must end when
 //! its input ends.
 //!
 //! A program that dies, breaks the protocol or does not answer in time loses the episodes that it was
-//! playing. Each gets an [environment error](crate::Error::Environment) that says what happened and
+//! playing. A rollout plays them again from their seeds on a new copy, and counts only those that fail
+//! again. Each gets an [environment error](crate::Error::Environment) that says what happened and
 //! quotes the end of the program's standard error. The program is killed together with all processes
 //! that it started (a process group on Unix, a job object on Windows), and a new copy is started with
 //! the next episode. A wrong answer that names its session (a missing field, a reward that is not
@@ -32,6 +33,7 @@ mod environment;
 mod kind;
 mod program;
 mod session;
+mod time_limit;
 mod words;
 
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,6 +18,7 @@ use process_wrap::std::{ChildWrapper, CommandWrap};
 use process_wrap::std::{CommandWrapper, JobObject};
 
 use super::answer::{Answer, read_answer};
+use super::time_limit::TimeLimit;
 use super::words::{Tail, plain};
 use crate::env::protocol::{MAX_LINE, MAX_SESSIONS};
 
@@ -39,8 +41,10 @@ pub(super) struct Launch {
     pub(super) command: String,
     /// Its words: the program and the arguments.
     pub(super) words: Vec<String>,
-    /// Time limit of an answer; `None` for no limit.
-    pub(super) timeout: Option<Duration>,
+    /// Folder in which it runs; empty for the current one.
+    pub(super) working_folder: PathBuf,
+    /// Time limit of an answer.
+    pub(super) timeout: Arc<TimeLimit>,
 }
 
 impl Launch {
@@ -154,10 +158,8 @@ impl Program {
             let shared = shared.clone();
             thread("stderr", Box::new(move || keep_tail(&shared, errors, errors_end)))?;
         }
-        if let Some(timeout) = launch.timeout {
-            let shared = shared.clone();
-            thread("time-out", Box::new(move || shared.enforce(timeout)))?;
-        }
+        let watched = shared.clone();
+        thread("time-out", Box::new(move || watched.enforce(&watched.launch.timeout)))?;
         if let Some(output) = output {
             program.reader = Some(thread("reader", Box::new(move || read_all(&shared, output)))?);
         }
@@ -291,8 +293,18 @@ fn wait_until(limit: Duration, is_met: impl Fn() -> bool) -> bool {
 fn spawn(launch: &Launch) -> std::io::Result<Box<dyn ChildWrapper>> {
     let (program, arguments) =
         launch.words.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+    // A program that is named by a relative path lies below the working folder, on every system.
+    let program = match Path::new(program) {
+        path if path.is_relative() && path.components().count() > 1 => {
+            launch.working_folder.join(path)
+        }
+        path => path.to_path_buf(),
+    };
     let mut command = CommandWrap::with_new(program, |command| {
         command.args(arguments);
+        if !launch.working_folder.as_os_str().is_empty() {
+            command.current_dir(&launch.working_folder);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     });
     #[cfg(unix)]
@@ -393,12 +405,17 @@ impl Shared {
 
     /// Ends the program if it owes an answer for too long. The time counts from its last answer to any
     /// session: requests that wait behind others do not count.
-    fn enforce(&self, timeout: Duration) {
-        // Polls, so that requests need not wake this thread.
-        let period = (timeout / 8).clamp(Duration::from_millis(1), Duration::from_secs(1));
+    fn enforce(&self, limit: &TimeLimit) {
         let mut queue = lock(&self.queue);
         while queue.ended.is_none() {
-            if !queue.waiting.is_empty() && queue.progress.elapsed() >= timeout {
+            let timeout = limit.get();
+            // Polls, so that requests need not wake this thread.
+            let period = timeout.map_or(Duration::MAX, |timeout| timeout / 8);
+            let period = period.clamp(Duration::from_millis(1), Duration::from_secs(1));
+            if let Some(timeout) = timeout
+                && !queue.waiting.is_empty()
+                && queue.progress.elapsed() >= timeout
+            {
                 drop(queue);
                 let seconds = timeout.as_secs_f64();
                 self.end(EndReason::Violation(format!("gave no answer within {seconds} seconds")));

@@ -105,11 +105,6 @@ impl PolicySpec for ScorerSpec {
         }
     }
 
-    fn expect_same(&self, other: &Self) -> Result<(), String> {
-        self.expect_settings(&other.size)?;
-        self.vocabulary.expect_same(&other.vocabulary)
-    }
-
     fn summary(&self) -> String {
         format!("{} words", self.vocabulary.len())
     }

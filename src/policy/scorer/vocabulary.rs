@@ -138,26 +138,6 @@ impl Vocabulary {
             None => self.weights.iter().copied().fold(1.0, f32::max),
         }
     }
-
-    /// Checks that two vocabularies have the same words, as saved weights require.
-    ///
-    /// # Errors
-    /// Names the first word that differs.
-    pub fn expect_same(&self, other: &Self) -> Result<(), String> {
-        if self.words == other.words {
-            return Ok(());
-        }
-        let at = self.words.iter().zip(&other.words).take_while(|(a, b)| a == b).count();
-        let show = |words: &[String]| words.get(at).map_or("no word".into(), |w| format!("'{w}'"));
-        Err(format!(
-            "another vocabulary: the checkpoint has {} words, these tasks give {}; the first \
-             difference is word {at}: {} and {}",
-            self.words.len(),
-            other.words.len(),
-            show(&self.words),
-            show(&other.words)
-        ))
-    }
 }
 
 /// FNV-1a, so that a word falls into the same bucket on every machine.

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::elements::{Row, Table, name, text};
-use crate::report::settings::{NOT_SET, SettingsByKey, settings_by_key};
 use crate::report::variant_runs::VariantRuns;
+use crate::train::{NOT_SET, SettingsByKey, settings_by_key};
 
 /// Two tables: the settings that differ between variants, and the others. The seed is not a setting of
 /// a variant.
@@ -25,11 +25,39 @@ pub fn settings_section(variants: &[VariantRuns]) -> Markup {
             h3 { "Settings that differ" }
             (differing_table(variants, &all, &differing))
         }
+        @let changes = changes_table(variants);
+        @if !changes.rows.is_empty() {
+            h3 { "Settings that a resume changed" }
+            (changes)
+        }
         details {
             summary { "Settings in common" }
             (common_table(&common))
         }
     }
+}
+
+/// The settings that changed within runs. The other tables have the values after the last change.
+fn changes_table(variants: &[VariantRuns]) -> Table {
+    let mut rows = Vec::new();
+    for (number, variant) in variants.iter().enumerate() {
+        for run in &variant.runs {
+            for line in &run.metrics {
+                rows.extend(line.changes.iter().map(|(key, (before, after))| Row {
+                    variant: Some(number),
+                    cells: vec![
+                        name(&run.name),
+                        text(line.iteration.to_string()),
+                        code(Some(key)),
+                        code(Some(before)),
+                        code(Some(after)),
+                    ],
+                }));
+            }
+        }
+    }
+    let heads = ["run", "from iteration", "setting", "before", "after"].map(text).to_vec();
+    Table { heads, rows, numeric: false }
 }
 
 fn differing_table(variants: &[VariantRuns], all: &[SettingsByKey], keys: &[&String]) -> Table {
@@ -82,6 +110,23 @@ fn split(all: &[SettingsByKey]) -> (Vec<(&String, &String)>, Vec<&String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::recorded_run::RecordedRun;
+    use crate::train::{Config, IterationMetrics};
+
+    #[test]
+    fn a_change_at_a_resume_is_shown_with_its_iteration() {
+        let mut line = IterationMetrics { iteration: 7, ..IterationMetrics::default() };
+        let values = ("0.001".to_string(), "0.01".to_string());
+        line.changes.insert("update.learning_rate".into(), values);
+        let run =
+            RecordedRun { name: "first".into(), config: Config::default(), metrics: vec![line] };
+        let variants = [VariantRuns { name: "first".into(), runs: vec![run] }];
+        let page = settings_section(&variants).into_string();
+        let (_, section) = page.split_once("Settings that a resume changed").unwrap();
+        for part in ["first", "<td>7</td>", "update.learning_rate", "0.001", "0.01"] {
+            assert!(section.contains(part), "{part} in {section}");
+        }
+    }
 
     #[test]
     fn a_setting_that_one_variant_lacks_is_not_in_common() {

@@ -133,8 +133,8 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_difference() {
     let wider =
         resume(&|config| config.policy = ScorerConfig { hidden: 16, ..size() }.into(), &BALLS);
     assert!(wider.contains("has policy.hidden 8, the settings have 16"), "{wider}");
-    let words = resume(&|_| (), &Balls { tasks: 4, max_steps: 8 });
-    assert!(words.contains("another vocabulary"), "{words}");
+    let seed = resume(&|config| config.run.seed = 9, &BALLS);
+    assert!(seed.contains("'run.seed': is 9, but the run has the seed 0"), "{seed}");
 
     // A checkpoint of an older version, which has no manifest.
     let newest = checkpoint::folder(&run, 4);
@@ -145,6 +145,20 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_difference() {
     let version = resume(&|_| (), &BALLS);
     assert!(version.contains("checkpoint version 1, this program reads version 3"), "{version}");
     assert_eq!(checkpoint::list(&run).unwrap(), [0, 2, 4], "nothing is set aside");
+}
+
+/// An environment's texts may change from one start to the next.
+#[test]
+fn a_resumed_run_has_the_vocabulary_of_its_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = three_checkpoints(folder.path());
+    let words = |iteration| fs::read(checkpoint::folder(&run, iteration).join("policy.json"));
+    let before = words(4).unwrap();
+    let mut config = config();
+    config.run.iterations = 8;
+    let fewer = Balls { tasks: 4, max_steps: 8 };
+    finish(Run::resume(&run, config, &flex(), &fewer, &fewer).unwrap()).0.unwrap();
+    assert!(words(8).unwrap() == before, "the vocabulary changed");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Failing environments: each loses its own episode and nothing else.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -9,9 +11,9 @@ use proxmo::env::Environment;
 use proxmo::episodes::EpisodeRecord;
 use proxmo::policy::Sampling;
 use proxmo::policy::scorer::ScorerInputs;
-use proxmo::rollout::{Limits, Plan, RolloutBatch, collect, collect_with};
-use proxmo::runs::Run;
+use proxmo::rollout::{CollectionProgress, Limits, Plan, RolloutBatch, collect, collect_with};
 use proxmo::runs::checkpoint;
+use proxmo::runs::{Recorder, Run};
 use proxmo::train::{EvaluationPlan, evaluate, read_metrics};
 
 use super::faulty::{Fault, Faulty, Shared};
@@ -185,6 +187,33 @@ fn a_failed_evaluation_loses_no_training() {
     assert_eq!(checkpoint::list(folder.path()).unwrap(), [0, 4]);
     let text = fs::read(folder.path().join("metrics.jsonl")).unwrap();
     assert_eq!(read_metrics(&mut &*text, "metrics.jsonl").unwrap().len(), 5);
+}
+
+/// Keeps what it hears about the collection of episodes.
+struct Watcher(Rc<RefCell<Vec<CollectionProgress>>>);
+
+impl Recorder for Watcher {
+    fn collecting(&mut self, progress: &CollectionProgress) {
+        self.0.borrow_mut().push(*progress);
+    }
+}
+
+#[test]
+fn recorders_hear_how_far_a_collection_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.run.iterations = 1;
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let run = Run::create(folder.path(), config, &flex(), &BALLS, &BALLS).unwrap();
+    run.record(Watcher(heard.clone())).train(&|| false).unwrap();
+    let heard = heard.take();
+    assert!(heard.iter().all(|one| one.episodes == 36), "{heard:?}");
+    assert_eq!((heard[0].started, heard[0].ended), (0, 0));
+    assert!(heard.windows(2).all(|pair| pair[0].steps <= pair[1].steps));
+    let last = heard.last().unwrap();
+    let text = fs::read(folder.path().join("metrics.jsonl")).unwrap();
+    let lines = read_metrics(&mut &*text, "metrics.jsonl").unwrap();
+    assert_eq!((last.started, last.ended, last.steps as u64), (36, 36, lines[1].steps));
 }
 
 #[test]

@@ -49,7 +49,7 @@ def apply_fault(answer):
     if fault == "exit":
         sys.stderr.write("Traceback:\n  in the lamp\nOilError: \x1b[31mit is empty\n")
         os._exit(3)
-    if fault == "kill":
+    if fault in ("kill", "always"):
         os.kill(os.getpid(), 9)
     if fault == "hang":
         time.sleep(600)
@@ -94,7 +94,7 @@ def main():
         time.sleep(600)
     if fault == "exit at restart" and os.path.exists(os.path.join(folder, "broken")):
         sys.exit("the licence has run out")
-    sessions, steps = {}, 0
+    sessions, steps, held = {}, 0, []
     for line in sys.stdin:
         request = json.loads(line)
         if request["op"] == "describe":
@@ -131,12 +131,21 @@ def main():
             answer["truncated"] = not won and session["steps"] >= 6
         answer["admissible"] = [f"say {word}" for word in WORDS]
         if session["steps"] == 2 and session["task"] == 3 and not answer.get("terminated"):
-            if fault != "kill late" and strikes(fault):
+            if fault == "always" or fault != "kill late" and strikes(fault):
                 answer = apply_fault(answer)
         if fault == "flood":
             sys.stderr.write("x" * (1 << 18) + "\n" * 100)
         if fault == "slow" and 0 < steps <= 16:
             time.sleep(0.4)
+        if fault == "clock":
+            answer["observation"] += f" It is {time.time_ns()}."
+        if fault == "together" and 0 < steps <= 8:
+            # The first eight steps are answered together.
+            held.append(answer)
+            if steps < 8:
+                continue
+            for one in held[:-1]:
+                say(one)
         if answer is not None:
             say(answer)
 

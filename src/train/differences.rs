@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use crate::train::Config;
+use super::config::Config;
 
 /// Settings by key, such as `credit.gamma`, with their values as TOML.
 pub type SettingsByKey = BTreeMap<String, String>;
@@ -27,6 +27,9 @@ fn flatten(prefix: &str, table: &Table, all: &mut SettingsByKey) {
         }
     }
 }
+
+/// Settings that a resume changed, by key: the value before and the value after, as TOML.
+pub type SettingChanges = BTreeMap<String, (String, String)>;
 
 /// The value of a setting that is absent.
 pub const NOT_SET: &str = "not set";

@@ -1,0 +1,60 @@
+//! Signals that end a run: it finishes its iteration and saves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::terminal::tell;
+use crate::error::{Error, Result};
+
+/// A flag that Ctrl-C sets, and on Unix also SIGTERM and SIGHUP (the end of a batch job, of a container
+/// or of a connection). A second Ctrl-C ends the process immediately.
+pub fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    watch(move |is_interrupt| {
+        let is_first = !flag.swap(true, Ordering::Relaxed);
+        match (is_first, is_interrupt) {
+            (false, true) => std::process::exit(130),
+            (false, false) => {}
+            (true, true) => {
+                tell!("\nstopping after this iteration; press Ctrl-C again to exit now and lose it")
+            }
+            (true, false) => tell!("\nasked to end: stopping after this iteration"),
+        }
+    })
+    .map_err(|error| Error::Run(format!("cannot handle signals: {error}")))?;
+    Ok(stop)
+}
+
+/// Calls a function at every signal, with whether it is Ctrl-C.
+#[cfg(unix)]
+fn watch(mut act: impl FnMut(bool) + Send + 'static) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut watched = vec![SIGINT, SIGTERM];
+    // `nohup` has SIGHUP ignored, which stays so.
+    if !is_hangup_ignored() {
+        watched.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(watched)?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            act(signal == SIGINT);
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether the process was started with SIGHUP ignored, as far as the system tells.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Bit 0 is signal 1, SIGHUP.
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+fn watch(mut act: impl FnMut(bool) + Send + 'static) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(move || act(true))
+}
