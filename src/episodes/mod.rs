@@ -6,6 +6,7 @@ mod batch;
 mod builder;
 mod file;
 mod from_records;
+mod import;
 mod json;
 mod layout;
 mod record;
@@ -17,6 +18,7 @@ pub use builder::{BatchBuilder, Episode, Step};
 pub(crate) use file::episode_lines;
 pub use file::{read_episodes, write_episodes};
 pub use from_records::{RecordBatch, RequiredFields};
+pub use import::{Imported, TrajectoryLayout, import_episodes};
 pub use json::OtherFields;
 #[cfg(feature = "cli")]
 pub(crate) use json::{RawObject, decoded};
