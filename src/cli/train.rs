@@ -10,7 +10,7 @@ use etcetera::BaseStrategy;
 use super::progress::progress;
 use super::recorder::{ReportWriter, TerminalRecorder};
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
-use super::terminal::tell;
+use super::terminal::{tell, tell_notes};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
@@ -71,6 +71,8 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let training = config.env.open(config.env.split())?;
     let training = &*training;
     let held_out = config.env.open(&config.eval.split)?;
+    tell_notes(training);
+    tell_notes(&*held_out);
     let demonstrations = match config.imitation.from.is_empty() {
         true => None,
         false => Some(demonstrate(training, &config)?),
@@ -106,7 +108,9 @@ fn with_flags(error: Error) -> Error {
 /// The demonstrations to imitate.
 fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demonstration>> {
     let mut progress = progress(spread(training.tasks(), config.imitation.tasks).len());
-    demonstrations(training, &config.imitation, config.run.seed, &mut progress)
+    let found = demonstrations(training, &config.imitation, config.run.seed, &mut progress)?;
+    found.remarks.iter().for_each(|remark| tell!("proxmo: warning: {remark}"));
+    Ok(found.list)
 }
 
 /// Measurements are cached in the user's cache folder. Software GPUs are candidates only if

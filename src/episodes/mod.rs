@@ -14,7 +14,7 @@ mod texts;
 
 pub use batch::{Batch, Embeddings, MAX_REWARD};
 pub use builder::{BatchBuilder, Episode, Step};
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", all(feature = "burn", feature = "fs")))]
 pub(crate) use file::episode_lines;
 pub use file::{read_episodes, write_episodes};
 pub use from_records::{RecordBatch, RequiredFields};

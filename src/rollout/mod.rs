@@ -17,4 +17,6 @@ pub(crate) use limits::expect_some;
 #[cfg(feature = "fs")]
 pub(crate) use limits::guarded;
 pub use limits::{EnvironmentError, Limits};
+#[cfg(feature = "fs")]
+pub(crate) use replay::replay_seed;
 pub use replay::{Demonstration, replay};

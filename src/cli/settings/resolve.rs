@@ -2,6 +2,7 @@
 
 use clap::{Args, FromArgMatches};
 
+use super::super::terminal::tell;
 use super::flags::Flags;
 use super::read::read_config;
 use super::scope::{CreditOnly, EnvOnly, Evaluation, Scope, Whole};
@@ -40,8 +41,11 @@ impl<S: Scope> Flags<S> {
     }
 }
 
-/// Fills in the held-out split of the environment.
+/// Fills in the held-out split of the environment, and what this machine decides.
 fn with_split(mut config: Config) -> Config {
+    if let Some(note) = config.env.fill_in() {
+        tell!("proxmo: {note}");
+    }
     if config.eval.split.is_empty() {
         config.eval.split = config.env.held_out_split().into();
     }

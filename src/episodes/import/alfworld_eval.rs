@@ -53,8 +53,7 @@ struct Row {
 
 /// Reads an episode.
 pub(super) fn read(record: &Record, collector: &mut Collector) -> Result<(), String> {
-    let episode: Episode =
-        serde_json::from_str(record.text).map_err(|error| error.to_string())?;
+    let episode: Episode = serde_json::from_str(record.text).map_err(|error| error.to_string())?;
     let draft = match episode.rows.is_empty() {
         true => from_turns(episode, collector),
         false => from_rows(episode),
@@ -66,8 +65,7 @@ pub(super) fn read(record: &Record, collector: &mut Collector) -> Result<(), Str
 fn from_turns(episode: Episode, collector: &mut Collector) -> Draft {
     let Episode { gamefile, game_file, task_id, game_id, .. } = &episode;
     let group = first_name(&[gamefile, game_file, task_id, game_id]);
-    let trajectory =
-        first_name(&[&episode.memory_id, &episode.episode_id, &episode.episode_index]);
+    let trajectory = first_name(&[&episode.memory_id, &episode.episode_id, &episode.episode_index]);
     let success = first_truth(&[&episode.is_success, &episode.success, &episode.won]);
     let mut task = episode.query.or(episode.task);
     let mut observation = episode.initial_observation.or_else(|| task.clone()).unwrap_or_default();

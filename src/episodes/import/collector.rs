@@ -106,7 +106,8 @@ impl Collector {
             }
             let reasons: Vec<String> =
                 self.dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            let message = format!("found no episode in the layout {layout}: {}", reasons.join(", "));
+            let message =
+                format!("found no episode in the layout {layout}: {}", reasons.join(", "));
             return Err(Error::input(name, message));
         }
         if let Some(Misfits { first, message, count }) = self.misfits.take() {

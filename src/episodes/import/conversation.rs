@@ -34,18 +34,21 @@ impl Message {
 
     /// A message of the environment or the user. System messages are neither.
     fn is_observation(&self) -> bool {
-        matches!(self.from.as_str(), "human" | "user" | "observation" | "tool" | "function_response")
+        matches!(
+            self.from.as_str(),
+            "human" | "user" | "observation" | "tool" | "function_response"
+        )
     }
 }
 
 /// Reads an episode.
 pub(super) fn read(record: &Record, collector: &mut Collector) -> Result<(), String> {
-    let episode: Episode =
-        serde_json::from_str(record.text).map_err(|error| error.to_string())?;
+    let episode: Episode = serde_json::from_str(record.text).map_err(|error| error.to_string())?;
     let messages = episode.conversations.or(episode.messages);
     let messages = messages.ok_or("expected a list 'conversations' or 'messages'")?;
     // Where replies mark their actions, a reply without a mark is talk, such as "OK.".
-    let is_marked = |message: &&Message| message.is_reply() && marked_action(&message.value).is_some();
+    let is_marked =
+        |message: &&Message| message.is_reply() && marked_action(&message.value).is_some();
     let marked = messages.iter().any(|message| is_marked(&message));
     let mut draft = Draft {
         group: first_name(&[&episode.game_file, &episode.item_id, &episode.id]),
@@ -70,7 +73,8 @@ pub(super) fn read(record: &Record, collector: &mut Collector) -> Result<(), Str
                 talk += 1;
                 continue;
             };
-            thoughts += usize::from(action.len() < message.value.trim().len() && has_thought(message));
+            thoughts +=
+                usize::from(action.len() < message.value.trim().len() && has_thought(message));
             draft.steps.push(DraftStep {
                 observation: observation.take().unwrap_or_default(),
                 action,

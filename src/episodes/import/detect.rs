@@ -37,9 +37,9 @@ pub(in crate::episodes) fn with_hint(line: &str, message: String) -> String {
         Err(_) => None,
     };
     match found {
-        Some(found) => format!(
-            "{message}; this looks like the layout {found}, convert it with proxmo import"
-        ),
+        Some(found) => {
+            format!("{message}; this looks like the layout {found}, convert it with proxmo import")
+        }
         None => message,
     }
 }

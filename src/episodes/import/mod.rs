@@ -130,8 +130,7 @@ pub fn import_episodes(
 
 /// The message for a record of no known layout.
 fn unknown(record: &str) -> String {
-    let names: Vec<&str> =
-        TrajectoryLayout::ALL.into_iter().map(TrajectoryLayout::name).collect();
+    let names: Vec<&str> = TrajectoryLayout::ALL.into_iter().map(TrajectoryLayout::name).collect();
     let known = format!("the layout is none of {}", names.join(", "));
     match super::record::is_episode(record) {
         true => format!("this is an episode already, which needs no import; {known}"),

@@ -30,9 +30,7 @@ pub(super) fn records<'a>(bytes: &'a [u8], name: &str) -> Result<Vec<Record<'a>>
         Ok(records) => Ok(records),
         // One record can fill several lines.
         Err(error) => match serde_json::from_str::<&RawValue>(text) {
-            Ok(record) => {
-                Ok(vec![Record { place: format!("{name}:1"), text: record.get() }])
-            }
+            Ok(record) => Ok(vec![Record { place: format!("{name}:1"), text: record.get() }]),
             Err(_) => Err(error),
         },
     }
@@ -52,9 +50,8 @@ fn lines<'a>(text: &'a str, name: &str) -> Result<Vec<Record<'a>>> {
 }
 
 fn array<'a>(text: &'a str, name: &str) -> Result<Vec<Record<'a>>> {
-    let array = serde_json::from_str::<&RawValue>(text).map_err(|error| {
-        Error::input(format!("{name}:{}", error.line()), not_json(&error))
-    })?;
+    let array = serde_json::from_str::<&RawValue>(text)
+        .map_err(|error| Error::input(format!("{name}:{}", error.line()), not_json(&error)))?;
     let mut records = Vec::new();
     let _: Option<Result<(), ()>> = each_item(array, |item| {
         let place = format!("{name}: record {}", records.len() + 1);

@@ -25,8 +25,7 @@ struct Step {
 
 /// Reads an episode. The expert's episodes are successful.
 pub(super) fn read(record: &Record, collector: &mut Collector) -> Result<(), String> {
-    let episode: Episode =
-        serde_json::from_str(record.text).map_err(|error| error.to_string())?;
+    let episode: Episode = serde_json::from_str(record.text).map_err(|error| error.to_string())?;
     let stated = episode.steps.first().and_then(|step| stated_task(&step.obs));
     let steps = episode.steps.into_iter().map(|step| DraftStep {
         observation: step.obs,

@@ -32,9 +32,9 @@ pub(super) fn first_truth(values: &[&Option<Value>]) -> Option<bool> {
 
 /// The action in a model's reply: the text in `<action>` tags or after the last "Action:".
 pub(super) fn marked_action(reply: &str) -> Option<String> {
-    let tagged = reply.rsplit_once("<action>").map(|(_, rest)| {
-        rest.split("</action>").next().unwrap_or_default()
-    });
+    let tagged = reply
+        .rsplit_once("<action>")
+        .map(|(_, rest)| rest.split("</action>").next().unwrap_or_default());
     let after = || reply.rsplit_once("Action:").map(|(_, rest)| rest);
     let action = tagged.or_else(after)?.trim();
     let line = action.lines().next().unwrap_or_default().trim();

@@ -66,9 +66,10 @@ fn push(group: String, trajectory: String, mut rows: Vec<Row>, collector: &mut C
     if length.is_some_and(|length| length > rows.len() as f64) {
         return collector.drop("episodes of which rows are absent", 1);
     }
-    let success = rows.iter().find_map(|row| first_truth(&[&row.success_rate])).or_else(|| {
-        rows.iter().find_map(|row| row.episode_rewards).map(|reward| reward > 0.0)
-    });
+    let success = rows
+        .iter()
+        .find_map(|row| first_truth(&[&row.success_rate]))
+        .or_else(|| rows.iter().find_map(|row| row.episode_rewards).map(|reward| reward > 0.0));
     let task = rows.iter().find_map(|row| row.task_text.clone());
     // A reply without a marked action is the action as it stands, and invalid.
     let steps = rows.into_iter().map(|row| {
