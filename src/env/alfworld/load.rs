@@ -134,11 +134,11 @@ fn names(source: &Source) -> Result<Vec<String>> {
     })
 }
 
-/// A file that was read: the name of its game, its place in errors, and its contents.
-struct Content {
+/// A game of an archive: its name, its place in errors, and the contents of its file.
+struct Entry {
     name: String,
     place: String,
-    bytes: Result<Vec<u8>>,
+    bytes: Vec<u8>,
 }
 
 /// The state of loading.
@@ -197,14 +197,12 @@ impl<'a> Loader<'a> {
         files.retain(|(name, _)| self.wants_game(name));
         let mut done = 0;
         for batch in files.chunks(BATCH_GAMES) {
-            let content = |(name, path): &(String, PathBuf)| Content {
-                name: name.clone(),
-                place: path.display().to_string(),
-                bytes: source::read(path),
-            };
             // Files are read where they are parsed, so that few are in memory at once.
             let read = par_map(batch.len(), |at| {
-                (self.parse(&content(&batch[at])), self.annotations_beside(&batch[at].1))
+                let (name, path) = &batch[at];
+                let place = path.display().to_string();
+                let game = source::read(path).and_then(|bytes| self.parse(name, &place, &bytes));
+                (game, self.annotations_beside(path))
             });
             for ((game, sentences), (name, _)) in read.into_iter().zip(batch) {
                 if let Some(sentences) = sentences {
@@ -242,12 +240,8 @@ impl<'a> Loader<'a> {
         batches.read_batch()
     }
 
-    fn parse(&self, content: &Content) -> Result<Option<Game>> {
-        match &content.bytes {
-            Ok(bytes) => self.reader.read(content.name.clone(), &content.place, bytes),
-            Err(Error::Input { place, message }) => Err(Error::input(place, message)),
-            Err(error) => Err(Error::input(&content.place, error.to_string())),
-        }
+    fn parse(&self, name: &str, place: &str, bytes: &[u8]) -> Result<Option<Game>> {
+        self.reader.read(name.to_string(), place, bytes)
     }
 
     /// Keeps a game, counts it as unsolvable, or passes over it.
@@ -372,7 +366,7 @@ impl<'a> Loader<'a> {
 struct ArchiveBatches<'l, 'a, 'p> {
     archive: &'l Path,
     loader: &'l mut Loader<'a>,
-    batch: Vec<Content>,
+    batch: Vec<Entry>,
     /// The number of bytes in the batch.
     bytes: usize,
     /// The number of games that were read.
@@ -383,7 +377,10 @@ struct ArchiveBatches<'l, 'a, 'p> {
 impl ArchiveBatches<'_, '_, '_> {
     fn read_batch(&mut self) -> Result<()> {
         let (loader, batch) = (&mut *self.loader, &self.batch);
-        let read = par_map(batch.len(), |at| loader.parse(&batch[at]));
+        let read = par_map(batch.len(), |at| {
+            let Entry { name, place, bytes } = &batch[at];
+            loader.parse(name, place, bytes)
+        });
         read.into_iter().try_for_each(|game| loader.keep(game))?;
         self.done += self.batch.len();
         (self.progress)(self.done, None);
@@ -413,9 +410,13 @@ impl Visitor for ArchiveBatches<'_, '_, '_> {
             self.loader.sentences.insert(name, found.map_err(|error| format!("{place}: {error}")));
             return Ok(());
         }
-        self.bytes += content.as_ref().map_or(0, Vec::len);
-        let bytes = content.map_err(|message| Error::input(&place, message));
-        self.batch.push(Content { name, place, bytes });
+        match content {
+            Ok(bytes) => {
+                self.bytes += bytes.len();
+                self.batch.push(Entry { name, place, bytes });
+            }
+            Err(message) => self.loader.pass_over(Error::input(place, message))?,
+        }
         if self.batch.len() == BATCH_GAMES || self.bytes > BATCH_BYTES {
             return self.read_batch();
         }
