@@ -1,5 +1,7 @@
 //! From flags to a configuration.
 
+use std::sync::Once;
+
 use clap::{Args, FromArgMatches};
 
 use super::super::terminal::tell;
@@ -43,8 +45,10 @@ impl<S: Scope> Flags<S> {
 
 /// Fills in the held-out split of the environment, and what this machine decides.
 fn with_split(mut config: Config) -> Config {
+    // A command may resolve many configurations.
+    static TOLD: Once = Once::new();
     if let Some(note) = config.env.fill_in() {
-        tell!("proxmo: {note}");
+        TOLD.call_once(|| tell!("proxmo: {note}"));
     }
     if config.eval.split.is_empty() {
         config.eval.split = config.env.held_out_split().into();
