@@ -50,7 +50,7 @@ Examples:
   my-rollouts | proxmo credit --input - --proximity-temperature auto | my-trainer";
 
 /// The path that means standard input or output.
-const STANDARD: &str = "-";
+pub(super) const STANDARD: &str = "-";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = arguments.settings.resolve()?;
@@ -137,7 +137,7 @@ impl Input {
 
 /// Writes a text atomically if its destination is a file or a link to one. Pipes and devices are
 /// written to directly.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     if path == Path::new(STANDARD) {
         let mut out = io::stdout().lock();
         return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

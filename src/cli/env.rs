@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::settings::{EnvFlags, env_settings, setting_summary};
 use super::table::table;
-use super::terminal::say;
+use super::terminal::{say, tell_notes};
 use crate::env::EnvConfig;
 use crate::env::alfworld::{Difficulty, GeneratorConfig, generate, write_games};
 use crate::env::protocol::serve;
@@ -121,6 +121,7 @@ fn serve_sessions(arguments: &Serve) -> Result<()> {
         Some(split) => config.open(split)?,
         None => config.open_all()?,
     };
+    tell_notes(&*environment);
     match serve(&*environment, io::stdin().lock(), io::stdout().lock()) {
         // A client that has closed its end needs no answers.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::progress::progress;
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
-use super::terminal::{hand_over, say, tell};
+use super::terminal::{hand_over, say, tell, tell_notes};
 use super::trust::{Given, settle};
 use crate::device::{Backend, Opened, open};
 use crate::env::Environment;
@@ -154,7 +154,9 @@ fn as_json(arguments: &Arguments, evaluated: &Evaluated) -> Value {
 /// Opens the split to play.
 fn open_split(arguments: &Arguments, config: Config) -> Result<(Box<dyn Environment>, String)> {
     let split = arguments.split.clone().unwrap_or(config.eval.split);
-    Ok((config.env.open(&split)?, split))
+    let environment = config.env.open(&split)?;
+    tell_notes(&*environment);
+    Ok((environment, split))
 }
 
 /// The settings of a run with the flags, for an evaluation on all tasks, greedily, on the first device.

@@ -12,6 +12,7 @@ mod devices;
 mod env;
 mod eval;
 mod explain;
+mod import;
 mod json_line;
 mod play;
 mod progress;
@@ -55,6 +56,7 @@ Examples:
   proxmo report runs/compare-1              write a report on runs as one HTML file
   proxmo play                               play a task yourself
   proxmo credit --input episodes.jsonl      assign credit to the steps of your own episodes
+  proxmo import trajectories.json           convert trajectories in a public layout into episodes
   proxmo config --preset alfworld           print all settings with their descriptions
   proxmo env list                           list the environments and their settings
   proxmo devices                            list the backends and devices of this machine
@@ -69,6 +71,7 @@ enum Command {
     Report(report::Arguments),
     Play(play::Arguments),
     Credit(credit::Arguments),
+    Import(import::Arguments),
     Config(config::Arguments),
     Env(env::Arguments),
     Devices(devices::Arguments),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => report::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Credit(arguments) => credit::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

@@ -12,7 +12,7 @@ use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
 use super::settings::EnvFlags;
-use super::terminal::{say, to_out};
+use super::terminal::{say, tell_notes, to_out};
 use crate::env::{Environment, Session, Texts, Transition, pick_task};
 use crate::error::{Error, Result};
 
@@ -49,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let config = arguments.env.resolve(None)?;
     let split = arguments.split.as_ref().unwrap_or(&config.eval.split);
     let environment = &*config.env.open(split)?;
+    tell_notes(environment);
     let task = find_task(environment, arguments)?;
     let name = environment.task_name(task);
     let walkthrough = match arguments.walkthrough {

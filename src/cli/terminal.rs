@@ -40,6 +40,11 @@ pub(super) use {hand_over, say, tell};
 /// The first error on standard output.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
+/// Prints the remarks of an environment on its tasks.
+pub fn tell_notes(environment: &dyn crate::env::Environment) {
+    environment.notes().iter().for_each(|note| tell!("proxmo: warning: {note}"));
+}
+
 /// [`say!`] without a line break.
 pub fn to_out(words: Arguments) {
     to_out_raw(&printable(&words.to_string()));

@@ -11,7 +11,7 @@ use super::recorder::{ReportWriter, TerminalRecorder};
 use super::run_folder::NewFolder;
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::signals::stop_on_signal;
-use super::terminal::tell;
+use super::terminal::{tell, tell_notes};
 use super::trust::{Given, fix_working_folder, settle, sign};
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -72,6 +72,8 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let training = config.env.open(config.env.split())?;
     let training = &*training;
     let held_out = config.env.open(&config.eval.split)?;
+    tell_notes(training);
+    tell_notes(&*held_out);
     let demonstrations = match config.imitation.from.is_empty() {
         true => None,
         false => Some(demonstrate(training, &config)?),
@@ -135,7 +137,9 @@ fn with_flags(error: Error) -> Error {
 /// The demonstrations to imitate.
 fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demonstration>> {
     let mut progress = progress(spread(training.tasks(), config.imitation.tasks).len());
-    demonstrations(training, &config.imitation, config.run.seed, &mut progress)
+    let found = demonstrations(training, &config.imitation, config.run.seed, &mut progress)?;
+    found.remarks.iter().for_each(|remark| tell!("proxmo: warning: {remark}"));
+    Ok(found.list)
 }
 
 /// Measurements are cached in the user's cache folder. Software GPUs are candidates only if

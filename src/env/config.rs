@@ -125,6 +125,12 @@ impl EnvConfig {
         self.kind_mut().paths_mut()
     }
 
+    /// Fills in settings that are not set and that this machine decides, such as a folder of data.
+    /// Returns a line that says so.
+    pub fn fill_in(&mut self) -> Option<String> {
+        self.kind_mut().fill_in()
+    }
+
     /// The seed that tasks are made from, if the kind has one.
     pub fn task_seed_mut(&mut self) -> Option<&mut u64> {
         self.kind_mut().task_seed_mut()

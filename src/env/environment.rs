@@ -58,6 +58,11 @@ pub trait Environment: Send + Sync {
     /// Number of tasks. Tasks are numbered from 0.
     fn tasks(&self) -> usize;
 
+    /// Remarks on the tasks for the user, such as the number of files that were left out, one line each.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
     /// Name of a task, unique within the environment.
     fn task_name(&self, task: usize) -> &str;
 

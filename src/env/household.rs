@@ -6,7 +6,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::alfworld::{AlfWorld, AlfWorldConfig, GeneratorConfig, generate, load_games};
+use super::alfworld::{AlfWorld, AlfWorldConfig, GeneratorConfig, generate, load_models};
 use super::environment::Environment;
 use super::kind::EnvKind;
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl HouseholdConfig {
         let tasks = tasks.with_config(self.rules);
         let tasks = match self.like.as_os_str().is_empty() {
             true => tasks,
-            false => tasks.worded_like(&load_games(&self.like, None, self.rules)?)?,
+            false => tasks.worded_like(&load_models(&self.like, self.rules)?)?,
         };
         tasks.with_paraphrase(self.paraphrase)
     }

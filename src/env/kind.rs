@@ -34,6 +34,12 @@ pub trait EnvKind {
         Vec::new()
     }
 
+    /// Fills in settings that are not set and that this machine decides, such as a folder of data.
+    /// Returns a line that says so.
+    fn fill_in(&mut self) -> Option<String> {
+        None
+    }
+
     /// The seed that tasks are made from, if the kind has one.
     fn task_seed_mut(&mut self) -> Option<&mut u64> {
         None

@@ -16,10 +16,14 @@ mod kind;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod protocol;
+#[cfg(feature = "fs")]
+mod task_names;
 mod texts;
 pub mod webshop;
 
 pub use config::EnvConfig;
 pub use environment::{Environment, Player, Session, Split, Transition, pick_task};
 pub use kind::EnvKind;
+#[cfg(feature = "fs")]
+pub(crate) use task_names::TaskNames;
 pub use texts::Texts;

@@ -6,6 +6,7 @@ mod batch;
 mod builder;
 mod file;
 mod from_records;
+mod import;
 mod json;
 mod layout;
 mod record;
@@ -14,10 +15,11 @@ mod texts;
 pub use batch::{Batch, Embeddings, MAX_REWARD};
 pub(crate) use batch::{ROUNDING, equal_within_rounding};
 pub use builder::{BatchBuilder, Episode, Step};
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", all(feature = "burn", feature = "fs")))]
 pub(crate) use file::episode_lines;
 pub use file::{read_episodes, write_episodes};
 pub use from_records::{RecordBatch, RequiredFields};
+pub use import::{Imported, TrajectoryLayout, import_episodes};
 pub use json::OtherFields;
 #[cfg(feature = "cli")]
 pub(crate) use json::{RawObject, decoded};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::batch::{MAX_REWARD, unfit_reward};
+use super::import::with_hint;
 use super::json::{OtherFields, RawObject, decoded, described, each_item, is_number};
 use crate::error::{Error, Result};
 
@@ -60,7 +61,12 @@ fn is_true(value: &bool) -> bool {
 /// # Errors
 /// Returns an error that names the place, the field, the expected value and the value found.
 pub fn read_episode(line: &str, place: &str) -> Result<EpisodeRecord> {
-    episode(line).map_err(|message| Error::input(place, message))
+    episode(line).map_err(|message| Error::input(place, with_hint(line, message)))
+}
+
+/// Whether a line is an episode.
+pub(super) fn is_episode(line: &str) -> bool {
+    episode(line).is_ok()
 }
 
 fn episode(line: &str) -> Result<EpisodeRecord, String> {

@@ -19,4 +19,6 @@ pub(crate) use limits::expect_some;
 pub(crate) use limits::guarded;
 pub use limits::{EnvironmentError, Limits};
 pub use progress::CollectionProgress;
+#[cfg(feature = "fs")]
+pub(crate) use replay::replay_seed;
 pub use replay::{Demonstration, replay};

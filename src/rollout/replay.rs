@@ -23,6 +23,11 @@ pub struct Demonstration {
     pub source: String,
 }
 
+/// The seed of the environment in the replay of the demonstration `number`, if `seed` is the run's.
+pub(crate) fn replay_seed(seed: u64, number: usize) -> u64 {
+    Stream::new(seed, Purpose::Environment).of(number, 0).rng().next_u64()
+}
+
 /// Replays demonstrations, one group each. All responses have log-probability 0.
 ///
 /// # Errors
@@ -37,7 +42,7 @@ pub fn replay<E: Encoder>(
     let mut batch = RolloutBatch::default();
     let mut builder = BatchBuilder::default();
     for (number, demonstration) in demonstrations.iter().enumerate() {
-        let seed = Stream::new(seed, Purpose::Environment).of(number, 0).rng().next_u64();
+        let seed = replay_seed(seed, number);
         let session =
             GuardedSession::open(environment, demonstration.task, seed, &Limits::default());
         let session = session.map_err(Error::Environment)?;

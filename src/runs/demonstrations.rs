@@ -1,37 +1,116 @@
 //! Demonstrations: episodes that a policy imitates.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use super::cleaning::{Cleaned, cleaned};
 use crate::env::Environment;
-use crate::episodes::{EpisodeRecord, read_episodes};
+use crate::env::TaskNames;
+use crate::episodes::{StepRecord, episode_lines, read_episode};
 use crate::error::{Error, Result};
-use crate::rollout::Demonstration;
+use crate::rollout::{Demonstration, replay_seed};
 use crate::train::ImitationConfig;
 use crate::train::{EvaluationPlan, FixedPolicy, evaluate_fixed, spread};
+
+/// Demonstrations to imitate, and what was left out of them or changed.
+#[derive(Debug, Default)]
+pub struct Demonstrations {
+    /// The demonstrations. All of their actions are admissible.
+    pub list: Vec<Demonstration>,
+    /// Remarks on what was left out, changed or is suspect: the number of each.
+    pub remarks: Vec<Remark>,
+    /// The first reason for which an episode was left out, with its place.
+    first_loss: Option<(String, String)>,
+}
+
+/// A number of equal remarks on demonstrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The remark, in words that follow a number.
+    pub text: &'static str,
+    /// The number of episodes or actions that it is about.
+    pub count: usize,
+    /// The first of them.
+    pub first: String,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} {} (first: {})", self.count, self.text, self.first)
+    }
+}
+
+/// The remark on demonstrations that claim success and do not reach their goal.
+const NOT_WON: &str = "demonstrations claim success but are not won when they are replayed; they are imitated as they are";
+
+impl Demonstrations {
+    fn remark(&mut self, text: &'static str, count: usize, first: impl FnOnce() -> String) {
+        match self.remarks.iter_mut().find(|remark| remark.text == text) {
+            _ if count == 0 => {}
+            Some(remark) => remark.count += count,
+            None => self.remarks.push(Remark { text, count, first: first() }),
+        }
+    }
+
+    /// Counts an episode that is left out.
+    fn lose(&mut self, text: &'static str, place: &str, message: String) {
+        self.remark(text, 1, || format!("{place}: {message}"));
+        self.first_loss.get_or_insert((place.to_string(), message));
+    }
+
+    /// The seed of the next demonstration in the replay.
+    fn next_seed(&self, seed: u64) -> u64 {
+        replay_seed(seed, self.list.len())
+    }
+
+    /// Adds a replayed episode and remarks on what was changed in it.
+    fn push(&mut self, task: usize, source: String, cleaned: Cleaned) {
+        let Cleaned { thoughts, reworded, without_effect, after_end, .. } = cleaned;
+        for (text, count) in [
+            ("thoughts among the actions are left out", thoughts),
+            ("actions are given the environment's wording", reworded),
+            ("actions without effect are left out", without_effect),
+            ("actions after the end of their episode are left out", after_end),
+        ] {
+            self.remark(text, count, || source.clone());
+        }
+        if !cleaned.won {
+            self.remark(NOT_WON, 1, || source.clone());
+        }
+        self.list.push(Demonstration { task, actions: cleaned.actions, source });
+    }
+}
 
 /// The demonstrations that the settings name, on the tasks of `environment`: walkthroughs, the
 /// episodes that the environment's expert wins, or the successful episodes of a file. `progress`
 /// receives the number of tasks that the expert has played.
 ///
+/// Episodes of a file are replayed. Thoughts, actions without effect and actions after the end are left
+/// out, and commands in another spelling or in the wording of another version of ALFWorld are replaced.
+/// An episode with any other action that is not admissible is left out, unless its goal is reached
+/// without it.
+///
 /// # Errors
-/// Returns an error if the environment has no expert or no walkthroughs, if the file cannot be read or
-/// has a task that the environment does not have, or if there is nothing to imitate.
+/// Returns an error if the environment has no expert or no walkthroughs, if the file cannot be read, or
+/// if there is nothing to imitate.
 pub fn demonstrations(
     environment: &dyn Environment,
     config: &ImitationConfig,
     seed: u64,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<Demonstration>> {
+) -> Result<Demonstrations> {
     let tasks = spread(environment.tasks(), config.tasks);
     let found = match config.from.as_str() {
-        "walkthroughs" => walkthroughs(environment, &tasks)?,
+        "walkthroughs" => walkthroughs(environment, &tasks, seed)?,
         "expert" => expert(environment, &tasks, seed, progress)?,
-        file => from_file(environment, Path::new(file), config.tasks)?,
+        file => from_file(environment, Path::new(file), config.tasks, seed)?,
     };
-    if found.is_empty() {
+    if found.list.is_empty() {
+        if let Some((place, message)) = found.first_loss {
+            return Err(Error::input(place, message));
+        }
         let message = format!("'{}' has no successful episode", config.from);
         return Err(Error::setting("imitation.from", message));
     }
@@ -45,14 +124,40 @@ fn lacks(environment: &dyn Environment, what: &str) -> Error {
     Error::setting("imitation.from", message)
 }
 
-fn walkthroughs(environment: &dyn Environment, tasks: &[usize]) -> Result<Vec<Demonstration>> {
-    let demonstration = |&task: &usize| {
-        let actions = environment.walkthrough(task)?.to_vec();
-        let source = format!("the walkthrough of {}", environment.task_name(task));
-        Some(Demonstration { task, actions, source })
-    };
-    let found: Vec<Demonstration> = tasks.iter().filter_map(demonstration).collect();
-    if found.is_empty() { Err(lacks(environment, "walkthroughs")) } else { Ok(found) }
+fn walkthroughs(
+    environment: &dyn Environment,
+    tasks: &[usize],
+    seed: u64,
+) -> Result<Demonstrations> {
+    let mut found = Demonstrations::default();
+    let mut absent = 0;
+    for &task in tasks {
+        let name = environment.task_name(task);
+        let Some(actions) = environment.walkthrough(task) else {
+            absent += 1;
+            found.remark("tasks have no walkthrough", 1, || name.to_string());
+            continue;
+        };
+        let step = |action: &String| StepRecord {
+            action: action.clone(),
+            valid: true,
+            ..StepRecord::default()
+        };
+        let steps: Vec<StepRecord> = actions.iter().map(step).collect();
+        let cleaned = cleaned(environment, (task, found.next_seed(seed)), &steps, None)?;
+        let source = format!("the walkthrough of {name}");
+        match (cleaned.won, &cleaned.impossible) {
+            (true, _) => found.push(task, source, cleaned),
+            (false, Some(impossible)) => {
+                found.lose("walkthroughs are not possible", &source, impossible.to_string());
+            }
+            (false, None) => {
+                let message = "it does not reach the goal within the step limit".to_string();
+                found.lose("walkthroughs do not reach the goal", &source, message);
+            }
+        }
+    }
+    if absent == tasks.len() { Err(lacks(environment, "walkthroughs")) } else { Ok(found) }
 }
 
 fn expert(
@@ -60,7 +165,7 @@ fn expert(
     tasks: &[usize],
     seed: u64,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<Demonstration>> {
+) -> Result<Demonstrations> {
     let begin = |task: usize| -> Result<FixedPolicy> {
         let expert = environment.expert(task);
         let mut expert = expert.ok_or_else(|| lacks(environment, "expert"))?;
@@ -68,41 +173,67 @@ fn expert(
     };
     let plan = EvaluationPlan { seed, keep_episodes: true, ..EvaluationPlan::new(tasks) };
     let episodes = evaluate_fixed(environment, &plan, &begin, progress)?.episodes;
-    let played = tasks.iter().zip(episodes).filter(|(_, episode)| episode.success == Some(true));
-    Ok(played
-        .map(|(&task, episode)| demonstration(task, episode, format!("expert, task {task}")))
-        .collect())
+    let mut found = Demonstrations::default();
+    for (&task, episode) in tasks.iter().zip(episodes) {
+        if episode.success == Some(true) {
+            let actions = episode.steps.into_iter().map(|step| step.action).collect();
+            let source = format!("expert, task {task}");
+            found.list.push(Demonstration { task, actions, source });
+        } else {
+            let name = environment.task_name(task);
+            let message = format!("not won within {} steps", environment.max_steps());
+            found.lose("tasks are not won by the expert and left out", name, message);
+        }
+    }
+    Ok(found)
 }
 
-/// The successful episodes of a file, at most `limit` (0 for all). Their groups are task names, as
-/// `proxmo eval --episode-file` writes them.
-fn from_file(world: &dyn Environment, path: &Path, limit: usize) -> Result<Vec<Demonstration>> {
+/// The successful episodes of a file, at most `limit` (0 for all). Their groups name tasks, as
+/// `proxmo eval --episode-file` writes them or in another public form.
+fn from_file(
+    world: &dyn Environment,
+    path: &Path,
+    limit: usize,
+    seed: u64,
+) -> Result<Demonstrations> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let name = path.display().to_string();
-    let episodes = read_episodes(&mut BufReader::new(file), &name)?;
-    let tasks: HashMap<&str, usize> =
-        (0..world.tasks()).map(|task| (world.task_name(task), task)).collect();
-    let mut found = Vec::new();
-    for (number, episode) in episodes.into_iter().enumerate() {
-        if episode.success != Some(true) || (limit > 0 && found.len() == limit) {
+    let tasks = TaskNames::new((0..world.tasks()).map(|task| world.task_name(task)));
+    let mut found = Demonstrations::default();
+    for line in episode_lines(&mut BufReader::new(file), &name) {
+        let (number, line) = line?;
+        let source = format!("{name}:{number}");
+        let episode = read_episode(&line, &source)?;
+        if limit > 0 && found.list.len() == limit {
             continue;
         }
-        let source = format!("{name}: episode {}", number + 1);
-        let Some(&task) = tasks.get(episode.group.as_str()) else {
+        if episode.success != Some(true) {
+            found.remark("episodes are not successful and left out", 1, || source.clone());
+            continue;
+        }
+        let &[task] = tasks.find(&episode.group) else {
             let message = format!(
                 "its group '{}' is not a task of the training split, expected a task's name, such as \
                  '{}'",
                 episode.group,
                 world.task_name(0)
             );
-            return Err(Error::input(source, message));
+            found.lose(
+                "episodes of tasks outside of the training split are left out",
+                &source,
+                message,
+            );
+            continue;
         };
-        found.push(demonstration(task, episode, source));
+        let last = episode.final_observation.as_deref();
+        let cleaned = cleaned(world, (task, found.next_seed(seed)), &episode.steps, last)?;
+        match &cleaned.impossible {
+            Some(impossible) if !cleaned.won => {
+                let message = impossible.to_string();
+                found.lose("episodes with impossible actions are left out", &source, message);
+            }
+            _ => found.push(task, source, cleaned),
+        }
     }
     Ok(found)
-}
-
-fn demonstration(task: usize, episode: EpisodeRecord, source: String) -> Demonstration {
-    let actions = episode.steps.into_iter().map(|step| step.action).collect();
-    Demonstration { task, actions, source }
 }

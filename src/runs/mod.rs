@@ -6,6 +6,7 @@
 
 pub mod auto;
 pub mod checkpoint;
+mod cleaning;
 mod demonstrations;
 mod describe;
 mod metrics_file;
@@ -16,7 +17,7 @@ mod start;
 mod trained;
 mod training;
 
-pub use demonstrations::demonstrations;
+pub use demonstrations::{Demonstrations, Remark, demonstrations};
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
 pub use trained::TrainedPolicy;

@@ -173,7 +173,7 @@ fn games_are_found_in_all_supported_locations() {
     assert!(failure(&empty.path().join("no"), None).contains("cannot open"));
     let other = empty.path().join("games.tar.xz");
     std::fs::write(&other, "not an archive").unwrap();
-    assert!(failure(&other, None).contains("cannot be read as a .tar.xz archive"));
+    assert!(failure(&other, None).contains("cannot be read as games: expected a game file"));
 }
 
 #[test]

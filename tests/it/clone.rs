@@ -34,7 +34,7 @@ fn demonstrations_are_replayed_exactly() {
     for from in ["expert", "walkthroughs"] {
         let config = ImitationConfig { from: from.into(), tasks: 0 };
         let mut played = 0;
-        let found = demonstrations(&world, &config, 0, &mut |done| played = done).unwrap();
+        let found = demonstrations(&world, &config, 0, &mut |done| played = done).unwrap().list;
         assert!(found.len() >= 10, "{from}: {}", found.len());
         assert_eq!(played, if from == "expert" { 12 } else { 0 });
         let batch = replay(&world, &encoder, &found, 0).unwrap();
@@ -51,7 +51,7 @@ fn demonstrations_are_replayed_exactly() {
         }
     }
     let some = ImitationConfig { from: "walkthroughs".into(), tasks: 5 };
-    assert_eq!(demonstrations(&world, &some, 0, &mut |_| {}).unwrap().len(), 5);
+    assert_eq!(demonstrations(&world, &some, 0, &mut |_| {}).unwrap().list.len(), 5);
 }
 
 #[test]

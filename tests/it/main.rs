@@ -11,12 +11,14 @@ mod credit_cli;
 mod credit_parity;
 mod credit_properties;
 mod cross_backend;
+mod demonstration_files;
 mod docs;
 mod env_cli;
 mod examples;
 mod faults;
 #[cfg(unix)]
 mod faults_cli;
+mod game_sources;
 mod process_cli;
 mod process_env;
 mod resume;

@@ -33,7 +33,7 @@ fn paths_in_an_archive_are_used_only_as_names() {
     }
     for path in ["s/t/../game.tw-pddl", "../t/u/game.tw-pddl", "game.tw-pddl"] {
         write_archive(&archive, &[(path.as_bytes(), GAME_FILE.as_bytes())]);
-        assert!(refusal(&archive).contains("found no solvable games"), "{path}");
+        assert!(refusal(&archive).contains("found no games"), "{path}");
     }
 }
 

@@ -31,10 +31,23 @@ pub fn setting_summary(key: &str) -> String {
 
 /// An error in one line. A setting's key is followed by its flag.
 pub fn describe(error: &Error) -> String {
-    let Error::Setting { key, message } = error else { return error.to_string() };
+    let Error::Setting { key, message } = error else { return with_flags(error.to_string()) };
     match all_settings().iter().find(|setting| setting.key == *key) {
         Some(setting) => describe_setting(setting, message),
         None => error.to_string(),
+    }
+}
+
+/// A message in which "set <key>" names the flag of the setting too.
+fn with_flags(message: String) -> String {
+    let Some((before, after)) = message.split_once("; set ") else { return message };
+    let key = after.split(' ').next().unwrap_or_default();
+    match all_settings().iter().find(|setting| setting.key == key) {
+        Some(setting) => {
+            let rest = &after[key.len()..];
+            format!("{before}; set {key} (--{}){rest}", setting.flag)
+        }
+        None => message,
     }
 }
 

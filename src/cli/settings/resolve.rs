@@ -1,7 +1,10 @@
 //! From flags to a configuration.
 
+use std::sync::Once;
+
 use clap::{Args, FromArgMatches};
 
+use super::super::terminal::tell;
 use super::flags::Flags;
 use super::read::read_config;
 use super::scope::{CreditOnly, EnvOnly, Evaluation, Scope, Whole};
@@ -45,8 +48,13 @@ impl<S: Scope> Flags<S> {
     }
 }
 
-/// Fills in the held-out split of the environment.
+/// Fills in the held-out split of the environment, and what this machine decides.
 fn with_split(mut config: Config) -> Config {
+    // A command may resolve many configurations.
+    static TOLD: Once = Once::new();
+    if let Some(note) = config.env.fill_in() {
+        TOLD.call_once(|| tell!("proxmo: {note}"));
+    }
     if config.eval.split.is_empty() {
         config.eval.split = config.env.held_out_split().into();
     }

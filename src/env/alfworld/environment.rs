@@ -26,6 +26,8 @@ pub struct AlfWorld {
     config: AlfWorldConfig,
     /// The paraphrase of observations, if there is one.
     paraphrase: Option<Arc<Paraphrase>>,
+    /// Remarks on the loading of the games.
+    pub(super) notes: Vec<String>,
     /// The text of the domain of games from files.
     #[cfg_attr(not(feature = "fs"), expect(dead_code, reason = "only written games need it"))]
     pub(super) domain: Option<Arc<str>>,
@@ -48,7 +50,7 @@ impl AlfWorld {
             }
         }
         let games = games.into_iter().map(Arc::new).collect();
-        Self { name, games, splits, config, paraphrase: None, domain }
+        Self { name, games, splits, config, paraphrase: None, notes: Vec::new(), domain }
     }
 
     /// Reads one game from the bytes of its file, which can be untrusted as for `AlfWorld::load`.
@@ -166,6 +168,10 @@ impl Environment for AlfWorld {
 
     fn tasks(&self) -> usize {
         self.games.len()
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     fn task_name(&self, task: usize) -> &str {

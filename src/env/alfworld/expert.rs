@@ -1,4 +1,5 @@
-//! An expert that knows the rules of the household but sees only what an agent sees.
+//! An expert that knows the rules of the household but sees only what an agent sees. Only where the goal
+//! is in an annotator's free words does it know the facts of the goal instead of their wording.
 
 use std::sync::Arc;
 
@@ -6,11 +7,12 @@ use super::action::Verb;
 use super::game::Game;
 use super::generator::{has_door, likely_place};
 use super::grammar::Grammar;
+use super::task_kind::TaskKind;
 use crate::env::environment::Player;
 use crate::env::texts::Texts;
 
 /// A scripted player that uses only the goal, the observations and the admissible actions, never the
-/// state. It searches for the wanted object, takes it, treats it and brings it to its target.
+/// state. A goal in an annotator's free words is taken from the game's facts. It searches for the wanted object, takes it, treats it and brings it to its target.
 #[derive(Debug, Clone)]
 pub(super) struct Expert {
     grammar: Arc<Grammar>,
@@ -32,8 +34,8 @@ pub(super) struct Expert {
     delivered: Vec<String>,
 }
 
-/// The requirements of a goal, parsed from its text.
-#[derive(Debug, Clone)]
+/// The requirements of a goal, parsed from its text or taken from its facts.
+#[derive(Debug, Clone, PartialEq)]
 struct GoalWords {
     words: Vec<String>,
     treatment: Option<Verb>,
@@ -71,6 +73,11 @@ fn kind_of(name: &str) -> &str {
     name.split(' ').next().unwrap_or(name)
 }
 
+/// The name of a kind without the word "type" at its end.
+fn without_type(kind: &str) -> &str {
+    kind.strip_suffix("type").unwrap_or(kind)
+}
+
 impl GoalWords {
     fn parse(goal: &str) -> Self {
         let words: Vec<String> = goal
@@ -83,6 +90,42 @@ impl GoalWords {
         let two = has(&["two", "pair"]);
         let lamp = words.iter().find(|word| word.ends_with("lamp")).cloned();
         Self { words, treatment, two, lamp }
+    }
+
+    /// The requirements of a game's goal. They are parsed from its text if the text names exactly the
+    /// kinds of things that the goal is about, and taken from the goal's facts otherwise.
+    fn of(game: &Game) -> Self {
+        let parsed = Self::parse(game.goal_text());
+        let Some(facts) = Self::of_facts(game) else { return parsed };
+        let world = &game.world;
+        let is_kind = |word: &str| {
+            let mut kinds = world.object_kinds.iter().chain(world.receptacle_kinds.iter());
+            kinds.any(|kind| without_type(kind) == word)
+        };
+        let surplus = |word: &String| is_kind(word) && !facts.words.contains(word);
+        let agrees = facts.words.iter().all(|word| parsed.words.contains(word))
+            && !parsed.words.iter().any(surplus)
+            && (parsed.treatment, parsed.two, &parsed.lamp)
+                == (facts.treatment, facts.two, &facts.lamp);
+        if agrees { parsed } else { facts }
+    }
+
+    /// The requirements of a goal from its facts, or `None` if they are not those of a kind of task.
+    fn of_facts(game: &Game) -> Option<Self> {
+        let [object, receptacle, lamp] = game
+            .goal
+            .named_kinds(&game.world)
+            .map(|kind| kind.map(|kind| without_type(kind).to_string()));
+        let kind = game.goal.kind();
+        let treatment = match kind {
+            TaskKind::Heat => Some(Verb::Heat),
+            TaskKind::Clean => Some(Verb::Clean),
+            TaskKind::Cool => Some(Verb::Cool),
+            TaskKind::Pick | TaskKind::Pick2 | TaskKind::Look => None,
+        };
+        let words: Vec<String> =
+            [object.as_ref()?, receptacle.as_ref().or(lamp.as_ref())?].map(String::clone).into();
+        Some(Self { words, treatment, two: kind == TaskKind::Pick2, lamp })
     }
 
     fn names(&self, name: &str) -> bool {
@@ -99,7 +142,7 @@ impl Expert {
     pub(super) fn new(game: &Game) -> Self {
         Self {
             grammar: game.grammar.clone(),
-            goal: GoalWords::parse(game.goal_text()),
+            goal: GoalWords::of(game),
             places: Vec::new(),
             at: None,
             closed: Vec::new(),

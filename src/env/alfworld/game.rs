@@ -11,7 +11,7 @@ use super::world::World;
 use crate::error::{Error, Result};
 
 /// A playable game.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Game {
     /// `<split>/<task>/<trial>`.
     pub(crate) name: String,
@@ -38,8 +38,9 @@ struct GameFile {
     pddl_problem: String,
     #[serde(default = "solvable_by_default")]
     solvable: bool,
+    /// Absent or null if no solution is known.
     #[serde(default)]
-    walkthrough: Vec<String>,
+    walkthrough: Option<Vec<String>>,
 }
 
 fn solvable_by_default() -> bool {
@@ -93,7 +94,14 @@ impl GameReader {
         let Problem { world, goal } = pddl::parse(&file.pddl_problem.to_ascii_lowercase())?;
         grammar.check_costs(&world, &task)?;
         let task = task.into();
-        Ok(Some(Game { name, world, goal, task, grammar, walkthrough: file.walkthrough }))
+        Ok(Some(Game {
+            name,
+            world,
+            goal,
+            task,
+            grammar,
+            walkthrough: file.walkthrough.unwrap_or_default(),
+        }))
     }
 
     /// The domain of the games that were read, or `None` before the first.

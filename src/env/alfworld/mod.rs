@@ -24,6 +24,7 @@
 //! ```
 
 mod action;
+mod annotations;
 #[cfg(feature = "fs")]
 mod archive;
 mod benchmark;
@@ -35,6 +36,8 @@ mod generator;
 mod goal;
 mod grammar;
 mod id;
+#[cfg(feature = "fs")]
+mod list;
 #[cfg(feature = "fs")]
 mod load;
 mod names;
@@ -53,15 +56,18 @@ mod world;
 #[cfg(feature = "fs")]
 mod write;
 
+pub use annotations::Annotations;
 pub use benchmark::BenchmarkConfig;
 pub use config::AlfWorldConfig;
 pub use environment::AlfWorld;
 pub use generator::{Difficulty, GeneratorConfig, TaskMix, generate};
+#[cfg(feature = "fs")]
+pub use load::LoadOptions;
 pub use session::AlfWorldSession;
 #[cfg(feature = "fs")]
 pub use write::write_games;
 
-pub(super) use benchmark::load_games;
+pub(super) use benchmark::load_models;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use generator::wording::HOUSEHOLD_GRAMMAR;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::archive::Format;
 use super::environment::MAX_GAME_BYTES;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -11,9 +12,18 @@ use crate::files::write_atomic;
 /// The file name of a game.
 pub(crate) const GAME: &str = "game.tw-pddl";
 
-/// The folder of the published games, and its archive.
+/// The file beside a game with the sentences of annotators.
+pub(super) const TRAJECTORY: &str = "traj_data.json";
+
+/// The files that are read from archives.
+pub(super) const ENTRIES: [&str; 2] = [GAME, TRAJECTORY];
+
+/// The folder of the published games, and the endings of its archives.
 const FOLDER: &str = "json_2.1.1";
-const ARCHIVE: &str = "json_2.1.1.tar.xz";
+const ENDINGS: [&str; 5] = [".tar.xz", ".zip", ".tar.gz", ".tar.zst", ".tar"];
+
+/// The split of a game whose path names none.
+const NO_SPLIT: &str = "games";
 
 /// Maximum number of files and folders in the search for games. Links can form cycles.
 const MAX_ENTRIES: usize = 200_000;
@@ -22,39 +32,64 @@ const MAX_ENTRIES: usize = 200_000;
 pub(crate) enum Source {
     /// Game files, each with the name of its game.
     Files(Vec<(String, PathBuf)>),
+    /// One game file with the name of its game.
+    File(String, PathBuf),
     /// An archive of game files.
-    Archive(PathBuf),
+    Archive(PathBuf, Format),
 }
 
 impl Source {
-    /// Finds the games at `path`: an archive, the folder of all splits, the folder of one split, or a
-    /// folder that contains an archive or all splits.
+    /// Finds the games at `path`: a game file, an archive, the folder of all splits, of one split, of
+    /// one task or of one game, or a folder that contains an archive or all splits.
     ///
     /// # Errors
     /// Returns an error if there are no games.
     pub(crate) fn find(path: &Path) -> Result<Self> {
         if fs::metadata(path).map_err(Error::io("open", path))?.is_file() {
-            return Ok(Self::Archive(path.to_path_buf()));
+            return Ok(match Format::detect(path)? {
+                Format::Game => Self::File(name_of(path)?, path.to_path_buf()),
+                format => Self::Archive(path.to_path_buf(), format),
+            });
+        }
+        if path.join(GAME).is_file() {
+            return Ok(Self::File(name_of(&path.join(GAME))?, path.join(GAME)));
         }
         let mut search = FolderSearch { remaining: MAX_ENTRIES };
         for folder in [path.join(FOLDER), path.to_path_buf()] {
             let files = match search.depth(&folder, 4)? {
+                Some(2) => search.one_task(&folder)?,
                 Some(3) => search.one_split(&folder)?,
                 Some(4) => search.all_splits(&folder)?,
                 _ => continue,
             };
             return Ok(Self::Files(files));
         }
-        let archive = path.join(ARCHIVE);
-        if archive.is_file() {
-            return Ok(Self::Archive(archive));
+        for ending in ENDINGS {
+            let archive = path.join(format!("{FOLDER}{ending}"));
+            if archive.is_file() {
+                let format = Format::detect(&archive)?;
+                return Ok(Self::Archive(archive, format));
+            }
         }
         let looked_for = format!(
             "found no games: looked for <split>/<task>/<trial>/{GAME} here and in {FOLDER}/, for \
-             <task>/<trial>/{GAME}, and for {ARCHIVE}"
+             <task>/<trial>/{GAME}, for <trial>/{GAME}, and for {FOLDER} as {}",
+            ENDINGS.join(", ")
         );
         Err(Error::file(path, looked_for))
     }
+}
+
+/// The name of the game in a file, from the folders that contain the file.
+fn name_of(file: &Path) -> Result<String> {
+    let file = file.canonicalize().map_err(Error::io("open", file))?;
+    let folders = file.ancestors().skip(1).map(file_name).filter(|name| !name.is_empty());
+    let mut names: Vec<String> = folders.take(3).collect();
+    names.resize(3, NO_SPLIT.to_string());
+    names.reverse();
+    let name = names.join("/");
+    check_name(&file, &name)?;
+    Ok(name)
 }
 
 /// A search through folders with a limited number of entries.
@@ -112,6 +147,18 @@ impl FolderSearch {
         let mut found = Vec::new();
         for split in self.folders(folder)? {
             found.extend(self.one_split(&split)?);
+        }
+        Ok(found)
+    }
+
+    /// The games of one task.
+    fn one_task(&mut self, task: &Path) -> Result<Vec<(String, PathBuf)>> {
+        let mut found = Vec::new();
+        for trial in self.folders(task)? {
+            let file = trial.join(GAME);
+            if file.is_file() {
+                found.push((name_of(&file)?, file));
+            }
         }
         Ok(found)
     }
