@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::action::Verb;
-use super::game::Game;
+use super::game::{Game, Published};
 use super::generator::{has_door, likely_place};
 use super::grammar::Grammar;
 use crate::env::environment::Player;
@@ -96,9 +96,9 @@ impl GoalWords {
 
 impl Expert {
     /// An expert at the start of an episode of `game`.
-    pub(super) fn new(game: &Game) -> Self {
+    pub(super) fn new(game: &Game, published: &Published) -> Self {
         Self {
-            grammar: game.grammar.clone(),
+            grammar: published.grammar.clone(),
             goal: GoalWords::parse(game.goal_text()),
             places: Vec::new(),
             at: None,
@@ -313,6 +313,29 @@ impl Player for Expert {
             self.record(action);
         }
         chosen.unwrap_or(0)
+    }
+}
+
+/// A player that repeats a walkthrough, for games with other rules than the published ones.
+#[derive(Debug, Clone)]
+pub(super) struct Replay {
+    commands: Vec<String>,
+    next: usize,
+}
+
+impl Replay {
+    /// A player at the start of an episode, or `None` without commands.
+    pub(super) fn new(commands: &[String]) -> Option<Self> {
+        (!commands.is_empty()).then(|| Self { commands: commands.to_vec(), next: 0 })
+    }
+}
+
+impl Player for Replay {
+    fn act(&mut self, _observation: &str, admissible: &Texts) -> usize {
+        let command = self.commands.get(self.next);
+        let found = command.and_then(|command| admissible.position(command));
+        self.next += usize::from(found.is_some());
+        found.unwrap_or(0)
     }
 }
 

@@ -82,6 +82,10 @@ pub(crate) fn parse(text: &str) -> Result<Problem> {
     let world = builder.world(&tokens)?;
     let mut goal = goal.ok_or_else(|| tokens.error("the section (:goal …) is missing"))?;
     let goal = Goal::parse(&mut goal, &world)?;
+    if !goal.is_possible(&world) {
+        let message = "the goal cannot be reached: it requires a fact that no action can change";
+        return Err(tokens.error(message));
+    }
     Ok(Problem { world, goal })
 }
 
@@ -101,7 +105,9 @@ impl<'a> ProblemBuilder<'a> {
                 if self.entities.len() == MAX_DECLARED {
                     return Err(tokens.error(format!("more than {MAX_DECLARED} objects")));
                 }
-                self.index.insert(id, self.entities.len() as u32);
+                if self.index.insert(id, self.entities.len() as u32).is_some() {
+                    return Err(tokens.error(format!("the object '{id}' is declared twice")));
+                }
                 self.entities.push(Entity { id, entity_type: EntityType::Agent, mentioned: false });
                 continue;
             }
@@ -169,6 +175,9 @@ impl<'a> ProblemBuilder<'a> {
             }
             numbers[entity] = *count as u8;
             *count += 1;
+        }
+        if counts[EntityType::Agent as usize] > 1 {
+            return Err(tokens.error("there is more than one agent"));
         }
         let ids: Vec<&str> = order.iter().map(|&entity| self.entities[entity].id).collect();
         let names = names::display_names(&ids);
