@@ -82,7 +82,9 @@ struct GameFile {
 }
 
 /// A game without a walkthrough can have `null` in its place.
-fn null_is_empty<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Vec<String>, D::Error> {
+fn null_is_empty<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
@@ -94,7 +96,9 @@ fn solvable_by_default() -> bool {
 fn at(place: &str) -> impl Fn(Error) -> Error {
     move |error| match error {
         Error::Input { place: inner, message } if inner.is_empty() => Error::input(place, message),
-        Error::Input { place: inner, message } => Error::input(format!("{place}: {inner}"), message),
+        Error::Input { place: inner, message } => {
+            Error::input(format!("{place}: {inner}"), message)
+        }
         other => other,
     }
 }

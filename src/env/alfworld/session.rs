@@ -142,7 +142,8 @@ impl AlfWorldSession {
                 pairs.map(|(receptacle, _)| world.receptacle_names.get(receptacle)).collect()
             }
             Some(Parts::Compiled(game, play)) => {
-                let pairs = game.pairs(play, "inreceptacle").filter(|(inside, _)| *inside == object);
+                let pairs =
+                    game.pairs(play, "inreceptacle").filter(|(inside, _)| *inside == object);
                 pairs.map(|(_, receptacle)| receptacle).collect()
             }
             None => Vec::new(),

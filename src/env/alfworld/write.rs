@@ -39,7 +39,8 @@ const TASK_TYPES: [&str; 6] = [
 pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
     let models = AlfWorld::load(like, None, AlfWorldConfig::default())?;
     let domain = models.domain.as_deref();
-    let domain = domain.ok_or_else(|| Error::file(like, "found no games with the rules of the published games"))?;
+    let domain = domain
+        .ok_or_else(|| Error::file(like, "found no games with the rules of the published games"))?;
     for task in 0..tasks.tasks() {
         let game = &reword(tasks.game(task)?, &models.games)?;
         let published = game.published()?;

@@ -48,7 +48,7 @@ pub(super) struct EffectRule {
 impl Domain {
     /// Parses a domain in lower case.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let form = form::read(text, "pddl_domain")?;
+        let form = form::read(text, form::Place::Domain)?;
         let mut domain = Self::default();
         let (head, sections) = form.head()?;
         if head != "define" {
@@ -79,9 +79,8 @@ impl Domain {
                 let action = domain.action(section, rest)?;
                 effects += action.effects.len();
                 if domain.actions.len() == MAX_RULES || effects > MAX_EFFECTS {
-                    return Err(section.error(format!(
-                        "more than {MAX_RULES} actions or {MAX_EFFECTS} effects"
-                    )));
+                    return Err(section
+                        .error(format!("more than {MAX_RULES} actions or {MAX_EFFECTS} effects")));
                 }
                 domain.actions.push(action);
             }
@@ -246,7 +245,9 @@ mod tests {
     #[test]
     fn errors_in_a_domain_name_the_line_and_the_cause() {
         let action = |effect: &str| {
-            format!("(define (domain d)\n(:predicates (p ?a))\n(:action x :parameters (?a)\n:effect {effect}))")
+            format!(
+                "(define (domain d)\n(:predicates (p ?a))\n(:action x :parameters (?a)\n:effect {effect}))"
+            )
         };
         let cases = [
             (action("(q ?a)"), "pddl_domain, line 4: unknown predicate 'q'"),

@@ -80,7 +80,10 @@ mod tests {
             facts.insert(0, key(arguments));
         }
         assert_eq!(facts.of(0), [key([1, 300]), key([2, 3]), key([2, 9])]);
-        assert_eq!(facts.starting(0, 2).iter().map(|&k| argument(k, 1)).collect::<Vec<_>>(), [3, 9]);
+        assert_eq!(
+            facts.starting(0, 2).iter().map(|&k| argument(k, 1)).collect::<Vec<_>>(),
+            [3, 9]
+        );
         let before = facts.clone();
         facts.remove(0, key([2, 3]));
         facts.remove(0, key([7, 7]));

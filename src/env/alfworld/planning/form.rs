@@ -7,15 +7,31 @@ use crate::error::{Error, Result};
 const MAX_DEPTH: usize = 64;
 
 /// Maximum number of words and lists in a text. The published problems have at most 20,000.
-const MAX_FORMS: usize = 1_000_000;
+const MAX_FORMS: usize = 200_000;
 
 /// A word or a list, with its place in the text.
 #[derive(Debug)]
 pub(super) struct Form<'a> {
-    /// The name of the text, for errors.
-    place: &'static str,
+    /// The text, for errors.
+    place: Place,
     line: u32,
     pub(super) content: Content<'a>,
+}
+
+/// The text of a form.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Domain,
+    Problem,
+}
+
+impl Place {
+    fn name(self) -> &'static str {
+        match self {
+            Place::Domain => "pddl_domain",
+            Place::Problem => "pddl_problem",
+        }
+    }
 }
 
 /// The content of a [`Form`].
@@ -26,8 +42,8 @@ pub(super) enum Content<'a> {
 }
 
 /// Reads the one list of which a text consists.
-pub(super) fn read<'a>(text: &'a str, place: &'static str) -> Result<Form<'a>> {
-    let mut tokens = Tokens::of(text, place);
+pub(super) fn read<'a>(text: &'a str, place: Place) -> Result<Form<'a>> {
+    let mut tokens = Tokens::of(text, place.name());
     let mut open: Vec<Form<'a>> = Vec::new();
     for _ in 0..MAX_FORMS {
         let word = tokens.word()?;
@@ -55,7 +71,7 @@ pub(super) fn read<'a>(text: &'a str, place: &'static str) -> Result<Form<'a>> {
 impl<'a> Form<'a> {
     /// An error at this place.
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
-        Error::input(format!("{}, line {}", self.place, self.line), message)
+        Error::input(format!("{}, line {}", self.place.name(), self.line), message)
     }
 
     /// The elements of a list.
@@ -111,21 +127,23 @@ mod tests {
 
     #[test]
     fn lists_are_read_and_errors_name_the_line() {
-        let form = read("(a (b\n c) ())", "domain").unwrap();
+        let form = read("(a (b\n c) ())", Place::Domain).unwrap();
         let (head, rest) = form.head().unwrap();
         assert_eq!((head, rest.len()), ("a", 2));
         assert_eq!(rest[0].list().unwrap()[1].word().unwrap(), "c");
-        assert!(rest[0].word().unwrap_err().to_string().starts_with("domain, line 1: expected"));
+        assert!(
+            rest[0].word().unwrap_err().to_string().starts_with("pddl_domain, line 1: expected")
+        );
         for text in ["(a", "a", ")", &"(".repeat(100_000)] {
-            assert!(read(text, "domain").is_err(), "{text:.20}");
+            assert!(read(text, Place::Domain).is_err(), "{text:.20}");
         }
     }
 
     #[test]
     fn a_type_belongs_to_all_names_before_it() {
-        let form = read("(a b - x c)", "domain").unwrap();
+        let form = read("(a b - x c)", Place::Domain).unwrap();
         let names = typed(form.list().unwrap()).unwrap();
         assert_eq!(names, [("a", Some("x")), ("b", Some("x")), ("c", None)]);
-        assert!(typed(read("(a -)", "domain").unwrap().list().unwrap()).is_err());
+        assert!(typed(read("(a -)", Place::Domain).unwrap().list().unwrap()).is_err());
     }
 }

@@ -179,8 +179,7 @@ impl<'a, 'd> FormulaParser<'a, 'd> {
     pub(super) fn atom(&self, form: &Form<'a>) -> Result<Atom> {
         let (name, rest) = form.head()?;
         let number = self.predicates.iter().position(|known| *known.name == *name);
-        let number =
-            number.ok_or_else(|| form.error(format!("unknown predicate '{name}'")))?;
+        let number = number.ok_or_else(|| form.error(format!("unknown predicate '{name}'")))?;
         let arity = self.predicates[number].arity;
         if rest.len() != arity {
             let found = rest.len();

@@ -80,11 +80,7 @@ impl CompiledGame {
     /// # Errors
     /// Returns an error if a text cannot be read, if the goal cannot be reached, or if a step could
     /// take too long.
-    pub(crate) fn new(
-        domain: Arc<Domain>,
-        problem: &str,
-        grammar: &str,
-    ) -> Result<(Self, String)> {
+    pub(crate) fn new(domain: Arc<Domain>, problem: &str, grammar: &str) -> Result<(Self, String)> {
         if grammar.len() > MAX_GRAMMAR {
             let message = format!("expected at most {MAX_GRAMMAR} bytes, found {}", grammar.len());
             return Err(Error::input("grammar", message));
@@ -197,7 +193,11 @@ impl CompiledGame {
     }
 
     /// The possible actions, of those whose texts are `wanted`.
-    fn possible(&self, play: &CompiledPlay, wanted: impl Fn(&ActionTemplates) -> bool) -> Vec<Ground> {
+    fn possible(
+        &self,
+        play: &CompiledPlay,
+        wanted: impl Fn(&ActionTemplates) -> bool,
+    ) -> Vec<Ground> {
         let mut found = Vec::new();
         for (number, (action, templates)) in self.actions.iter().zip(&self.templates).enumerate() {
             if wanted(templates) {
@@ -219,7 +219,9 @@ impl CompiledGame {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let own = self.domain.types.find("object");
         let named = self.objects.names.iter().zip(&self.objects.kinds);
-        named.filter(move |(name, kind)| Some(**kind) == own && !name.is_empty()).map(|(name, _)| &**name)
+        named
+            .filter(move |(name, kind)| Some(**kind) == own && !name.is_empty())
+            .map(|(name, _)| &**name)
     }
 
     /// The names in the facts of a predicate of two arguments.

@@ -97,7 +97,7 @@ impl Objects {
 impl Problem {
     /// Parses a problem in lower case.
     pub(super) fn parse(domain: &Domain, text: &str) -> Result<Self> {
-        let form = form::read(text, "pddl_problem")?;
+        let form = form::read(text, form::Place::Problem)?;
         let (head, sections) = form.head()?;
         if head != "define" {
             return Err(form.error(format!("expected 'define', found '{head}'")));
@@ -112,7 +112,8 @@ impl Problem {
             Ok(None)
         };
         for section in sections {
-            let known = ["problem", ":domain", ":requirements", ":objects", ":init", ":goal", ":metric"];
+            let known =
+                ["problem", ":domain", ":requirements", ":objects", ":init", ":goal", ":metric"];
             let (name, _) = section.head()?;
             if !known.contains(&name) {
                 return Err(section.error(format!("unknown section '{name}'")));

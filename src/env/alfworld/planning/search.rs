@@ -171,10 +171,8 @@ impl SearchCompiler<'_> {
                 checks = checks.saturating_add(answers.saturating_mul(objects));
                 answers = answers.saturating_mul(objects);
                 bound |= 1 << first.slot;
-                steps.push(Step::Objects {
-                    slot: first.slot,
-                    objects: self.objects.of(first.kind),
-                });
+                steps
+                    .push(Step::Objects { slot: first.slot, objects: self.objects.of(first.kind) });
             }
         }
         Search { steps: steps.into(), checks, answers }

@@ -190,15 +190,13 @@ impl<'a> TextCompiler<'a> {
     pub(super) fn action(&mut self, number: usize) -> Result<ActionTemplates> {
         let domain = self.domain;
         let rule = &domain.actions[number];
-        let texts: &ActionTexts = self
-            .document
-            .actions
-            .iter()
-            .rfind(|action| *action.name == *rule.name)
-            .ok_or_else(|| {
-                let message = format!("the action '{}' of the domain is missing", rule.name);
-                Error::input("grammar", message)
-            })?;
+        let texts: &ActionTexts =
+            self.document.actions.iter().rfind(|action| *action.name == *rule.name).ok_or_else(
+                || {
+                    let message = format!("the action '{}' of the domain is missing", rule.name);
+                    Error::input("grammar", message)
+                },
+            )?;
         let mut scope = Scope { rule: &rule.name, depth: 0, bound: 0 };
         let mut slots = Vec::new();
         for (name, variable) in rule.names.iter().zip(&rule.parameters) {
@@ -377,8 +375,7 @@ impl<'a> TextCompiler<'a> {
                 arguments.push((slot, self.objects.membership(Some(number))));
             }
             let facts = self.start.shown.of(predicate);
-            let found =
-                if known.fluent { sizes } else { largest_group(facts, &fixed).min(sizes) };
+            let found = if known.fluent { sizes } else { largest_group(facts, &fixed).min(sizes) };
             let tried = if known.fluent { sizes } else { facts.len() as u64 };
             checks = checks.saturating_add(answers.saturating_mul(tried));
             answers = answers.saturating_mul(found);
