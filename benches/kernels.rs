@@ -2,7 +2,7 @@
 //! engines of credit assignment.
 //!
 //! `cargo bench --bench kernels -- FILTER`, where a filter is a part of a name such as
-//! `proximity/vulkan/forward`, `scan/`, `launch/flex` or `credit_engine/`. Compare times within one run;
+//! `proximity/vulkan/forward`, `scan/`, `launch/flex`, `credit_engine/` or `tokens/`. Compare times within one run;
 //! those of a software GPU say nothing of hardware. `PROXMO_BENCH_BACKENDS` (such as `flex,vulkan`)
 //! selects the devices. Without a filter, or with the filter `memory`, the bench prints the memory that
 //! devices reserve too.
@@ -27,6 +27,8 @@ mod engines;
 #[cfg(all(feature = "wgpu", not(feature = "fusion")))]
 #[path = "kernels/scan.rs"]
 mod scan;
+#[path = "kernels/tokens.rs"]
+mod tokens;
 
 /// An iteration of the paper's size: 16 groups of 8 episodes of 50 steps.
 const ROWS: usize = 6_400;
@@ -295,6 +297,10 @@ fn credit_engine(criterion: &mut Criterion) {
     engines::credit_engine(criterion, devices());
 }
 
+fn token_log_probs(criterion: &mut Criterion) {
+    tokens::tokens(criterion, devices());
+}
+
 criterion_group!(
     benches,
     memory,
@@ -302,6 +308,7 @@ criterion_group!(
     against_a_scan,
     episodes,
     launches,
-    credit_engine
+    credit_engine,
+    token_log_probs
 );
 criterion_main!(benches);

@@ -131,7 +131,7 @@ pub fn run() -> Result<usize> {
             return Err(error);
         }
         println!("episode {episode}, task {}: {goal} Return {total}.", environment.task());
-        successes += usize::from(environment.last.success);
+        successes += usize::from(environment.last.succeeded());
         environment.reset();
     }
     Ok(successes)

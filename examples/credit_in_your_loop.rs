@@ -129,7 +129,7 @@ impl House {
 struct Move {
     state: usize,
     action: usize,
-    reward: f32,
+    reward: f64,
 }
 
 #[derive(Default)]
@@ -159,7 +159,7 @@ fn play_episode(mut house: House, probabilities: &[f32], rng: &mut ChaCha8Rng) -
         let action = of_state.iter().position(&mut is_drawn).unwrap_or(ACTIONS - 1);
         house = house.after(action);
         played.success = house.is_open();
-        played.moves.push(Move { state, action, reward: f32::from(u8::from(played.success)) });
+        played.moves.push(Move { state, action, reward: f64::from(u8::from(played.success)) });
     }
     played
 }

@@ -51,6 +51,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("\n{}\n> {}", step.observation, step.action);
     }
     println!("\n{}", episode.final_observation.unwrap_or_default());
-    println!("success: {}", episode.success);
+    println!("success: {}", episode.success == Some(true));
     Ok(())
 }

@@ -112,10 +112,11 @@ impl Session for Order {
         }
         let success = served && (self.drink, self.cup) == (Some(self.order.0), Some(self.order.1));
         Ok(Transition {
-            reward: f32::from(u8::from(success)),
+            reward: f64::from(u8::from(success)),
             terminated: served,
             truncated: !served && self.steps >= MAX_STEPS,
-            success,
+            success: Some(success),
+            score: None,
             valid,
         })
     }

@@ -225,10 +225,11 @@ impl Session for Corridor {
         self.steps += 1;
         let success = action == self.goal;
         Ok(Transition {
-            reward: f32::from(u8::from(success)),
+            reward: f64::from(u8::from(success)),
             terminated: success,
             truncated: !success && self.steps == 3,
-            success,
+            success: Some(success),
+            score: None,
             valid: true,
         })
     }

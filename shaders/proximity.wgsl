@@ -16,7 +16,7 @@
 // Limits     core WebGPU: 256 invocations, 11 KiB of workgroup memory with side 16, 7 storage
 //            buffers. Tiles are folded into x and y of the grid. Workgroup memory is read only after
 //            it was written, and no index leaves its buffer.
-// Includes   pairs.wgsl
+// Includes   pairs.wgsl, tile.wgsl
 
 @group(0) @binding(0) var<storage, read_write> embeddings: array<f32>; // [rows, width]
 @group(0) @binding(1) var<storage, read_write> values: array<f32>;     // [rows, columns]

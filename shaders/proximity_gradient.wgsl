@@ -18,7 +18,7 @@
 //            marked (factor −1).
 // Limits     core WebGPU: 256 invocations, 7 storage buffers. Tiles are folded into x and y of the
 //            grid. Each invocation adds up in the results, in places of its own.
-// Includes   pairs.wgsl
+// Includes   pairs.wgsl, tile.wgsl
 
 @group(0) @binding(0) var<storage, read_write> embeddings: array<f32>;    // [rows, width]
 @group(0) @binding(1) var<storage, read_write> values: array<f32>;        // [rows, columns]

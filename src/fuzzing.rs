@@ -20,8 +20,8 @@ pub const MAX_TEXT_BYTES: usize = 16 << 20;
 /// Number of steps that are played in a game.
 const STEPS: usize = 12;
 
-/// Reads a game like [`AlfWorld::read`] but accepts every domain, because the repository does not
-/// contain the text of the known one.
+/// Reads a game like [`AlfWorld::read`] but takes every domain for the published one, because the
+/// repository does not contain its text.
 ///
 /// # Errors
 /// Returns the errors of [`AlfWorld::read`], apart from that about the domain.
@@ -76,7 +76,7 @@ pub fn play(world: &AlfWorld) {
         let done = session.step(action).expect("an action never fails");
         // The engine trims white space from a command, like the original.
         assert!(done.valid || action.trim() != action, "{action:?} was admissible and rejected");
-        assert!(done.reward.is_finite() && done.success == done.terminated);
+        assert!(done.reward.is_finite() && done.success == Some(done.terminated));
     }
     for command in world.walkthrough(0).iter().take(STEPS) {
         session.step(command).expect("a command never fails");
@@ -122,7 +122,7 @@ pub fn check_answer(line: &[u8], split: &str) -> std::result::Result<(), String>
             }
         },
         Answer::State(state) => {
-            assert!(state.reward.is_none_or(f32::is_finite));
+            assert!(state.reward.is_none_or(f64::is_finite));
             Ok(())
         }
         Answer::Refusal { error: text, .. } | Answer::Malformed { message: text, .. } => {

@@ -63,7 +63,7 @@ fn check(device: &Device, config: &CreditConfig) {
     let embedded = embedded.expect("there is one for each row");
     let expected = oracle::credit(&embedded, config).expect("the oracle defines the settings");
     for credit in [on_host(&batch, &embeddings, config), on_device(&batch, &embeddings, config)] {
-        let off = distance(&credit.advantages, &expected.advantages).expect("all are finite");
+        let off = distance(&credit.advantages_f32(), &expected.advantages).expect("all are finite");
         assert!(off < 1e-5, "advantages are off by {off}");
     }
 }

@@ -120,7 +120,7 @@ impl Input {
         let mut lines = vec![String::new(); self.lines.len()];
         for (episode, &record) in rows.records.iter().enumerate() {
             let failed = |error| Error::Run(format!("cannot write credit: {error}"));
-            let of_episode = |values: &[f32]| {
+            let of_episode = |values: &[f64]| {
                 serde_json::to_string(&values[rows.batch.rows_of_episode(episode)]).map_err(failed)
             };
             let added = [

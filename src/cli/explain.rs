@@ -90,7 +90,11 @@ impl Explanation<'_> {
         let described = &self.episodes[record];
         let others = batch.episodes_of_group(batch.layout().group_of_episode(episode));
         let won = others.clone().filter(|&episode| batch.success()[episode]).count();
-        let outcome = if described.success { "success" } else { "failure" };
+        let outcome = match described.success {
+            Some(true) => "success",
+            Some(false) => "failure",
+            None => "an episode without success",
+        };
         let mut lines = vec![format!(
             "{}: {outcome} after {} steps, total reward {}",
             shortened(&described.trajectory),

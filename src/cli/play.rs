@@ -93,7 +93,7 @@ fn show_walkthrough(mut session: Box<dyn Session>, commands: &[String]) -> Resul
 }
 
 fn say_end(last: Transition, steps: usize) {
-    let end = if last.success { "Won" } else { "Not won" };
+    let end = if last.succeeded() { "Won" } else { "Not won" };
     say!("{end} after {steps} steps, reward {}.", last.reward);
 }
 

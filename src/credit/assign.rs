@@ -2,8 +2,9 @@
 
 use super::config::{CreditConfig, Embedding, Engine, Estimator};
 use super::diagnostics::CreditDiagnostics;
-use super::parts::{Parts, Task, narrowed};
+use super::parts::{Parts, Task};
 use super::result::Credit;
+use super::settings::Modulation;
 use super::temperature::CreditState;
 use super::{dr_grpo, g2po, gigpo, graphgpo, grpo, hgpo, proxmo, reinforce_pp, rloo};
 use crate::episodes::{Batch, RequiredFields};
@@ -33,7 +34,7 @@ pub fn assign_with(
         let message = "is 'device', but this is the host engine; only training has a device";
         return Err(Error::setting("credit.engine", message));
     }
-    let config = config.resolved();
+    let config = config.for_batch(batch)?;
     let mut task = Task { batch, config: &config, state };
     let parts = match config.estimator {
         Estimator::Proxmo => proxmo::assign(&mut task),
@@ -51,6 +52,31 @@ pub fn assign_with(
 }
 
 impl CreditConfig {
+    /// The settings that a batch is credited with: without `auto`, and without modulation if the batch
+    /// does not know which episodes reached their goal.
+    ///
+    /// # Errors
+    /// Returns an error if the estimator needs to know that.
+    pub(crate) fn for_batch(&self, batch: &Batch) -> Result<Self> {
+        let config = self.resolved();
+        if batch.has_success() {
+            return Ok(config);
+        }
+        let needs_success = match config.estimator {
+            Estimator::Graphgpo => true,
+            Estimator::G2po => config.success_value.is_none(),
+            _ => false,
+        };
+        if needs_success {
+            let message = format!(
+                "is '{}', which needs the success of every episode, and an episode has none",
+                config.estimator
+            );
+            return Err(Error::setting("credit.estimator", message));
+        }
+        Ok(Self { modulation: Modulation::Off, ..config })
+    }
+
     /// The optional fields of an episode file that these settings need.
     pub fn required_fields(&self) -> RequiredFields {
         RequiredFields {
@@ -67,14 +93,14 @@ pub(crate) fn combine(parts: Parts, batch: &Batch, config: &CreditConfig) -> Cre
         for row in batch.rows_of_episode(episode) {
             let step = parts.step.advantages[row];
             let sum = config.episode_weight * advantage + config.step_weight * step;
-            credit.episode_advantages.push(narrowed(advantage));
-            credit.step_advantages.push(narrowed(step));
-            credit.advantages.push(narrowed(sum));
+            credit.episode_advantages.push(advantage);
+            credit.step_advantages.push(step);
+            credit.advantages.push(sum);
         }
     }
-    credit.baselines = parts.step.baselines.iter().map(|&value| narrowed(value)).collect();
     credit.diagnostics =
         CreditDiagnostics::of(batch, &parts.returns, &parts.step, parts.modulation);
+    credit.baselines = parts.step.baselines;
     credit.returns = parts.returns;
     credit
 }

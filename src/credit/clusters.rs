@@ -2,6 +2,7 @@
 
 use super::config::Normalize;
 use super::parts::StepPart;
+use crate::episodes::ROUNDING;
 
 /// Added to every standard deviation used as a divisor, as in the published codes.
 pub(crate) const EPSILON: f64 = 1e-6;
@@ -15,24 +16,40 @@ pub(crate) struct Moments {
     pub mean: f64,
     /// The sum of their squared distances from the mean.
     pub spread: f64,
+    /// Whether the values are equal but for rounding. Each is then its own mean.
+    equal: bool,
 }
 
 impl Moments {
     /// The moments of `values` by label; labels are below `labels`.
     pub fn by_label(values: &[f64], label_of: &[u32], labels: usize) -> Vec<Self> {
         let mut moments = vec![Self::default(); labels];
+        // The first, least and greatest value of each label, and the sum of distances from the first.
+        let mut ranges = vec![(0.0, f64::INFINITY, f64::NEG_INFINITY, 0.0); labels];
         for (&value, &label) in values.iter().zip(label_of) {
-            moments[label as usize].count += 1.0;
-            moments[label as usize].mean += value;
+            let cluster = &mut moments[label as usize];
+            let (first, least, most, sum) = &mut ranges[label as usize];
+            if cluster.count == 0.0 {
+                *first = value;
+            }
+            cluster.count += 1.0;
+            (*least, *most) = (least.min(value), most.max(value));
+            *sum += value - *first;
         }
-        for cluster in &mut moments {
-            cluster.mean /= cluster.count.max(1.0);
+        for (cluster, (first, least, most, sum)) in moments.iter_mut().zip(ranges) {
+            cluster.equal = most - least <= ROUNDING * least.abs().max(most.abs());
+            cluster.mean = first + sum / cluster.count.max(1.0);
         }
         for (&value, &label) in values.iter().zip(label_of) {
             let cluster = &mut moments[label as usize];
-            cluster.spread += (value - cluster.mean).powi(2);
+            cluster.spread += cluster.distance(value).powi(2);
         }
         moments
+    }
+
+    /// A value's distance from the mean of its label.
+    pub fn distance(&self, value: f64) -> f64 {
+        if self.equal { 0.0 } else { value - self.mean }
     }
 
     /// The unbiased standard deviation; 0 for fewer than two values.
@@ -60,7 +77,7 @@ pub(crate) fn centred(
     let clusters = Moments::by_label(values, label_of, labels);
     let centre = |(&value, &label): (&f64, &u32)| {
         let cluster = &clusters[label as usize];
-        (value - cluster.mean) / cluster.scale(normalize)
+        cluster.distance(value) / cluster.scale(normalize)
     };
     values.iter().zip(label_of).map(centre).collect()
 }
@@ -68,15 +85,14 @@ pub(crate) fn centred(
 /// Each row's return minus the mean of its cluster, divided by the unbiased deviation + 1e-6 with
 /// `mean-std`. The only row of a cluster gets 0.
 pub(crate) fn step_part(
-    returns: &[f32],
+    values: &[f64],
     label_of: &[u32],
     labels: usize,
     normalize: Normalize,
 ) -> StepPart {
-    let values: Vec<f64> = returns.iter().map(|&value| f64::from(value)).collect();
-    let clusters = Moments::by_label(&values, label_of, labels);
+    let clusters = Moments::by_label(values, label_of, labels);
     let mut part = StepPart {
-        advantages: centred(&values, label_of, labels, normalize),
+        advantages: centred(values, label_of, labels, normalize),
         ..StepPart::default()
     };
     for (&value, &label) in values.iter().zip(label_of) {
@@ -85,7 +101,7 @@ pub(crate) fn step_part(
         part.neighbours.push(cluster.count);
         if cluster.count > 1.0 {
             // Leaving the row out increases its distance from the mean by n / (n − 1).
-            let error = (value - cluster.mean) * cluster.count / (cluster.count - 1.0);
+            let error = cluster.distance(value) * cluster.count / (cluster.count - 1.0);
             part.held_out.push(error * error);
         }
     }

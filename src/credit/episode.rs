@@ -23,8 +23,7 @@ pub(crate) fn group_relative(batch: &Batch, config: &CreditConfig) -> Vec<f64> {
     let mut advantages = Vec::with_capacity(batch.episodes());
     for group in 0..batch.groups() {
         let episodes = batch.episodes_of_group(group);
-        let rewards: Vec<f64> =
-            episodes.clone().map(|episode| batch.total_reward(episode)).collect();
+        let rewards = batch.total_rewards(group);
         let weights: Vec<f64> =
             episodes.map(|episode| episode_weight(batch, config.statistics, episode)).collect();
         let Weighted { total, mean, deviation } = Weighted::of(&rewards, &weights);

@@ -83,7 +83,7 @@ mod proximity;
 mod proxmo;
 mod reinforce_pp;
 mod result;
-mod returns;
+pub(crate) mod returns;
 mod rloo;
 mod settings;
 mod similarity;

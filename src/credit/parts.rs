@@ -17,7 +17,7 @@ pub(crate) struct Task<'a> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Parts {
     /// The return of each row: `[rows]`.
-    pub returns: Vec<f32>,
+    pub returns: Vec<f64>,
     /// The episode part of each episode's advantage: `[episodes]`.
     pub episode: Vec<f64>,
     /// The step part of each row's advantage.
@@ -46,9 +46,4 @@ impl StepPart {
     pub fn none(rows: usize) -> Self {
         Self { advantages: vec![0.0; rows], ..Self::default() }
     }
-}
-
-/// Rounds to 32 bits; a number beyond the range becomes the largest finite one.
-pub(crate) fn narrowed(value: f64) -> f32 {
-    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }

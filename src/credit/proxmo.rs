@@ -27,11 +27,12 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let modulation = episode::modulate(batch, config, &mut episode);
 
     let states = States::of(batch, config)?;
+    let centred = returns::centred(batch, &returns);
     let proximity = Proximity {
         batch,
         nodes: &states.nodes,
         matrix: &states.matrix,
-        returns: &returns,
+        returns: &centred.values,
         config,
     };
     let temperature = match config.temperature {
@@ -40,7 +41,8 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
             Ok(proximity.prediction_errors(temperatures))
         })?,
     };
-    let step = proximity.step_part(temperature);
+    let mut step = proximity.step_part(temperature);
+    step.baselines.iter_mut().zip(&centred.bases).for_each(|(baseline, base)| *baseline += base);
 
     Ok(Parts { returns, episode, step, modulation })
 }

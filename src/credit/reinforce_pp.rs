@@ -14,12 +14,12 @@ use super::config::{CreditConfig, Normalize};
 use super::parts::{Parts, StepPart, Task};
 use super::weighted::{Weighted, episode_weight};
 use super::{episode, returns};
-use crate::episodes::Batch;
+use crate::episodes::{Batch, equal_within_rounding};
 use crate::error::Result;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let Task { batch, config, .. } = *task;
-    let rewards = (0..batch.episodes()).map(|episode| batch.total_reward(episode)).collect();
+    let rewards = (0..batch.groups()).flat_map(|group| batch.total_rewards(group)).collect();
     finish(task, normalize(batch, config, rewards))
 }
 
@@ -38,6 +38,10 @@ fn finish(task: &Task, mut episode: Vec<f64>) -> Result<Parts> {
 
 /// Centres and scales over the whole batch.
 fn normalize(batch: &Batch, config: &CreditConfig, mut values: Vec<f64>) -> Vec<f64> {
+    let largest = values.iter().fold(0f64, |most, value| most.max(value.abs()));
+    if equal_within_rounding(&values, largest) {
+        return vec![0.0; values.len()];
+    }
     let weights: Vec<f64> = (0..batch.episodes())
         .map(|episode| episode_weight(batch, config.statistics, episode))
         .collect();
@@ -58,7 +62,7 @@ mod tests {
 
     fn batch() -> Batch {
         let episodes =
-            |rewards: [f32; 2]| rewards.map(|reward| Episode::new().step("", reward).success(true));
+            |rewards: [f64; 2]| rewards.map(|reward| Episode::new().step("", reward).success(true));
         Batch::builder().group(episodes([1.0, 3.0])).group(episodes([7.0, 9.0])).build().unwrap()
     }
 
@@ -66,7 +70,7 @@ mod tests {
     fn rewards_are_normalised_over_the_batch() {
         let mut config = CreditConfig::of(Estimator::ReinforcePp);
         let deviation = (40.0f64 / 3.0).sqrt() + EPSILON;
-        let expected = [-4.0, -2.0, 2.0, 4.0].map(|distance| (distance / deviation) as f32);
+        let expected = [-4.0, -2.0, 2.0, 4.0].map(|distance| distance / deviation);
         assert_eq!(assign(&batch(), &config).unwrap().advantages, expected);
         config.normalize = Normalize::Mean;
         assert_eq!(assign(&batch(), &config).unwrap().advantages, [-4.0, -2.0, 2.0, 4.0]);
@@ -76,7 +80,7 @@ mod tests {
     fn the_baseline_is_the_groups_mean_and_the_scale_the_batchs() {
         let config = CreditConfig::of(Estimator::ReinforcePpBaseline);
         let deviation = (4.0f64 / 3.0).sqrt() + EPSILON;
-        let expected = [-1.0, 1.0, -1.0, 1.0].map(|distance| (distance / deviation) as f32);
+        let expected = [-1.0, 1.0, -1.0, 1.0].map(|distance| distance / deviation);
         assert_eq!(assign(&batch(), &config).unwrap().advantages, expected);
     }
 }

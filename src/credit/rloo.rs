@@ -28,11 +28,12 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
 pub(crate) fn leave_one_out(batch: &Batch, config: &CreditConfig) -> Vec<f64> {
     let mut advantages = Vec::with_capacity(batch.episodes());
     for group in 0..batch.groups() {
-        let of_episode = |episode| {
-            let weight = episode_weight(batch, config.statistics, episode);
-            (batch.total_reward(episode), weight)
-        };
-        let episodes: Vec<(f64, f64)> = batch.episodes_of_group(group).map(of_episode).collect();
+        let of_episode = |episode| episode_weight(batch, config.statistics, episode);
+        // Rewards are relative to the first, so equal ones are exactly their mean.
+        let totals = batch.total_rewards(group);
+        let relative = totals.iter().map(|total| total - totals[0]);
+        let weights = batch.episodes_of_group(group).map(of_episode);
+        let episodes: Vec<(f64, f64)> = relative.zip(weights).collect();
         for (own, &(reward, _)) in episodes.iter().enumerate() {
             let others = || episodes.iter().enumerate().filter(|&(other, _)| other != own);
             let weight: f64 = others().map(|(_, (_, weight))| weight).sum();

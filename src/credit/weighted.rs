@@ -22,11 +22,14 @@ pub(crate) struct Weighted {
 }
 
 impl Weighted {
-    /// The statistics of `values`, each counted as often as its weight says.
+    /// The statistics of `values`, each counted as often as its weight says. Distances are taken from
+    /// the first value, so equal values are exactly their mean.
     pub fn of(values: &[f64], weights: &[f64]) -> Self {
         let total: f64 = weights.iter().sum();
-        let sum: f64 = values.iter().zip(weights).map(|(value, weight)| value * weight).sum();
-        let mean = if total > 0.0 { sum / total } else { 0.0 };
+        let base = values.first().copied().unwrap_or_default();
+        let sum: f64 =
+            values.iter().zip(weights).map(|(value, weight)| (value - base) * weight).sum();
+        let mean = if total > 0.0 { base + sum / total } else { 0.0 };
         let spread: f64 = values
             .iter()
             .zip(weights)

@@ -14,13 +14,17 @@ use crate::stream::{Purpose, Stream};
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Transition {
     /// Reward of this step.
-    pub reward: f32,
+    pub reward: f64,
     /// The task is over: the goal is reached, or can no longer be reached.
     pub terminated: bool,
     /// The step limit ended the episode.
     pub truncated: bool,
-    /// The goal is reached. Independent of the scale of rewards.
-    pub success: bool,
+    /// Whether the goal is reached, independent of the scale of rewards. `None` in an environment
+    /// without a notion of success: its episodes only pay.
+    pub success: Option<bool>,
+    /// The quality of the result from 0 to 1, if the environment rates it apart from the reward. That
+    /// of the last step counts.
+    pub score: Option<f64>,
     /// The action was admissible.
     pub valid: bool,
 }
@@ -29,6 +33,11 @@ impl Transition {
     /// Whether the episode ends with this step.
     pub fn ended(&self) -> bool {
         self.terminated || self.truncated
+    }
+
+    /// Whether the goal is known to be reached.
+    pub fn succeeded(&self) -> bool {
+        self.success == Some(true)
     }
 }
 
@@ -124,8 +133,11 @@ pub trait Session: Send {
     /// begin the step, so that the steps of many sessions overlap.
     fn announce(&mut self, _action: &str) {}
 
-    /// Adds what the environment tells beyond the common fields to an answer of the environment
-    /// protocol. `reward` replaces the reward of the last step by its exact value.
+    /// Passes further numbers of the episode so far to `out`, by name: a share of subgoals, say. Those
+    /// after the last step are averaged over episodes and shown.
+    fn metrics(&self, _out: &mut dyn FnMut(&str, f64)) {}
+
+    /// Adds fields beyond the common ones to an answer of the environment protocol.
     fn add_details(&self, _answer: &mut Map<String, Value>) {}
 
     /// Takes an action. An action that is not admissible is no error: its transition has

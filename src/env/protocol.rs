@@ -116,10 +116,15 @@ enum Answer<'a> {
         session: u64,
         observation: &'a str,
         admissible: &'a Texts,
-        reward: Reward,
+        reward: f64,
         terminated: bool,
         truncated: bool,
-        success: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        success: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        score: Option<f64>,
+        #[serde(skip_serializing_if = "Map::is_empty")]
+        metrics: Map<String, Value>,
         valid: bool,
         #[serde(flatten)]
         details: Map<String, Value>,
@@ -131,19 +136,20 @@ enum Answer<'a> {
     },
 }
 
-/// The reward of a step: as the transition has it, or its exact value.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Reward {
-    Rounded(f32),
-    Exact(Value),
-}
-
 /// What a session tells beyond the common fields.
 fn details(session: &dyn Session) -> Map<String, Value> {
     let mut details = Map::new();
     session.add_details(&mut details);
     details
+}
+
+/// The further numbers of a session.
+fn metrics(session: &dyn Session) -> Map<String, Value> {
+    let mut metrics = Map::new();
+    session.metrics(&mut |name, number| {
+        metrics.insert(name.to_string(), number.into());
+    });
+    metrics
 }
 
 impl Answer<'_> {
@@ -326,16 +332,17 @@ impl<'a> Server<'a> {
         let stepped = stepped.ok_or("the session has not begun; reset it first")?;
         let done = stepped.step(action).map_err(|error| error.to_string())?;
         look(&**stepped, &mut self.observation, &mut self.admissible);
-        let mut details = details(&**stepped);
-        let exact = details.remove("reward");
+        let details = details(&**stepped);
         Ok(Answer::Step {
             session,
             observation: &self.observation,
             admissible: &self.admissible,
-            reward: exact.map_or(Reward::Rounded(done.reward), Reward::Exact),
+            reward: done.reward,
             terminated: done.terminated,
             truncated: done.truncated,
             success: done.success,
+            score: done.score,
+            metrics: metrics(&**stepped),
             valid: done.valid,
             details,
         })

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// The largest absolute value of a reward. Sums of squares of such rewards do not overflow 64-bit
 /// floats.
-pub const MAX_REWARD: f32 = 1e30;
+pub const MAX_REWARD: f64 = 1e30;
 
 /// The episodes of one iteration: one row a step, sorted by group, then episode, then time.
 ///
@@ -33,13 +33,15 @@ pub const MAX_REWARD: f32 = 1e30;
 pub struct Batch {
     pub(super) layout: Layout,
     /// `[rows]`.
-    pub(super) rewards: Arc<[f32]>,
+    pub(super) rewards: Arc<[f64]>,
     /// `[rows]`.
     pub(super) valid: Arc<[bool]>,
     /// `[rows]`, into `texts`.
     pub(super) observations: Arc<[u32]>,
     /// `[episodes]`.
     pub(super) success: Arc<[bool]>,
+    /// Whether every episode came with its success.
+    pub(super) has_success: bool,
     /// `[episodes]`, into `texts`.
     pub(super) final_observations: Arc<[Option<u32>]>,
     pub(super) texts: Arc<[Arc<str>]>,
@@ -77,6 +79,7 @@ impl Default for Batch {
             valid: Arc::default(),
             observations: Arc::default(),
             success: Arc::default(),
+            has_success: true,
             final_observations: Arc::default(),
             texts: Arc::default(),
             has_texts: true,
@@ -131,7 +134,7 @@ impl Batch {
     }
 
     /// The reward of each step, at most [`MAX_REWARD`] in absolute value: `[rows]`.
-    pub fn rewards(&self) -> &[f32] {
+    pub fn rewards(&self) -> &[f64] {
         &self.rewards
     }
 
@@ -156,9 +159,14 @@ impl Batch {
         self.has_texts
     }
 
-    /// Whether each episode reached its goal: `[episodes]`.
+    /// Whether each episode is known to have reached its goal: `[episodes]`.
     pub fn success(&self) -> &[bool] {
         &self.success
+    }
+
+    /// Whether every episode came with its success. Otherwise nothing is modulated by success.
+    pub fn has_success(&self) -> bool {
+        self.has_success
     }
 
     /// The observation after each episode's last step, if known, as an index into
@@ -177,8 +185,37 @@ impl Batch {
     /// # Panics
     /// Panics if `episode` is not below [`Batch::episodes`].
     pub fn total_reward(&self, episode: usize) -> f64 {
-        let rewards = &self.rewards[self.rows_of_episode(episode)];
-        rewards.iter().map(|&reward| f64::from(reward)).sum()
+        self.rewards[self.rows_of_episode(episode)].iter().sum()
+    }
+
+    /// The sum of the rewards of each episode of a group: `[episodes of the group]`. Sums that differ by
+    /// rounding alone, as `0.1 + 0.1 + 0.1` and `0.3` do, are equal.
+    ///
+    /// # Panics
+    /// Panics if `group` is not below [`Batch::groups`].
+    pub fn total_rewards(&self, group: usize) -> Vec<f64> {
+        let mut totals: Vec<f64> =
+            self.episodes_of_group(group).map(|episode| self.total_reward(episode)).collect();
+        let magnitude = |episode: usize| -> f64 {
+            self.rewards[self.rows_of_episode(episode)].iter().map(|reward| reward.abs()).sum()
+        };
+        let largest = self.episodes_of_group(group).map(magnitude).fold(0.0, f64::max);
+        if let Some(&first) = totals.first()
+            && equal_within_rounding(&totals, largest)
+        {
+            totals.fill(first);
+        }
+        totals
+    }
+
+    /// Whether a group has zero variance: all its episodes have the same total reward, so comparing
+    /// them gives no information.
+    ///
+    /// # Panics
+    /// Panics if `group` is not below [`Batch::groups`].
+    pub fn is_zero_variance(&self, group: usize) -> bool {
+        let totals = self.total_rewards(group);
+        totals.iter().all(|&total| total == totals[0])
     }
 
     /// The same batch with other rewards, `[rows]`. Nothing but the rewards is copied.
@@ -186,7 +223,7 @@ impl Batch {
     /// # Errors
     /// Returns an error if there is not one reward for each row, or if a reward is NaN or larger than
     /// [`MAX_REWARD`].
-    pub fn with_rewards(&self, rewards: Vec<f32>) -> Result<Self> {
+    pub fn with_rewards(&self, rewards: Vec<f64>) -> Result<Self> {
         if rewards.len() != self.rows() {
             let message = format!(
                 "expected {} numbers, one for each row, found {}",
@@ -234,6 +271,7 @@ impl Batch {
             valid: pick(&self.valid, &rows),
             observations: pick(&self.observations, &rows),
             success: pick(&self.success, &episodes),
+            has_success: self.has_success,
             final_observations: pick(&self.final_observations, &episodes),
             texts: self.texts.clone(),
             has_texts: self.has_texts,
@@ -264,6 +302,7 @@ impl Batch {
             valid: join(&self.valid, other.valid.iter().copied()),
             observations: join(&self.observations, observations),
             success: join(&self.success, other.success.iter().copied()),
+            has_success: self.has_success && other.has_success,
             final_observations: join(&self.final_observations, last),
             texts: table.into_texts(),
             has_texts: self.has_texts && other.has_texts,
@@ -284,12 +323,12 @@ impl Batch {
 
     /// Checks that every reward is a number of at most [`MAX_REWARD`].
     pub(super) fn check_rewards(&self) -> Result<()> {
-        let fits = |reward: &f32| (-MAX_REWARD..=MAX_REWARD).contains(reward);
+        let fits = |reward: &f64| (-MAX_REWARD..=MAX_REWARD).contains(reward);
         match self.rewards.iter().position(|reward| !fits(reward)) {
             None => Ok(()),
             Some(row) => {
                 let place = format!("{}.reward", self.path(row));
-                Err(Error::input(place, unfit_reward(f64::from(self.rewards[row]))))
+                Err(Error::input(place, unfit_reward(self.rewards[row])))
             }
         }
     }
@@ -328,6 +367,16 @@ pub(super) fn unfit_reward(reward: f64) -> String {
     format!("expected a number from {:e} to {MAX_REWARD:e}, found {reward:e}", -MAX_REWARD)
 }
 
+/// Values that differ by less than this share of the largest magnitude differ by rounding alone.
+pub(crate) const ROUNDING: f64 = 1e-12;
+
+/// Whether all values are equal but for rounding, where numbers of up to `magnitude` were added up.
+pub(crate) fn equal_within_rounding(values: &[f64], magnitude: f64) -> bool {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    most - least <= ROUNDING * magnitude
+}
+
 fn pick<T: Clone>(all: &[T], chosen: &[usize]) -> Arc<[T]> {
     chosen.iter().map(|&one| all[one].clone()).collect()
 }
@@ -359,7 +408,7 @@ mod tests {
         for (rewards, expected) in [
             (vec![0.0], "rewards: expected 3 numbers, one for each row, found 1"),
             (
-                vec![0.0, 0.0, f32::NAN],
+                vec![0.0, 0.0, f64::NAN],
                 "groups[2].episodes[1].steps[0].reward: expected a number from -1e30 to 1e30, found \
                  NaN",
             ),

@@ -14,19 +14,19 @@ use crate::error::{Error, Result};
 pub struct Step<'a> {
     observation: Option<Cow<'a, str>>,
     embedding: Option<Cow<'a, [f32]>>,
-    reward: f32,
+    reward: f64,
     valid: bool,
 }
 
 impl<'a> Step<'a> {
     /// A step from `observation` with `reward`. Its action is admissible.
-    pub fn new(observation: impl Into<Cow<'a, str>>, reward: f32) -> Self {
+    pub fn new(observation: impl Into<Cow<'a, str>>, reward: f64) -> Self {
         Self { observation: Some(observation.into()), embedding: None, reward, valid: true }
     }
 
     /// A step whose observation is known by its embedding alone. Steps with equal embeddings have the
     /// same observation.
-    pub fn from_embedding(embedding: impl Into<Cow<'a, [f32]>>, reward: f32) -> Self {
+    pub fn from_embedding(embedding: impl Into<Cow<'a, [f32]>>, reward: f64) -> Self {
         Self { observation: None, embedding: Some(embedding.into()), reward, valid: true }
     }
 
@@ -43,11 +43,17 @@ impl<'a> Step<'a> {
 }
 
 /// One episode for a [`BatchBuilder`]. A new episode is a failure without steps.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Episode<'a> {
     steps: Vec<Step<'a>>,
-    success: bool,
+    success: Option<bool>,
     final_observation: Option<Cow<'a, str>>,
+}
+
+impl Default for Episode<'_> {
+    fn default() -> Self {
+        Self { steps: Vec::new(), success: Some(false), final_observation: None }
+    }
 }
 
 impl<'a> Episode<'a> {
@@ -57,7 +63,7 @@ impl<'a> Episode<'a> {
     }
 
     /// Appends a step from `observation` with `reward`. Its action is admissible.
-    pub fn step(self, observation: impl Into<Cow<'a, str>>, reward: f32) -> Self {
+    pub fn step(self, observation: impl Into<Cow<'a, str>>, reward: f64) -> Self {
         self.steps([Step::new(observation, reward)])
     }
 
@@ -74,7 +80,12 @@ impl<'a> Episode<'a> {
 
     /// Sets whether the episode reached its goal.
     pub fn success(self, success: bool) -> Self {
-        Self { success, ..self }
+        Self { success: Some(success), ..self }
+    }
+
+    /// An episode whose success is not known. Its batch is not modulated by success.
+    pub fn without_success(self) -> Self {
+        Self { success: None, ..self }
     }
 
     /// Sets the observation after the last step. GraphGPO needs it of every episode that failed.
@@ -96,10 +107,11 @@ impl Batch {
 #[derive(Debug, Clone, Default)]
 pub struct BatchBuilder {
     offsets: Offsets,
-    rewards: Vec<f32>,
+    rewards: Vec<f64>,
     valid: Vec<bool>,
     observations: Vec<u32>,
     success: Vec<bool>,
+    lacks_success: bool,
     final_observations: Vec<Option<u32>>,
     texts: TextTable,
     /// Numbers of the observations that are known by their embedding alone, by its bits.
@@ -147,6 +159,7 @@ impl BatchBuilder {
             valid: self.valid.into(),
             observations: self.observations.into(),
             success: self.success.into(),
+            has_success: !self.lacks_success,
             final_observations: self.final_observations.into(),
             texts: self.texts.into_texts(),
             has_texts: !self.lacks_texts,
@@ -174,15 +187,16 @@ impl BatchBuilder {
 
     /// Appends a step without embedding whose observation has the number `observation`.
     #[cfg(feature = "burn")]
-    pub(crate) fn push_step(&mut self, observation: u32, reward: f32, valid: bool) {
+    pub(crate) fn push_step(&mut self, observation: u32, reward: f64, valid: bool) {
         self.push_embedding(&[]);
         self.push_row(observation, reward, valid);
     }
 
     /// Ends the current episode.
-    pub(crate) fn end_episode(&mut self, success: bool, last: Option<u32>) {
+    pub(crate) fn end_episode(&mut self, success: Option<bool>, last: Option<u32>) {
         let rows: usize = self.offsets.rows();
-        self.success.push(success);
+        self.success.push(success == Some(true));
+        self.lacks_success |= success.is_none();
         self.final_observations.push(last);
         self.offsets.push_episode(self.rewards.len() - rows);
     }
@@ -206,7 +220,7 @@ impl BatchBuilder {
         self.push_row(observation, step.reward, step.valid);
     }
 
-    fn push_row(&mut self, observation: u32, reward: f32, valid: bool) {
+    fn push_row(&mut self, observation: u32, reward: f64, valid: bool) {
         self.observations.push(observation);
         self.rewards.push(reward);
         self.valid.push(valid);
@@ -282,7 +296,7 @@ mod tests {
             Batch::builder().group(episodes).build().unwrap_err().to_string()
         };
         let step = || Step::new("a", 0.0);
-        let infinite = refused(vec![step(), Step::new("a", f32::INFINITY)]);
+        let infinite = refused(vec![step(), Step::new("a", f64::INFINITY)]);
         assert_eq!(
             infinite,
             "groups[0].episodes[1].steps[1].reward: expected a number from -1e30 to 1e30, found inf"

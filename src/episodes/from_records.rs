@@ -78,7 +78,7 @@ fn check(
             }
         }
     }
-    let is_failure = !episode.success && !episode.steps.is_empty();
+    let is_failure = episode.success != Some(true) && !episode.steps.is_empty();
     if required.final_observations && is_failure && episode.final_observation.is_none() {
         return Err(
             "final_observation: expected a text, which estimator 'graphgpo' needs of every \
@@ -91,13 +91,17 @@ fn check(
 
 fn episode(record: &EpisodeRecord, required: RequiredFields) -> Episode<'_> {
     let steps = record.steps.iter().map(|step| {
-        let row = Step::new(&step.observation, step.reward as f32).valid(step.valid);
+        let row = Step::new(&step.observation, step.reward).valid(step.valid);
         match &step.embedding {
             Some(embedding) if required.embeddings => row.embedding(embedding),
             _ => row,
         }
     });
-    let episode = Episode::new().steps(steps).success(record.success);
+    let episode = Episode::new().steps(steps);
+    let episode = match record.success {
+        Some(success) => episode.success(success),
+        None => episode.without_success(),
+    };
     match &record.final_observation {
         Some(text) if required.final_observations => episode.final_observation(text),
         _ => episode,
@@ -189,7 +193,7 @@ mod tests {
         episodes[1].final_observation = None;
         let message = refusal(&episodes, FINAL);
         assert!(message.starts_with("line 2: final_observation: expected a text"), "{message}");
-        episodes[1].success = true;
+        episodes[1].success = Some(true);
         collect(&episodes, FINAL).unwrap();
     }
 

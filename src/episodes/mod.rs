@@ -12,6 +12,7 @@ mod record;
 mod texts;
 
 pub use batch::{Batch, Embeddings, MAX_REWARD};
+pub(crate) use batch::{ROUNDING, equal_within_rounding};
 pub use builder::{BatchBuilder, Episode, Step};
 #[cfg(feature = "cli")]
 pub(crate) use file::episode_lines;

@@ -17,8 +17,9 @@ pub struct EpisodeRecord {
     /// The task's description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// Whether the episode reached its goal.
-    pub success: bool,
+    /// Whether the episode reached its goal. A program without a notion of success leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success: Option<bool>,
     /// The observation after the last step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_observation: Option<String>,
@@ -68,7 +69,7 @@ fn episode(line: &str) -> Result<EpisodeRecord, String> {
         group: fields.required("group", "a text")?,
         trajectory: fields.required("trajectory", "a text")?,
         task: fields.nullable("task", "a text")?,
-        success: fields.required("success", "true or false")?,
+        success: fields.nullable("success", "true or false")?,
         final_observation: fields.nullable("final_observation", "a text")?,
         steps: fields.steps()?,
         other: OtherFields::default(),
@@ -166,7 +167,7 @@ impl<'a> Fields<'a> {
         };
         let path = || self.path("reward");
         match serde_json::from_str::<f64>(value.get()) {
-            Ok(reward) if reward.abs() <= f64::from(MAX_REWARD) => Ok(reward),
+            Ok(reward) if reward.abs() <= MAX_REWARD => Ok(reward),
             Ok(reward) => Err(format!("{}: {}", path(), unfit_reward(reward))),
             // The number does not fit into 64 bits.
             Err(_) if is_number(value) => {

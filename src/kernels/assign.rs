@@ -1,6 +1,7 @@
 //! The device engine: the arithmetic of credit assignment as kernels.
 //!
-//! Rewards and outcomes go to the device, embeddings stay there, and one read brings back the vectors
+//! Returns and rewards are added up and centred on the host in 64 bits, so that rounding them to 32 bits
+//! loses no small difference of large numbers. They go to the device, embeddings stay there, and one read brings back the vectors
 //! of [`Credit`] and the diagnostics' numbers: a few numbers a row.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -9,9 +10,9 @@ use super::advantages::{EpisodeAdvantages, compare_episodes};
 use super::engine::unsupported;
 use super::parameters::{EPSILON, EpisodeComparison, Neighbourhood};
 use super::proximity::proximity_in;
-use super::returns::discounted_returns;
 use crate::credit::nodes::Nodes;
 use crate::credit::parts::{Parts, StepPart};
+use crate::credit::returns::{self, Centred};
 use crate::credit::{
     Credit, CreditConfig, CreditState, Estimator, GroupModulation, Inclusion, Modulation,
     Normalize, Statistics, SuccessPrior, Temperature, combine, gigpo, prior, temperature,
@@ -57,7 +58,7 @@ pub async fn assign_async(
             format!("does not run on a device: {reason}"),
         ));
     }
-    let config = config.resolved();
+    let config = config.for_batch(batch)?;
     let embeddings = embeddings.map(Tensor::without_autodiff);
     let device = embeddings.as_ref().map_or_else(|| device.clone(), Tensor::device);
     let rows = DeviceRows::new(batch, &config, &device.without_autodiff())?;
@@ -81,7 +82,11 @@ struct DeviceRows<'a> {
     batch: &'a Batch,
     config: &'a CreditConfig,
     device: Device,
-    /// `[rows]`.
+    /// Returns: `[rows]`.
+    exact: Vec<f64>,
+    /// The mean return of each row's group: `[rows]`.
+    bases: Vec<f64>,
+    /// Returns less the mean of their group, on the device: `[rows]`.
     returns: Tensor<1>,
     episode: EpisodeAdvantages,
 }
@@ -110,17 +115,19 @@ impl<'a> DeviceRows<'a> {
     /// Returns and episode parts.
     fn new(batch: &'a Batch, config: &'a CreditConfig, device: &Device) -> Result<Self> {
         let layout = batch.layout();
-        let rewards = vector(batch.rewards().to_vec(), device);
+        let exact = returns::discounted(batch, config.gamma);
+        let Centred { values, bases } = returns::centred(batch, &exact);
+        let returns = vector(values.iter().map(|&value| value as f32).collect(), device);
+        let rewards = vector(relative_rewards(batch, config), device);
         let success = batch.success().iter().map(|&success| f32::from(u8::from(success)));
         let success = vector(success.collect(), device);
-        let returns = discounted_returns(rewards.clone(), layout, config.gamma)?;
         let comparison = EpisodeComparison::of(layout, &fitted(batch, config))?;
         let mut episode = compare_episodes(rewards, success, comparison)?;
         if config.estimator == Estimator::Rloo {
             let factors = leave_one_out_factors(layout, config.statistics);
             episode.advantages = episode.advantages * vector(factors, device);
         }
-        Ok(Self { batch, config, device: device.clone(), returns, episode })
+        Ok(Self { batch, config, device: device.clone(), exact, bases, returns, episode })
     }
 
     fn layout(&self) -> &Layout {
@@ -209,16 +216,14 @@ impl<'a> DeviceRows<'a> {
             let errors = (centred.clone() - near.means.squeeze_dim::<1>(1)) / unit.clone();
             numbers.push((errors.clone() * errors).sum());
         }
-        numbers.push(self.returns.clone());
-        let numbers = read_async(Tensor::cat(numbers, 0)).await?;
-        let (sums, returns) = numbers.split_at(1 + grid.len());
+        let sums = read_async(Tensor::cat(numbers, 0)).await?;
         let square = f64::from(sums[0]).powi(2);
         let mean = |&sum: &f32| f64::from(sum) * square / predicted as f64;
         let errors = (predicted > 0).then(|| sums[1..].iter().map(mean).collect::<Vec<f64>>());
         if errors.iter().flatten().any(|error| !error.is_finite()) {
             return Err(self.non_finite());
         }
-        temperature::choose(returns, state, |_| Ok(errors))
+        temperature::choose(&self.exact, state, |_| Ok(errors))
     }
 
     /// GiGPO's step part: each return against the mean of its cluster. A cluster is a group of episodes
@@ -264,7 +269,7 @@ impl<'a> DeviceRows<'a> {
     async fn read(&self, step: Option<DeviceStep>) -> Result<Parts> {
         let (rows, groups) = (self.batch.rows(), self.batch.groups());
         let statistics = self.episode.statistics.clone().reshape([3 * groups]);
-        let mut tensors = vec![statistics, self.returns.clone(), self.episode.advantages.clone()];
+        let mut tensors = vec![statistics, self.episode.advantages.clone()];
         if let Some(step) = &step {
             let vectors = [&step.advantages, &step.baselines, &step.residuals];
             tensors.extend(vectors.map(Tensor::clone));
@@ -279,7 +284,7 @@ impl<'a> DeviceRows<'a> {
         let (statistics, numbers) = numbers.split_at(3 * groups);
         let mut vectors = numbers.chunks_exact(rows.max(1));
         let mut next = || vectors.next().unwrap_or_default();
-        let (returns, episode) = (next().to_vec(), next());
+        let episode = next();
         let layout = self.layout();
         let first = |rows: std::ops::Range<usize>| episode.get(rows.start).copied();
         let episode = layout
@@ -290,7 +295,9 @@ impl<'a> DeviceRows<'a> {
             None => StepPart::none(rows),
             Some(step) => {
                 let mut wide = || next().iter().map(|&number| f64::from(number)).collect();
-                let (advantages, baselines) = (wide(), wide());
+                let (advantages, baselines): (_, Vec<f64>) = (wide(), wide());
+                let baselines = baselines.iter().zip(&self.bases).map(|(one, base)| one + base);
+                let baselines = baselines.collect();
                 let residuals: Vec<f64> = wide();
                 let squares = residuals.iter().zip(&step.predicted).filter(|row| *row.1);
                 StepPart {
@@ -312,7 +319,7 @@ impl<'a> DeviceRows<'a> {
             }
             Modulation::Off | Modulation::Auto => Vec::new(),
         };
-        Ok(Parts { returns, episode, step, modulation })
+        Ok(Parts { returns: self.exact.clone(), episode, step, modulation })
     }
 
     /// Rewards are finite, so the embeddings are not.
@@ -333,6 +340,34 @@ fn fitted(batch: &Batch, config: &CreditConfig) -> CreditConfig {
     let counts: Vec<(usize, usize)> = batch.layout().group_episodes().map(count).collect();
     let success_prior = prior::fit(&counts).map_or(SuccessPrior::None, SuccessPrior::Beta);
     CreditConfig { success_prior, ..config.clone() }
+}
+
+/// Rewards whose totals are those of the episodes less the mean of their group: the total is in the
+/// first row of an episode, and its other rows are 0. `[rows]`.
+///
+/// Two groups keep their totals: one with an empty episode, which has no row, and one of a single step,
+/// whose advantage is its reward where steps are counted.
+fn relative_rewards(batch: &Batch, config: &CreditConfig) -> Vec<f32> {
+    let mut rewards = vec![0.0; batch.rows()];
+    for group in 0..batch.groups() {
+        let totals = batch.total_rewards(group);
+        let episodes = batch.episodes_of_group(group);
+        let empty = episodes.clone().any(|episode| batch.rows_of_episode(episode).is_empty());
+        let single = config.statistics == Statistics::Step && batch.rows_of_group(group).len() == 1;
+        let base = match totals.first() {
+            Some(first) if !empty && !single => {
+                first + totals.iter().map(|total| total - first).sum::<f64>() / totals.len() as f64
+            }
+            _ => 0.0,
+        };
+        for (episode, total) in episodes.zip(totals) {
+            let rows = batch.rows_of_episode(episode);
+            if !rows.is_empty() {
+                rewards[rows.start] = (total - base) as f32;
+            }
+        }
+    }
+    rewards
 }
 
 fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {

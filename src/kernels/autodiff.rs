@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::backend::KernelBackend;
 use super::parameters::EpisodeComparison;
-use super::parameters::Neighbourhood;
+use super::parameters::{Neighbourhood, Targets};
 use crate::episodes::Layout;
 
 /// The backward step of proximity.
@@ -46,6 +46,38 @@ impl<B: KernelBackend> Backward<B, 2> for ProximityStep {
         }
         if let Some(node) = values {
             grads.register::<B>(node.id, to_values);
+        }
+    }
+}
+
+/// The backward step of the statistics of logits.
+#[derive(Debug)]
+struct LogitStep;
+
+/// The tensors that the forward pass keeps for it. Logits are computed again.
+#[derive(Debug, Clone)]
+struct SavedLogits<B: KernelBackend> {
+    hidden: FloatTensor<B>,
+    head: FloatTensor<B>,
+    statistics: FloatTensor<B>,
+    targets: Targets,
+}
+
+impl<B: KernelBackend> Backward<B, 2> for LogitStep {
+    type State = SavedLogits<B>;
+
+    fn backward(self, ops: Ops<SavedLogits<B>, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [hidden, head] = ops.parents;
+        let gradient = grads.consume::<B>(&ops.node);
+        let saved = ops.state;
+        let targets = saved.targets.with_gradients(hidden.is_some(), head.is_some());
+        let (to_hidden, to_head) =
+            B::logit_gradients(saved.hidden, saved.head, saved.statistics, gradient, targets);
+        if let Some(node) = hidden {
+            grads.register::<B>(node.id, to_hidden);
+        }
+        if let Some(node) = head {
+            grads.register::<B>(node.id, to_head);
         }
     }
 }
@@ -121,5 +153,37 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         let (advantages, statistics) =
             B::episode_advantages(rewards.into_primitive(), success.into_primitive(), comparison);
         (constant::<B, C>(advantages), constant::<B, C>(statistics))
+    }
+
+    fn logit_statistics(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        targets: Targets,
+    ) -> FloatTensor<Self> {
+        let (hidden, hidden_node) = hidden.into_parts();
+        let (head, head_node) = head.into_parts();
+        let statistics = B::logit_statistics(hidden.clone(), head.clone(), targets.clone());
+        let step = LogitStep.prepare::<C>([hidden_node, head_node]);
+        match step.compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let saved = SavedLogits { hidden, head, statistics: statistics.clone(), targets };
+                step.finish(saved, statistics)
+            }
+            OpsKind::UnTracked(step) => step.finish(statistics),
+        }
+    }
+
+    /// Gradients are constants: there are no second derivatives.
+    fn logit_gradients(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        targets: Targets,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [hidden, head, statistics, gradient] =
+            [hidden, head, statistics, gradient].map(|tensor| tensor.into_primitive());
+        let (to_hidden, to_head) = B::logit_gradients(hidden, head, statistics, gradient, targets);
+        (constant::<B, C>(to_hidden), constant::<B, C>(to_head))
     }
 }

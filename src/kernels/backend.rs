@@ -8,7 +8,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 
 #[cfg(feature = "fusion")]
 use super::fusion;
-use super::parameters::{EpisodeComparison, Neighbourhood};
+use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 use super::{cpu, portable};
 use crate::episodes::Layout;
 
@@ -90,6 +90,32 @@ pub trait KernelBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::episode_advantages::<Self>(rewards, success, &comparison)
     }
+
+    /// Statistics of each row's logits, `hidden · headᵀ`, from hidden states `[rows, width]` and the
+    /// head `[vocabulary, width]`: `[rows, 3]`, the log of the sum of their exponentials, the entropy of
+    /// their softmax, and the target's logit (0 without a target).
+    #[fusion(meta = fusion::logit_statistics)]
+    fn logit_statistics(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        targets: Targets,
+    ) -> FloatTensor<Self> {
+        portable::logit_statistics::<Self>(hidden, head, &targets)
+    }
+
+    /// The gradients of [`KernelBackend::logit_statistics`] with respect to hidden states and head, from
+    /// its arguments, its result, and the gradient of that. One that `targets` does not ask for is a
+    /// single 0.
+    #[fusion(meta = fusion::logit_gradients)]
+    fn logit_gradients(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        targets: Targets,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::logit_gradients::<Self>([hidden, head, statistics, gradient], &targets)
+    }
 }
 
 /// The body that CPU backends share: matrix products of the backend, and plain loops.
@@ -151,6 +177,27 @@ macro_rules! on_the_cpu {
                 cpu::episode_advantages::<Self>(&rewards, &success, &comparison).unwrap_or_else(
                     || portable::episode_advantages::<Self>(rewards, success, &comparison),
                 )
+            }
+
+            fn logit_statistics(
+                hidden: FloatTensor<Self>,
+                head: FloatTensor<Self>,
+                targets: Targets,
+            ) -> FloatTensor<Self> {
+                cpu::logit_statistics::<Self>(&hidden, &head, &targets)
+                    .unwrap_or_else(|| portable::logit_statistics::<Self>(hidden, head, &targets))
+            }
+
+            fn logit_gradients(
+                hidden: FloatTensor<Self>,
+                head: FloatTensor<Self>,
+                statistics: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                targets: Targets,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                let given = [hidden, head, statistics, gradient];
+                cpu::logit_gradients::<Self>(&given, &targets)
+                    .unwrap_or_else(|| portable::logit_gradients::<Self>(given, &targets))
             }
         }
     };

@@ -3,7 +3,7 @@
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
 
-use super::parameters::{EpisodeComparison, Neighbourhood};
+use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 
 /// A result of another shape.
 fn shaped<const D: usize>(like: &TensorSpec, shape: [usize; D]) -> TensorSpec {
@@ -39,4 +39,25 @@ pub(super) fn episode_advantages(
     comparison: &EpisodeComparison,
 ) -> (TensorSpec, TensorSpec) {
     (rewards.clone(), shaped(rewards, [comparison.layout.groups(), 3]))
+}
+
+/// Three statistics a row.
+pub(super) fn logit_statistics(
+    hidden: &TensorSpec,
+    _head: &TensorSpec,
+    targets: &Targets,
+) -> TensorSpec {
+    shaped(hidden, [targets.rows(), 3])
+}
+
+/// Gradients have the shapes of their arguments; one that is not asked for is a single number.
+pub(super) fn logit_gradients(
+    hidden: &TensorSpec,
+    head: &TensorSpec,
+    _statistics: &TensorSpec,
+    _gradient: &TensorSpec,
+    targets: &Targets,
+) -> (TensorSpec, TensorSpec) {
+    let spec = |like: &TensorSpec, wanted| if wanted { like.clone() } else { shaped(like, [1]) };
+    (spec(hidden, targets.to_hidden), spec(head, targets.to_head))
 }

@@ -6,8 +6,9 @@
 //! | [`proximity`] | softmax-weighted means over the rows of a group, with gradients |
 //! | [`episode_advantages`] | centred and modulated advantages of episodes |
 //! | [`discounted_returns`] | the return of each step |
+//! | [`token_log_probs`] | log-probability and entropy of tokens from hidden states, with gradients |
 //!
-//! All read their settings from [`CreditConfig`](crate::credit::CreditConfig), and groups and episodes from
+//! Those of credit read their settings from [`CreditConfig`](crate::credit::CreditConfig), and groups and episodes from
 //! [`Layout`](crate::episodes::Layout). Tensors may be on any device: on wgpu the operations are WGSL
 //! kernels (`shaders/`), on the CPU they go by blocks of rows, and on any other device, or under another
 //! compiler than WGSL's, plain tensor operations compute the same. Nothing outside this module uses a
@@ -27,6 +28,7 @@ mod proximity;
 mod proxmo;
 mod returns;
 mod shapes;
+mod token_log_probs;
 #[cfg(feature = "wgpu")]
 mod wgsl;
 
@@ -35,6 +37,7 @@ pub use assign::{assign, assign_async};
 pub use engine::{Unsupported, check_training, choose_engine, unsupported};
 pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;
+pub use token_log_probs::{TokenLogProbs, token_log_probs};
 #[cfg(feature = "wgpu")]
 pub(crate) use wgsl::Prefilled;
 #[cfg(feature = "wgpu")]

@@ -2,6 +2,8 @@
 //!
 //! Every body of an operation (WGSL, CPU, portable) reads these and nothing else of the settings.
 
+use std::sync::Arc;
+
 use crate::credit::{
     Beta, CreditConfig, Curve, Inclusion, Modulation, Normalize, Statistics, SuccessPrior,
     Temperature,
@@ -165,6 +167,41 @@ impl EpisodeComparison {
 /// `range / (σ(1) − ½)`, the factor of the modulation's signal.
 pub(super) fn modulation_factor(curve: Curve) -> f32 {
     (curve.range / (1.0 / (1.0 + (-1f64).exp()) - 0.5)) as f32
+}
+
+/// The tokens that are scored, one a row, and the gradients that are asked for.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    tokens: Arc<[u32]>,
+    /// Whether the gradient of the hidden states is computed.
+    pub to_hidden: bool,
+    /// Whether the gradient of the head is computed.
+    pub to_head: bool,
+}
+
+impl Targets {
+    /// A row without a target.
+    pub const NONE: u32 = u32::MAX;
+
+    /// One token a row, or [`Targets::NONE`].
+    pub fn new(tokens: Vec<u32>) -> Self {
+        Self { tokens: tokens.into(), to_hidden: true, to_head: true }
+    }
+
+    /// The same with other gradients.
+    pub fn with_gradients(self, to_hidden: bool, to_head: bool) -> Self {
+        Self { to_hidden, to_head, ..self }
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The token of each row.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
 }
 
 #[cfg(test)]

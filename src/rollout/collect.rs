@@ -86,7 +86,7 @@ struct Steps<I> {
     inputs: I,
     responses: Responses,
     observations: Vec<u32>,
-    rewards: Vec<f32>,
+    rewards: Vec<f64>,
     valid: Vec<bool>,
     actions: Texts,
     texts: TextTable,

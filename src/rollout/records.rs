@@ -16,7 +16,7 @@ impl<I: Inputs> RolloutBatch<I> {
                     group: format!("g{group}"),
                     trajectory: format!("g{group}-t{number}"),
                     task: Some(goal.clone()),
-                    success: self.data.success()[episode],
+                    success: self.data.has_success().then_some(self.data.success()[episode]),
                     final_observation: last.map(|text| self.text(text)),
                     steps: rows.map(|row| self.step_record(row)).collect(),
                     ..EpisodeRecord::default()
@@ -34,7 +34,7 @@ impl<I: Inputs> RolloutBatch<I> {
         StepRecord {
             observation: self.text(self.data.observations()[row]),
             action: self.actions.get(row).unwrap_or_default().to_string(),
-            reward: f64::from(self.data.rewards()[row]),
+            reward: self.data.rewards()[row],
             valid: self.data.valid()[row],
             ..StepRecord::default()
         }

@@ -63,7 +63,7 @@ fn play<E: Encoder>(
             let place = format!("{}: steps[{step}].action", demonstration.source);
             Err(Error::input(place, format!("'{action}' {message}")))
         };
-        let Snapshot { observation, admissible, transition } = session.snapshot();
+        let Snapshot { observation, admissible, transition, .. } = session.snapshot();
         if transition.ended() {
             return refuse("comes after the episode's end");
         }

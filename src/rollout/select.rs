@@ -8,9 +8,7 @@ impl<I: Inputs> RolloutBatch<I> {
     /// Whether a group has zero variance: all its episodes have the same return, so comparing them
     /// gives no information.
     pub fn is_zero_variance(&self, group: usize) -> bool {
-        let mut episodes = self.data.episodes_of_group(group);
-        let first = episodes.next().map_or(0.0, |episode| self.data.total_reward(episode));
-        episodes.all(|episode| self.data.total_reward(episode) == first)
+        self.data.is_zero_variance(group)
     }
 
     /// Keeps the groups for which `keep` holds. Texts that are no longer referred to are kept.

@@ -130,14 +130,14 @@ fn open_on_thread(
 }
 
 /// Maximum magnitude of a reward. Credit could handle more, but updates could not.
-const MAX_REWARD: f32 = 1e9;
+const MAX_REWARD: f64 = 1e9;
 
 /// Maximum number of bytes of an observation, and of all admissible actions together.
 const MAX_TEXT: usize = 1 << 20;
 
 /// Refuses a malformed state after `steps` steps of about `max_steps`.
 fn check_snapshot(snapshot: &Snapshot, steps: usize, max_steps: usize) -> Result<(), String> {
-    let Snapshot { observation, admissible, transition } = snapshot;
+    let Snapshot { observation, admissible, transition, .. } = snapshot;
     if !(-MAX_REWARD..=MAX_REWARD).contains(&transition.reward) {
         let reward = transition.reward;
         return Err(format!("paid a reward of {reward:e}, expected a number from -1e9 to 1e9"));
@@ -171,12 +171,13 @@ mod tests {
         let check = |reward, ended, observation: &str, actions: &Texts, steps| {
             let transition = Transition { reward, terminated: ended, ..Transition::default() };
             let (observation, admissible) = (observation.to_string(), actions.clone());
-            check_snapshot(&Snapshot { observation, admissible, transition }, steps, 5)
+            let snapshot = Snapshot { observation, admissible, transition, ..Snapshot::default() };
+            check_snapshot(&snapshot, steps, 5)
         };
         check(1e9, false, "a room", &actions, 9).unwrap();
         check(0.0, true, "", &Texts::new(), 10).unwrap();
         for (answer, expected) in [
-            (check(f32::NAN, true, "", &actions, 1), "a reward of NaN"),
+            (check(f64::NAN, true, "", &actions, 1), "a reward of NaN"),
             (check(1e30, false, "", &actions, 1), "a reward of 1e30"),
             (check(0.0, false, "", &Texts::new(), 1), "no admissible action"),
             (check(0.0, false, "", &actions, 10), "has not ended"),

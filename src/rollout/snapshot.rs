@@ -1,5 +1,7 @@
 //! The state of an episode between two steps.
 
+use std::collections::BTreeMap;
+
 use crate::env::{Session, Texts, Transition};
 
 /// The state of an episode after its start or after a step. All values have been checked.
@@ -11,6 +13,8 @@ pub struct Snapshot {
     pub admissible: Texts,
     /// The last step; all zero before the first one.
     pub transition: Transition,
+    /// Further numbers of the episode so far, by name.
+    pub metrics: BTreeMap<String, f64>,
 }
 
 impl Snapshot {
@@ -20,5 +24,9 @@ impl Snapshot {
         self.admissible.clear();
         session.observe(&mut self.observation);
         session.admissible(&mut self.admissible);
+        self.metrics.clear();
+        session.metrics(&mut |name, number| {
+            self.metrics.insert(name.to_string(), number);
+        });
     }
 }

@@ -68,7 +68,7 @@ fn expert(
     };
     let plan = EvaluationPlan { seed, keep_episodes: true, ..EvaluationPlan::new(tasks) };
     let episodes = evaluate_fixed(environment, &plan, &begin, progress)?.episodes;
-    let played = tasks.iter().zip(episodes).filter(|(_, episode)| episode.success);
+    let played = tasks.iter().zip(episodes).filter(|(_, episode)| episode.success == Some(true));
     Ok(played
         .map(|(&task, episode)| demonstration(task, episode, format!("expert, task {task}")))
         .collect())
@@ -84,7 +84,7 @@ fn from_file(world: &dyn Environment, path: &Path, limit: usize) -> Result<Vec<D
         (0..world.tasks()).map(|task| (world.task_name(task), task)).collect();
     let mut found = Vec::new();
     for (number, episode) in episodes.into_iter().enumerate() {
-        if !episode.success || (limit > 0 && found.len() == limit) {
+        if episode.success != Some(true) || (limit > 0 && found.len() == limit) {
             continue;
         }
         let source = format!("{name}: episode {}", number + 1);

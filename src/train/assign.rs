@@ -37,8 +37,12 @@ impl CreditStep<'_> {
         state: &mut CreditState,
     ) -> Result<Credit> {
         let rewards = batch.data.rewards().iter().zip(batch.data.valid());
-        let penalized = |(&reward, &valid): (&f32, &bool)| {
-            if valid { reward } else { (reward - self.invalid_action_penalty).max(-MAX_REWARD) }
+        let penalized = |(&reward, &valid): (&f64, &bool)| {
+            if valid {
+                reward
+            } else {
+                (reward - f64::from(self.invalid_action_penalty)).max(-MAX_REWARD)
+            }
         };
         let penalized = batch.data.with_rewards(rewards.map(penalized).collect())?;
         let embeddings = self.embed(policy, batch);

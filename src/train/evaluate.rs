@@ -140,7 +140,7 @@ pub fn evaluate_fixed(
         let record = play_fixed(session, begin(task)?, name, limit)?;
         evaluation.outcomes.push(Outcome {
             task,
-            success: record.success,
+            success: record.success == Some(true),
             steps: record.steps.len(),
         });
         if plan.keep_episodes {
@@ -165,7 +165,7 @@ fn play_fixed(
         group: name.to_string(),
         trajectory: name.to_string(),
         task: Some(session.goal().to_string()),
-        success: false,
+        success: None,
         final_observation: None,
         steps: Vec::new(),
         other: Default::default(),
@@ -185,7 +185,7 @@ fn play_fixed(
         record.steps.push(StepRecord {
             observation,
             action: action.to_string(),
-            reward: f64::from(transition.reward),
+            reward: transition.reward,
             valid: transition.valid,
             embedding: None,
             other: Default::default(),

@@ -69,7 +69,7 @@ impl<P: Policy> Trainer<P> {
         let policy = self.learner.policy.valid();
         let credit = step.assign(&policy, &batch, &mut self.credit_state).await?;
         let assigned = Instant::now();
-        let updated = self.learn(&batch, &credit.advantages, progress).await?;
+        let updated = self.learn(&batch, &credit.advantages_f32(), progress).await?;
         self.steps += statistics.steps as u64;
         let metrics = IterationMetrics {
             steps: self.steps,

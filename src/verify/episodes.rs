@@ -147,6 +147,10 @@ fn proxmo(normalize: Normalize) -> CreditConfig {
     CreditConfig { normalize, ..CreditConfig::default() }.resolved()
 }
 
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
 fn vector(values: &[f32], device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
@@ -204,7 +208,7 @@ fn compare_advantages(
     let layout = case.layout()?;
     let found = episode_advantages(rewards, success, &layout, config)?;
     let oracle::EpisodeParts { advantages, statistics } =
-        oracle::episode_advantages(&layout, &case.rewards, flags, config);
+        oracle::episode_advantages(&layout, &wide(&case.rewards), flags, config);
     let name = |what: &str| format!("{what} of {} with {config:?}", case.name);
     let bound =
         if config.normalize == Normalize::MeanStd { scaled_bound(case, &statistics) } else { 1e-5 };

@@ -1,7 +1,8 @@
 //! Tests of every backend of this machine.
 //!
 //! [`TESTS`] compare a device with definitions in 64 bits ([`oracle`]): [`cases`] for proximity and its
-//! gradients, [`EpisodeCase`] for returns and the episode part of advantages. A small [`training`] is
+//! gradients, [`EpisodeCase`] for returns and the episode part of advantages, [`oracle::TokenCase`] for the
+//! log-probabilities of tokens. A small [`training`] is
 //! compared with flex's, update by update. [`run`] runs them on adapters of this machine, for `proxmo
 //! verify`; the crate's own tests run the same.
 //!
@@ -25,6 +26,7 @@ mod episodes;
 pub mod oracle;
 mod proximity;
 mod report;
+mod token_log_probs;
 pub mod training;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,7 +56,7 @@ const fn test(name: &'static str, check: fn(&Device) -> Result<Comparisons>) -> 
 }
 
 /// All tests, kernels first.
-pub const TESTS: [Test; 15] = [
+pub const TESTS: [Test; 18] = [
     test("proximity, shapes", proximity::shapes),
     test("proximity, settings", proximity::settings),
     test("proximity, extremes", proximity::extremes),
@@ -66,6 +68,9 @@ pub const TESTS: [Test; 15] = [
     test("returns", episodes::returns),
     test("episode advantages", episodes::advantages),
     test("returns and advantages, NaN and infinity", episodes::non_finite),
+    test("token log-probabilities", token_log_probs::scores),
+    test("token log-probabilities, gradients", token_log_probs::gradients),
+    test("token log-probabilities, NaN and infinity", token_log_probs::non_finite),
     test("training, gradients", training::gradients),
     test("training, losses", training::losses),
     test("training, weights", training::trained_weights),

@@ -172,7 +172,7 @@ impl Reference {
         let [_, width] = embeddings.dims();
         let embeddings = Embeddings::Steps { values: read(embeddings)?, width };
         let batch = self.rewarded.with_embeddings(embeddings)?;
-        Ok(credit::assign(&batch, &credit_settings())?.advantages)
+        Ok(credit::assign(&batch, &credit_settings())?.advantages_f32())
     }
 
     fn update(&self, learner: &mut Learner<Scorer>, update: u64) -> Result<UpdateStats> {
@@ -347,8 +347,8 @@ pub(super) fn device_credit(device: &Device) -> Result<Comparisons> {
         let credit = kernels::assign(&reference.rewarded, embeddings, device, &config, &mut state)?;
         let name = format!("the advantages of update {update}");
         let advantages = wide(&expected.advantages);
-        comparisons.compare(name, &credit.advantages, &advantages, CREDIT_BOUND);
-        let gradient = reference.gradient_by(&policy, &credit.advantages)?;
+        comparisons.compare(name, &credit.advantages_f32(), &advantages, CREDIT_BOUND);
+        let gradient = reference.gradient_by(&policy, &credit.advantages_f32())?;
         let name = format!("the gradient of update {update}");
         comparisons.compare(name, &gradient, &wide(&expected.gradient), GRADIENT_BOUND);
     }

@@ -26,7 +26,7 @@ fn play_walkthrough(world: &AlfWorld, task: usize) {
         let place = format!("{}, command {number}: {command}", world.task_name(task));
         let done = session.step(command).unwrap();
         assert!(done.valid, "{place} is not admissible");
-        assert_eq!(done.success, number + 1 == walkthrough.len(), "{place}");
+        assert_eq!(done.succeeded(), number + 1 == walkthrough.len(), "{place}");
     }
 }
 
@@ -44,9 +44,9 @@ fn the_engine_reproduces_transcripts_of_the_original_exactly() {
             );
             if number > 0 {
                 let done = session.step(&entry.cmd).unwrap();
-                assert_eq!(done.success, entry.won, "{place}");
+                assert_eq!(done.succeeded(), entry.won, "{place}");
                 assert_eq!(done.terminated, entry.done, "{place}");
-                assert_eq!(u8::from(done.success), entry.score, "{place}");
+                assert_eq!(u8::from(done.succeeded()), entry.score, "{place}");
                 assert_eq!(done.valid, before.contains(&entry.cmd.trim().to_string()), "{place}");
             }
             assert_eq!(observation(&session), entry.obs, "{place}");
@@ -99,7 +99,7 @@ fn step_limit_and_rewards_follow_the_settings() {
     let steps: Vec<_> = walkthrough.iter().map(|c| session.step(c).unwrap()).collect();
     assert_eq!(steps.iter().map(|s| s.reward).collect::<Vec<_>>(), [-0.5, -0.5, -0.5, 9.5]);
     assert_eq!(steps.iter().map(|s| s.truncated).collect::<Vec<_>>(), [false, false, true, false]);
-    assert!(steps[3].terminated && steps[3].success);
+    assert!(steps[3].terminated && steps[3].succeeded());
     // The success reward is given once.
     assert_eq!(session.step("look").unwrap().reward, -0.5);
 
@@ -214,7 +214,7 @@ fn the_expert_wins_within_fifty_steps() {
                 let done = session.step(texts.get(action).unwrap()).unwrap();
                 assert!(done.valid);
                 if done.ended() {
-                    break done.success;
+                    break done.succeeded();
                 }
             });
         }

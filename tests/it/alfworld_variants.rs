@@ -48,9 +48,9 @@ fn play(world: &AlfWorld, transcript: &Transcript) {
             format!("{} ({}), step {number}: {:?}", transcript.game, transcript.kind, entry.cmd);
         if number > 0 {
             let done = session.step(&entry.cmd).unwrap();
-            assert_eq!(done.success, entry.won, "{place}");
+            assert_eq!(done.succeeded(), entry.won, "{place}");
             assert_eq!(done.terminated, entry.done, "{place}");
-            assert_eq!(u8::from(done.success), entry.score, "{place}");
+            assert_eq!(u8::from(done.succeeded()), entry.score, "{place}");
         }
         assert_eq!(observation(&session), entry.obs, "{place}");
         let found = admissible(&session);
@@ -134,7 +134,7 @@ fn a_game_with_another_disjunct_in_its_domain_plays_like_the_published_game() {
         assert!(session.objects().eq(other.objects()));
         assert!(session.objects().all(|one| session.places_of(one).eq(other.places_of(one))));
     }
-    assert!(session.step("look").unwrap().success);
+    assert!(session.step("look").unwrap().succeeded());
     // The expert of a game with rules of its own is its walkthrough.
     let mut session = world.session(0, 0).unwrap();
     let mut expert = world.expert(0).unwrap();
@@ -143,7 +143,7 @@ fn a_game_with_another_disjunct_in_its_domain_plays_like_the_published_game() {
         texts.clear();
         session.admissible(&mut texts);
         let action = expert.act(&observation(&session), &texts);
-        session.step(texts.get(action).unwrap()).unwrap().success
+        session.step(texts.get(action).unwrap()).unwrap().succeeded()
     });
     assert!(won);
     assert_eq!(world.task_kind(0), own.task_kind(0));

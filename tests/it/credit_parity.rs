@@ -60,7 +60,7 @@ fn episodes(path: &Path) -> Vec<Vec<Episode>> {
         }
         let step = |step: &Value| Step {
             observation: step["observation"].as_str().unwrap().to_string(),
-            reward: step["reward"].as_f64().unwrap() as f32,
+            reward: step["reward"].as_f64().unwrap(),
             valid: step["valid"].as_bool().unwrap_or(true),
         };
         groups.last_mut().unwrap().push(Episode {

@@ -25,14 +25,14 @@ fn only_mean(estimator: Estimator) -> CreditConfig {
 }
 
 /// Advantages by group, episode and step.
-fn nested(groups: &[Vec<Episode>], flat: &[f32]) -> Vec<Vec<Vec<f32>>> {
+fn nested(groups: &[Vec<Episode>], flat: &[f64]) -> Vec<Vec<Vec<f64>>> {
     let mut rest = flat.iter().copied();
     let mut episode = |episode: &Episode| rest.by_ref().take(episode.steps.len()).collect();
     groups.iter().map(|group| group.iter().map(&mut episode).collect()).collect()
 }
 
 #[track_caller]
-fn near(a: &[f32], b: &[f32], place: &str) {
+fn near(a: &[f64], b: &[f64], place: &str) {
     assert_eq!(a.len(), b.len(), "{place}");
     for (row, (a, b)) in a.iter().zip(b).enumerate() {
         assert!((a - b).abs() <= 2e-5 * b.abs().max(1.0), "{place}: row {row}: {a} and {b}");
@@ -59,7 +59,7 @@ fn the_order_of_episodes_and_groups_does_not_matter() {
         for &estimator in Estimator::ALL {
             for config in [CreditConfig::of(estimator), hashed(estimator)] {
                 let before = nested(&groups, &credit(&groups, &config).advantages);
-                let expected: Vec<f32> = order
+                let expected: Vec<f64> = order
                     .iter()
                     .flat_map(|(group, episodes)| episodes.iter().map(move |e| (*group, *e)))
                     .flat_map(|(group, episode)| before[group][episode].clone())
@@ -99,7 +99,7 @@ fn advantages_scale_with_rewards() {
         for &estimator in Estimator::ALL {
             let config = CreditConfig { invalid_action_penalty: 0.0, ..only_mean(estimator) };
             let before = credit(&groups, &config).advantages;
-            let expected: Vec<f32> = before.iter().map(|advantage| 8.0 * advantage).collect();
+            let expected: Vec<f64> = before.iter().map(|advantage| 8.0 * advantage).collect();
             let after = credit(&richer, &config).advantages;
             near(&after, &expected, &format!("seed {seed}, {estimator}"));
         }
@@ -115,7 +115,7 @@ fn duplicating_every_episode_changes_nothing() {
             groups.iter().map(|group| [group.clone(), group.clone()].concat()).collect();
         for estimator in without(&[Estimator::Rloo]) {
             let before = nested(&groups, &credit(&groups, &only_mean(estimator)).advantages);
-            let expected: Vec<f32> =
+            let expected: Vec<f64> =
                 before.iter().flat_map(|group| [group.concat(), group.concat()].concat()).collect();
             let after = credit(&twice, &only_mean(estimator)).advantages;
             near(&after, &expected, &format!("seed {seed}, {estimator}"));
@@ -130,7 +130,7 @@ fn groups_do_not_influence_each_other() {
         let groups = Draw::of(seed).groups(seed);
         for estimator in without(&[Estimator::ReinforcePp, Estimator::ReinforcePpBaseline]) {
             let together = credit(&groups, &hashed(estimator)).advantages;
-            let separate: Vec<f32> = groups
+            let separate: Vec<f64> = groups
                 .iter()
                 .flat_map(|group| {
                     credit(std::slice::from_ref(group), &hashed(estimator)).advantages
@@ -175,12 +175,12 @@ fn a_high_temperature_gives_the_groups_mean() {
             let config = CreditConfig { embedding, temperature: hot, ..CreditConfig::default() };
             let found = credit(&groups, &config);
             let returns = nested(&groups, &found.returns);
-            let mean = |group: &Vec<Vec<f32>>| -> Vec<f32> {
+            let mean = |group: &Vec<Vec<f64>>| -> Vec<f64> {
                 let returns = group.concat();
-                let mean = returns.iter().sum::<f32>() / returns.len() as f32;
+                let mean = returns.iter().sum::<f64>() / returns.len() as f64;
                 vec![mean; returns.len()]
             };
-            let means: Vec<f32> = returns.iter().flat_map(mean).collect();
+            let means: Vec<f64> = returns.iter().flat_map(mean).collect();
             near(&found.baselines, &means, &format!("seed {seed}"));
         }
     }
@@ -262,11 +262,11 @@ fn given_embeddings_are_used() {
     }
 }
 
-fn step(observation: &str, reward: f32) -> Step {
+fn step(observation: &str, reward: f64) -> Step {
     Step { observation: observation.to_string(), reward, valid: true }
 }
 
-fn episode(steps: &[(&str, f32)], success: bool) -> Episode {
+fn episode(steps: &[(&str, f64)], success: bool) -> Episode {
     Episode {
         steps: steps.iter().map(|&(observation, reward)| step(observation, reward)).collect(),
         success,
@@ -339,7 +339,7 @@ fn edge_cases_have_finite_credit() {
             }
             // A value of n differs from their mean by less than √n deviations.
             let bound = if config.normalize == Normalize::Mean { 20.0 } else { 4.0 };
-            let most = credit.advantages.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            let most = credit.advantages.iter().fold(0.0f64, |most, x| most.max(x.abs()));
             assert!(most <= bound, "{case}, {config:?}: an advantage of {most}");
         }
     }
@@ -366,7 +366,7 @@ fn numbered_rooms(predictable: bool) -> Vec<Vec<Episode>> {
     let mut one = || {
         let room = next(4);
         let value = if predictable { room } else { next(4) };
-        episode(&[(&format!("you are in room {room} of the house"), value as f32)], value > 1)
+        episode(&[(&format!("you are in room {room} of the house"), value as f64)], value > 1)
     };
     (0..8).map(|_| (0..40).map(|_| one()).collect()).collect()
 }

@@ -116,7 +116,7 @@ fn a_malformed_answer_loses_one_episode() {
         return;
     }
     strike("infinite", "gave a malformed answer: number out of range", false, PATIENT);
-    strike("missing", "gave a malformed answer: missing field `success`", false, PATIENT);
+    strike("missing", "gave a malformed answer: missing field `terminated`", false, PATIENT);
     strike("nothing to do", "offers no admissible action", false, PATIENT);
     strike("error", "says: the lamp[2J fell over", false, PATIENT);
 }
@@ -284,15 +284,18 @@ fn sessions_share_a_program_and_reuse_session_numbers() {
         }
         for (task, session) in sessions.iter_mut().enumerate().rev() {
             let done = session.step("say beta").unwrap();
-            assert_eq!((done.success, done.reward), (task == 1, f32::from(u8::from(task == 1))));
+            assert_eq!(
+                (done.succeeded(), done.reward),
+                (task == 1, f64::from(u8::from(task == 1)))
+            );
             let done = session.step("say nonsense").unwrap();
-            assert!(!done.valid && !done.success);
+            assert!(!done.valid && !done.succeeded());
             session.admissible(&mut admissible);
         }
         sessions[0].announce("say beta");
         let error = sessions[0].step("say alpha").unwrap_err().to_string();
         assert!(error.contains("got another action"), "{error}");
-        assert!(sessions[0].step("say alpha").unwrap().success);
+        assert!(sessions[0].step("say alpha").unwrap().succeeded());
     }
     assert_eq!(admissible.len(), 3 * 6 * 6);
     drop(environment);

@@ -235,6 +235,8 @@ fn embedding_config(engine: Engine) -> Config {
     let mut config = config(ENGINE_ITERATIONS);
     config.credit.embedding = Embedding::Policy;
     config.credit.engine = engine;
+    // With some seeds a gradient is 0 but for rounding, which Adam's first updates turn into full steps.
+    config.run.seed = 1;
     config
 }
 
@@ -361,10 +363,10 @@ fn gpus_train_like_flex_and_assign_credit_through_shaders() {
         if cfg!(feature = "autotune") {
             return;
         }
-        // The host engine launches no kernel of this crate. The device engine launches seven in every
-        // iteration: one for returns, two for episodes, and two for each of two proximities.
+        // The host engine launches no kernel of this crate. The device engine launches six in every
+        // iteration: two for episodes, and two for each of two proximities.
         let [host, device] = assert_same_credit(&name, device);
-        assert_eq!((host, device), (0, 7 * ENGINE_ITERATIONS), "{name}");
+        assert_eq!((host, device), (0, 6 * ENGINE_ITERATIONS), "{name}");
     });
 }
 

@@ -54,7 +54,7 @@ fn replay_original(transcript: &Transcript, session: &mut WebShopSession) {
         }
         let done = session.step(step["action"].as_str().unwrap()).unwrap();
         check(session, step, &place);
-        assert_eq!(done.reward, step["reward"].as_f64().unwrap() as f32, "{place}");
+        assert_eq!(done.reward, step["reward"].as_f64().unwrap(), "{place}");
         let score = session.score().unwrap_or(0.0);
         assert!(is_recorded(score, &step["reward"]), "{place}");
         assert_eq!(done.terminated, step["done"], "{place}");
@@ -98,7 +98,7 @@ fn replay_verl(transcript: &Transcript, session: &mut WebShopSession) -> usize {
         check(session, &prompts, step, &place);
         assert_eq!(f64::from(done.reward), step["reward"], "{place}");
         assert_eq!(done.terminated, step["done"], "{place}");
-        assert_eq!(done.success, step["info"]["won"], "{place}");
+        assert_eq!(done.succeeded(), step["info"]["won"], "{place}");
         let score = session.score().unwrap_or(0.0);
         assert!(is_recorded(score, &step["info"]["task_score"]), "{place}");
         check_reward_parts(session, step, &done, &place);
@@ -273,7 +273,7 @@ fn play_held_out(
             session.clickables(&mut clickables);
             let done = session.step(&act(&text, &clickables)).unwrap();
             scores += session.score().unwrap_or(0.0);
-            wins += f64::from(u8::from(done.success));
+            wins += f64::from(u8::from(done.succeeded()));
             if done.ended() {
                 break;
             }

@@ -16,10 +16,10 @@ pub struct AlfWorldConfig {
     pub max_steps: usize,
     /// Added to the reward of the step that reaches the goal.
     #[garde(range(min = -1e6, max = 1e6))]
-    pub success_reward: f32,
+    pub success_reward: f64,
     /// Reward of every step.
     #[garde(range(min = -1e6, max = 1e6))]
-    pub step_reward: f32,
+    pub step_reward: f64,
 }
 
 impl Default for AlfWorldConfig {

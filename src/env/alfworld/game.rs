@@ -113,7 +113,7 @@ pub(crate) struct GameReader {
     cache: Mutex<Cache>,
     #[cfg(any(test, feature = "fuzzing"))]
     any_domain: bool,
-    #[cfg(test)]
+    #[cfg(all(test, feature = "fs"))]
     compiles_all: bool,
 }
 
@@ -201,15 +201,15 @@ impl GameReader {
     }
 
     /// A reader that compiles the published domain like any other.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "fs"))]
     pub(crate) fn compiling_all() -> Self {
         Self { compiles_all: true, ..Self::default() }
     }
 
     fn compiles_all(&self) -> bool {
-        #[cfg(test)]
+        #[cfg(all(test, feature = "fs"))]
         return self.compiles_all;
-        #[cfg(not(test))]
+        #[cfg(not(all(test, feature = "fs")))]
         false
     }
 

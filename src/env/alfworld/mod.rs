@@ -17,7 +17,7 @@
 //!
 //! let mut success = false;
 //! for command in world.walkthrough(0) {
-//!     success = session.step(command)?.success;
+//!     success = session.step(command)?.succeeded();
 //! }
 //! assert!(success);
 //! # Ok::<(), proxmo::error::Error>(())

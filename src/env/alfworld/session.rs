@@ -303,7 +303,8 @@ impl Session for AlfWorldSession {
             reward,
             terminated: self.won,
             truncated: !self.won && self.steps >= self.config.max_steps,
-            success: self.won,
+            success: Some(self.won),
+            score: None,
             valid,
         })
     }
@@ -353,11 +354,11 @@ mod tests {
         assert_eq!(text, "You turn the mug 2 over: as one would think, chilled.");
         assert!(play(&mut session, "open fridge 1").1.valid);
         let (text, done) = play(&mut session, "leave mug 2 at fridge 1");
-        assert!(done.success && done.terminated && done.reward == 1.0);
+        assert!(done.succeeded() && done.terminated && done.reward == 1.0);
         // After the end, further steps change nothing. The success reward is given once.
         for command in ["look", "pick mug 2 from fridge 1", "no command"] {
             let (again, done) = play(&mut session, command);
-            assert!(done.success && done.terminated && done.reward == 0.0);
+            assert!(done.succeeded() && done.terminated && done.reward == 0.0);
             assert_eq!(again, text);
         }
         assert_eq!(session.holding(), None);

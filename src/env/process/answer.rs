@@ -1,5 +1,7 @@
 //! A program's answer, read from one line.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -66,13 +68,18 @@ pub struct State {
     /// The admissible actions.
     pub admissible: Texts,
     /// The reward of the step, a finite number.
-    pub reward: Option<f32>,
+    pub reward: Option<f64>,
     /// The task is over.
     pub terminated: Option<bool>,
     /// The step limit ended the episode.
     pub truncated: Option<bool>,
-    /// The goal is reached.
+    /// The goal is reached. A program without a notion of success leaves it out.
     pub success: Option<bool>,
+    /// The quality of the result, from 0 to 1.
+    pub score: Option<f64>,
+    /// Further numbers of the episode so far.
+    #[serde(default)]
+    pub metrics: Option<BTreeMap<String, f64>>,
     /// The action was admissible.
     pub valid: Option<bool>,
 }
@@ -122,10 +129,39 @@ pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
     let malformed = |message| Answer::Malformed { session, message };
     Ok(match serde_json::from_slice::<State>(line) {
         Err(error) => malformed(one_line(&error.to_string())),
-        Ok(State { reward: Some(reward), .. }) if !reward.is_finite() => {
-            malformed("its reward is not finite".into())
-        }
-        Ok(state) => Answer::State(state),
+        Ok(state) => match unfit_number(&state) {
+            Some(message) => malformed(message),
+            None => Answer::State(state),
+        },
+    })
+}
+
+/// Maximum number of further numbers of a session.
+const MAX_METRICS: usize = 32;
+
+/// Maximum length of such a number's name, in characters.
+const MAX_METRIC_NAME: usize = 64;
+
+/// The mistake in a state's numbers.
+fn unfit_number(state: &State) -> Option<String> {
+    if let Some(score) = state.score.filter(|score| !(0.0..=1.0).contains(score)) {
+        return Some(format!("its score is {score}, expected a number from 0 to 1"));
+    }
+    let metrics = state.metrics.as_ref()?;
+    if metrics.len() > MAX_METRICS {
+        return Some(format!("it has {} metrics, expected at most {MAX_METRICS}", metrics.len()));
+    }
+    let unfit = |name: &String| {
+        name.is_empty()
+            || name.chars().count() > MAX_METRIC_NAME
+            || !name.chars().all(|letter| letter.is_alphanumeric() || "_-./".contains(letter))
+    };
+    metrics.keys().find(|name| unfit(name)).map(|name| {
+        format!(
+            "the metric's name '{}' is not made of at most {MAX_METRIC_NAME} letters, digits, '_', \
+             '-', '.' and '/'",
+            one_line(name)
+        )
     })
 }
 
@@ -182,7 +218,9 @@ mod tests {
             (r#"{"session":3,"observation":"o","admissible":["a",3]}"#.into(), "expected a text"),
             (r#"{"session":3,"observation":"o","admissible":"a"}"#.into(), "a list of texts"),
             (format!(r#"{{"session":3,{rest},"reward":1e999}}"#), "out of range"),
-            (format!(r#"{{"session":3,{rest},"reward":1e300}}"#), "not finite"),
+            (format!(r#"{{"session":3,{rest},"score":1.5}}"#), "its score is 1.5"),
+            (format!(r#"{{"session":3,{rest},"metrics":{{"a b":1}}}}"#), "the metric's name 'a b'"),
+            (format!(r#"{{"session":3,{rest},"metrics":{{"a":null}}}}"#), "expected f64"),
             (format!(r#"{{"session":3,{rest},"reward":true}}"#), "boolean `true`"),
             (format!(r#"{{"session":3,{rest},"terminated":1}}"#), "expected a boolean"),
         ] {

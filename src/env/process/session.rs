@@ -1,5 +1,6 @@
 //! One episode of a program.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -75,6 +76,7 @@ pub(super) struct ProcessSession {
     goal: String,
     observation: String,
     admissible: Texts,
+    metrics: BTreeMap<String, f64>,
 }
 
 impl ProcessSession {
@@ -89,6 +91,7 @@ impl ProcessSession {
             goal: String::new(),
             observation: String::new(),
             admissible: Texts::new(),
+            metrics: BTreeMap::new(),
         };
         session.post(&Request::Reset { session: session.seat.number, start })?;
         Ok(session)
@@ -159,6 +162,10 @@ impl Session for ProcessSession {
         self.admissible.iter().for_each(|action| out.push(action));
     }
 
+    fn metrics(&self, out: &mut dyn FnMut(&str, f64)) {
+        self.metrics.iter().for_each(|(name, &number)| out(name, number));
+    }
+
     fn announce(&mut self, action: &str) {
         if self.announced.is_none() && self.send(action).is_ok() {
             self.announced = Some(action.to_string());
@@ -182,11 +189,13 @@ impl Session for ProcessSession {
             reward: state.reward.ok_or_else(|| self.missing("reward"))?,
             terminated: state.terminated.ok_or_else(|| self.missing("terminated"))?,
             truncated: state.truncated.ok_or_else(|| self.missing("truncated"))?,
-            success: state.success.ok_or_else(|| self.missing("success"))?,
+            success: state.success,
+            score: state.score,
             valid: state.valid.unwrap_or(was_admissible),
         };
         self.observation = state.observation;
         self.admissible = state.admissible;
+        self.metrics = state.metrics.unwrap_or_default();
         Ok(done)
     }
 }

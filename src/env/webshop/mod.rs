@@ -22,7 +22,7 @@
 //! let mut session = shop.start(0, 0)?;
 //! session.step("search[shoes]")?;
 //! session.step("click[b000000001]")?;
-//! assert!(session.step("click[buy now]")?.success);
+//! assert!(session.step("click[buy now]")?.succeeded());
 //! # Ok::<(), proxmo::error::Error>(())
 //! ```
 

@@ -24,7 +24,7 @@ use crate::error::Result;
 const RANDOM_RESULTS: usize = 50;
 
 /// The reward of the `verl` flavour for a full score.
-const VERL_REWARD: f32 = 10.0;
+const VERL_REWARD: f64 = 10.0;
 
 /// The admissible action that stands for any search.
 pub(crate) const ANY_SEARCH: &str = "search[<your query>]";
@@ -392,19 +392,12 @@ impl Session for WebShopSession {
         });
     }
 
-    /// `clickables`, `has_search_bar`, `score` and, with `verl`, `anchor`.
+    /// `clickables`, `has_search_bar` and, with `verl`, `anchor`.
     fn add_details(&self, answer: &mut Map<String, Value>) {
         let mut clickables = Vec::new();
         self.each_clickable(&mut |text| clickables.push(text.into()));
         answer.insert("clickables".into(), Value::Array(clickables));
         answer.insert("has_search_bar".into(), self.has_search_bar().into());
-        if self.steps > 0 {
-            let score = self.score().unwrap_or(0.0);
-            answer.insert("score".into(), score.into());
-            if self.shop.flavour == Flavour::WebShop {
-                answer.insert("reward".into(), score.into());
-            }
-        }
         if self.shop.flavour == Flavour::Verl {
             answer.insert("anchor".into(), self.anchor().into());
         }
@@ -426,13 +419,14 @@ impl Session for WebShopSession {
         let success = score == 1.0;
         Ok(Transition {
             reward: match self.shop.flavour {
-                Flavour::WebShop => score as f32,
+                Flavour::WebShop => score,
                 Flavour::Verl if success => VERL_REWARD,
                 Flavour::Verl => 0.0,
             },
             terminated: bought.is_some(),
             truncated: bought.is_none() && self.steps >= self.max_steps,
-            success,
+            success: Some(success),
+            score: Some(score),
             valid,
         })
     }

@@ -66,6 +66,34 @@ pub(super) fn exp(x: f32) -> f32 {
     f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23)) * series
 }
 
+/// `Σ exp(l − greatest)` and `Σ exp(l − greatest) (l − greatest)` of a few hundred numbers.
+pub(super) fn softmax_sums(logits: &[f32], greatest: f32) -> (f32, f32) {
+    let (mut totals, mut weighed) = ([0f32; LANES], [0f32; LANES]);
+    let chunks = logits.chunks_exact(LANES);
+    for (lane, &logit) in chunks.remainder().iter().enumerate() {
+        let below = logit - greatest;
+        totals[lane] += exp(below);
+        weighed[lane] += exp(below) * below;
+    }
+    for logits in chunks {
+        for lane in 0..LANES {
+            let below = logits[lane] - greatest;
+            let weight = exp(below);
+            totals[lane] += weight;
+            weighed[lane] += weight * below;
+        }
+    }
+    (totals.iter().sum(), weighed.iter().sum())
+}
+
+/// Replaces logits by `p (a − b (log p + H))`, the gradient of their softmax's log-sum and entropy.
+pub(super) fn softmax_slopes(logits: &mut [f32], [log_sum, entropy]: [f32; 2], [a, b]: [f32; 2]) {
+    for logit in logits {
+        let log_p = *logit - log_sum;
+        *logit = exp(log_p.min(0.0)) * (a - b * (log_p + entropy));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

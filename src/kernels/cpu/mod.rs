@@ -4,7 +4,9 @@ mod episodes;
 mod lanes;
 mod proximity;
 mod tensors;
+mod token_log_probs;
 mod units;
 
 pub(super) use episodes::{discounted_returns, episode_advantages};
 pub(super) use proximity::{GradientInputs, proximity, proximity_gradients};
+pub(super) use token_log_probs::{logit_gradients, logit_statistics};

@@ -9,7 +9,7 @@ use rand::Rng;
 use crate::credit::{Beta, Curve, Inclusion, Normalize, Statistics};
 use crate::episodes::Layout;
 use crate::kernels::cpu::{self, GradientInputs};
-use crate::kernels::parameters::{EpisodeComparison, Neighbourhood};
+use crate::kernels::parameters::{EpisodeComparison, Neighbourhood, Targets};
 use crate::stream::{Purpose, Stream};
 
 type Float = FloatTensor<Flex>;
@@ -124,4 +124,28 @@ fn equal_rewards_are_exactly_their_mean() {
     let comparison = EpisodeComparison::plain(layout, Normalize::MeanStd);
     let (advantages, _) = super::episode_advantages::<Flex>(rewards, success, &comparison);
     assert_eq!(numbers(&advantages), [0.0; 9]);
+}
+
+#[test]
+fn scores_of_tokens_are_those_of_the_cpu_path() {
+    // Two blocks of rows and two windows of the CPU path, and two windows of the portable body.
+    let (rows, width, vocabulary) = (900, 4, 5000);
+    let hidden = tensor(random([rows, width], 1), [rows, width]);
+    let head = tensor(random([vocabulary, width], 2), [vocabulary, width]);
+    let gradient = tensor(random([rows, 3], 3), [rows, 3]);
+    let tokens = (0..rows as u32).map(|row| if row % 9 == 0 { Targets::NONE } else { row * 5 });
+    let targets = Targets::new(tokens.collect());
+    let statistics = super::logit_statistics::<Flex>(hidden.clone(), head.clone(), &targets);
+    let quick = cpu::logit_statistics::<Flex>(&hidden, &head, &targets).unwrap();
+    assert_same(&quick, &statistics, "statistics");
+    assert_eq!(numbers(&quick)[2], 0.0, "a row without a target has no logit of a target");
+    let given = [hidden, head, statistics, gradient];
+    let slopes = super::logit_gradients::<Flex>(given.clone(), &targets);
+    let quick = cpu::logit_gradients::<Flex>(&given, &targets).unwrap();
+    assert_same(&quick.0, &slopes.0, "the gradient of hidden states");
+    assert_same(&quick.1, &slopes.1, "the gradient of the head");
+    let frozen = targets.with_gradients(true, false);
+    let quick = cpu::logit_gradients::<Flex>(&given, &frozen).unwrap();
+    assert_same(&quick.0, &slopes.0, "the gradient of hidden states alone");
+    assert_eq!(quick.1.shape().num_elements(), 1);
 }

@@ -26,6 +26,9 @@ pub(super) mod tests {
     thread_local! {
         /// Numbers that launches of this thread allocated memory for.
         pub static MEMORY: Cell<usize> = const { Cell::new(0) };
+
+        /// Numbers in the largest buffer among them.
+        pub static LARGEST: Cell<usize> = const { Cell::new(0) };
     }
 
     pub fn note_source(kernel: &'static str, id: KernelId) {
@@ -34,5 +37,6 @@ pub(super) mod tests {
 
     pub fn note_memory(numbers: usize) {
         MEMORY.set(MEMORY.get() + numbers);
+        LARGEST.set(LARGEST.get().max(numbers));
     }
 }

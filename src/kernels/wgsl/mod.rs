@@ -8,6 +8,7 @@ mod counters;
 mod launch;
 mod limits;
 mod sources;
+mod token_log_probs;
 
 use std::any::Any;
 use std::ops::Range;
@@ -24,7 +25,7 @@ use self::launch::Launch;
 use self::limits::KernelLimits;
 use self::sources::{Gradient, GradientRows, ModulationKernel, ProximityKernel, ReturnsKernel};
 use super::backend::KernelBackend;
-use super::parameters::{EpisodeComparison, Neighbourhood, modulation_factor};
+use super::parameters::{EpisodeComparison, Neighbourhood, Targets, modulation_factor};
 use super::portable;
 use crate::episodes::Layout;
 
@@ -240,6 +241,23 @@ impl KernelBackend for Cube {
     ) -> (Float, Float) {
         advantages(&rewards, &success, &comparison)
             .unwrap_or_else(|| portable::episode_advantages::<Self>(rewards, success, &comparison))
+    }
+
+    fn logit_statistics(hidden: Float, head: Float, targets: Targets) -> Float {
+        token_log_probs::statistics(&hidden, &head, &targets, KernelLimits::of)
+            .unwrap_or_else(|| portable::logit_statistics::<Self>(hidden, head, &targets))
+    }
+
+    fn logit_gradients(
+        hidden: Float,
+        head: Float,
+        statistics: Float,
+        gradient: Float,
+        targets: Targets,
+    ) -> (Float, Float) {
+        let given = [hidden, head, statistics, gradient];
+        token_log_probs::gradients(&given, &targets, KernelLimits::of)
+            .unwrap_or_else(|| portable::logit_gradients::<Self>(given, &targets))
     }
 }
 

@@ -44,6 +44,22 @@ pub(super) struct ReturnsKernel;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ModulationKernel;
 
+/// Partial statistics of logits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenLogProbs {
+    side: usize,
+}
+
+/// The statistics of logits, joined.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenLogProbRows;
+
+/// The gradient of a window of logits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenLogProbGradient {
+    side: usize,
+}
+
 /// A shader as it is launched, its template filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shader {
@@ -60,6 +76,7 @@ pub fn shaders() -> Vec<Shader> {
         shader("proximity_gradient_rows", &GradientRows),
         shader("returns", &ReturnsKernel),
         shader("modulation", &ModulationKernel),
+        shader("token_log_probs_rows", &TokenLogProbRows),
     ];
     for side in [8, 16] {
         for chunk in [1, 2, 4, 8] {
@@ -67,6 +84,9 @@ pub fn shaders() -> Vec<Shader> {
             shaders.push(shader(&name, &ProximityKernel { side, chunk }));
         }
         shaders.push(shader(&format!("proximity_gradient (side {side})"), &Gradient { side }));
+        shaders.push(shader(&format!("token_log_probs (side {side})"), &TokenLogProbs { side }));
+        let name = format!("token_log_probs_gradient (side {side})");
+        shaders.push(shader(&name, &TokenLogProbGradient { side }));
     }
     shaders
 }
@@ -95,8 +115,28 @@ impl Gradient {
     }
 }
 
+impl TokenLogProbs {
+    pub fn of(limits: KernelLimits) -> Self {
+        Self { side: limits.side() }
+    }
+
+    pub fn tile(self) -> usize {
+        4 * self.side
+    }
+}
+
+impl TokenLogProbGradient {
+    pub fn of(limits: KernelLimits) -> Self {
+        Self { side: limits.side() }
+    }
+
+    pub fn tile(self) -> usize {
+        4 * self.side
+    }
+}
+
 macro_rules! kernel {
-    ($kernel:ty, $file:literal + $include:literal, $workgroup:expr, $key:expr, $fill:expr) => {
+    ($kernel:ty, $file:literal $(+ $include:literal)*, $workgroup:expr, $key:expr, $fill:expr) => {
         impl KernelSource for $kernel {
             fn source(&self) -> SourceTemplate {
                 #[cfg(test)]
@@ -105,8 +145,7 @@ macro_rules! kernel {
                 // Declarations may come in any order in WGSL, so the header stays on top.
                 let source = concat!(
                     include_str!(concat!("../../../shaders/", $file, ".wgsl")),
-                    "\n",
-                    include_str!(concat!("../../../shaders/", $include, ".wgsl")),
+                    $("\n", include_str!(concat!("../../../shaders/", $include, ".wgsl")),)*
                 );
                 fill(self, SourceTemplate::new(source))
             }
@@ -145,7 +184,7 @@ kernel!(Rows, "proximity_rows" + "bits", |_| CubeDim::new_2d(16, 16), |_| (0, 0)
 });
 kernel!(
     ProximityKernel,
-    "proximity" + "pairs",
+    "proximity" + "pairs" + "tile",
     |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
     |kernel| (kernel.side, kernel.chunk),
     |kernel, source| {
@@ -162,7 +201,7 @@ kernel!(
 );
 kernel!(
     Gradient,
-    "proximity_gradient" + "pairs",
+    "proximity_gradient" + "pairs" + "tile",
     |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
     |kernel| (kernel.side, 0),
     |kernel, source| {
@@ -176,4 +215,25 @@ kernel!(
     |_| CubeDim::new_1d(64),
     |_| (0, 0),
     |_, source| source
+);
+kernel!(
+    TokenLogProbs,
+    "token_log_probs" + "logits" + "tile" + "bits",
+    |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
+    |kernel| (kernel.side, 0),
+    |kernel, source| tiled(source, kernel.side)
+);
+kernel!(
+    TokenLogProbRows,
+    "token_log_probs_rows",
+    |_| CubeDim::new_1d(64),
+    |_| (0, 0),
+    |_, source| source
+);
+kernel!(
+    TokenLogProbGradient,
+    "token_log_probs_gradient" + "logits" + "tile" + "bits",
+    |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
+    |kernel| (kernel.side, 0),
+    |kernel, source| tiled(source, kernel.side)
 );

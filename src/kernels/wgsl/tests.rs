@@ -2,14 +2,14 @@
 
 use burn::tensor::{Device, Tensor};
 
-#[cfg(not(feature = "fusion"))]
-use super::counters::tests::MEMORY;
 use super::counters::tests::SOURCES;
+#[cfg(not(feature = "fusion"))]
+use super::counters::tests::{LARGEST, MEMORY};
 use super::counters::wgsl_launches;
 use crate::credit::CreditConfig;
 use crate::device::{Backend, adapters, open, read};
 use crate::episodes::Layout;
-use crate::kernels::proximity;
+use crate::kernels::{proximity, token_log_probs};
 
 /// The Vulkan device, if there is one; without one, and with `CI` set, the test fails.
 fn device() -> Option<Device> {
@@ -66,6 +66,30 @@ fn memory_grows_with_rows_and_not_with_pairs() {
     // Means, neighbours, state, row terms, two gradients, and scales and spans in both directions.
     assert_eq!(taken(2_000), 2_000 * (2 + 1 + 2 + 5 + (8 + 2) + 2 * (2 + 4)));
     assert_eq!(taken(4_000), 2 * taken(2_000));
+}
+
+#[cfg(not(feature = "fusion"))]
+#[test]
+fn buffers_of_scored_tokens_do_not_grow_with_the_vocabulary() {
+    let Some(device) = device() else { return };
+    let largest = |vocabulary: usize| {
+        let device = device.clone().autodiff();
+        let (rows, width) = (512, 4);
+        let hidden = Tensor::<2>::ones([rows, width], &device).require_grad();
+        let head = Tensor::<2>::ones([vocabulary, width], &device);
+        LARGEST.set(0);
+        let found = token_log_probs(hidden.clone(), &[head], &[3; 512]).unwrap();
+        let gradients = found.log_probs.clone().sum().backward();
+        let expected = -(vocabulary as f32).ln();
+        let log_probs = read(found.log_probs).unwrap();
+        assert!(log_probs.iter().all(|found| (found - expected).abs() < 1e-4));
+        // Every token has one embedding, so a hidden state changes no probability.
+        let slopes = read(hidden.grad(&gradients).unwrap()).unwrap();
+        assert!(slopes.iter().all(|slope| slope.abs() < 1e-4));
+        LARGEST.get()
+    };
+    // A window of gradients of logits, 2^22 numbers, is the largest.
+    assert_eq!([largest(8_192), largest(32_768)], [1 << 22, 1 << 22]);
 }
 
 #[cfg(not(feature = "fusion"))]

@@ -17,7 +17,7 @@ const EPSILON: f64 = 1e-6;
 /// Returns, episode parts, step parts and advantages of all rows, `[rows]` each.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreditOracle {
-    /// The return of each row, rounded to 32 bits.
+    /// The return of each row.
     pub returns: Vec<f64>,
     /// The episode part of each advantage.
     pub episode: Vec<f64>,
@@ -83,8 +83,7 @@ fn set_returns(rows: &mut [Row], groups: &[Vec<OracleEpisode>], config: &CreditC
                 .map(|t| episode.rewards[t] * config.gamma.powi((t - row.time) as i32))
                 .sum(),
         };
-        // Credit holds returns in 32 bits, and everything else is computed from these.
-        row.value = f64::from(value as f32);
+        row.value = value;
     }
 }
 

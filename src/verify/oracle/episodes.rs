@@ -41,7 +41,7 @@ struct Outcome {
 /// it. A group with a non-finite reward or success is NaN. `success` is a success above ½: `[episodes]`.
 pub fn episode_advantages(
     layout: &Layout,
-    rewards: &[f32],
+    rewards: &[f64],
     success: &[f32],
     config: &CreditConfig,
 ) -> EpisodeParts {
@@ -52,7 +52,7 @@ pub fn episode_advantages(
     for episodes in layout.group_episodes() {
         let outcome = |episode: usize| Outcome {
             count: if by_step { rows[episode].len() as f64 } else { 1.0 },
-            total: rewards[rows[episode].clone()].iter().map(|&reward| f64::from(reward)).sum(),
+            total: rewards[rows[episode].clone()].iter().sum(),
             success: success[episode] > 0.5,
         };
         let outcomes: Vec<Outcome> = episodes.clone().map(outcome).collect();
@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn definitions_give_hand_computed_numbers() {
         let layout = Layout::new(&[0, 2, 3], &[0, 2, 3, 4]).unwrap();
-        let (rewards, success) = ([1.0, 2.0, 5.0, 7.0], [1.0, 0.0, 1.0]);
-        assert_eq!(returns(&layout, &rewards, 0.5), [2.0, 2.0, 5.0, 7.0]);
+        let (rewards, success) = ([1f64, 2.0, 5.0, 7.0], [1.0, 0.0, 1.0]);
+        assert_eq!(returns(&layout, &[1.0, 2.0, 5.0, 7.0], 0.5), [2.0, 2.0, 5.0, 7.0]);
         let plain = CreditConfig { modulation: Modulation::Off, ..CreditConfig::default() };
         let parts = episode_advantages(&layout, &rewards, &success, &plain);
         assert_eq!(parts.advantages, [-1.0, -1.0, 1.0, 0.0]);

@@ -10,8 +10,10 @@ mod play;
 mod proximity;
 mod statistics;
 mod texts;
+mod token_log_probs;
 
 pub use credit::{CreditOracle, credit};
 pub use episodes::{EpisodeParts, episode_advantages, returns};
 pub use proximity::ProximityOracle;
 pub use texts::difflib_ratio;
+pub use token_log_probs::{TokenCase, TokenOracle};

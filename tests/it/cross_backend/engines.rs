@@ -42,7 +42,7 @@ fn batch(rng: &mut ChaCha8Rng) -> (Batch, usize) {
             let mut episode = Episode::new().success(success);
             let steps = rng.random_range(0..=8);
             for step in 0..steps {
-                let mut reward = if step_rewards { 0.125 * step as f32 } else { 0.0 };
+                let mut reward = if step_rewards { 0.125 * f64::from(step) } else { 0.0 };
                 if success && step + 1 == steps {
                     reward += 10.0;
                 }
@@ -107,12 +107,9 @@ fn on_device(
     assign(batch, Some(matrix(values, width, device)), device, config, state).unwrap()
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| f64::from(value)).collect()
-}
-
-fn assert_near(found: &[f32], expected: &[f64], bound: f64, name: &str) {
-    let off = distance(found, expected).unwrap_or_else(|message| panic!("{name}{message}"));
+fn assert_near(found: &[f64], expected: &[f64], bound: f64, name: &str) {
+    let found: Vec<f32> = found.iter().map(|&value| value as f32).collect();
+    let off = distance(&found, expected).unwrap_or_else(|message| panic!("{name}{message}"));
     assert!(off <= bound, "{name} is off by {off:e} of {bound:e}");
 }
 
@@ -125,7 +122,7 @@ fn assert_agree(found: &Credit, expected: &Credit, scaled: bool, name: &str) {
         ("advantages", &found.advantages, &expected.advantages),
         ("baselines", &found.baselines, &expected.baselines),
     ] {
-        assert_near(found, &wide(expected), bound, &format!("{what} of {name}"));
+        assert_near(found, expected, bound, &format!("{what} of {name}"));
     }
     let (found, expected) = (&found.diagnostics, &expected.diagnostics);
     assert_eq!(

@@ -27,7 +27,7 @@ fn credit(case: &Case, played: &EpisodeCase, config: &CreditConfig) -> Credit {
         builder.push_group(group.map(|episode| {
             let step = |row: usize| {
                 let embedding = &case.embeddings[row * case.width..(row + 1) * case.width];
-                Step::new(row.to_string(), played.rewards[row]).embedding(embedding)
+                Step::new(row.to_string(), played.rewards[row].into()).embedding(embedding)
             };
             let steps = layout.rows_of_episode(episode).map(step);
             Episode::new().steps(steps).success(played.success[episode])
@@ -60,9 +60,9 @@ fn returns_and_baselines_agree_with_the_host() {
             let embeddings = matrix(&case.embeddings, case.width, device);
             let column = returns.clone().unsqueeze_dim(1);
             let found = proximity(embeddings, column, &layout, &config).unwrap();
-            let off = error(&numbers(returns), &wide(&credit.returns), "returns");
+            let off = error(&numbers(returns), &credit.returns, "returns");
             assert!(off < 1e-6, "returns are off by {off} on {}", adapter.name);
-            let off = error(&numbers(found.means), &wide(&credit.baselines), "baselines");
+            let off = error(&numbers(found.means), &credit.baselines, "baselines");
             assert!(off < 2e-5, "baselines are off by {off} on {}", adapter.name);
             let neighbours = wide(&numbers(found.neighbours));
             let mean = neighbours.iter().sum::<f64>() / neighbours.len() as f64;
@@ -87,8 +87,8 @@ fn episode_parts_agree_with_the_host() {
             let (rewards, success) =
                 (vector(&played.rewards, device), vector(&played.flags(), device));
             let found = episode_advantages(rewards, success, &layout, config).unwrap();
-            let expected = wide(&credit.episode_advantages);
-            let off = error(&numbers(found.advantages), &expected, "advantages");
+            let expected = &credit.episode_advantages;
+            let off = error(&numbers(found.advantages), expected, "advantages");
             assert!(off < 1e-5, "{config:?} is off by {off} on {}", adapter.name);
             if config.modulation != Modulation::Off {
                 let rates = credit.diagnostics.modulation.iter().map(|group| group.success_rate);

@@ -11,7 +11,7 @@ use proxmo::credit::{Beta, CreditConfig, Inclusion, Normalize, SuccessPrior};
 use proxmo::kernels::{Shader, shaders};
 use proxmo::stream::{Purpose, Stream};
 use proxmo::verify::cases::{Case, NEIGHBOURS};
-use proxmo::verify::oracle::{self, ProximityOracle};
+use proxmo::verify::oracle::{self, ProximityOracle, TokenCase, TokenOracle};
 use rand::Rng;
 use serde_json::{Value, json};
 
@@ -116,8 +116,9 @@ fn advantages(case: &Case, rewards: &[f32], success: &[f32]) -> Value {
         success_prior: SuccessPrior::Beta(Beta { successes: 1.0, failures: 3.0 }),
         ..CreditConfig::default()
     };
+    let wide: Vec<f64> = rewards.iter().map(|&reward| reward.into()).collect();
     let oracle::EpisodeParts { advantages, statistics } =
-        oracle::episode_advantages(&case.layout().unwrap(), rewards, success, &config);
+        oracle::episode_advantages(&case.layout().unwrap(), &wide, success, &config);
     let groups = case.group_offsets.len() - 1;
     let numbers = [steepness, factor as f32, 1.0, 3.0, f32::NAN].map(f32::to_bits);
     json!({
@@ -137,10 +138,66 @@ fn advantages(case: &Case, rewards: &[f32], success: &[f32]) -> Value {
     })
 }
 
+/// Statistics of logits and their gradients, with workgroups of the given side and the vocabulary in
+/// three shares.
+fn token_log_probs(side: usize) -> Value {
+    let (rows, width, vocabulary) = (70, 19, 150);
+    let mut rng = Stream::new(9, Purpose::Generator).rng();
+    let mut numbers =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
+    let (hidden, head, gradient) =
+        (numbers(rows * width), numbers(vocabulary * width), numbers(3 * rows));
+    let targets: Vec<u32> = (0..rows).map(|row| (row * 7 % vocabulary) as u32).collect();
+    let case = TokenCase { name: String::new(), width, hidden, head, targets };
+    let expected = TokenOracle::of(&case);
+    let (mut statistics, mut slopes) = (Vec::new(), Vec::new());
+    for (row, logits) in case.logits().chunks_exact(vocabulary).enumerate() {
+        let target = case.targets[row] as usize;
+        let log_sum = logits[target] - expected.log_probs[row];
+        let entropy = expected.entropies[row];
+        statistics.extend([log_sum, entropy, logits[target]]);
+        let [a, b, c] = [0, 1, 2].map(|column| f64::from(gradient[3 * row + column]));
+        slopes.extend(logits.iter().enumerate().map(|(token, logit)| {
+            let log_p = logit - log_sum;
+            let own = if token == target { c } else { 0.0 };
+            log_p.exp() * (a - b * (log_p + entropy)) + own
+        }));
+    }
+    let tile = 4 * side;
+    let share = 64;
+    let splits = vocabulary.div_ceil(share);
+    let nan = f32::NAN.to_bits();
+    let words = |sizes: &[usize]| sizes.iter().map(|&size| size as u32).collect::<Vec<u32>>();
+    json!({
+        "name": format!("token log-probabilities, side {side}"),
+        "buffers": {
+            "hidden": floats(&case.hidden), "head": floats(&case.head), "targets": case.targets,
+            "gradient": floats(&gradient), "partials": 5 * splits * rows,
+            "statistics": 3 * rows, "slopes": rows * vocabulary,
+        },
+        "passes": [
+            pass(&format!("token_log_probs (side {side})"), [rows.div_ceil(tile), 1, splits],
+                &["hidden", "head", "targets", "partials"],
+                &words(&[rows, width, vocabulary, share])),
+            pass("token_log_probs_rows", [rows.div_ceil(64), 1, 1], &["partials", "statistics"],
+                &[words(&[rows, splits]), vec![nan]].concat()),
+            pass(&format!("token_log_probs_gradient (side {side})"),
+                [rows.div_ceil(tile), 1, vocabulary.div_ceil(tile)],
+                &["hidden", "head", "targets", "statistics", "gradient", "slopes"],
+                &[words(&[rows, width, vocabulary, 0, vocabulary]), vec![nan]].concat()),
+        ],
+        "expected": {
+            "statistics": { "numbers": statistics, "within": 1e-5 },
+            "slopes": { "numbers": slopes, "within": 1e-5 },
+        },
+    })
+}
+
 fn runs() -> Vec<Value> {
     let sizes = [1, 90, 3, 1, 17, 64, 2];
     let mut runs = Vec::new();
     for side in [8, 16] {
+        runs.push(token_log_probs(side));
         for (columns, chunk, neighbours) in [
             (1, 1, NEIGHBOURS[0]),
             (2, 2, NEIGHBOURS[1]),

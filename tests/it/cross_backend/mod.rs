@@ -51,3 +51,8 @@ fn returns_are_their_definition_everywhere() {
 fn episode_advantages_are_their_definition_everywhere() {
     verify("episode advantages");
 }
+
+#[test]
+fn token_log_probabilities_and_their_gradients_are_their_definition_everywhere() {
+    verify("token log-probabilities");
+}

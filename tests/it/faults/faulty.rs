@@ -210,9 +210,9 @@ impl Session for Struck {
         match self.fault {
             Fault::Error => return Err(Error::Environment("the lamp fell over".into())),
             Fault::Panic | Fault::PanicsTwice => panic!("a lamp fell over"),
-            Fault::NanReward => done.reward = f32::NAN,
+            Fault::NanReward => done.reward = f64::NAN,
             Fault::HugeReward => done.reward = 1e30,
-            Fault::InfiniteReward => done.reward = f32::NEG_INFINITY,
+            Fault::InfiniteReward => done.reward = f64::NEG_INFINITY,
             Fault::NoActions => (done.terminated, done.truncated) = (false, false),
             Fault::Hang => std::thread::sleep(Duration::from_secs(60)),
             Fault::Slow => std::thread::sleep(Duration::from_millis(20)),

@@ -98,10 +98,11 @@ impl Session for Table {
             self.observation = "the ball is back on the table".into();
         }
         Ok(Transition {
-            reward: f32::from(u8::from(success)),
+            reward: f64::from(u8::from(success)),
             terminated: success,
             truncated: !success && self.steps >= self.max_steps,
-            success,
+            success: Some(success),
+            score: None,
             valid,
         })
     }

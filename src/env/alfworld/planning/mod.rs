@@ -13,7 +13,7 @@ mod formula;
 mod problem;
 mod query;
 mod search;
-#[cfg(test)]
+#[cfg(all(test, feature = "fs"))]
 mod tests;
 mod texts;
 mod types;

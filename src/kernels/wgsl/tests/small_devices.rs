@@ -8,12 +8,12 @@ use rand::Rng;
 use super::device;
 use crate::credit::{CreditConfig, Inclusion, Temperature};
 use crate::episodes::Layout;
-use crate::kernels::parameters::Neighbourhood;
+use crate::kernels::parameters::{Neighbourhood, Targets};
 use crate::kernels::portable;
 use crate::kernels::wgsl::launch::{Launch, Prefilled};
 use crate::kernels::wgsl::limits::KernelLimits;
 use crate::kernels::wgsl::sources::ReturnsKernel;
-use crate::kernels::wgsl::{Float, gradients, proximity, ready};
+use crate::kernels::wgsl::{Float, gradients, proximity, ready, token_log_probs};
 use crate::stream::{Purpose, Stream};
 
 fn random(columns: usize, seed: u64, device: &Device) -> Float {
@@ -99,4 +99,28 @@ fn small_workgroups_folded_grids_and_small_buffers_compute_the_same() {
     let none =
         |_: &_| KernelLimits { invocations: 256, memory: 16 << 10, grid: 5, binding: 20 * 199 };
     assert!(proximity(&embeddings, &values, &neighbourhood, none).is_none());
+}
+
+#[test]
+fn scores_of_tokens_are_the_same_in_windows_of_the_vocabulary() {
+    let Some(device) = device() else { return };
+    let (hidden, head, gradient) =
+        (random(13, 1, &device), random(13, 2, &device), random(3, 3, &device));
+    let targets = Targets::new((0..ROWS as u32).map(|row| row * 7 % ROWS as u32).collect());
+    let statistics = portable::logit_statistics::<Cube>(hidden.clone(), head.clone(), &targets);
+    let given = [hidden.clone(), head.clone(), statistics.clone(), gradient];
+    let slopes = portable::logit_gradients::<Cube>(given.clone(), &targets);
+    // Buffers for all gradients of logits, and for those of 64 tokens.
+    for (invocations, binding) in [(256, 1 << 20), (256, 4 * 64 * ROWS), (64, 4 * 64 * ROWS)] {
+        let limits = |_: &_| KernelLimits { invocations, memory: 16 << 10, grid: 6, binding };
+        let found = token_log_probs::statistics(&hidden, &head, &targets, limits).unwrap();
+        assert_same(found, statistics.clone(), "statistics");
+        let found = token_log_probs::gradients(&given, &targets, limits).unwrap();
+        assert_same(found.0, slopes.0.clone(), "the gradient of hidden states");
+        assert_same(found.1, slopes.1.clone(), "the gradient of the head");
+        let frozen = targets.clone().with_gradients(true, false);
+        let found = token_log_probs::gradients(&given, &frozen, limits).unwrap();
+        assert_same(found.0, slopes.0.clone(), "the gradient of hidden states alone");
+        assert_eq!(found.1.shape().num_elements(), 1);
+    }
 }

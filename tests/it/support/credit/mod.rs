@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     pub observation: String,
-    pub reward: f32,
+    pub reward: f64,
     pub valid: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Draw {
     /// The number of different observations, one of them empty.
     pub observations: usize,
     /// The reward of a success.
-    pub success_value: f32,
+    pub success_value: f64,
     /// Whether other steps have rewards too.
     pub step_rewards: bool,
 }
@@ -92,7 +92,7 @@ impl Draw {
         let steps = rng.random_range(1..=self.steps);
         let success = rng.random_bool(easy);
         let step = |time: usize| {
-            let mut reward = if self.step_rewards { 0.125 * time as f32 } else { 0.0 };
+            let mut reward = if self.step_rewards { 0.125 * time as f64 } else { 0.0 };
             if success && time + 1 == steps {
                 reward = self.success_value;
             }

@@ -74,7 +74,7 @@ def apply_fault(answer):
         write(json.dumps(answer).replace('"reward": 0.0', '"reward": 1e999') + "\n")
         return None
     if fault == "missing":
-        del answer["success"]
+        del answer["terminated"]
     if fault == "nothing to do":
         answer["admissible"] = []
     if fault == "error":
