@@ -183,6 +183,11 @@ impl GameReader {
     fn published(&self, problem: &str, grammar: &str) -> Result<(Published, String)> {
         let (grammar, task) = self.grammar(grammar)?;
         let Problem { world, goal } = pddl::parse(problem)?;
+        if !goal.is_possible(&world) {
+            let message =
+                "the goal cannot be reached: it requires a fact that no action can change";
+            return Err(Error::input("pddl_problem", message));
+        }
         grammar.check_costs(&world, &task)?;
         Ok((Published { world, goal, grammar }, task))
     }

@@ -82,10 +82,6 @@ pub(crate) fn parse(text: &str) -> Result<Problem> {
     let world = builder.world(&tokens)?;
     let mut goal = goal.ok_or_else(|| tokens.error("the section (:goal …) is missing"))?;
     let goal = Goal::parse(&mut goal, &world)?;
-    if !goal.is_possible(&world) {
-        let message = "the goal cannot be reached: it requires a fact that no action can change";
-        return Err(tokens.error(message));
-    }
     Ok(Problem { world, goal })
 }
 
