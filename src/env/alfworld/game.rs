@@ -76,6 +76,7 @@ struct GameFile {
     grammar: String,
     pddl_problem: String,
     #[serde(default = "solvable_by_default")]
+    #[cfg_attr(not(feature = "fs"), expect(dead_code, reason = "only folders leave games out"))]
     solvable: bool,
     #[serde(default, deserialize_with = "null_is_empty")]
     walkthrough: Vec<String>,
@@ -137,6 +138,7 @@ impl GameReader {
     ///
     /// # Errors
     /// Returns an error if the file is not a game.
+    #[cfg(feature = "fs")]
     pub(crate) fn read(&self, name: String, place: &str, bytes: &[u8]) -> Result<Option<Game>> {
         self.file(bytes)
             .and_then(|file| file.solvable.then(|| self.game(name, file)).transpose())
