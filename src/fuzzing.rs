@@ -20,8 +20,8 @@ pub const MAX_TEXT_BYTES: usize = 16 << 20;
 /// Number of steps that are played in a game.
 const STEPS: usize = 12;
 
-/// Reads a game like [`AlfWorld::read`] but accepts every domain, because the repository does not
-/// contain the text of the known one.
+/// Reads a game like [`AlfWorld::read`] but takes every domain for the published one, because the
+/// repository does not contain its text.
 ///
 /// # Errors
 /// Returns the errors of [`AlfWorld::read`], apart from that about the domain.

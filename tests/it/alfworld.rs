@@ -131,13 +131,13 @@ fn errors_in_game_files_name_the_file_and_the_cause() {
     let cases = [
         (failure(&text[..5000]), "not a game file: EOF while parsing a string at line 1 column"),
         (failure("{}"), "not a game file: missing field `pddl_domain`"),
-        (changed(domain, "(holds ?a ?o)", "(has ?a ?o)"), "pddl_domain: this is not the domain"),
+        (changed(domain, "(holds ?a ?o)", "(has ?a ?o)"), "unknown predicate 'has'"),
         (changed(grammar, "#look.feedback#", "#see#"), "unknown rule 'see'"),
         (changed(grammar, "{r.name}", "{r.colour}"), "unknown attribute 'r.colour'"),
         (changed(grammar, "openable(r:", "locked(r:"), "unknown condition 'locked'"),
         (changed(grammar, "\"condition\"", "\"when\""), "column 22: unknown field `when`"),
         (changed(problem, "(pickupable ", "(edible "), "unknown predicate 'edible'"),
-        (changed(problem, "(exists (", "(forall ("), "unknown predicate 'forall' in a goal"),
+        (changed(problem, "(exists (", "(every ("), "unknown predicate 'every'"),
     ];
     for (message, expected) in cases {
         assert!(message.contains("trial_1/game.tw-pddl: "), "{message} does not name the file");

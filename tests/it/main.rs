@@ -2,6 +2,7 @@
 //! handles) have binaries of their own.
 
 mod alfworld;
+mod alfworld_variants;
 #[cfg(feature = "wgpu")]
 mod auto_backend;
 mod cli;

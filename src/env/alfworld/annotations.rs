@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "fs")]
-use super::game::Game;
+use super::game::{Game, Rules};
 #[cfg(feature = "fs")]
 use crate::error::Result;
 
@@ -78,7 +78,9 @@ pub(super) fn annotated(
             Some((introduction, _)) => format!("{introduction}: {sentence}"),
             None => sentence.to_string(),
         };
-        game.grammar.check_costs(&game.world, &task)?;
+        if let Rules::Published(published) = &game.rules {
+            published.grammar.check_costs(&published.world, &task)?;
+        }
         Ok(Game { name, task: task.into(), ..game.clone() })
     };
     match annotations {

@@ -4,7 +4,7 @@ use std::iter::{repeat, zip};
 use std::sync::Arc;
 
 use super::config::AlfWorldConfig;
-use super::expert::Expert;
+use super::expert::{Expert, Replay};
 use super::game::{Game, GameReader};
 use super::paraphrase::Paraphrase;
 use super::reword::reword;
@@ -57,8 +57,9 @@ impl AlfWorld {
     /// `name` is the name of the task, and that of the file in errors.
     ///
     /// # Errors
-    /// Returns an error if the bytes are not a game of the known domain, if the game is marked as
-    /// unsolvable, or if it exceeds the limits of `AlfWorld::load`.
+    /// Returns an error if the bytes are not a game, if its goal cannot be reached, or if it exceeds
+    /// the limits of `AlfWorld::load`. Like in the original, a mark that the game is unsolvable counts
+    /// only where the games of a folder are collected.
     pub fn read(name: &str, bytes: &[u8], config: AlfWorldConfig) -> Result<Self> {
         Self::read_with(&GameReader::default(), name, bytes, config)
     }
@@ -77,8 +78,7 @@ impl AlfWorld {
                 format!("expected a game of at most {MAX_GAME_BYTES} bytes, found {found}");
             return Err(Error::input(name, message));
         }
-        let game = reader.read(name.to_string(), name, bytes)?;
-        let game = game.ok_or_else(|| Error::input(name, "the game is marked as unsolvable"))?;
+        let game = reader.read_any(name.to_string(), name, bytes)?;
         Ok(Self::from_games("alfworld", vec![game], config, reader.domain()))
     }
 
@@ -179,7 +179,7 @@ impl Environment for AlfWorld {
     }
 
     fn task_kind(&self, task: usize) -> usize {
-        self.games.get(task).map_or(0, |game| game.goal.kind() as usize)
+        self.games.get(task).map_or(0, |game| game.kind() as usize)
     }
 
     fn kinds(&self) -> Vec<String> {
@@ -199,7 +199,12 @@ impl Environment for AlfWorld {
     }
 
     fn expert(&self, task: usize) -> Option<Box<dyn Player>> {
-        Some(Box::new(Expert::new(self.games.get(task)?)))
+        let game = self.games.get(task)?;
+        Some(match game.published() {
+            Ok(published) => Box::new(Expert::new(game, published)),
+            // The rules can ask for more than the expert knows.
+            Err(_) => Box::new(Replay::new(&game.walkthrough)?),
+        })
     }
 
     fn walkthrough(&self, task: usize) -> Option<&[String]> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::action::Verb;
-use super::game::Game;
+use super::game::{Game, Published};
 use super::generator::{has_door, likely_place};
 use super::grammar::Grammar;
 use super::task_kind::TaskKind;
@@ -94,10 +94,10 @@ impl GoalWords {
 
     /// The requirements of a game's goal. They are parsed from its text if the text names exactly the
     /// kinds of things that the goal is about, and taken from the goal's facts otherwise.
-    fn of(game: &Game) -> Self {
+    fn of(game: &Game, published: &Published) -> Self {
         let parsed = Self::parse(game.goal_text());
-        let Some(facts) = Self::of_facts(game) else { return parsed };
-        let world = &game.world;
+        let Some(facts) = Self::of_facts(published) else { return parsed };
+        let world = &published.world;
         let is_kind = |word: &str| {
             let mut kinds = world.object_kinds.iter().chain(world.receptacle_kinds.iter());
             kinds.any(|kind| without_type(kind) == word)
@@ -111,7 +111,7 @@ impl GoalWords {
     }
 
     /// The requirements of a goal from its facts, or `None` if they are not those of a kind of task.
-    fn of_facts(game: &Game) -> Option<Self> {
+    fn of_facts(game: &Published) -> Option<Self> {
         let [object, receptacle, lamp] = game
             .goal
             .named_kinds(&game.world)
@@ -139,10 +139,10 @@ impl GoalWords {
 
 impl Expert {
     /// An expert at the start of an episode of `game`.
-    pub(super) fn new(game: &Game) -> Self {
+    pub(super) fn new(game: &Game, published: &Published) -> Self {
         Self {
-            grammar: game.grammar.clone(),
-            goal: GoalWords::of(game),
+            grammar: published.grammar.clone(),
+            goal: GoalWords::of(game, published),
             places: Vec::new(),
             at: None,
             closed: Vec::new(),
@@ -356,6 +356,29 @@ impl Player for Expert {
             self.record(action);
         }
         chosen.unwrap_or(0)
+    }
+}
+
+/// A player that repeats a walkthrough, for games with other rules than the published ones.
+#[derive(Debug, Clone)]
+pub(super) struct Replay {
+    commands: Vec<String>,
+    next: usize,
+}
+
+impl Replay {
+    /// A player at the start of an episode, or `None` without commands.
+    pub(super) fn new(commands: &[String]) -> Option<Self> {
+        (!commands.is_empty()).then(|| Self { commands: commands.to_vec(), next: 0 })
+    }
+}
+
+impl Player for Replay {
+    fn act(&mut self, _observation: &str, admissible: &Texts) -> usize {
+        let command = self.commands.get(self.next);
+        let found = command.and_then(|command| admissible.position(command));
+        self.next += usize::from(found.is_some());
+        found.unwrap_or(0)
     }
 }
 

@@ -52,12 +52,12 @@ impl AlfWorld {
     /// in an archive are used only as names. Reading a game file takes at most 16 MiB of memory plus
     /// 32 times the size of the file; as many files are read at once as there are cores. Limits: 16 MiB
     /// for a file; 16 GiB for an unpacked archive, of which at most 64 MiB are in memory at a time; 256
-    /// MiB of memory for decompression. Goals and grammars whose evaluation could take too long, or
+    /// MiB of memory for decompression. Domains, goals and grammars whose evaluation could take too long, or
     /// whose texts could become too long, are rejected.
     ///
     /// # Errors
-    /// Returns an error if there are no such games, if a file is not a game of the known domain, or if
-    /// a file exceeds these limits.
+    /// Returns an error if there are no such games, if a file is not a game or its goal cannot be
+    /// reached, or if a file exceeds these limits.
     pub fn load(path: &Path, split: Option<&str>, config: AlfWorldConfig) -> Result<Self> {
         Self::load_with(path, split, config, &mut |_, _| {})
     }

@@ -44,6 +44,7 @@ mod names;
 mod paraphrase;
 mod pddl;
 mod pddl_tokens;
+mod planning;
 mod predicate;
 mod relation;
 mod reword;

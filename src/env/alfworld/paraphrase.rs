@@ -45,7 +45,8 @@ impl Paraphrase {
     /// Returns an error if a text of any wording could take too long or become too long in the game.
     pub(crate) fn check_costs(&self, game: &Game) -> Result<()> {
         let at_game = |error| Error::input(&game.name, format!("paraphrased: {error}"));
-        let mut results = self.grammars.iter().map(|one| one.check_costs(&game.world, &game.task));
+        let world = &game.published()?.world;
+        let mut results = self.grammars.iter().map(|one| one.check_costs(world, &game.task));
         results.try_for_each(|result| result.map_err(at_game))
     }
 

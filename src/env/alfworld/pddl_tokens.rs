@@ -7,19 +7,31 @@ use crate::error::{Error, Result};
 pub(crate) struct Tokens<'a> {
     text: &'a str,
     position: usize,
+    /// The line of the position, from 1.
+    line: u32,
+    /// The name of the text, for errors.
+    place: &'static str,
 }
 
 impl<'a> Tokens<'a> {
-    /// Starts at the beginning of a text.
+    /// Starts at the beginning of a problem.
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, position: 0 }
+        Self::of(text, "pddl_problem")
+    }
+
+    /// Starts at the beginning of a text, which errors call `place`.
+    pub(crate) fn of(text: &'a str, place: &'static str) -> Self {
+        Self { text, position: 0, line: 1, place }
     }
 
     /// An error at the last token.
     pub(crate) fn error(&self, message: impl Into<String>) -> Error {
-        let read = self.text.as_bytes().get(..self.position).unwrap_or_default();
-        let line = read.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        Error::input(format!("pddl_problem, line {line}"), message)
+        Error::input(format!("{}, line {}", self.place, self.line()), message)
+    }
+
+    /// The line of the last token.
+    pub(crate) fn line(&self) -> u32 {
+        self.line
     }
 
     /// The next token, or `None` at the end.
@@ -31,7 +43,10 @@ impl<'a> Tokens<'a> {
                     let rest = &bytes[self.position..];
                     self.position += rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
                 }
-                byte if byte.is_ascii_whitespace() => self.position += 1,
+                byte if byte.is_ascii_whitespace() => {
+                    self.line += u32::from(*byte == b'\n');
+                    self.position += 1;
+                }
                 b'(' | b')' => {
                     self.position += 1;
                     return self.text.get(self.position - 1..self.position);

@@ -115,6 +115,25 @@ impl Predicate {
         PREDICATES.iter().any(|(_, predicate, sorts)| *predicate == self && sorts.len() == 2)
     }
 
+    /// Whether no action changes the predicate.
+    pub(crate) fn is_constant(self) -> bool {
+        match self {
+            Predicate::ReceptacleAt
+            | Predicate::Nested
+            | Predicate::Openable
+            | Predicate::Able(_)
+            | Predicate::Never => true,
+            Predicate::AgentAt
+            | Predicate::ObjectAt
+            | Predicate::Inside
+            | Predicate::Left
+            | Predicate::Holds
+            | Predicate::HoldsAny
+            | Predicate::Opened
+            | Predicate::Marked(_) => false,
+        }
+    }
+
     /// Whether the predicate holds. A predicate of one argument ignores `second`.
     pub(crate) fn holds(self, world: &World, state: &State, first: u8, second: u8) -> bool {
         match self {

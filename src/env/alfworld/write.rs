@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::game::Game;
+use super::game::Published;
 use super::id::NONE;
 use super::names::Names;
 use super::reword::reword;
@@ -39,17 +39,19 @@ const TASK_TYPES: [&str; 6] = [
 pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
     let models = AlfWorld::load(like, None, AlfWorldConfig::default())?;
     let domain = models.domain.as_deref();
-    let domain = domain.ok_or_else(|| Error::file(like, "found no games"))?;
+    let domain = domain
+        .ok_or_else(|| Error::file(like, "found no games with the rules of the published games"))?;
     for task in 0..tasks.tasks() {
         let game = &reword(tasks.game(task)?, &models.games)?;
+        let published = game.published()?;
         let file = json!({
             "pddl_domain": domain,
-            "grammar": game.grammar.source(&game.task),
-            "pddl_problem": problem(game),
+            "grammar": published.grammar.source(&game.task),
+            "pddl_problem": problem(published),
             "solvable": true,
             "walkthrough": game.walkthrough,
         });
-        let kind = json!({ "task_type": TASK_TYPES[game.goal.kind() as usize] });
+        let kind = json!({ "task_type": TASK_TYPES[game.kind() as usize] });
         let folder = out.join(&game.name);
         source::write(&folder, GAME, &file)?;
         source::write(&folder, "traj_data.json", &kind)?;
@@ -74,7 +76,7 @@ fn ids(names: &Names) -> Vec<String> {
 }
 
 /// The problem of a game in the notation of the published games.
-fn problem(game: &Game) -> String {
+fn problem(game: &Published) -> String {
     let world = &game.world;
     let (receptacles, objects) = (ids(&world.receptacle_names), ids(&world.object_names));
     let mut text =

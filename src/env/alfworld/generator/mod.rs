@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::game::Game;
+use super::game::{Game, Published, Rules};
 use super::grammar::{Grammar, texts_of};
 use super::task_kind::TaskKind;
 use super::{AlfWorld, AlfWorldConfig};
@@ -69,6 +69,7 @@ impl GameWriter {
         let commands = walkthrough.iter().map(|action| self.grammar.command(&world, *action));
         let walkthrough = commands.collect();
         let grammar = self.grammar.clone();
-        Game { name, walkthrough, world, goal, task: task.into(), grammar }
+        let rules = Rules::Published(Published { world, goal, grammar });
+        Game { name, walkthrough, task: task.into(), rules }
     }
 }

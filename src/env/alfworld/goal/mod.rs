@@ -31,6 +31,11 @@ impl Goal {
         self.search.succeeds(world, state, &mut [0; MAX_VARIABLES])
     }
 
+    /// Whether the goal could be reached if actions could make all facts true that they change.
+    pub(crate) fn is_possible(&self, world: &World) -> bool {
+        self.search.is_possible(world, &mut [0; MAX_VARIABLES])
+    }
+
     /// The goal in the notation of a problem.
     #[cfg(feature = "fs")]
     pub(crate) fn formula(&self, world: &World) -> String {

@@ -65,7 +65,13 @@ impl Search {
 
     /// Whether there are values for which all tests hold.
     pub(super) fn succeeds(&self, world: &World, state: &State, values: &mut Values) -> bool {
-        all_hold(&self.before, world, state, values) && try_steps(&self.steps, world, state, values)
+        all_hold(&self.before, world, Some(state), values)
+            && try_steps(&self.steps, world, Some(state), values)
+    }
+
+    /// Whether there are values for which all tests of constant facts hold.
+    pub(super) fn is_possible(&self, world: &World, values: &mut Values) -> bool {
+        all_hold(&self.before, world, None, values) && try_steps(&self.steps, world, None, values)
     }
 }
 
@@ -97,7 +103,8 @@ impl Test {
     }
 }
 
-fn try_steps(steps: &[Step], world: &World, state: &State, values: &mut Values) -> bool {
+/// Without a state, only the tests of constant facts count.
+fn try_steps(steps: &[Step], world: &World, state: Option<&State>, values: &mut Values) -> bool {
     let Some((step, rest)) = steps.split_first() else { return true };
     (0..step.sort.count(world)).any(|value| {
         values[step.variable as usize] = value as u8;
@@ -105,18 +112,26 @@ fn try_steps(steps: &[Step], world: &World, state: &State, values: &mut Values) 
     })
 }
 
-fn all_hold(tests: &[Test], world: &World, state: &State, values: &mut Values) -> bool {
+fn all_hold(tests: &[Test], world: &World, state: Option<&State>, values: &mut Values) -> bool {
     tests.iter().all(|test| match test {
         Test::Kind { variable, sort, kind } => {
             is_of_kind(world, *sort, values[*variable as usize] as usize, *kind)
         }
         Test::Fact(predicate, first, second) => {
+            let state = match state {
+                Some(state) => state,
+                None if predicate.is_constant() => &world.start,
+                None => return true,
+            };
             predicate.holds(world, state, values[*first as usize], values[*second as usize])
         }
         Test::Same { first, second, same } => {
             (values[*first as usize] == values[*second as usize]) == *same
         }
-        Test::Any(searches) => searches.iter().any(|search| search.succeeds(world, state, values)),
+        Test::Any(searches) => searches.iter().any(|search| {
+            all_hold(&search.before, world, state, values)
+                && try_steps(&search.steps, world, state, values)
+        }),
     })
 }
 

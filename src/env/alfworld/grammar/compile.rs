@@ -75,17 +75,7 @@ impl<'a> Compiler<'a> {
 
     /// The text of a rule that must be plain text, or `None` if there is no such rule.
     pub(crate) fn plain(&self, rule: &str) -> Result<Option<String>> {
-        let Some(alternatives) = self.document.rules.get(rule) else { return Ok(None) };
-        let scope = Scope { rule, depth: 0, bound: 0 };
-        let variant = self.variant % alternatives.len().max(1);
-        let Some(Alternative { rhs, condition: None }) = alternatives.get(variant) else {
-            return Err(scope.error("expected one text without a condition"));
-        };
-        match text::parse(rhs).map_err(|message| scope.error(message))?.as_slice() {
-            [] => Ok(Some(String::new())),
-            [Symbol::Text(text)] => Ok(Some(text.clone())),
-            _ => Err(scope.error("expected plain text without references")),
-        }
+        plain_rule_variant(self.document, rule, self.variant)
     }
 
     /// The initial text of an episode.
@@ -297,6 +287,23 @@ impl<'a> Compiler<'a> {
         let same = |&index: &usize| self.variables[index].1 == sort && index != slot as usize;
         (0..self.variables.len()).filter(same).fold(0, |mask, index| mask | 1 << index)
     }
+}
+
+/// The text of a rule that must be plain text, or `None` if there is no such rule.
+pub(crate) fn plain_rule(document: &Document, rule: &str) -> Result<Option<String>> {
+    plain_rule_variant(document, rule, 0)
+}
+
+fn plain_rule_variant(document: &Document, rule: &str, variant: usize) -> Result<Option<String>> {
+    let Some(alternatives) = document.rules.get(rule) else { return Ok(None) };
+    let scope = Scope { rule, depth: 0, bound: 0 };
+    let variant = variant % alternatives.len().max(1);
+    let Some(Alternative { rhs, condition: None }) = alternatives.get(variant) else {
+        return Err(scope.error("expected one text without a condition"));
+    };
+    let symbols = text::parse(rhs).map_err(|message| scope.error(message))?;
+    let plain = text::plain(&symbols);
+    plain.map(Some).ok_or_else(|| scope.error("expected plain text without references"))
 }
 
 /// The operand that a command contains.

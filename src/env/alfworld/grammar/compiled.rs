@@ -4,7 +4,7 @@ use super::super::action::{Action, Role, Verb};
 use super::super::world::World;
 use super::command::{Command, grouped};
 use super::compile::Compiler;
-use super::document;
+use super::document::{self, Document};
 use super::query::{Bindings, Scene};
 use super::render::Template;
 use super::text;
@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 1 << 20;
 
 /// The answer to an inadmissible command. The grammars of the published games do not contain this
 /// sentence. Other grammars can set it with the rule `refusal`.
-const REFUSAL: &str = "Nothing happens.";
+pub(crate) const REFUSAL: &str = "Nothing happens.";
 
 /// A compiled grammar.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ impl Grammar {
         let task = compiler
             .plain("task")?
             .ok_or_else(|| Error::input("grammar", "the rule 'task' is missing"))?;
-        let (before, after) = around_task(text, &task)?;
+        let (before, after) = around_task(text, &document)?;
         let intro = compiler.intro()?;
         let refusal = compiler.plain("refusal")?.unwrap_or_else(|| REFUSAL.to_string());
         let mut feedback = Vec::new();
@@ -81,10 +81,7 @@ impl Grammar {
     pub(crate) fn task_of(&self, text: &str) -> Option<String> {
         let task = text.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
         let task: String = serde_json::from_str(task).ok()?;
-        match text::parse(&task).ok()?.as_slice() {
-            [text::Symbol::Text(task)] => Some(task.clone()),
-            _ => None,
-        }
+        text::plain(&text::parse(&task).ok()?).filter(|task| !task.is_empty())
     }
 
     /// The text of the grammar with another task line.
@@ -159,16 +156,21 @@ pub(crate) fn texts_of(grammar: &str, prefix: &str) -> Result<Vec<(String, Vec<S
     Ok(rules.collect())
 }
 
-/// The parts of a grammar's text before and after the task line.
-fn around_task<'a>(text: &'a str, task: &str) -> Result<(&'a str, &'a str)> {
-    let quoted = serde_json::Value::from(task).to_string();
-    match text.split_once(&quoted) {
-        Some((before, after)) if !after.contains(&quoted) => Ok((before, after)),
-        _ => Err(Error::input(
-            "grammar, rule 'task'",
-            "the text of the task line must occur exactly once",
-        )),
-    }
+/// The parts of a grammar's text before and after the task line, which is the first text of the rule
+/// `task` that the grammar declares last.
+fn around_task<'a>(text: &'a str, document: &Document) -> Result<(&'a str, &'a str)> {
+    let found = || {
+        let rule = text.rfind("\"task\"")?;
+        let key = rule + text[rule..].find("\"rhs\"")? + "\"rhs\"".len();
+        let start = key + text[key..].find('"')?;
+        let mut strings = serde_json::Deserializer::from_str(&text[start..]).into_iter::<String>();
+        let line = strings.next()?.ok()?;
+        if document.rules.get("task")?.first()?.rhs != line {
+            return None;
+        }
+        Some((&text[..start], &text[start + strings.byte_offset()..]))
+    };
+    found().ok_or_else(|| Error::input("grammar, rule 'task'", "cannot find its text"))
 }
 
 #[cfg(test)]
@@ -273,7 +275,11 @@ mod tests {
         }
         assert_eq!(grammar.source(&task), HOUSEHOLD_GRAMMAR);
         let other = grammar.source("Errand: \"rest\".");
-        assert_eq!(grammar.task_of(&other).as_deref(), None, "a text with quotes is not plain");
+        assert_eq!(
+            grammar.task_of(&other).as_deref(),
+            Some("Errand: rest."),
+            "quotes are left out"
+        );
         let other = grammar.source("Errand: rest.");
         assert_eq!(grammar.task_of(&other).as_deref(), Some("Errand: rest."));
     }

@@ -7,10 +7,11 @@ mod command;
 mod compile;
 mod compiled;
 mod cost;
-mod document;
+pub(crate) mod document;
 mod query;
 mod render;
-mod text;
+pub(crate) mod text;
 
-pub(crate) use compiled::{Grammar, texts_of};
+pub(crate) use compile::plain_rule;
+pub(crate) use compiled::{Grammar, REFUSAL, texts_of};
 pub(crate) use query::Scene;

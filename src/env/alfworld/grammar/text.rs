@@ -46,6 +46,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Symbol>, String> {
             '#' => rule(rest)?,
             '{' => braces(rest)?,
             '[' => list(rest)?,
+            '"' => quoted(rest)?,
             // One text of the published grammar has an extra closing brace at its end, where the
             // original engine stops parsing.
             '}' if rest.len() == 1 => break,
@@ -63,6 +64,24 @@ fn literal(text: &str) -> Result<(Symbol, &str), String> {
         return Err(format!("cannot read {:?} here", shorten(text)));
     }
     Ok((Symbol::Text(text[..end].replace("\\n", "\n")), &text[end..]))
+}
+
+/// Reads a literal between quotes, which are not part of it.
+fn quoted(text: &str) -> Result<(Symbol, &str), String> {
+    let (inside, after) = text[1..]
+        .split_once('"')
+        .filter(|(inside, _)| !inside.contains(RESERVED))
+        .ok_or_else(|| format!("a quote is not closed at {:?}", shorten(text)))?;
+    Ok((Symbol::Text(inside.replace("\\n", "\n")), after))
+}
+
+/// The text of symbols that are all literals.
+pub(crate) fn plain(symbols: &[Symbol]) -> Option<String> {
+    let text = |symbol: &Symbol| match symbol {
+        Symbol::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    symbols.iter().map(text).collect()
 }
 
 fn rule(text: &str) -> Result<(Symbol, &str), String> {

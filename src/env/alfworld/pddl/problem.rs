@@ -101,7 +101,9 @@ impl<'a> ProblemBuilder<'a> {
                 if self.entities.len() == MAX_DECLARED {
                     return Err(tokens.error(format!("more than {MAX_DECLARED} objects")));
                 }
-                self.index.insert(id, self.entities.len() as u32);
+                if self.index.insert(id, self.entities.len() as u32).is_some() {
+                    return Err(tokens.error(format!("the object '{id}' is declared twice")));
+                }
                 self.entities.push(Entity { id, entity_type: EntityType::Agent, mentioned: false });
                 continue;
             }
@@ -169,6 +171,9 @@ impl<'a> ProblemBuilder<'a> {
             }
             numbers[entity] = *count as u8;
             *count += 1;
+        }
+        if counts[EntityType::Agent as usize] > 1 {
+            return Err(tokens.error("there is more than one agent"));
         }
         let ids: Vec<&str> = order.iter().map(|&entity| self.entities[entity].id).collect();
         let names = names::display_names(&ids);

@@ -13,7 +13,7 @@ use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig};
 
 /// A game file with valid JSON and an unknown domain.
 pub const GAME_FILE: &str =
-    r#"{"pddl_domain":"(define (domain d))","grammar":"","pddl_problem":"(define)"}"#;
+    r#"{"pddl_domain":"(define (domain d) (rules))","grammar":"","pddl_problem":"(define)"}"#;
 
 /// Loads games of all splits.
 pub fn load(path: &Path) -> Result<AlfWorld, Error> {
