@@ -7,7 +7,7 @@ use crate::env::{Session, Texts, Transition};
 pub struct Snapshot {
     /// The observation.
     pub observation: String,
-    /// The admissible actions.
+    /// The actions to choose from.
     pub admissible: Texts,
     /// The last step; all zero before the first one.
     pub transition: Transition,
@@ -19,6 +19,6 @@ impl Snapshot {
         self.observation.clear();
         self.admissible.clear();
         session.observe(&mut self.observation);
-        session.admissible(&mut self.admissible);
+        session.choices(&mut self.admissible);
     }
 }
