@@ -4,6 +4,10 @@
 //! it. The argument of an action is the text between its brackets, or the whole action without any. Its
 //! context is the part of the observation from the place that names the argument to the place that
 //! names the next action's. The part of the observation that repeats the goal is left out.
+//!
+//! What an action leads to are the pages from the one that follows it to the last one before the action
+//! is admissible again: of a product its page and those behind it. Actions are compared by it with those
+//! that were admissible at the same time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,11 +41,25 @@ pub(super) struct MentionMemory {
     words: Vec<(String, f32)>,
     weight: f32,
     limit: Option<f64>,
-    last_action: Option<String>,
-    /// For each action taken: the observation that followed it last.
+    /// The actions that were admissible in the last step.
+    admissible: Texts,
+    /// For each action taken: how well the pages fit that it led to.
     outcomes: HashMap<String, Fit>,
+    /// Actions that have not been admissible since they were taken, the latest last.
+    open: Vec<Open>,
     /// Actions that were taken and have been admissible ever since.
     held: HashSet<String>,
+}
+
+/// An action whose pages are being looked at.
+#[derive(Debug, Clone)]
+struct Open {
+    action: String,
+    is_new: bool,
+    /// Which of the goal's words its pages have.
+    has: Vec<bool>,
+    /// The best of the other actions that were admissible when it was taken.
+    others: Fit,
 }
 
 /// An admissible action as a step mentions it.
@@ -69,16 +87,51 @@ impl MentionMemory {
             limit: amounts(&goal).last().copied(),
             words,
             goal,
-            last_action: None,
+            admissible: Texts::new(),
             outcomes: HashMap::new(),
+            open: Vec::new(),
             held: HashSet::new(),
         }
     }
 
     /// Takes down that an action is taken.
     pub(super) fn acted(&mut self, action: &str) {
-        self.last_action = Some(action.to_string());
+        let others = self.best(self.admissible.iter().filter(|&other| other != action));
+        let has = vec![false; self.words.len()];
+        self.open.push(Open { action: action.to_string(), is_new: true, has, others });
         self.held.insert(action.to_string());
+    }
+
+    /// The largest values of what some actions led to.
+    fn best<'a>(&self, actions: impl Iterator<Item = &'a str>) -> Fit {
+        let fits = actions.filter_map(|action| self.outcomes.get(action));
+        fits.fold(Fit::default(), |best, fit| Fit {
+            share: best.share.max(fit.share),
+            named: best.named.max(fit.named),
+            amount: best.amount.max(fit.amount),
+        })
+    }
+
+    /// Adds a page to what the open actions led to, and closes those that are admissible again.
+    fn see(&mut self, observation: &str, page: Fit, admissible: &Texts) {
+        let words = self.has(observation);
+        for mut open in std::mem::take(&mut self.open) {
+            let is_closed = admissible.position(&open.action).is_some();
+            if open.is_new || !is_closed {
+                open.has.iter_mut().zip(&words).for_each(|(has, &word)| *has |= word);
+                let mut fit = Fit { share: self.share(&open.has), ..page };
+                if let (false, Some(before)) = (open.is_new, self.outcomes.get(&open.action)) {
+                    fit.named = fit.named.max(before.named);
+                    fit.amount = before.amount;
+                }
+                self.outcomes.insert(open.action.clone(), fit);
+            }
+            open.is_new = false;
+            if !is_closed {
+                self.open.push(open);
+            }
+        }
+        self.admissible.clone_from(admissible);
     }
 
     /// Appends [`MENTION_FEATURES`] numbers for each admissible action.
@@ -92,13 +145,15 @@ impl MentionMemory {
         let named = mentions.iter().filter(|mention| mention.is_named);
         let open = named.clone().filter(|mention| !self.held.contains(mention.action)).count();
         let page = Fit { named: named.count() as f32, ..self.fit(&observation) };
-        if let Some(action) = self.last_action.take() {
-            self.outcomes.insert(action, page);
-        }
-        let most = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, f32::max);
-        let best_context = most(&mut mentions.iter().map(|mention| mention.fit.share));
-        let best_share = most(&mut self.outcomes.values().map(|fit| fit.share));
-        let best_named = most(&mut self.outcomes.values().map(|fit| fit.named));
+        self.see(&observation, page, admissible);
+        let best_context = mentions.iter().map(|mention| mention.fit.share).fold(0.0, f32::max);
+        let best = self.best(admissible.iter());
+        // What is looked at now, beside the other ones.
+        let (now, others) = match self.open.last() {
+            Some(open) => (self.outcomes.get(&open.action).copied(), open.others),
+            None => (None, Fit::default()),
+        };
+        let now = now.unwrap_or(page);
         for (place, mention) in mentions.iter().enumerate() {
             let outcome = self.outcomes.get(mention.action);
             let relative =
@@ -112,13 +167,13 @@ impl MentionMemory {
                 1.0 / (1.0 + place as f32),
                 f32::from(u8::from(self.held.contains(mention.action))),
                 outcome.map_or(0.0, |fit| fit.amount),
-                relative(|fit| fit.share, best_share),
-                relative(|fit| fit.named, best_named),
+                relative(|fit| fit.share, best.share),
+                relative(|fit| fit.named, best.named),
                 (open as f32).ln_1p(),
-                page.share,
-                page.amount,
-                page.share - best_share,
-                page.named - best_named,
+                now.share,
+                now.amount,
+                now.share - others.share,
+                now.named - others.named,
             ];
             out.extend_from_slice(&features);
         }
@@ -176,21 +231,30 @@ impl MentionMemory {
 
     /// How well a text in lower case fits the goal, without the number of actions named.
     fn fit(&self, text: &str) -> Fit {
+        let amount = match (amounts(text).first(), self.limit) {
+            (Some(&amount), Some(limit)) if amount <= limit => 1.0,
+            (Some(_), Some(_)) => -1.0,
+            _ => 0.0,
+        };
+        Fit { share: self.share(&self.has(text)), named: 0.0, amount }
+    }
+
+    /// Which of the goal's words a text in lower case has.
+    fn has(&self, text: &str) -> Vec<bool> {
         let mut has = vec![false; self.words.len()];
         for_each_word(text, |word| {
             if let Some(place) = self.place(word) {
                 has[place] = true;
             }
         });
-        let shared = self.words.iter().zip(has).filter(|(_, has)| *has);
+        has
+    }
+
+    /// The weight of some of the goal's words, as a share of the weight of all.
+    fn share(&self, has: &[bool]) -> f32 {
+        let shared = self.words.iter().zip(has).filter(|(_, has)| **has);
         let shared: f32 = shared.map(|((_, weight), _)| weight).sum();
-        let amount = match (amounts(text).first(), self.limit) {
-            (Some(&amount), Some(limit)) if amount <= limit => 1.0,
-            (Some(_), Some(_)) => -1.0,
-            _ => 0.0,
-        };
-        let share = if self.weight > 0.0 { shared / self.weight } else { 0.0 };
-        Fit { share, named: 0.0, amount }
+        if self.weight > 0.0 { shared / self.weight } else { 0.0 }
     }
 }
 
@@ -299,6 +363,25 @@ mod tests {
         let features = encode(&mut memory, "b01 b02", &actions);
         assert!(features[0][8] < 0.0 && features[1][8] == 0.0);
         assert_eq!((features[0][7], features[1][7]), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn what_an_action_led_to_has_the_words_of_all_its_pages() {
+        let mut memory = memory();
+        let (results, item) = (["click[b01]", "click[b02]"], ["click[features]", "click[buy now]"]);
+        encode(&mut memory, "b01 b02", &results);
+        memory.acted("click[b01]");
+        let first = encode(&mut memory, "jacket", &item)[0][11];
+        memory.acted("click[features]");
+        encode(&mut memory, "red wine", &["click[< prev]"]);
+        memory.acted("click[< prev]");
+        let later = encode(&mut memory, "jacket", &item)[0][11];
+        assert!(later > first, "the words of the page of features count");
+        memory.acted("click[< prev]");
+        encode(&mut memory, "b01 b02", &results);
+        memory.acted("click[b02]");
+        let other = &encode(&mut memory, "jacket", &item)[0];
+        assert!((other[13] - (first - later)).abs() < 1e-6, "{} {first} {later}", other[13]);
     }
 
     #[test]
