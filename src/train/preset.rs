@@ -41,9 +41,13 @@ impl Preset {
         if self == Self::Webshop {
             let rules = WebShopConfig { flavour: Flavour::WebShop, ..WebShopConfig::default() };
             config.env = ShopConfig { rules, ..ShopConfig::default() }.into();
-            config.policy = ScorerConfig { mentions: true, ..ScorerConfig::default() }.into();
-            config.run.iterations = 200;
-            config.eval.every = 25;
+            // A few hundred instructions: more words would be learned by heart.
+            config.policy =
+                ScorerConfig { mentions: true, max_words: 20, ..ScorerConfig::default() }.into();
+            config.update.kl_weight = 0.0;
+            config.update.entropy_weight = 0.02;
+            config.run.iterations = 400;
+            config.eval.every = 50;
         }
         config
     }
