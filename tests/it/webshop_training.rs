@@ -82,5 +82,5 @@ fn a_scorer_learns_the_generated_shop_from_its_expert() {
 #[test]
 fn a_scorer_learns_the_generated_shop_from_scratch() {
     let (before, after) = learns("train --preset webshop --iterations 150 --eval-every 150");
-    assert!(before < 0.1 && after > 0.1, "{before} {after}");
+    assert!(before < 0.1 && after > 0.2, "{before} {after}");
 }
