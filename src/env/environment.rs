@@ -148,6 +148,13 @@ pub trait Session: Send {
     /// Appends the admissible actions to `out`, in the environment's own order.
     fn admissible(&self, out: &mut Texts);
 
+    /// Appends the actions that a policy which chooses from a list chooses from. An admissible action
+    /// with a slot that the player fills, such as `search[<your query>]`, is replaced by one action for
+    /// each text that the environment proposes for the slot.
+    fn choices(&self, out: &mut Texts) {
+        self.admissible(out);
+    }
+
     /// Announces the action of the next [`Session::step`]. A session that runs in another process may
     /// begin the step, so that the steps of many sessions overlap.
     fn announce(&mut self, _action: &str) {}
@@ -169,6 +176,6 @@ pub trait Session: Send {
 
 /// A player that an environment provides, in the course of one episode.
 pub trait Player: Send {
-    /// The index of the admissible action to take now.
-    fn act(&mut self, observation: &str, admissible: &Texts) -> usize;
+    /// The index of the action to take now, among those of [`Session::choices`].
+    fn act(&mut self, observation: &str, choices: &Texts) -> usize;
 }

@@ -9,7 +9,7 @@ use crate::env::{Session, Texts, Transition};
 pub struct Snapshot {
     /// The observation.
     pub observation: String,
-    /// The admissible actions.
+    /// The actions to choose from.
     pub admissible: Texts,
     /// The last step; all zero before the first one.
     pub transition: Transition,
@@ -23,7 +23,7 @@ impl Snapshot {
         self.observation.clear();
         self.admissible.clear();
         session.observe(&mut self.observation);
-        session.admissible(&mut self.admissible);
+        session.choices(&mut self.admissible);
         self.metrics.clear();
         session.metrics(&mut |name, number| {
             self.metrics.insert(name.to_string(), number);

@@ -191,7 +191,7 @@ fn play_fixed(
         let mut observation = String::new();
         admissible.clear();
         session.observe(&mut observation);
-        session.admissible(&mut admissible);
+        session.choices(&mut admissible);
         let action = policy(&observation, &admissible);
         let action = admissible.get(action).ok_or_else(|| {
             let count = admissible.len();

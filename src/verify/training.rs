@@ -116,7 +116,8 @@ impl Reference {
         let environment = household.generate(Some("train"))?;
         let vocabulary = Vocabulary::from_environment(&environment, 4, 200, 0)?;
         let network = ScorerNetworkConfig::new(vocabulary.len(), 16, 16);
-        let encoder = ScorerEncoder { vocabulary, max_steps: environment.max_steps() };
+        let encoder =
+            ScorerEncoder { vocabulary, max_steps: environment.max_steps(), mentions: false };
         let flex = Device::flex();
         let plan = Plan {
             tasks: &[0, 1, 2, 3],

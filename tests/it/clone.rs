@@ -30,6 +30,7 @@ fn demonstrations_are_replayed_exactly() {
     let encoder = ScorerEncoder {
         vocabulary: Vocabulary::from_environment(&world, 12, 500, 0).unwrap(),
         max_steps: world.max_steps(),
+        mentions: false,
     };
     for from in ["expert", "walkthroughs"] {
         let config = ImitationConfig { from: from.into(), tasks: 0 };
@@ -60,6 +61,7 @@ fn a_demonstration_of_another_task_is_refused_with_its_step() {
     let encoder = ScorerEncoder {
         vocabulary: Vocabulary::from_environment(&world, 2, 500, 0).unwrap(),
         max_steps: world.max_steps(),
+        mentions: false,
     };
     let refuse = |actions: Vec<String>| {
         let one = Demonstration { task: 0, actions, source: "d.jsonl: episode 7".into() };

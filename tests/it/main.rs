@@ -37,3 +37,4 @@ mod webshop;
 mod webshop_bad_data;
 mod webshop_cli;
 mod webshop_parts;
+mod webshop_training;

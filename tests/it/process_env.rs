@@ -27,7 +27,7 @@ fn play(environment: &dyn Environment) -> RolloutBatch<ScorerInputs> {
 fn play_within(environment: &dyn Environment, step_timeout: f64) -> RolloutBatch<ScorerInputs> {
     let words = Fake::new("none");
     let vocabulary = Vocabulary::from_environment(&words.open(1, PATIENT).unwrap(), 6, 100, 0);
-    let encoder = ScorerEncoder { vocabulary: vocabulary.unwrap(), max_steps: 6 };
+    let encoder = ScorerEncoder { vocabulary: vocabulary.unwrap(), max_steps: 6, mentions: false };
     let size = ScorerConfig { embedding: 8, hidden: 8, ..ScorerConfig::default() };
     let policy = Scorer::new(&size.network(encoder.vocabulary.len()), 0, &Device::flex());
     let sampling = Sampling::Temperature(1.0);

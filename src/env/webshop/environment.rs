@@ -11,8 +11,9 @@ use super::load;
 use super::nouns::Nouns;
 use super::session::WebShopSession;
 use super::shop::Shop;
+use super::shopper::{Expert, Shopper};
 use super::sources::{IndexOrigin, MemorySources, Sources};
-use crate::env::environment::{Environment, Session, Split};
+use crate::env::environment::{Environment, Player, Session, Split};
 use crate::error::{Error, Result};
 
 /// Number of held-out goals: the first ones of the shuffled order.
@@ -286,6 +287,13 @@ impl Environment for WebShop {
 
     fn start(&self, task: usize, seed: u64) -> Result<Box<dyn Session>> {
         Ok(Box::new(self.session(task, seed)?))
+    }
+
+    /// A [`Shopper`].
+    fn expert(&self, task: usize) -> Option<Box<dyn Player>> {
+        let goal = Some(task).filter(|&task| task < self.goals.len())?;
+        let instruction = self.shop.goal(self.goals.start + goal).text();
+        Some(Box::new(Expert(Shopper::new(&instruction))))
     }
 }
 

@@ -55,6 +55,7 @@ mod sources;
 mod stem;
 mod texts;
 pub mod verl;
+mod wish;
 
 pub use benchmark::ShopConfig;
 pub use config::{Flavour, GoalKind, WebShopConfig};

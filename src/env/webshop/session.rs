@@ -16,6 +16,7 @@ use super::random::PythonRandom;
 use super::reward::{Purchase, RewardParts, reward};
 use super::shop::Shop;
 use super::verl;
+use super::wish::queries;
 use crate::env::environment::{Session, Transition};
 use crate::env::texts::Texts;
 use crate::error::Result;
@@ -367,6 +368,13 @@ impl WebShopSession {
     }
 }
 
+/// Appends the action of a name with an argument.
+fn push_action(out: &mut Texts, name: &str, argument: &str) {
+    let buffer = out.buffer();
+    [name, "[", argument, "]"].into_iter().for_each(|part| buffer.push_str(part));
+    out.finish();
+}
+
 impl Session for WebShopSession {
     fn goal(&self) -> &str {
         &self.goal
@@ -383,13 +391,15 @@ impl Session for WebShopSession {
         if self.has_search_bar() {
             out.push(ANY_SEARCH);
         }
-        self.each_clickable(&mut |text| {
-            let buffer = out.buffer();
-            buffer.push_str("click[");
-            buffer.push_str(text);
-            buffer.push(']');
-            out.finish();
-        });
+        self.each_clickable(&mut |text| push_action(out, "click", text));
+    }
+
+    /// On the search page the searches that the instruction suggests, on others what can be clicked.
+    fn choices(&self, out: &mut Texts) {
+        match self.has_search_bar() {
+            true => queries(&self.goal).iter().for_each(|query| push_action(out, "search", query)),
+            false => self.admissible(out),
+        }
     }
 
     /// `clickables`, `has_search_bar` and, with `verl`, `anchor`.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::python::strip;
+use super::wish::{first_query, plain, split_price, words};
+use crate::env::environment::Player;
 use crate::env::texts::Texts;
 
 /// How many products are looked at before one is bought.
@@ -10,48 +11,6 @@ const LOOKS: usize = 3;
 
 /// What separates the elements of an observation.
 const SEPARATOR: &str = " [SEP] ";
-
-/// Words of instructions that say nothing about a product, sorted.
-const SMALL_WORDS: [&str; 38] = [
-    "a",
-    "am",
-    "an",
-    "and",
-    "are",
-    "be",
-    "buy",
-    "by",
-    "can",
-    "dollars",
-    "find",
-    "for",
-    "get",
-    "have",
-    "i",
-    "in",
-    "interested",
-    "is",
-    "it",
-    "looking",
-    "lower",
-    "me",
-    "need",
-    "of",
-    "or",
-    "please",
-    "price",
-    "shopping",
-    "should",
-    "than",
-    "that",
-    "the",
-    "to",
-    "trying",
-    "want",
-    "which",
-    "with",
-    "would",
-];
 
 /// What the shopper does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,13 +69,7 @@ impl Shopper {
         match &mut self.plan {
             Plan::Search => {
                 self.plan = Plan::Look;
-                let words: Vec<&str> = self.instruction.split_whitespace().collect();
-                let wanted = |word: &&&str| SMALL_WORDS.binary_search(word).is_err();
-                let query: Vec<&str> = words.iter().filter(wanted).copied().collect();
-                format!(
-                    "search[{}]",
-                    if query.is_empty() { "product".into() } else { query.join(" ") }
-                )
+                format!("search[{}]", first_query(&self.instruction))
             }
             Plan::Choose(values) => match values.pop() {
                 Some(value) => format!("click[{value}]"),
@@ -208,40 +161,19 @@ impl Shopper {
     }
 }
 
-/// The instruction without its price, and the price.
-fn split_price(instruction: &str) -> (&str, f64) {
-    let Some((wish, price)) = instruction.rsplit_once(", and price lower than ") else {
-        return (instruction, f64::INFINITY);
-    };
-    let price = price.split(' ').next().and_then(|text| text.parse().ok());
-    (wish, price.unwrap_or(f64::INFINITY))
-}
+/// A [`Shopper`] as an environment's expert.
+pub(super) struct Expert(pub Shopper);
 
-/// A text in lower case with single spaces for all that is no letter or digit, but `.` and `%`.
-fn plain(text: &str) -> String {
-    let kept = |c: char| c.is_alphanumeric() || matches!(c, '.' | '%' | '/');
-    let text: String = text.to_lowercase().chars().map(|c| if kept(c) { c } else { ' ' }).collect();
-    let trimmed = text.split_whitespace().map(|word| word.trim_matches('.'));
-    let words: Vec<&str> = trimmed.filter(|word| !word.is_empty()).collect();
-    strip(&words.join(" ")).to_string()
-}
-
-/// The words of a text that say something.
-fn words(text: &str) -> impl Iterator<Item = String> {
-    let words: Vec<String> = plain(text).split_whitespace().map(str::to_string).collect();
-    words.into_iter().filter(|word| SMALL_WORDS.binary_search(&word.as_str()).is_err())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prices_and_small_words_are_no_part_of_the_wish() {
-        assert!(SMALL_WORDS.is_sorted());
-        let (wish, upper) = split_price("i want red shoes, and price lower than 30.00 dollars");
-        assert_eq!((wish, upper), ("i want red shoes", 30.0));
-        assert_eq!(words("I want the Red shoes.").collect::<Vec<_>>(), ["red", "shoes"]);
-        assert_eq!(split_price("red shoes").1, f64::INFINITY);
+impl Player for Expert {
+    fn act(&mut self, observation: &str, choices: &Texts) -> usize {
+        let click = |choice: &'_ str| choice.starts_with("click[") && choice.ends_with(']');
+        let clickables: Texts = choices
+            .iter()
+            .filter(|choice| click(choice))
+            .map(|choice| &choice["click[".len()..choice.len() - 1])
+            .collect();
+        let action = self.0.act(observation, &clickables);
+        // A search that found nothing is followed by the first of the other ones.
+        choices.position(&action).unwrap_or(0)
     }
 }

@@ -5,7 +5,9 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::inputs::ACTION_FEATURES;
 use super::memory::ScorerEncoder;
+use super::mentions::MENTION_FEATURES;
 use super::network::ScorerNetworkConfig;
 use super::policy::Scorer;
 use super::vocabulary::Vocabulary;
@@ -28,18 +30,24 @@ pub struct ScorerConfig {
     /// Maximum number of words in the vocabulary.
     #[garde(range(min = 1, max = 65_536))]
     pub max_words: usize,
+    /// Whether an action's features tell how the goal and the observation mention it: for actions with
+    /// an argument that the observation describes, as in a shop.
+    #[garde(skip)]
+    pub mentions: bool,
 }
 
 impl Default for ScorerConfig {
     fn default() -> Self {
-        Self { embedding: 64, hidden: 64, max_words: 2048 }
+        Self { embedding: 64, hidden: 64, max_words: 2048, mentions: false }
     }
 }
 
 impl ScorerConfig {
     /// The network for a vocabulary of `words` words.
     pub fn network(&self, words: usize) -> ScorerNetworkConfig {
+        let mentions = if self.mentions { MENTION_FEATURES } else { 0 };
         ScorerNetworkConfig::new(words, self.embedding, self.hidden)
+            .with_features(ACTION_FEATURES + mentions)
     }
 }
 
@@ -75,8 +83,11 @@ impl PolicySpec for ScorerSpec {
 
     fn build(&self, seed: u64, device: &Device) -> Result<(Scorer, ScorerEncoder)> {
         let network = self.size.network(self.vocabulary.len());
-        let encoder =
-            ScorerEncoder { vocabulary: self.vocabulary.clone(), max_steps: self.max_steps };
+        let encoder = ScorerEncoder {
+            vocabulary: self.vocabulary.clone(),
+            max_steps: self.max_steps,
+            mentions: self.size.mentions,
+        };
         Ok((Scorer::new(&network, seed, device), encoder))
     }
 
@@ -98,7 +109,11 @@ impl PolicySpec for ScorerSpec {
             ("max_words", saved.max_words, config.max_words),
         ];
         match sizes.into_iter().find(|(_, saved, config)| saved != config) {
-            None => Ok(()),
+            None if saved.mentions == config.mentions => Ok(()),
+            None => Err(format!(
+                "the saved policy has policy.mentions {}, the settings have {}",
+                saved.mentions, config.mentions
+            )),
             Some((name, saved, config)) => Err(format!(
                 "the saved policy has policy.{name} {saved}, the settings have {config}"
             )),

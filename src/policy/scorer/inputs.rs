@@ -1,5 +1,6 @@
 //! Encoded steps as flat arrays.
 
+use super::mentions::MENTION_FEATURES;
 use super::texts::TextTable;
 use crate::policy::interface::Inputs;
 
@@ -32,6 +33,8 @@ pub struct ScorerInputs {
     pub outcomes: Vec<u32>,
     /// Per action: [`ACTION_FEATURES`] numbers.
     pub features: Vec<f32>,
+    /// Per action: [`MENTION_FEATURES`] numbers, or none if the scorer does not use them.
+    pub mentions: Vec<f32>,
     /// Per row: end of its actions.
     pub action_ends: Vec<usize>,
 }
@@ -40,6 +43,13 @@ impl ScorerInputs {
     /// The range of a row's actions in `actions` and `outcomes`.
     pub fn action_range(&self, row: usize) -> std::ops::Range<usize> {
         range(&self.action_ends, row)
+    }
+
+    /// A row's part of `mentions`: empty if there are none.
+    pub fn mentions_of(&self, row: usize) -> &[f32] {
+        let actions = self.action_range(row);
+        let range = actions.start * MENTION_FEATURES..actions.end * MENTION_FEATURES;
+        self.mentions.get(range).unwrap_or_default()
     }
 
     /// The range of a row's history in `history_words`.
@@ -74,6 +84,7 @@ impl Inputs for ScorerInputs {
             new.outcomes.extend_from_slice(&self.outcomes[actions.clone()]);
             let features = actions.start * ACTION_FEATURES..actions.end * ACTION_FEATURES;
             new.features.extend_from_slice(&self.features[features]);
+            new.mentions.extend_from_slice(self.mentions_of(row));
             new.action_ends.push(new.actions.len());
         }
         *self = new;
@@ -96,5 +107,6 @@ impl Inputs for ScorerInputs {
         self.actions.extend(renumber(other.actions));
         self.outcomes.extend(renumber(other.outcomes));
         self.features.extend(other.features);
+        self.mentions.extend(other.mentions);
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::inputs::{ACTION_FEATURES, ScorerInputs};
+use super::mentions::MentionMemory;
 use super::vocabulary::Vocabulary;
 use crate::env::Texts;
 use crate::policy::interface::Encoder;
@@ -28,6 +29,8 @@ pub struct ScorerMemory {
     /// Per word: its number of occurrences in past actions. Ascending by word.
     words: Vec<(u32, u32)>,
     past: HashMap<u32, Past>,
+    /// `None` if the scorer does not use mentions.
+    mentions: Option<MentionMemory>,
 }
 
 /// The host half of the scorer.
@@ -37,6 +40,8 @@ pub struct ScorerEncoder {
     pub vocabulary: Vocabulary,
     /// Step limit of an episode, by which progress is measured.
     pub max_steps: usize,
+    /// Whether the features of mentions are written.
+    pub mentions: bool,
 }
 
 impl Encoder for ScorerEncoder {
@@ -50,6 +55,7 @@ impl Encoder for ScorerEncoder {
             last_action: 0,
             words: Vec::new(),
             past: HashMap::new(),
+            mentions: self.mentions.then(|| MentionMemory::new(goal, &self.vocabulary)),
         }
     }
 
@@ -60,6 +66,9 @@ impl Encoder for ScorerEncoder {
         admissible: &Texts,
         inputs: &mut ScorerInputs,
     ) {
+        if let Some(mentions) = &mut memory.mentions {
+            mentions.encode(observation, admissible, &mut inputs.mentions);
+        }
         let observation = inputs.texts.intern(observation, &self.vocabulary);
         if let Some(past) = memory.past.get_mut(&memory.last_action) {
             past.outcome = observation;
@@ -90,6 +99,9 @@ impl Encoder for ScorerEncoder {
     }
 
     fn acted(&self, memory: &mut ScorerMemory, action: &str, inputs: &mut ScorerInputs) {
+        if let Some(mentions) = &mut memory.mentions {
+            mentions.acted(action);
+        }
         let action = inputs.texts.intern(action, &self.vocabulary);
         memory.step += 1;
         memory.last_action = action;
@@ -146,7 +158,11 @@ mod tests {
     fn encoder() -> ScorerEncoder {
         let json =
             r#"{"words":["go","open","shelf","safe","key"],"weights":[0.1,0.5,1.0,1.0,2.0]}"#;
-        ScorerEncoder { vocabulary: serde_json::from_str(json).unwrap(), max_steps: 10 }
+        ScorerEncoder {
+            vocabulary: serde_json::from_str(json).unwrap(),
+            max_steps: 10,
+            mentions: false,
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod config;
 mod inputs;
 mod memory;
+mod mentions;
 mod network;
 mod pack;
 mod policy;
@@ -12,6 +13,7 @@ mod vocabulary;
 pub use config::{ScorerConfig, ScorerSpec};
 pub use inputs::{ACTION_FEATURES, ScorerInputs};
 pub use memory::{ScorerEncoder, ScorerMemory};
+pub use mentions::MENTION_FEATURES;
 pub use network::{ScorerNetwork, ScorerNetworkConfig};
 pub use pack::Packed;
 pub use policy::Scorer;

@@ -32,6 +32,9 @@ pub struct ScorerNetworkConfig {
     pub embedding: usize,
     /// Width of the two hidden layers.
     pub hidden: usize,
+    /// Number of features of an action besides its text.
+    #[config(default = "ACTION_FEATURES")]
+    pub features: usize,
 }
 
 /// The scorer's weights. A matrix has the shape `[inputs, outputs]`.
@@ -112,7 +115,7 @@ impl ScorerNetworkConfig {
             action_key: init.matrix(e, k, 1.0),
             outcome_key: init.matrix(e, k, 1.0),
             matches: init.matrix(2 * k, h, 1.0),
-            features: init.matrix(ACTION_FEATURES, h, 1.0),
+            features: init.matrix(self.features, h, 1.0),
             hidden: init.matrix(h, h, 1.4),
             hidden_bias: init.bias(h),
             // Small, so that an untrained policy is close to uniform.
@@ -182,7 +185,9 @@ impl ScorerNetwork {
             + encoded.clone().matmul(self.action.val()).select(0, actions)
             + encoded.matmul(self.outcome.val()).select(0, outcomes)
             + matches.matmul(self.matches.val())
-            + self.matrix(&batch.features, ACTION_FEATURES).matmul(self.features.val());
+            + self
+                .matrix(&batch.features, self.features.val().dims()[0])
+                .matmul(self.features.val());
         let second = relu(first).matmul(self.hidden.val()) + self.hidden_bias.val().unsqueeze();
         let scores = relu(second).matmul(self.score.val()).reshape([-1]);
         let places = self.ints(&batch.places);

@@ -1,6 +1,7 @@
 //! The arrays that the network reads, built from selected rows.
 
 use super::inputs::{ACTION_FEATURES, ScorerInputs};
+use super::mentions::MENTION_FEATURES;
 
 /// A packed batch of rows: the actions of all rows are concatenated, and texts are renumbered so that
 /// only those in use are encoded.
@@ -28,7 +29,7 @@ pub struct Packed {
     pub actions: Vec<i32>,
     /// `[actions]`, into texts.
     pub outcomes: Vec<i32>,
-    /// `[actions, ACTION_FEATURES]`.
+    /// `[actions, features]`: those of `ScorerInputs::features`, then those of `ScorerInputs::mentions`.
     pub features: Vec<f32>,
     /// `[rows · width]`: index into `actions` of each cell of the padded table; 0 for padding.
     pub places: Vec<i32>,
@@ -108,7 +109,17 @@ impl Packed {
         }
         let actions = inputs.action_range(row);
         let features = actions.start * ACTION_FEATURES..actions.end * ACTION_FEATURES;
-        self.features.extend_from_slice(&inputs.features[features]);
+        let features = &inputs.features[features];
+        let mentions = inputs.mentions_of(row);
+        if mentions.is_empty() {
+            self.features.extend_from_slice(features);
+            return;
+        }
+        let mentions = mentions.chunks_exact(MENTION_FEATURES);
+        for (features, mentions) in features.chunks_exact(ACTION_FEATURES).zip(mentions) {
+            self.features.extend_from_slice(features);
+            self.features.extend_from_slice(mentions);
+        }
     }
 
     /// `[rows, width]`: whether a cell holds an action.

@@ -276,7 +276,7 @@ impl RandomWalk {
         }
         let (mut observation, mut admissible) = (String::new(), Texts::new());
         self.session.observe(&mut observation);
-        self.session.admissible(&mut admissible);
+        self.session.choices(&mut admissible);
         self.counts.add(&observation);
         admissible.iter().for_each(|action| self.counts.add(action));
         if !admissible.is_empty() {

@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_nan_or_infinite_weight_is_named() {
-        let config = ScorerConfig { embedding: 4, hidden: 4, max_words: 10 }.network(20);
+        let config =
+            ScorerConfig { embedding: 4, hidden: 4, max_words: 10, mentions: false }.network(20);
         let network = config.init(0, &burn::tensor::Device::flex());
         expect_finite(&network).unwrap();
         let broken = network.map(&mut Break);

@@ -1,0 +1,396 @@
+//! Features of how the goal and the observation mention an action.
+//!
+//! An action such as `click[b07x]` says nothing by itself: the observation describes it where it names
+//! it. The argument of an action is the text between its brackets, or the whole action without any. Its
+//! context is the part of the observation from the place that names the argument to the place that
+//! names the next action's. The part of the observation that repeats the goal is left out.
+//!
+//! What an action leads to are the pages from the one that follows it to the last one before the action
+//! is admissible again: of a product its page and those behind it. Actions are compared by it with those
+//! that were admissible at the same time.
+
+use std::collections::{HashMap, HashSet};
+
+use super::vocabulary::{Vocabulary, for_each_word};
+use crate::env::Texts;
+
+/// Number of features of an action's mentions.
+pub const MENTION_FEATURES: usize = 15;
+
+/// Maximum number of bytes of a context.
+const MAX_CONTEXT: usize = 400;
+
+/// How well a text fits the goal.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fit {
+    /// Weight of the goal's words that the text has, as a share of the weight of all.
+    share: f32,
+    /// Number of actions that the goal names.
+    named: f32,
+    /// 1 if the first amount of money is within the goal's limit, -1 if it is above, 0 without any.
+    amount: f32,
+}
+
+/// What an episode's actions led to, for the features of mentions.
+#[derive(Debug, Clone)]
+pub(super) struct MentionMemory {
+    goal: String,
+    /// The goal's words with a space around each.
+    plain: String,
+    /// The distinct words of the goal with their weights, ascending.
+    words: Vec<(String, f32)>,
+    weight: f32,
+    limit: Option<f64>,
+    /// The actions that were admissible in the last step.
+    admissible: Texts,
+    /// For each action taken: how well the pages fit that it led to.
+    outcomes: HashMap<String, Fit>,
+    /// Actions that have not been admissible since they were taken, the latest last.
+    open: Vec<Open>,
+    /// Actions that were taken and have been admissible ever since.
+    held: HashSet<String>,
+}
+
+/// An action whose pages are being looked at.
+#[derive(Debug, Clone)]
+struct Open {
+    action: String,
+    is_new: bool,
+    /// Which of the goal's words its pages have.
+    has: Vec<bool>,
+    /// The best of the other actions that were admissible when it was taken.
+    others: Fit,
+}
+
+/// An admissible action as a step mentions it.
+struct Mention<'a> {
+    action: &'a str,
+    plain: String,
+    is_named: bool,
+    fit: Fit,
+    /// Share of the words of its argument that are words of the goal.
+    own: f32,
+}
+
+impl MentionMemory {
+    pub(super) fn new(goal: &str, vocabulary: &Vocabulary) -> Self {
+        let mut words = Vec::new();
+        for_each_word(goal, |word| {
+            words.push((word.to_string(), vocabulary.weight(vocabulary.word(word))));
+        });
+        words.sort_by(|a, b| a.0.cmp(&b.0));
+        words.dedup_by(|a, b| a.0 == b.0);
+        let goal = goal.to_lowercase();
+        Self {
+            plain: plain(&goal),
+            weight: words.iter().map(|(_, weight)| weight).sum(),
+            limit: amounts(&goal).last().copied(),
+            words,
+            goal,
+            admissible: Texts::new(),
+            outcomes: HashMap::new(),
+            open: Vec::new(),
+            held: HashSet::new(),
+        }
+    }
+
+    /// Takes down that an action is taken.
+    pub(super) fn acted(&mut self, action: &str) {
+        let others = self.best(self.admissible.iter().filter(|&other| other != action));
+        let has = vec![false; self.words.len()];
+        self.open.push(Open { action: action.to_string(), is_new: true, has, others });
+        self.held.insert(action.to_string());
+    }
+
+    /// The largest values of what some actions led to.
+    fn best<'a>(&self, actions: impl Iterator<Item = &'a str>) -> Fit {
+        let fits = actions.filter_map(|action| self.outcomes.get(action));
+        fits.fold(Fit::default(), |best, fit| Fit {
+            share: best.share.max(fit.share),
+            named: best.named.max(fit.named),
+            amount: best.amount.max(fit.amount),
+        })
+    }
+
+    /// Adds a page to what the open actions led to, and closes those that are admissible again.
+    fn see(&mut self, observation: &str, page: Fit, admissible: &Texts) {
+        let words = self.has(observation);
+        for mut open in std::mem::take(&mut self.open) {
+            let is_closed = admissible.position(&open.action).is_some();
+            if open.is_new || !is_closed {
+                open.has.iter_mut().zip(&words).for_each(|(has, &word)| *has |= word);
+                let mut fit = Fit { share: self.share(&open.has), ..page };
+                if let (false, Some(before)) = (open.is_new, self.outcomes.get(&open.action)) {
+                    fit.named = fit.named.max(before.named);
+                    fit.amount = before.amount;
+                }
+                self.outcomes.insert(open.action.clone(), fit);
+            }
+            open.is_new = false;
+            if !is_closed {
+                self.open.push(open);
+            }
+        }
+        self.admissible.clone_from(admissible);
+    }
+
+    /// Appends [`MENTION_FEATURES`] numbers for each admissible action.
+    pub(super) fn encode(&mut self, observation: &str, admissible: &Texts, out: &mut Vec<f32>) {
+        let mut observation = observation.to_lowercase();
+        if !self.goal.is_empty() {
+            observation = observation.replacen(&self.goal, "", 1);
+        }
+        let mentions = self.mentions(&observation, admissible);
+        self.held.retain(|action| mentions.iter().any(|mention| mention.action == action));
+        let named = mentions.iter().filter(|mention| mention.is_named);
+        let open = named.clone().filter(|mention| !self.held.contains(mention.action)).count();
+        let page = Fit { named: named.count() as f32, ..self.fit(&observation) };
+        self.see(&observation, page, admissible);
+        let best_context = mentions.iter().map(|mention| mention.fit.share).fold(0.0, f32::max);
+        let best = self.best(admissible.iter());
+        // What is looked at now, beside the other ones.
+        let (now, others) = match self.open.last() {
+            Some(open) => (self.outcomes.get(&open.action).copied(), open.others),
+            None => (None, Fit::default()),
+        };
+        let now = now.unwrap_or(page);
+        for (place, mention) in mentions.iter().enumerate() {
+            let outcome = self.outcomes.get(mention.action);
+            let relative =
+                |of: fn(&Fit) -> f32, best: f32| outcome.map_or(0.0, |fit| of(fit) - best);
+            let features: [f32; MENTION_FEATURES] = [
+                f32::from(u8::from(mention.is_named)),
+                mention.own,
+                mention.fit.share,
+                mention.fit.share - best_context,
+                mention.fit.amount,
+                1.0 / (1.0 + place as f32),
+                f32::from(u8::from(self.held.contains(mention.action))),
+                outcome.map_or(0.0, |fit| fit.amount),
+                relative(|fit| fit.share, best.share),
+                relative(|fit| fit.named, best.named),
+                (open as f32).ln_1p(),
+                now.share,
+                now.amount,
+                now.share - others.share,
+                now.named - others.named,
+            ];
+            out.extend_from_slice(&features);
+        }
+    }
+
+    fn mentions<'a>(&self, observation: &str, admissible: &'a Texts) -> Vec<Mention<'a>> {
+        let arguments: Vec<String> =
+            admissible.iter().map(|action| argument(action).to_lowercase()).collect();
+        let places: Vec<Option<usize>> =
+            arguments.iter().map(|argument| find(observation, argument)).collect();
+        let mention = |(number, action): (usize, &'a str)| {
+            let (argument, plain) = (&arguments[number], plain(&arguments[number]));
+            let context = places[number].map_or("", |place| {
+                let start = place + argument.len();
+                let next = places.iter().flatten().filter(|&&other| other > place).min();
+                let mut end = next.map_or(observation.len(), |&next| next.max(start));
+                end = end.min(start + MAX_CONTEXT);
+                while !observation.is_char_boundary(end) {
+                    end -= 1;
+                }
+                &observation[start..end]
+            });
+            let (mut known, mut count) = (0, 0);
+            for_each_word(argument, |word| {
+                known += usize::from(self.place(word).is_some());
+                count += 1;
+            });
+            Mention {
+                action,
+                is_named: count > 0 && self.plain.contains(&plain),
+                fit: self.fit(&format!("{argument} {context}")),
+                own: known as f32 / count.max(1) as f32,
+                plain,
+            }
+        };
+        let mut mentions: Vec<Mention> = admissible.iter().enumerate().map(mention).collect();
+        // Of `red` and `red wine` the goal names the longer one.
+        let named: Vec<String> = mentions
+            .iter()
+            .filter(|mention| mention.is_named)
+            .map(|mention| mention.plain.clone())
+            .collect();
+        for mention in mentions.iter_mut().filter(|mention| mention.is_named) {
+            let own = &mention.plain;
+            mention.is_named =
+                !named.iter().any(|other| other.len() > own.len() && other.contains(own));
+        }
+        mentions
+    }
+
+    /// The place of a word in the list of the goal's words.
+    fn place(&self, word: &str) -> Option<usize> {
+        self.words.binary_search_by(|(other, _)| other.as_str().cmp(word)).ok()
+    }
+
+    /// How well a text in lower case fits the goal, without the number of actions named.
+    fn fit(&self, text: &str) -> Fit {
+        let amount = match (amounts(text).first(), self.limit) {
+            (Some(&amount), Some(limit)) if amount <= limit => 1.0,
+            (Some(_), Some(_)) => -1.0,
+            _ => 0.0,
+        };
+        Fit { share: self.share(&self.has(text)), named: 0.0, amount }
+    }
+
+    /// Which of the goal's words a text in lower case has.
+    fn has(&self, text: &str) -> Vec<bool> {
+        let mut has = vec![false; self.words.len()];
+        for_each_word(text, |word| {
+            if let Some(place) = self.place(word) {
+                has[place] = true;
+            }
+        });
+        has
+    }
+
+    /// The weight of some of the goal's words, as a share of the weight of all.
+    fn share(&self, has: &[bool]) -> f32 {
+        let shared = self.words.iter().zip(has).filter(|(_, has)| **has);
+        let shared: f32 = shared.map(|((_, weight), _)| weight).sum();
+        if self.weight > 0.0 { shared / self.weight } else { 0.0 }
+    }
+}
+
+/// The text between the brackets of an action, or all of it.
+fn argument(action: &str) -> &str {
+    let inner = action.strip_suffix(']').and_then(|rest| rest.split_once('['));
+    inner.map_or(action, |(_, argument)| argument)
+}
+
+/// The words of a text with a space around each.
+fn plain(text: &str) -> String {
+    let mut plain = String::from(" ");
+    for_each_word(text, |word| {
+        plain.push_str(word);
+        plain.push(' ');
+    });
+    plain
+}
+
+/// The first place where a text stands in another one, not within a longer word.
+fn find(text: &str, part: &str) -> Option<usize> {
+    if part.is_empty() {
+        return None;
+    }
+    let ends_word = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+    text.match_indices(part).map(|(at, _)| at).find(|&at| {
+        ends_word(text[..at].chars().next_back())
+            && ends_word(text[at + part.len()..].chars().next())
+    })
+}
+
+/// The amounts of money that a text in lower case names: `$5.50`, `30 dollars`.
+fn amounts(text: &str) -> Vec<f64> {
+    let number = |text: &str| text.trim_matches('.').replace(',', "").parse::<f64>().ok();
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
+    let after_sign = text.match_indices('$').filter_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        Some((at, number(&rest[..end])?))
+    });
+    let before_unit = text.match_indices(" dollars").filter_map(|(at, _)| {
+        let start = text[..at].rfind(|c| !is_part(c));
+        let start = start.map_or(0, |place| place + 1);
+        // A number after `$` is among those already.
+        let has_sign = text[..at].get(..start).is_some_and(|before| before.ends_with('$'));
+        if has_sign { None } else { Some((start, number(text.get(start..at)?)?)) }
+    });
+    let mut found: Vec<(usize, f64)> = after_sign.chain(before_unit).collect();
+    found.sort_by_key(|&(at, _)| at);
+    found.into_iter().map(|(_, amount)| amount).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOAL: &str = "find a red wine jacket lower than 30.00 dollars";
+
+    fn encode(memory: &mut MentionMemory, observation: &str, actions: &[&str]) -> Vec<Vec<f32>> {
+        let mut out = Vec::new();
+        memory.encode(observation, &actions.iter().copied().collect(), &mut out);
+        out.chunks(MENTION_FEATURES).map(<[f32]>::to_vec).collect()
+    }
+
+    fn memory() -> MentionMemory {
+        let json = r#"{"words":["jacket","red","wine","find"],"weights":[2.0,1.0,1.0,0.0]}"#;
+        MentionMemory::new(GOAL, &serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn the_context_of_an_action_ends_where_the_next_is_named() {
+        let page = format!("{GOAL} | B01 | Red jacket | $40.00 | B02 | Jacket | $20");
+        let features = encode(&mut memory(), &page, &["click[b01]", "click[b02]", "click[b03]"]);
+        assert!(features[0][2] > features[1][2] && features[1][2] > features[2][2]);
+        assert_eq!(features[0][3], 0.0);
+        assert_eq!([features[0][4], features[1][4], features[2][4]], [-1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn the_goal_names_the_longest_of_several_arguments() {
+        let actions = ["click[red]", "click[red wine]", "click[blue]"];
+        let mut memory = memory();
+        let features = encode(&mut memory, "red red wine blue", &actions);
+        assert_eq!([features[0][0], features[1][0], features[2][0]], [0.0, 1.0, 0.0]);
+        assert_eq!(features[2][1], 0.0);
+        let open = features[0][10];
+        memory.acted("click[red wine]");
+        let features = encode(&mut memory, "red red wine blue", &actions);
+        assert!(features[1][6] == 1.0 && open > features[0][10]);
+        encode(&mut memory, "elsewhere", &["go back"]);
+        let features = encode(&mut memory, "red red wine blue", &actions);
+        assert_eq!((features[1][6], features[0][10]), (0.0, open), "it was not admissible between");
+    }
+
+    #[test]
+    fn outcomes_are_compared_with_the_best_one_seen() {
+        let mut memory = memory();
+        let actions = ["click[b01]", "click[b02]"];
+        for (action, outcome) in
+            [("click[b01]", "a blue hat, $90"), ("click[b02]", "red jacket, $9")]
+        {
+            encode(&mut memory, "b01 b02", &actions);
+            memory.acted(action);
+            encode(&mut memory, outcome, &["click[buy now]"]);
+        }
+        let features = encode(&mut memory, "b01 b02", &actions);
+        assert!(features[0][8] < 0.0 && features[1][8] == 0.0);
+        assert_eq!((features[0][7], features[1][7]), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn what_an_action_led_to_has_the_words_of_all_its_pages() {
+        let mut memory = memory();
+        let (results, item) = (["click[b01]", "click[b02]"], ["click[features]", "click[buy now]"]);
+        encode(&mut memory, "b01 b02", &results);
+        memory.acted("click[b01]");
+        let first = encode(&mut memory, "jacket", &item)[0][11];
+        memory.acted("click[features]");
+        encode(&mut memory, "red wine", &["click[< prev]"]);
+        memory.acted("click[< prev]");
+        let later = encode(&mut memory, "jacket", &item)[0][11];
+        assert!(later > first, "the words of the page of features count");
+        memory.acted("click[< prev]");
+        encode(&mut memory, "b01 b02", &results);
+        memory.acted("click[b02]");
+        let other = &encode(&mut memory, "jacket", &item)[0];
+        assert!((other[13] - (first - later)).abs() < 1e-6, "{} {first} {later}", other[13]);
+    }
+
+    #[test]
+    fn amounts_are_numbers_with_a_sign_or_a_unit() {
+        assert_eq!(
+            amounts("$1,250.5 to $3 or 20.00 dollars, 7 apples, $ dollars"),
+            [1250.5, 3.0, 20.0]
+        );
+        assert_eq!(amounts("lower than $30.00 dollars."), [30.0]);
+        assert!(amounts("é dollars").is_empty());
+    }
+}
