@@ -96,6 +96,12 @@ pub(super) fn select(described: &Description, wanted: Option<&str>) -> Result<Se
         let expected = names.join("' or '");
         return refuse(format!("'{wanted}' is unknown, expected '{expected}'"));
     };
+    if splits[place].tasks == 0 && described.splits.is_empty() {
+        return refuse(format!(
+            "the program has a single task, so '{wanted}' has none; a held-out set needs two tasks or \
+             more. Describe more tasks, or 'splits' of your own"
+        ));
+    }
     if splits[place].tasks == 0 {
         return refuse(format!("the program has no task in '{wanted}', expected 1 or more"));
     }
@@ -143,7 +149,8 @@ mod tests {
             assert_eq!(range(&plain, "valid"), (train as usize, tasks - train));
         }
         // A single task cannot be in both splits.
-        select(&described(&[], 1), Some("train")).unwrap_err();
+        let message = select(&described(&[], 1), Some("train")).unwrap_err().to_string();
+        assert!(message.contains("a held-out set needs two tasks"), "{message}");
     }
 
     #[test]
