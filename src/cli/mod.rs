@@ -13,6 +13,7 @@ mod env;
 mod eval;
 mod explain;
 mod json_line;
+mod layout;
 mod play;
 mod progress;
 mod recorder;

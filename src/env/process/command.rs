@@ -41,7 +41,11 @@ fn shell_syntax(command: &str) -> Option<String> {
         });
         let is_home = word == "~" || word.starts_with("~/");
         let ends_command = word.len() > 1 && word.ends_with(';');
-        if OPERATORS.contains(&word) || is_first && assigned || is_variable || is_home || ends_command
+        if OPERATORS.contains(&word)
+            || is_first && assigned
+            || is_variable
+            || is_home
+            || ends_command
         {
             return Some(word.to_string());
         }
