@@ -201,7 +201,7 @@ fn list(editor: &mut Editor<Commands, MemHistory>, actions: &[&str]) -> Result<(
             }
         }
     }
-    say!("{} admissible actions", actions.len());
+    say!("({} listed)", actions.len());
     Ok(())
 }
 

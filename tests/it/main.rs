@@ -20,6 +20,7 @@ mod faults_cli;
 mod process_cli;
 mod process_env;
 mod resume;
+mod scripts;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;
