@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use proxmo::Result;
 use proxmo::env::{Environment, Session, Texts, Transition};
-use proxmo::policy::PolicySpec;
 use proxmo::policy::scorer::{Scorer, ScorerConfig};
+use proxmo::policy::{PolicyKind, PolicySpec};
 use proxmo::train::{Config, EvaluationPlan, Trainer, evaluate};
 
 use crate::support::balls::Balls;
