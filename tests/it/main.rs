@@ -20,7 +20,6 @@ mod faults_cli;
 mod process_cli;
 mod process_env;
 mod resume;
-mod scripts;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;
