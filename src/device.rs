@@ -123,18 +123,21 @@ pub struct Opened {
 
 /// All adapters of this machine that this build can use, CPU backends last.
 pub fn adapters() -> Vec<Adapter> {
-    let mut adapters = gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12, Backend::Gl]);
+    let mut adapters = gpu_adapters(&GPU_BACKENDS);
     adapters.extend(cpu_adapters());
     adapters
 }
 
-/// The adapters that a request for `backend` chooses from, and that an error lists. OpenGL is
+/// The backends that reach a GPU, in the order in which they are listed.
+const GPU_BACKENDS: [Backend; 4] = [Backend::Vulkan, Backend::Metal, Backend::Dx12, Backend::Gl];
+
+/// The adapters that a request for `backend` chooses from. OpenGL is
 /// initialised only if it is requested by name: a hardware GPU has one of the other APIs, and OpenGL's
 /// libraries write to the terminal if there is no display. The CPU backends initialise no GPU API.
 pub(crate) fn candidates(backend: Backend) -> Vec<Adapter> {
     let mut adapters = match backend {
         Backend::Flex | Backend::Ndarray => Vec::new(),
-        Backend::Gl => gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12, Backend::Gl]),
+        Backend::Gl => gpu_adapters(&GPU_BACKENDS),
         _ => gpu_adapters(&[Backend::Vulkan, Backend::Metal, Backend::Dx12]),
     };
     adapters.extend(cpu_adapters());
@@ -182,8 +185,7 @@ pub fn choose(adapters: &[Adapter], backend: Backend, index: usize) -> Result<&A
             false => format!(" ({})", missing(backend)),
         };
         Error::Device(format!(
-            "backend '{backend}' has no device {index} here{hint}; the available ones are {} \
-             (`proxmo devices` lists all)",
+            "backend '{backend}' has no device {index} here{hint}; the available ones are {}",
             list.join(", ")
         ))
     })
@@ -224,7 +226,8 @@ pub fn missing(backend: Backend) -> String {
     } else if backend == Backend::Ndarray && !cfg!(feature = "ndarray") {
         "not compiled in; build with --features ndarray".into()
     } else if !system {
-        format!("not on {}", std::env::consts::OS)
+        let name = if backend == Backend::Dx12 { "Direct3D 12" } else { backend.name() };
+        format!("{name} does not exist on {}", std::env::consts::OS)
     } else {
         "no adapter found".into()
     }
@@ -236,7 +239,11 @@ pub fn missing(backend: Backend) -> String {
 /// Fails if there is no such adapter, or its driver fails.
 pub fn open(backend: Backend, index: usize) -> Result<Opened> {
     let candidates = candidates(backend);
-    let adapter = choose(&candidates, backend, index)?.clone();
+    // The error lists all adapters, including those that the request did not consider.
+    let adapter = match choose(&candidates, backend, index) {
+        Ok(adapter) => adapter.clone(),
+        Err(_) => choose(&adapters(), backend, index)?.clone(),
+    };
     let device = match adapter.backend {
         Backend::Flex => Device::flex(),
         #[cfg(feature = "ndarray")]
@@ -471,6 +478,7 @@ mod tests {
         ];
         let message = choose(&here, Backend::Metal, 0).unwrap_err().to_string();
         assert!(message.contains("'metal' has no device 0 here ("), "{message}");
+        assert!(message.contains("gl 0 (gl0), flex 0 (flex0)"), "{message}");
         let message = choose(&here, Backend::Gl, 3).unwrap_err().to_string();
         assert!(
             message

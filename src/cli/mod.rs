@@ -14,6 +14,7 @@ mod eval;
 mod explain;
 mod import;
 mod json_line;
+mod layout;
 mod play;
 mod progress;
 mod recorder;

@@ -11,12 +11,16 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config as LineConfig, Context, Editor, Helper};
 
+use super::layout::{actions_with, lay_out, pages, wrap};
 use super::settings::EnvFlags;
 use super::terminal::{say, tell_notes, to_out};
 use crate::env::{Environment, Session, Texts, Transition, pick_task};
 use crate::error::{Error, Result};
 
 /// Play a task yourself. Tab completes admissible actions, `?` lists them, Ctrl-D ends.
+///
+/// `? WORD` lists the admissible actions that contain a word. The prompt shows the number of the step
+/// and the limit.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -45,6 +49,10 @@ Examples:
   proxmo play --env alfworld --games json_2.1.1 --task 17 --walkthrough
   proxmo play --env process --command 'python3 my_env.py'";
 
+/// The first line of a game.
+const HINT: &str = "Type an action. `?` lists the admissible ones, `? WORD` those that contain a word, \
+                    Tab completes them, Ctrl-D ends.";
+
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = arguments.env.resolve(None)?;
     let split = arguments.split.as_ref().unwrap_or(&config.eval.split);
@@ -63,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let session = environment.start(task, arguments.seed)?;
     match walkthrough {
         Some(commands) => show_walkthrough(session, commands),
-        None => play(session),
+        None => play(session, environment.max_steps()),
     }
 }
 
@@ -112,23 +120,26 @@ fn find_task(environment: &dyn Environment, arguments: &Arguments) -> Result<usi
     })
 }
 
-fn play(mut session: Box<dyn Session>) -> Result<()> {
+fn play(mut session: Box<dyn Session>, max_steps: usize) -> Result<()> {
     let failed = |error: ReadlineError| Error::Run(format!("cannot read commands: {error}"));
     let config = LineConfig::builder().completion_type(CompletionType::List).build();
     let mut editor: Editor<Commands, MemHistory> =
         Editor::with_history(config, MemHistory::new()).map_err(failed)?;
     editor.set_helper(Some(Commands(Vec::new())));
-    say_goal(&*session);
+    let (width, _) = screen(&mut editor);
+    say!("{}\n", wrap(HINT, width));
+    say_goal(&*session, width);
     let mut steps = 0;
     loop {
         let (mut observation, mut admissible) = (String::new(), Texts::new());
         session.observe(&mut observation);
         session.admissible(&mut admissible);
-        say!("{observation}\n");
+        let (width, _) = screen(&mut editor);
+        say!("{}\n", lay_out(&observation, &admissible, width));
         if let Some(helper) = editor.helper_mut() {
             helper.0 = admissible.iter().map(str::to_string).collect();
         }
-        let command = match read_command(&mut editor, &admissible) {
+        let command = match read_command(&mut editor, &admissible, &prompt(steps, max_steps)) {
             Ok(Some(command)) => command,
             Ok(None) => return Ok(()),
             Err(error) => return Err(failed(error)),
@@ -138,7 +149,7 @@ fn play(mut session: Box<dyn Session>) -> Result<()> {
         if transition.ended() {
             let mut last = String::new();
             session.observe(&mut last);
-            say!("{last}\n");
+            say!("{}\n", lay_out(&last, &Texts::new(), width));
             say_end(transition, steps);
             return Ok(());
         }
@@ -146,11 +157,11 @@ fn play(mut session: Box<dyn Session>) -> Result<()> {
 }
 
 /// Prints the goal if the first observation does not contain it.
-fn say_goal(session: &dyn Session) {
+fn say_goal(session: &dyn Session, width: Option<usize>) {
     let mut observation = String::new();
     session.observe(&mut observation);
     if !observation.contains(session.goal()) {
-        say!("Goal: {}\n", session.goal());
+        say!("{}\n", wrap(&format!("Goal: {}", session.goal()), width));
     }
 }
 
@@ -158,12 +169,13 @@ fn say_goal(session: &dyn Session) {
 fn read_command(
     editor: &mut Editor<Commands, MemHistory>,
     admissible: &Texts,
+    prompt: &str,
 ) -> Result<Option<String>, ReadlineError> {
     loop {
-        match editor.readline("> ") {
+        match editor.readline(prompt) {
             Ok(line) if line.trim().is_empty() => {}
-            Ok(line) if line.trim() == "?" => {
-                admissible.iter().for_each(|action| say!("  {action}"));
+            Ok(line) if line.trim().starts_with('?') => {
+                list(editor, &actions_with(admissible, line.trim().trim_start_matches('?')))?;
             }
             Ok(line) => {
                 editor.add_history_entry(&line)?;
@@ -173,6 +185,40 @@ fn read_command(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Lists actions, on a terminal one screen at a time.
+fn list(editor: &mut Editor<Commands, MemHistory>, actions: &[&str]) -> Result<(), ReadlineError> {
+    let (_, height) = screen(editor);
+    for page in pages(actions.len(), height) {
+        actions[page.clone()].iter().for_each(|action| say!("  {action}"));
+        let rest = actions.len() - page.end;
+        if rest > 0 {
+            let question = format!("{rest} more: Enter continues, q ends the list ");
+            match editor.readline(&question) {
+                Ok(answer) if answer.trim().is_empty() => {}
+                Ok(_) | Err(ReadlineError::Interrupted | ReadlineError::Eof) => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    say!("({} listed)", actions.len());
+    Ok(())
+}
+
+/// The width and the height of the screen, if the user reads and types on a terminal.
+fn screen(editor: &mut Editor<Commands, MemHistory>) -> (Option<usize>, Option<usize>) {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return (None, None);
+    }
+    let dimensions = editor.dimensions();
+    let (width, height) = dimensions.unzip();
+    (width.map(usize::from), height.map(usize::from))
+}
+
+/// The prompt of the step that follows `steps` steps.
+fn prompt(steps: usize, max_steps: usize) -> String {
+    format!("step {} of {max_steps}> ", steps + 1)
 }
 
 /// Completes the admissible actions.

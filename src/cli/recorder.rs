@@ -94,7 +94,10 @@ impl<'a> TerminalRecorder<'a> {
             config.env.name(),
             training.tasks(),
             self.held_out.tasks(),
-            config.eval.split
+            match self.held_out.splits().as_slice() {
+                [one] => one.name.clone(),
+                _ => config.eval.split.clone(),
+            }
         );
         tell!("  device  {} on {}{reason}", adapter.backend, adapter.name);
         let rollout = &config.rollout;

@@ -84,3 +84,28 @@ fn a_former_flag_is_no_flag_of_another_command() {
         assert_eq!(users, 0, "--{flag} is refused by one command and taken by another");
     }
 }
+
+/// The digits of a number from its first digit that is not 0.
+fn significant_digits(number: &str) -> usize {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_start_matches('0').len()
+}
+
+#[test]
+fn the_help_of_every_command_shows_defaults_in_short_form() {
+    let mut command = Arguments::command();
+    command.build();
+    let mut defaults = 0;
+    for subcommand in command.get_subcommands_mut() {
+        let help = subcommand.render_long_help().to_string();
+        for part in help.split("[default: ").skip(1) {
+            let Some(default) = part.split(']').next() else { continue };
+            defaults += 1;
+            if default.parse::<f64>().is_ok() && default.contains(['.', 'e']) {
+                assert!(significant_digits(default) <= 7, "{}: {default}", subcommand.get_name());
+            }
+        }
+    }
+    assert!(defaults > 100, "{defaults} defaults");
+}

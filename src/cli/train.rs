@@ -71,7 +71,7 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     }
     let training = config.env.open(config.env.split())?;
     let training = &*training;
-    let held_out = config.env.open(&config.eval.split)?;
+    let held_out = config.env.open(&config.eval.split).map_err(of_held_out_split)?;
     tell_notes(training);
     tell_notes(&*held_out);
     let demonstrations = match config.imitation.from.is_empty() {
@@ -130,6 +130,14 @@ fn with_flags(error: Error) -> Error {
         Error::Input { place, message } => {
             Error::input(place, format!("{message} (--resume, or --run DIR)"))
         }
+        error => error,
+    }
+}
+
+/// Names the setting of the held-out split in an error about a split.
+fn of_held_out_split(error: Error) -> Error {
+    match error {
+        Error::Setting { key, message } if key == "split" => Error::setting("eval.split", message),
         error => error,
     }
 }

@@ -359,6 +359,11 @@ fn training_gives_the_reason_for_its_backend() {
 fn a_person_plays() {
     let mut command = proxmo();
     command.args(["play", "--seed", "1"]).write_stdin("?\nlook\nnonsense\n");
-    command.assert().success().stdout(contains("look").and(contains("inventory")));
+    command.assert().success().stdout(
+        contains("look").and(contains("inventory")).and(contains("`?` lists the admissible")),
+    );
+    let mut command = proxmo();
+    command.args(["play", "--seed", "1"]).write_stdin("? inventory\n");
+    command.assert().success().stdout(contains("(1 listed)"));
     refused(proxmo().args(["play", "--task", "no-such-task"]), "no-such-task");
 }

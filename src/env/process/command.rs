@@ -20,3 +20,82 @@ pub(super) fn split_command(command: &str) -> Result<Vec<String>> {
         Some(words) => Ok(words),
     }
 }
+
+/// The part of a command line that only a shell would interpret, if there is one: an operator, an
+/// assignment before the program, `~` or a variable.
+///
+/// Quoted words are not examined: they are meant as they stand. `sh -c '…'` is therefore accepted.
+fn shell_syntax(command: &str) -> Option<String> {
+    const OPERATORS: [&str; 9] = ["&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1"];
+    let mut is_first = true;
+    for word in command.split_whitespace() {
+        // From the first quotation on, blanks may be part of a word.
+        if word.contains(['\'', '"', '\\']) {
+            return None;
+        }
+        let assigned = word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        });
+        let is_variable = word.split('$').skip(1).any(|rest| {
+            rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '{' | '('))
+        });
+        let is_home = word == "~" || word.starts_with("~/");
+        let ends_command = word.len() > 1 && word.ends_with(';');
+        if OPERATORS.contains(&word)
+            || is_first && assigned
+            || is_variable
+            || is_home
+            || ends_command
+        {
+            return Some(word.to_string());
+        }
+        is_first = false;
+    }
+    None
+}
+
+/// A sentence on the shell syntax of a command line that cannot be run as it stands, with the command
+/// that runs a shell. Empty if there is none.
+pub(super) fn shell_hint(command: &str) -> String {
+    let Some(word) = shell_syntax(command) else { return String::new() };
+    let quoted = match command.contains('\'') {
+        false => format!("sh -c '{command}'"),
+        true => format!("sh -c {}", shlex::try_quote(command).unwrap_or_default()),
+    };
+    format!("; no shell is run, so '{word}' is not interpreted: write {quoted}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_syntax_is_named_with_the_command_that_runs_a_shell() {
+        for (command, word) in [
+            ("cd envs && python3 env.py", "&&"),
+            ("SEED=3 python3 env.py", "SEED=3"),
+            ("~/envs/env.py", "~/envs/env.py"),
+            ("python3 $HOME/env.py", "$HOME/env.py"),
+            ("python3 ${HOME}/env.py", "${HOME}/env.py"),
+            ("python3 env.py 2>&1", "2>&1"),
+            ("cat x | python3 env.py", "|"),
+        ] {
+            let hint = shell_hint(command);
+            let expected = format!("'{word}' is not interpreted: write sh -c '{command}'");
+            assert!(hint.contains(&expected), "{hint}");
+        }
+    }
+
+    #[test]
+    fn commands_without_shell_syntax_and_quoted_ones_have_no_hint() {
+        for command in [
+            "python3 env.py --seed=3",
+            "sh -c 'cd envs && python3 env.py'",
+            "python3 -c \"print(1) ; x = '$HOME'\"",
+            "env SEED=3 python3 env.py",
+            "./env --price 5$ --about a~b",
+        ] {
+            assert_eq!(shell_hint(command), "", "{command}");
+        }
+    }
+}

@@ -91,16 +91,41 @@ pub(super) fn select(described: &Description, wanted: Option<&str>) -> Result<Se
         let splits = splits.into_iter().filter(|split| split.tasks > 0).collect();
         return Ok(Selection { first: 0, splits });
     };
-    let Some(place) = splits.iter().position(|split| split.name == wanted) else {
+    let named = splits.iter().position(|split| split.name == wanted);
+    let Some(place) = named.or_else(|| own_held_out(&splits, wanted)) else {
         let names: Vec<&str> = splits.iter().map(|split| split.name.as_str()).collect();
         let expected = names.join("' or '");
         return refuse(format!("'{wanted}' is unknown, expected '{expected}'"));
     };
+    if splits[place].tasks == 0 && described.splits.is_empty() {
+        return refuse(format!(
+            "the program has a single task, so '{wanted}' has none; a held-out set needs two tasks or \
+             more. Describe more tasks, or 'splits' of your own"
+        ));
+    }
     if splits[place].tasks == 0 {
         return refuse(format!("the program has no task in '{wanted}', expected 1 or more"));
     }
     let first = splits[..place].iter().map(|split| split.tasks as usize).sum();
     Ok(Selection { first, splits: vec![splits[place].clone()] })
+}
+
+/// The names of held-out splits that are in common use, best first.
+const HELD_OUT: [&str; 5] = ["validation", "val", "dev", "test", "eval"];
+
+/// The program's own held-out split, if the default name `valid` is wanted: the first one with a common
+/// name, else the only one beside `train`.
+fn own_held_out(splits: &[Split], wanted: &str) -> Option<usize> {
+    let [train, valid] = SPLITS;
+    if wanted != valid {
+        return None;
+    }
+    let place = |name: &str| splits.iter().position(|split| split.name == name && split.tasks > 0);
+    HELD_OUT.into_iter().find_map(place).or_else(|| {
+        place(train)?;
+        let mut others = (0..splits.len()).filter(|&one| splits[one].name != train);
+        others.next().filter(|_| others.next().is_none())
+    })
 }
 
 #[cfg(test)]
@@ -135,6 +160,19 @@ mod tests {
     }
 
     #[test]
+    fn a_programs_own_held_out_split_stands_for_the_default_name() {
+        let own = described(&[("train", 3), ("test", 2), ("dev", 1)], 6);
+        assert_eq!(range(&own, "valid"), (5, 1));
+        let single = described(&[("train", 3), ("unseen", 2)], 5);
+        assert_eq!(range(&single, "valid"), (3, 2));
+        let unclear = described(&[("train", 3), ("hard", 2), ("easy", 1)], 6);
+        let message = select(&unclear, Some("valid")).unwrap_err().to_string();
+        assert!(message.contains("expected 'train' or 'hard' or 'easy'"), "{message}");
+        // Another name is never replaced.
+        select(&own, Some("validation")).unwrap_err();
+    }
+
+    #[test]
     fn without_splits_the_last_fifth_is_held_out() {
         for (tasks, train) in [(2, 1), (9, 7), (10, 8), (200, 160), (1_000_000, 800_000)] {
             let plain = described(&[], tasks);
@@ -143,7 +181,8 @@ mod tests {
             assert_eq!(range(&plain, "valid"), (train as usize, tasks - train));
         }
         // A single task cannot be in both splits.
-        select(&described(&[], 1), Some("train")).unwrap_err();
+        let message = select(&described(&[], 1), Some("train")).unwrap_err().to_string();
+        assert!(message.contains("a held-out set needs two tasks"), "{message}");
     }
 
     #[test]

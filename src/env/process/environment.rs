@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use super::answer::{Answer, Description};
-use super::command::{COMMAND, split_command};
+use super::command::{COMMAND, shell_hint, split_command};
 use super::config::ProcessConfig;
 use super::description::{Selection, check, quote, select};
 use super::program::{Launch, Program, lock};
@@ -70,7 +70,9 @@ impl Process {
         let timeout = Arc::new(TimeLimit::new(config.answer_timeout));
         let working_folder = config.working_folder.clone();
         let launch = Launch { command: config.command.clone(), words, working_folder, timeout };
-        let (program, described) = start_program(&launch).map_err(refuse)?;
+        let hint = || shell_hint(&config.command);
+        let (program, described) =
+            start_program(&launch).map_err(|message| refuse(message + &hint()))?;
         let shown = launch.shown();
         check(&described).map_err(|what| refuse(format!("{shown} says that {what}")))?;
         let Selection { first, splits } = select(&described, split)?;

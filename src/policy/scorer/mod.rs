@@ -9,6 +9,7 @@ mod pack;
 mod policy;
 mod texts;
 mod vocabulary;
+mod words;
 
 pub use config::{ScorerConfig, ScorerSpec};
 pub use inputs::{ACTION_FEATURES, ScorerInputs};
@@ -18,4 +19,5 @@ pub use network::{ScorerNetwork, ScorerNetworkConfig};
 pub use pack::Packed;
 pub use policy::Scorer;
 pub use texts::TextTable;
-pub use vocabulary::{UNKNOWN_BUCKETS, Vocabulary, for_each_word};
+pub use vocabulary::{UNKNOWN_BUCKETS, Vocabulary};
+pub use words::for_each_word;

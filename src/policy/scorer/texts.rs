@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::vocabulary::{Vocabulary, for_each_word};
+use super::vocabulary::Vocabulary;
+use super::words::for_each_word;
 
 /// A table of distinct texts. Text 0 is the empty text.
 ///

@@ -6,6 +6,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::words::for_each_word;
 use crate::env::{Environment, Session, Texts};
 use crate::error::Result;
 use crate::stream::{Purpose, Stream};
@@ -53,29 +54,6 @@ impl TryFrom<Stored> for Vocabulary {
 impl From<Vocabulary> for Stored {
     fn from(vocabulary: Vocabulary) -> Self {
         Self { words: vocabulary.words, weights: vocabulary.weights }
-    }
-}
-
-/// Calls `each` with every word of a text: maximal runs of letters or of digits, in lower case.
-/// A change between letters and digits ends a word, so "shelf 12" and "shelf12" have the same words.
-pub fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
-    let mut lower = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(char::is_alphanumeric) {
-        rest = &rest[start..];
-        let numeric = rest.starts_with(char::is_numeric);
-        let end = rest
-            .find(|c: char| !c.is_alphanumeric() || c.is_numeric() != numeric)
-            .unwrap_or(rest.len());
-        let word = &rest[..end];
-        if word.chars().any(char::is_uppercase) {
-            lower.clear();
-            lower.extend(word.chars().flat_map(char::to_lowercase));
-            each(&lower);
-        } else {
-            each(word);
-        }
-        rest = &rest[end..];
     }
 }
 
@@ -300,22 +278,6 @@ impl RandomWalk {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(text: &str) -> Vec<String> {
-        let mut list = Vec::new();
-        for_each_word(text, |word| list.push(word.to_string()));
-        list
-    }
-
-    #[test]
-    fn words_are_runs_of_letters_or_digits() {
-        assert_eq!(
-            words("Go to Shelf 12, then shelf3."),
-            ["go", "to", "shelf", "12", "then", "shelf", "3"]
-        );
-        assert_eq!(words("Éa-ß"), ["éa", "ß"]);
-        assert!(words(" ,.!").is_empty());
-    }
 
     #[test]
     fn rare_words_weigh_more_and_numbers_have_weight_zero() {
