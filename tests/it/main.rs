@@ -17,6 +17,7 @@ mod examples;
 mod faults;
 #[cfg(unix)]
 mod faults_cli;
+mod lm;
 mod process_cli;
 mod process_env;
 mod resume;
