@@ -42,6 +42,7 @@
 //! | [`episodes`] | episodes in memory and in files | |
 //! | `device` | backends and devices | `burn` |
 //! | `kernels` | credit on a device: WGSL compute shaders, CPU and portable bodies | `burn` |
+//! | `lm` | language models: load, score | `lm` |
 //! | `policy` | policies: the traits, the registry, a small text scorer | `burn` |
 //! | `rollout` | groups of episodes, played in lock-step | `burn` |
 //! | `train` | trainer, loss, evaluation | `burn` |
@@ -59,6 +60,7 @@
 //! | `parallel` | with `cli` | threads: environments step in parallel, and so do CPU kernels |
 //! | `fs` | with `cli` | game files, run folders, checkpoints |
 //! | `process` | with `cli` | programs as environments |
+//! | `lm` | with `cli` | language models |
 //! | `fusion`, `autotune` | no | burn's features of the same names |
 //! | `ndarray` | no | burn's ndarray backend, for comparisons |
 //!
@@ -82,6 +84,8 @@ mod files;
 pub mod fuzzing;
 #[cfg(feature = "burn")]
 pub mod kernels;
+#[cfg(feature = "lm")]
+pub mod lm;
 mod parallel;
 #[cfg(feature = "burn")]
 pub mod policy;

@@ -20,6 +20,7 @@ mod faults;
 #[cfg(unix)]
 mod faults_cli;
 mod game_sources;
+mod lm;
 mod process_cli;
 mod process_env;
 mod resume;

@@ -11,7 +11,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::vocabulary::{Vocabulary, for_each_word};
+use super::vocabulary::Vocabulary;
+use super::words::for_each_word;
 use crate::env::Texts;
 
 /// Number of features of an action's mentions.

@@ -1,0 +1,48 @@
+//! One layer of the decoder.
+
+use burn::module::Module;
+use burn::tensor::{Bool, Tensor};
+
+use super::attention::Attention;
+use super::config::ModelConfig;
+use super::mlp::Mlp;
+use super::norm::Norm;
+use super::rope::Rope;
+use super::weights::Loader;
+use crate::error::Result;
+
+/// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
+#[derive(Module, Debug)]
+pub struct Block {
+    self_attn: Attention,
+    mlp: Mlp,
+    input_layernorm: Norm,
+    post_attention_layernorm: Norm,
+}
+
+impl Block {
+    pub(super) fn load(loader: &Loader, name: &str, config: &ModelConfig) -> Result<Self> {
+        let norm = |part: &str| {
+            Norm::load(loader, &format!("{name}.{part}"), config.hidden, config.norm_epsilon)
+        };
+        Ok(Self {
+            self_attn: Attention::load(loader, &format!("{name}.self_attn"), config)?,
+            mlp: Mlp::load(loader, &format!("{name}.mlp"), config)?,
+            input_layernorm: norm("input_layernorm")?,
+            post_attention_layernorm: norm("post_attention_layernorm")?,
+        })
+    }
+
+    /// Maps `x`, `[rows * tokens, hidden]`, to the same shape. For `future` see [`Attention::forward`].
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        shape: [usize; 2],
+        rope: &Rope,
+        future: &Tensor<4, Bool>,
+    ) -> Tensor<2> {
+        let normed = self.input_layernorm.forward(x.clone());
+        let x = x + self.self_attn.forward(normed, shape, rope, future);
+        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+}

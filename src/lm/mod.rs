@@ -1,0 +1,27 @@
+//! Language models in the layout of Hugging Face: load and score.
+//!
+//! | file | contents |
+//! |---|---|
+//! | [`config`] | `config.json`: the shape of a model |
+//! | [`weights`] | safetensors files, single or sharded, checked before anything is allocated |
+//! | [`rope`] | rotary position embedding |
+//! | [`norm`] | root mean square normalisation |
+//! | [`attention`] | causal attention with grouped queries |
+//! | [`mlp`] | the gated feed-forward layer |
+//! | [`block`] | one layer of the decoder |
+//! | [`model`] | the decoder |
+//! | [`scoring`] | log-probabilities and entropies of given tokens |
+
+pub mod attention;
+pub mod block;
+pub mod config;
+pub mod mlp;
+pub mod model;
+pub mod norm;
+pub mod rope;
+pub mod scoring;
+pub mod weights;
+
+pub use config::ModelConfig;
+pub use model::Decoder;
+pub use scoring::{Scores, score};

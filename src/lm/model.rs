@@ -1,0 +1,115 @@
+//! The decoder.
+
+use std::path::Path;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use super::block::Block;
+use super::config::ModelConfig;
+use super::norm::Norm;
+use super::rope::Rope;
+use super::weights::{Loader, Weights};
+use crate::error::{Error, Result};
+
+/// A decoder-only transformer: embedding, layers, normalisation and head.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    embed_tokens: Param<Tensor<2>>,
+    layers: Vec<Block>,
+    norm: Norm,
+    lm_head: Option<Param<Tensor<2>>>,
+    #[module(skip)]
+    config: ModelConfig,
+}
+
+impl Decoder {
+    /// Loads a model from a folder with `config.json` and safetensors. Weights become 32-bit floats.
+    ///
+    /// # Errors
+    /// Returns an error if the folder holds no supported model, or a weight is missing, has another
+    /// shape or type, or is not finite. The headers of all files are checked before any weight is read.
+    pub fn open(folder: &Path, device: &Device) -> Result<Self> {
+        let config = ModelConfig::open(folder)?;
+        let weights = Weights::open(folder)?;
+        // The first pass checks names and shapes only.
+        Self::load(&config, &Loader::checking(&weights, device))?;
+        Self::load(&config, &Loader::reading(&weights, device))
+    }
+
+    fn load(config: &ModelConfig, loader: &Loader) -> Result<Self> {
+        let table = [config.vocabulary, config.hidden];
+        let head = match config.tied {
+            true => None,
+            false => Some(loader.parameter("lm_head.weight", table)?),
+        };
+        let layers = (0..config.layers)
+            .map(|layer| Block::load(loader, &format!("model.layers.{layer}"), config));
+        Ok(Self {
+            embed_tokens: loader.parameter("model.embed_tokens.weight", table)?,
+            layers: layers.collect::<Result<_>>()?,
+            norm: Norm::load(loader, "model.norm", config.hidden, config.norm_epsilon)?,
+            lm_head: head,
+            config: config.clone(),
+        })
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Hidden states after the last normalisation, `[rows * tokens, hidden]`, where `tokens` is the
+    /// longest row's length. Shorter rows are padded at their end; as attention is causal, this does
+    /// not change their own states.
+    ///
+    /// # Errors
+    /// Returns an error if there is no row, a row is empty or longer than the context, or an id is out
+    /// of range.
+    pub fn hidden(&self, rows: &[&[u32]]) -> Result<Tensor<2>> {
+        rows.iter().try_for_each(|row| self.check_ids(row))?;
+        let tokens = rows.iter().map(|row| row.len()).max();
+        let tokens = tokens.ok_or_else(|| Error::input("ids", "there are no rows"))?;
+        let device = self.embed_tokens.val().device();
+        let padded = rows.iter().flat_map(|row| {
+            row.iter().map(|&id| id as i32).chain(std::iter::repeat_n(0, tokens - row.len()))
+        });
+        let ids = TensorData::new(padded.collect::<Vec<i32>>(), [rows.len() * tokens]);
+        let ids = Tensor::<1, Int>::from_data(ids, &device);
+        let rope = Rope::new(&self.config, tokens, &device);
+        let future: Vec<bool> =
+            (0..tokens).flat_map(|query| (0..tokens).map(move |key| key > query)).collect();
+        let future = TensorData::new(future, [1, 1, tokens, tokens]);
+        let future = Tensor::<4, Bool>::from_data(future, &device);
+        let mut x = self.embed_tokens.val().select(0, ids);
+        for layer in &self.layers {
+            x = layer.forward(x, [rows.len(), tokens], &rope, &future);
+        }
+        Ok(self.norm.forward(x))
+    }
+
+    /// Logits, `[rows, vocabulary]`, of hidden states, `[rows, hidden]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
+        hidden.matmul(head.val().transpose())
+    }
+
+    /// Checks that a sequence can be fed to the model.
+    ///
+    /// # Errors
+    /// Returns an error if the sequence is empty or longer than the context, or an id is out of range.
+    pub fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let ModelConfig { vocabulary, context, .. } = self.config;
+        if ids.is_empty() || ids.len() > context {
+            let message = format!("{} tokens, expected 1 to {context} (the context)", ids.len());
+            return Err(Error::input("ids", message));
+        }
+        match ids.iter().find(|&&id| id as usize >= vocabulary) {
+            Some(id) => {
+                let message = format!("id {id} is out of range, the vocabulary is {vocabulary}");
+                Err(Error::input("ids", message))
+            }
+            None => Ok(()),
+        }
+    }
+}
