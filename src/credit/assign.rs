@@ -75,6 +75,6 @@ pub(crate) fn combine(parts: Parts, batch: &Batch, config: &CreditConfig) -> Cre
     credit.baselines = parts.step.baselines.iter().map(|&value| narrowed(value)).collect();
     credit.diagnostics =
         CreditDiagnostics::of(batch, &parts.returns, &parts.step, parts.modulation);
-    credit.returns = parts.returns;
+    credit.returns = parts.returns.iter().map(|&value| narrowed(value)).collect();
     credit
 }

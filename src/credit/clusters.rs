@@ -21,12 +21,18 @@ impl Moments {
     /// The moments of `values` by label; labels are below `labels`.
     pub fn by_label(values: &[f64], label_of: &[u32], labels: usize) -> Vec<Self> {
         let mut moments = vec![Self::default(); labels];
+        // Measured from the first, equal values are exactly equal to their mean.
+        let mut firsts = vec![0.0; labels];
         for (&value, &label) in values.iter().zip(label_of) {
-            moments[label as usize].count += 1.0;
-            moments[label as usize].mean += value;
+            let (cluster, first) = (&mut moments[label as usize], &mut firsts[label as usize]);
+            if cluster.count == 0.0 {
+                *first = value;
+            }
+            cluster.count += 1.0;
+            cluster.mean += value - *first;
         }
-        for cluster in &mut moments {
-            cluster.mean /= cluster.count.max(1.0);
+        for (cluster, first) in moments.iter_mut().zip(&firsts) {
+            cluster.mean = first + cluster.mean / cluster.count.max(1.0);
         }
         for (&value, &label) in values.iter().zip(label_of) {
             let cluster = &mut moments[label as usize];
@@ -68,18 +74,17 @@ pub(crate) fn centred(
 /// Each row's return minus the mean of its cluster, divided by the unbiased deviation + 1e-6 with
 /// `mean-std`. The only row of a cluster gets 0.
 pub(crate) fn step_part(
-    returns: &[f32],
+    returns: &[f64],
     label_of: &[u32],
     labels: usize,
     normalize: Normalize,
 ) -> StepPart {
-    let values: Vec<f64> = returns.iter().map(|&value| f64::from(value)).collect();
-    let clusters = Moments::by_label(&values, label_of, labels);
+    let clusters = Moments::by_label(returns, label_of, labels);
     let mut part = StepPart {
-        advantages: centred(&values, label_of, labels, normalize),
+        advantages: centred(returns, label_of, labels, normalize),
         ..StepPart::default()
     };
-    for (&value, &label) in values.iter().zip(label_of) {
+    for (&value, &label) in returns.iter().zip(label_of) {
         let cluster = &clusters[label as usize];
         part.baselines.push(cluster.mean);
         part.neighbours.push(cluster.count);

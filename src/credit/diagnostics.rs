@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::modulation::GroupModulation;
 use super::nodes::Nodes;
-use super::parts::{StepPart, narrowed};
+use super::parts::StepPart;
 use super::temperature::variance;
 use crate::episodes::Batch;
 
@@ -36,7 +36,7 @@ impl CreditDiagnostics {
     /// The statistics of a batch, from each row's return and step part.
     pub(crate) fn of(
         batch: &Batch,
-        returns: &[f32],
+        returns: &[f64],
         step: &StepPart,
         modulation: Vec<GroupModulation>,
     ) -> Self {
@@ -59,12 +59,9 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn explained(returns: &[f32], baselines: &[f64]) -> Option<f64> {
-    let rest: Vec<f32> = returns
-        .iter()
-        .zip(baselines)
-        .map(|(&value, baseline)| narrowed(f64::from(value) - baseline))
-        .collect();
+fn explained(returns: &[f64], baselines: &[f64]) -> Option<f64> {
+    let rest: Vec<f64> =
+        returns.iter().zip(baselines).map(|(value, baseline)| value - baseline).collect();
     let all = variance(returns);
     (all > 0.0 && rest.len() == returns.len()).then(|| 1.0 - variance(&rest) / all)
 }

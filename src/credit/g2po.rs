@@ -14,7 +14,7 @@ use super::clusters::{Moments, centred};
 use super::config::CreditConfig;
 use super::episode;
 use super::nodes::Nodes;
-use super::parts::{Parts, StepPart, Task, narrowed};
+use super::parts::{Parts, StepPart, Task};
 use crate::episodes::Batch;
 use crate::error::Result;
 
@@ -26,8 +26,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let returns = returns(batch, config.gamma);
     let nodes = Nodes::of_observations(batch);
     let value_of: Vec<f64> = {
-        let values: Vec<f64> = returns.iter().map(|&value| f64::from(value)).collect();
-        let moments = Moments::by_label(&values, &nodes.of_row, nodes.len());
+        let moments = Moments::by_label(&returns, &nodes.of_row, nodes.len());
         nodes.of_row.iter().map(|&node| moments[node as usize].mean).collect()
     };
     let next = next_values(batch, config, &value_of);
@@ -47,13 +46,13 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
 }
 
 /// `γ^(T−t) R` of each row.
-fn returns(batch: &Batch, gamma: f64) -> Vec<f32> {
+fn returns(batch: &Batch, gamma: f64) -> Vec<f64> {
     let mut returns = vec![0.0; batch.rows()];
     for episode in 0..batch.episodes() {
         let mut discounted = batch.total_reward(episode);
         for row in batch.rows_of_episode(episode).rev() {
             discounted *= gamma;
-            returns[row] = narrowed(discounted);
+            returns[row] = discounted;
         }
     }
     returns

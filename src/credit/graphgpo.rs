@@ -17,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::config::{CreditConfig, Distance};
 use super::nodes::Nodes;
-use super::parts::{Parts, Task, narrowed};
+use super::parts::{Parts, Task};
 use super::{clusters, episode};
 use crate::episodes::Batch;
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
             let (here, there) = (distances[from as usize], distances[to as usize]);
             value * config.gamma.powi(exponent(config, here, there))
         };
-        returns.extend(graph.edges.iter().map(|edge| narrowed(edge_return(edge))));
+        returns.extend(graph.edges.iter().map(edge_return));
     }
 
     let nodes = Nodes::of_observations(batch);

@@ -30,13 +30,13 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// Collects the rows of a group.
-    pub fn of(batch: &Batch, nodes: &'a Nodes, returns: &[f32], group: usize) -> Self {
+    pub fn of(batch: &Batch, nodes: &'a Nodes, returns: &[f64], group: usize) -> Self {
         let rows = batch.rows_of_group(group);
         let first_node = nodes.offsets[group];
         let items = &nodes.items[first_node..nodes.offsets[group + 1]];
         let node_of: Vec<u32> =
             nodes.of_row[rows.clone()].iter().map(|&node| node - first_node as u32).collect();
-        let returns: Vec<f64> = returns[rows.clone()].iter().map(|&value| value.into()).collect();
+        let returns = returns[rows.clone()].to_vec();
         let mut included = ReturnSums::new(items.len());
         for (&node, &value) in node_of.iter().zip(&returns) {
             included.set(node as usize, included.get(node as usize).with(value));

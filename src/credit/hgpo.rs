@@ -52,7 +52,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
         for (row, &label) in histories.label_of.iter().enumerate() {
             if label != NONE && clusters[label as usize].count > 1.0 {
                 let cluster = &clusters[label as usize];
-                let distance = f64::from(returns[row]) - cluster.mean;
+                let distance = returns[row] - cluster.mean;
                 let scale = match config.normalize {
                     Normalize::MeanStd => (cluster.spread / cluster.count).sqrt() + EPSILON,
                     Normalize::Mean | Normalize::Auto => 1.0,
@@ -62,8 +62,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
         }
     }
 
-    let baselines =
-        returns.iter().zip(mean.distances()).map(|(&value, distance)| f64::from(value) - distance);
+    let baselines = returns.iter().zip(mean.distances()).map(|(value, distance)| value - distance);
     let step = StepPart {
         baselines: baselines.collect(),
         advantages: mean.advantages(),
@@ -105,12 +104,12 @@ impl Histories {
         self.labels = numbers.len();
     }
 
-    fn moments(&self, returns: &[f32]) -> Vec<Moments> {
+    fn moments(&self, returns: &[f64]) -> Vec<Moments> {
         let (values, labels): (Vec<f64>, Vec<u32>) = returns
             .iter()
             .zip(&self.label_of)
             .filter(|&(_, &label)| label != NONE)
-            .map(|(&value, &label)| (f64::from(value), label))
+            .map(|(&value, &label)| (value, label))
             .unzip();
         Moments::by_label(&values, &labels, self.labels)
     }

@@ -57,7 +57,8 @@ pub fn neighbours(
     };
     let states = States::of(batch, config)?;
     let number = batch.layout().group_of_episode(episode);
-    let mut group = Group::of(batch, &states.nodes, &credit.returns, number);
+    let returns: Vec<f64> = credit.returns.iter().map(|&value| value.into()).collect();
+    let mut group = Group::of(batch, &states.nodes, &returns, number);
     if config.same_episode == Inclusion::Exclude {
         group.exclude((episode - batch.episodes_of_group(number).start) as u32);
     }

@@ -17,7 +17,7 @@ pub(crate) struct Task<'a> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Parts {
     /// The return of each row: `[rows]`.
-    pub returns: Vec<f32>,
+    pub returns: Vec<f64>,
     /// The episode part of each episode's advantage: `[episodes]`.
     pub episode: Vec<f64>,
     /// The step part of each row's advantage.

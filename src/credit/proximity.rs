@@ -39,8 +39,9 @@ pub(crate) struct Proximity<'a> {
     pub nodes: &'a Nodes,
     /// The states' embeddings.
     pub matrix: &'a Matrix,
-    /// The return of each row.
-    pub returns: &'a [f32],
+    /// The return of each row beyond the first of its group: equal returns are then exactly equal to
+    /// any mean of them.
+    pub returns: &'a [f64],
     /// Which rows a baseline includes, and how advantages are scaled.
     pub config: &'a CreditConfig,
 }
@@ -69,7 +70,7 @@ impl Proximity<'_> {
         let rows = self.batch.rows();
         let mut part = StepPart {
             advantages: vec![0.0; rows],
-            baselines: self.returns.iter().map(|&value| f64::from(value)).collect(),
+            baselines: self.returns.to_vec(),
             neighbours: vec![0.0; rows],
             held_out: Vec::with_capacity(rows),
             temperature: Some(temperature),
@@ -78,7 +79,7 @@ impl Proximity<'_> {
             let scale = self.scale(group);
             for estimate in estimates {
                 let row = estimate.row as usize;
-                let value = f64::from(self.returns[row]);
+                let value = self.returns[row];
                 if let Some(baseline) = estimate.baseline {
                     part.advantages[row] = (value - baseline.mean) / scale;
                     part.baselines[row] = baseline.mean;
@@ -93,8 +94,7 @@ impl Proximity<'_> {
     /// The divisor of a group's advantages.
     fn scale(&self, group: usize) -> f64 {
         let returns = &self.returns[self.batch.rows_of_group(group)];
-        let values: Vec<f64> = returns.iter().map(|&value| value.into()).collect();
-        let moments = Moments::by_label(&values, &vec![0; values.len()], 1);
+        let moments = Moments::by_label(returns, &vec![0; returns.len()], 1);
         moments.first().map_or(1.0, |moments| moments.scale(self.config.normalize))
     }
 
@@ -105,7 +105,7 @@ impl Proximity<'_> {
             let mut errors = vec![(0.0, 0.0); temperatures.len()];
             self.visit(group, temperatures, |at, estimate| {
                 if let Some(mean) = estimate.held_out {
-                    let error = f64::from(self.returns[estimate.row as usize]) - mean;
+                    let error = self.returns[estimate.row as usize] - mean;
                     errors[at].0 += error * error;
                     errors[at].1 += 1.0;
                 }

@@ -26,21 +26,24 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let mut episode = episode::group_relative(batch, config);
     let modulation = episode::modulate(batch, config, &mut episode);
 
+    let mut first = vec![0.0; batch.rows()];
+    for rows in batch.layout().group_rows().filter(|rows| !rows.is_empty()) {
+        let value = returns[rows.start];
+        first[rows].fill(value);
+    }
+    let beyond: Vec<f64> = returns.iter().zip(&first).map(|(value, first)| value - first).collect();
+
     let states = States::of(batch, config)?;
-    let proximity = Proximity {
-        batch,
-        nodes: &states.nodes,
-        matrix: &states.matrix,
-        returns: &returns,
-        config,
-    };
+    let proximity =
+        Proximity { batch, nodes: &states.nodes, matrix: &states.matrix, returns: &beyond, config };
     let temperature = match config.temperature {
         Temperature::Fixed(temperature) => temperature,
         Temperature::Auto => temperature::choose(&returns, task.state, |temperatures| {
             Ok(proximity.prediction_errors(temperatures))
         })?,
     };
-    let step = proximity.step_part(temperature);
+    let mut step = proximity.step_part(temperature);
+    step.baselines.iter_mut().zip(&first).for_each(|(baseline, first)| *baseline += first);
 
     Ok(Parts { returns, episode, step, modulation })
 }

@@ -14,13 +14,12 @@ use super::config::{CreditConfig, Normalize};
 use super::parts::{Parts, StepPart, Task};
 use super::weighted::{Weighted, episode_weight};
 use super::{episode, returns};
-use crate::episodes::Batch;
+use crate::episodes::{Batch, totals_of_batch};
 use crate::error::Result;
 
 pub(super) fn assign(task: &mut Task) -> Result<Parts> {
     let Task { batch, config, .. } = *task;
-    let rewards = (0..batch.episodes()).map(|episode| batch.total_reward(episode)).collect();
-    finish(task, normalize(batch, config, rewards))
+    finish(task, normalize(batch, config, totals_of_batch(batch)))
 }
 
 pub(super) fn assign_with_baseline(task: &mut Task) -> Result<Parts> {

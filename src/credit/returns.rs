@@ -1,21 +1,30 @@
 //! Discounted returns.
 
-use super::parts::narrowed;
-use crate::episodes::Batch;
+use crate::episodes::{Batch, Bounded, merge_equal};
 
 /// The discounted return of every row, `G_t = r_t + γ · G_{t+1}`, computed from each episode's end:
 /// `[rows]`.
 ///
-/// The sums run in f64 and are rounded to f32. Later stages use the rounded returns, so equal returns
-/// stay equal and their mean over a cluster is exact in f64.
-pub fn discounted(batch: &Batch, gamma: f64) -> Vec<f32> {
-    let mut returns = vec![0.0; batch.rows()];
-    for episode in 0..batch.episodes() {
-        let mut following = 0.0;
-        for row in batch.rows_of_episode(episode).rev() {
-            following = f64::from(batch.rewards()[row]) + gamma * following;
-            returns[row] = narrowed(following);
+/// Returns of a group that differ by no more than rounding are the same number, as
+/// [`Batch::total_reward`] describes; a step of the recursion counts as two roundings.
+pub fn discounted(batch: &Batch, gamma: f64) -> Vec<f64> {
+    let mut returns = Vec::with_capacity(batch.rows());
+    for episodes in batch.layout().group_episodes() {
+        let start = batch.layout().rows_of(episodes.clone()).start;
+        let mut group =
+            vec![Bounded::rounded(0.0, 0, 0.0); batch.layout().rows_of(episodes.clone()).len()];
+        for episode in episodes {
+            let (mut following, mut magnitude, mut roundings) = (0.0, 0.0, 1);
+            for row in batch.rows_of_episode(episode).rev() {
+                let reward = batch.rewards()[row];
+                following = reward + gamma * following;
+                magnitude = reward.abs() + gamma * magnitude;
+                roundings += 2;
+                group[row - start] = Bounded::rounded(following, roundings, magnitude);
+            }
         }
+        merge_equal(&mut group);
+        returns.extend(group.iter().map(|value| value.value));
     }
     returns
 }

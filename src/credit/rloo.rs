@@ -36,8 +36,9 @@ pub(crate) fn leave_one_out(batch: &Batch, config: &CreditConfig) -> Vec<f64> {
         for (own, &(reward, _)) in episodes.iter().enumerate() {
             let others = || episodes.iter().enumerate().filter(|&(other, _)| other != own);
             let weight: f64 = others().map(|(_, (_, weight))| weight).sum();
-            let sum: f64 = others().map(|(_, (reward, weight))| reward * weight).sum();
-            advantages.push(if weight > 0.0 { reward - sum / weight } else { 0.0 });
+            // Measured from the episode itself, equal rewards have a distance of exactly 0.
+            let sum: f64 = others().map(|(_, (other, weight))| (reward - other) * weight).sum();
+            advantages.push(if weight > 0.0 { sum / weight } else { 0.0 });
         }
     }
     advantages

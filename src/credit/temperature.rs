@@ -42,7 +42,7 @@ pub(crate) fn grid() -> Vec<f64> {
 /// # Errors
 /// Fails if `errors` fails.
 pub(crate) fn choose(
-    returns: &[f32],
+    returns: &[f64],
     state: &mut CreditState,
     errors: impl FnOnce(&[f64]) -> Result<Option<Vec<f64>>>,
 ) -> Result<f64> {
@@ -78,10 +78,12 @@ impl CreditState {
 }
 
 /// The variance of returns, 0 without any.
-pub(crate) fn variance(returns: &[f32]) -> f64 {
+pub(crate) fn variance(returns: &[f64]) -> f64 {
     let count = returns.len().max(1) as f64;
-    let mean = returns.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-    returns.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count
+    // Measured from the first, equal returns have a variance of exactly 0.
+    let first = returns.first().copied().unwrap_or(0.0);
+    let mean = returns.iter().map(|value| value - first).sum::<f64>() / count;
+    returns.iter().map(|value| (value - first - mean).powi(2)).sum::<f64>() / count
 }
 
 #[cfg(test)]

@@ -25,8 +25,11 @@ impl Weighted {
     /// The statistics of `values`, each counted as often as its weight says.
     pub fn of(values: &[f64], weights: &[f64]) -> Self {
         let total: f64 = weights.iter().sum();
-        let sum: f64 = values.iter().zip(weights).map(|(value, weight)| value * weight).sum();
-        let mean = if total > 0.0 { sum / total } else { 0.0 };
+        // Measured from the first, equal values are exactly equal to their mean.
+        let first = values.first().copied().unwrap_or(0.0);
+        let beyond = |(value, weight): (&f64, &f64)| (value - first) * weight;
+        let sum: f64 = values.iter().zip(weights).map(beyond).sum();
+        let mean = if total > 0.0 { first + sum / total } else { 0.0 };
         let spread: f64 = values
             .iter()
             .zip(weights)

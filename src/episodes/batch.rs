@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::layout::Layout;
 use super::texts::TextTable;
+use super::totals::totals;
 use crate::error::{Error, Result};
 
 /// The largest absolute value of a reward. Sums of squares of such rewards do not overflow 64-bit
 /// floats.
-pub const MAX_REWARD: f32 = 1e30;
+pub const MAX_REWARD: f64 = 1e30;
 
 /// The episodes of one iteration: one row a step, sorted by group, then episode, then time.
 ///
@@ -33,7 +34,9 @@ pub const MAX_REWARD: f32 = 1e30;
 pub struct Batch {
     pub(super) layout: Layout,
     /// `[rows]`.
-    pub(super) rewards: Arc<[f32]>,
+    pub(super) rewards: Arc<[f64]>,
+    /// `[episodes]`.
+    pub(super) totals: Arc<[f64]>,
     /// `[rows]`.
     pub(super) valid: Arc<[bool]>,
     /// `[rows]`, into `texts`.
@@ -74,6 +77,7 @@ impl Default for Batch {
         Self {
             layout: Layout::default(),
             rewards: Arc::default(),
+            totals: Arc::default(),
             valid: Arc::default(),
             observations: Arc::default(),
             success: Arc::default(),
@@ -131,7 +135,7 @@ impl Batch {
     }
 
     /// The reward of each step, at most [`MAX_REWARD`] in absolute value: `[rows]`.
-    pub fn rewards(&self) -> &[f32] {
+    pub fn rewards(&self) -> &[f64] {
         &self.rewards
     }
 
@@ -172,13 +176,14 @@ impl Batch {
         self.embeddings.as_deref()
     }
 
-    /// The sum of an episode's rewards.
+    /// The sum of an episode's rewards. Sums of a group that differ by no more than rounding are the
+    /// same number: two sums of `n` and `m` rewards that are at most
+    /// `2⁻⁵³ · ((n + 1) · Σ|r| + (m + 1) · Σ|r'|)` apart. `0.1 + 0.1 + 0.1` and `0.3` are equal.
     ///
     /// # Panics
     /// Panics if `episode` is not below [`Batch::episodes`].
     pub fn total_reward(&self, episode: usize) -> f64 {
-        let rewards = &self.rewards[self.rows_of_episode(episode)];
-        rewards.iter().map(|&reward| f64::from(reward)).sum()
+        self.totals[episode]
     }
 
     /// The same batch with other rewards, `[rows]`. Nothing but the rewards is copied.
@@ -186,7 +191,7 @@ impl Batch {
     /// # Errors
     /// Returns an error if there is not one reward for each row, or if a reward is NaN or larger than
     /// [`MAX_REWARD`].
-    pub fn with_rewards(&self, rewards: Vec<f32>) -> Result<Self> {
+    pub fn with_rewards(&self, rewards: Vec<f64>) -> Result<Self> {
         if rewards.len() != self.rows() {
             let message = format!(
                 "expected {} numbers, one for each row, found {}",
@@ -195,7 +200,8 @@ impl Batch {
             );
             return Err(Error::input("rewards", message));
         }
-        let batch = Self { rewards: rewards.into(), ..self.clone() };
+        let totals = totals(&self.layout, &rewards).into();
+        let batch = Self { rewards: rewards.into(), totals, ..self.clone() };
         batch.check_rewards()?;
         Ok(batch)
     }
@@ -231,6 +237,7 @@ impl Batch {
         Self {
             layout: self.layout.select_groups(groups),
             rewards: pick(&self.rewards, &rows),
+            totals: pick(&self.totals, &episodes),
             valid: pick(&self.valid, &rows),
             observations: pick(&self.observations, &rows),
             success: pick(&self.success, &episodes),
@@ -261,6 +268,7 @@ impl Batch {
         Ok(Self {
             layout: self.layout.concat(&other.layout)?,
             rewards: join(&self.rewards, other.rewards.iter().copied()),
+            totals: join(&self.totals, other.totals.iter().copied()),
             valid: join(&self.valid, other.valid.iter().copied()),
             observations: join(&self.observations, observations),
             success: join(&self.success, other.success.iter().copied()),
@@ -284,12 +292,12 @@ impl Batch {
 
     /// Checks that every reward is a number of at most [`MAX_REWARD`].
     pub(super) fn check_rewards(&self) -> Result<()> {
-        let fits = |reward: &f32| (-MAX_REWARD..=MAX_REWARD).contains(reward);
+        let fits = |reward: &f64| (-MAX_REWARD..=MAX_REWARD).contains(reward);
         match self.rewards.iter().position(|reward| !fits(reward)) {
             None => Ok(()),
             Some(row) => {
                 let place = format!("{}.reward", self.path(row));
-                Err(Error::input(place, unfit_reward(f64::from(self.rewards[row]))))
+                Err(Error::input(place, unfit_reward(self.rewards[row])))
             }
         }
     }
@@ -359,7 +367,7 @@ mod tests {
         for (rewards, expected) in [
             (vec![0.0], "rewards: expected 3 numbers, one for each row, found 1"),
             (
-                vec![0.0, 0.0, f32::NAN],
+                vec![0.0, 0.0, f64::NAN],
                 "groups[2].episodes[1].steps[0].reward: expected a number from -1e30 to 1e30, found \
                  NaN",
             ),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::batch::{Batch, Embeddings};
 use super::layout::Offsets;
 use super::texts::TextTable;
+use super::totals::totals;
 use crate::error::{Error, Result};
 
 /// One step of an [`Episode`].
@@ -14,20 +15,22 @@ use crate::error::{Error, Result};
 pub struct Step<'a> {
     observation: Option<Cow<'a, str>>,
     embedding: Option<Cow<'a, [f32]>>,
-    reward: f32,
+    reward: f64,
     valid: bool,
 }
 
 impl<'a> Step<'a> {
     /// A step from `observation` with `reward`. Its action is admissible.
-    pub fn new(observation: impl Into<Cow<'a, str>>, reward: f32) -> Self {
-        Self { observation: Some(observation.into()), embedding: None, reward, valid: true }
+    pub fn new(observation: impl Into<Cow<'a, str>>, reward: impl Into<f64>) -> Self {
+        let (observation, reward) = (Some(observation.into()), reward.into());
+        Self { observation, embedding: None, reward, valid: true }
     }
 
     /// A step whose observation is known by its embedding alone. Steps with equal embeddings have the
     /// same observation.
-    pub fn from_embedding(embedding: impl Into<Cow<'a, [f32]>>, reward: f32) -> Self {
-        Self { observation: None, embedding: Some(embedding.into()), reward, valid: true }
+    pub fn from_embedding(embedding: impl Into<Cow<'a, [f32]>>, reward: impl Into<f64>) -> Self {
+        let (embedding, reward) = (Some(embedding.into()), reward.into());
+        Self { observation: None, embedding, reward, valid: true }
     }
 
     /// Sets an embedding of the observation. All steps of a batch have one of the same length, or
@@ -57,7 +60,7 @@ impl<'a> Episode<'a> {
     }
 
     /// Appends a step from `observation` with `reward`. Its action is admissible.
-    pub fn step(self, observation: impl Into<Cow<'a, str>>, reward: f32) -> Self {
+    pub fn step(self, observation: impl Into<Cow<'a, str>>, reward: impl Into<f64>) -> Self {
         self.steps([Step::new(observation, reward)])
     }
 
@@ -96,7 +99,7 @@ impl Batch {
 #[derive(Debug, Clone, Default)]
 pub struct BatchBuilder {
     offsets: Offsets,
-    rewards: Vec<f32>,
+    rewards: Vec<f64>,
     valid: Vec<bool>,
     observations: Vec<u32>,
     success: Vec<bool>,
@@ -141,8 +144,10 @@ impl BatchBuilder {
         let width = self.width.unwrap_or(0);
         let embeddings = (width > 0 && self.unfit_embedding.is_none())
             .then(|| Arc::new(Embeddings::Steps { values: self.embeddings, width }));
+        let layout = self.offsets.build()?;
         let batch = Batch {
-            layout: self.offsets.build()?,
+            totals: totals(&layout, &self.rewards).into(),
+            layout,
             rewards: self.rewards.into(),
             valid: self.valid.into(),
             observations: self.observations.into(),
@@ -174,7 +179,7 @@ impl BatchBuilder {
 
     /// Appends a step without embedding whose observation has the number `observation`.
     #[cfg(feature = "burn")]
-    pub(crate) fn push_step(&mut self, observation: u32, reward: f32, valid: bool) {
+    pub(crate) fn push_step(&mut self, observation: u32, reward: f64, valid: bool) {
         self.push_embedding(&[]);
         self.push_row(observation, reward, valid);
     }
@@ -206,7 +211,7 @@ impl BatchBuilder {
         self.push_row(observation, step.reward, step.valid);
     }
 
-    fn push_row(&mut self, observation: u32, reward: f32, valid: bool) {
+    fn push_row(&mut self, observation: u32, reward: f64, valid: bool) {
         self.observations.push(observation);
         self.rewards.push(reward);
         self.valid.push(valid);

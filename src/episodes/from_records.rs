@@ -91,7 +91,7 @@ fn check(
 
 fn episode(record: &EpisodeRecord, required: RequiredFields) -> Episode<'_> {
     let steps = record.steps.iter().map(|step| {
-        let row = Step::new(&step.observation, step.reward as f32).valid(step.valid);
+        let row = Step::new(&step.observation, step.reward).valid(step.valid);
         match &step.embedding {
             Some(embedding) if required.embeddings => row.embedding(embedding),
             _ => row,

@@ -10,6 +10,7 @@ mod json;
 mod layout;
 mod record;
 mod texts;
+mod totals;
 
 pub use batch::{Batch, Embeddings, MAX_REWARD};
 pub use builder::{BatchBuilder, Episode, Step};
@@ -24,3 +25,4 @@ pub use layout::Layout;
 pub use record::{EpisodeRecord, StepRecord, read_episode};
 #[cfg(feature = "burn")]
 pub(crate) use texts::TextTable;
+pub(crate) use totals::{Bounded, merge_equal, totals_of_batch};

@@ -166,7 +166,7 @@ impl<'a> Fields<'a> {
         };
         let path = || self.path("reward");
         match serde_json::from_str::<f64>(value.get()) {
-            Ok(reward) if reward.abs() <= f64::from(MAX_REWARD) => Ok(reward),
+            Ok(reward) if reward.abs() <= MAX_REWARD => Ok(reward),
             Ok(reward) => Err(format!("{}: {}", path(), unfit_reward(reward))),
             // The number does not fit into 64 bits.
             Err(_) if is_number(value) => {

@@ -1,7 +1,9 @@
 //! The device engine: the arithmetic of credit assignment as kernels.
 //!
-//! Rewards and outcomes go to the device, embeddings stay there, and one read brings back the vectors
-//! of [`Credit`] and the diagnostics' numbers: a few numbers a row.
+//! Totals, returns and outcomes go to the device, embeddings stay there, and one read brings back the
+//! vectors of [`Credit`] and the diagnostics' numbers: a few numbers a row. Totals and returns are sums
+//! in 64 bits, less a reference value of their group, before they are rounded to the device's 32 bits:
+//! a small difference between large rewards is not lost.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -9,12 +11,13 @@ use super::advantages::{EpisodeAdvantages, compare_episodes};
 use super::engine::unsupported;
 use super::parameters::{EPSILON, EpisodeComparison, Neighbourhood};
 use super::proximity::proximity_in;
-use super::returns::discounted_returns;
 use crate::credit::nodes::Nodes;
-use crate::credit::parts::{Parts, StepPart};
+use crate::credit::parts::{Parts, StepPart, narrowed};
+use crate::credit::weighted::{Weighted, episode_weight};
 use crate::credit::{
     Credit, CreditConfig, CreditState, Estimator, GroupModulation, Inclusion, Modulation,
-    Normalize, Statistics, SuccessPrior, Temperature, combine, gigpo, prior, temperature,
+    Normalize, Statistics, SuccessPrior, Temperature, combine, discounted, gigpo, prior,
+    temperature,
 };
 use crate::device::read_async;
 use crate::episodes::{Batch, Layout};
@@ -81,8 +84,8 @@ struct DeviceRows<'a> {
     batch: &'a Batch,
     config: &'a CreditConfig,
     device: Device,
-    /// `[rows]`.
-    returns: Tensor<1>,
+    /// On the host: `[rows]`.
+    returns: Vec<f64>,
     episode: EpisodeAdvantages,
 }
 
@@ -90,8 +93,8 @@ struct DeviceRows<'a> {
 struct DeviceStep {
     /// `[rows]`.
     advantages: Tensor<1>,
-    /// `[rows]`.
-    baselines: Tensor<1>,
+    /// Each return minus its baseline: `[rows]`.
+    distances: Tensor<1>,
     /// Each return minus its prediction from other rows: `[rows]`.
     residuals: Tensor<1>,
     /// Whether other rows predict a row: `[rows]`.
@@ -110,10 +113,10 @@ impl<'a> DeviceRows<'a> {
     /// Returns and episode parts.
     fn new(batch: &'a Batch, config: &'a CreditConfig, device: &Device) -> Result<Self> {
         let layout = batch.layout();
-        let rewards = vector(batch.rewards().to_vec(), device);
+        let rewards = vector(centred_totals(batch, config), device);
         let success = batch.success().iter().map(|&success| f32::from(u8::from(success)));
         let success = vector(success.collect(), device);
-        let returns = discounted_returns(rewards.clone(), layout, config.gamma)?;
+        let returns = discounted(batch, config.gamma);
         let comparison = EpisodeComparison::of(layout, &fitted(batch, config))?;
         let mut episode = compare_episodes(rewards, success, comparison)?;
         if config.estimator == Estimator::Rloo {
@@ -150,7 +153,7 @@ impl<'a> DeviceRows<'a> {
         let ends: Vec<usize> = self.layout().group_rows().map(|rows| rows.end).collect();
         let groups = rows_in_groups(&ends)?;
         let EpisodeAdvantages { advantages: centred, statistics } =
-            self.compare_rows(self.returns.clone(), groups, Normalize::Mean)?;
+            self.compare_rows(self.beyond(self.layout().group_rows()), groups, Normalize::Mean)?;
         let temperature = match self.config.temperature {
             Temperature::Fixed(temperature) => temperature,
             Temperature::Auto => self.predictive_temperature(&embeddings, &centred, state).await?,
@@ -169,7 +172,7 @@ impl<'a> DeviceRows<'a> {
             centred - proximity_in(embeddings, column, others)?.means.squeeze_dim::<1>(1)
         };
 
-        let baselines = self.returns.clone() - step.clone();
+        let distances = step.clone();
         let advantages = match self.config.normalize {
             Normalize::MeanStd => {
                 let deviations = self.per_row(statistics, 2, self.layout().group_rows());
@@ -179,7 +182,7 @@ impl<'a> DeviceRows<'a> {
         };
         Ok(DeviceStep {
             advantages,
-            baselines,
+            distances,
             residuals,
             predicted,
             neighbours: Neighbours::Effective(Box::new(near.neighbours)),
@@ -209,39 +212,46 @@ impl<'a> DeviceRows<'a> {
             let errors = (centred.clone() - near.means.squeeze_dim::<1>(1)) / unit.clone();
             numbers.push((errors.clone() * errors).sum());
         }
-        numbers.push(self.returns.clone());
-        let numbers = read_async(Tensor::cat(numbers, 0)).await?;
-        let (sums, returns) = numbers.split_at(1 + grid.len());
+        let sums = read_async(Tensor::cat(numbers, 0)).await?;
         let square = f64::from(sums[0]).powi(2);
         let mean = |&sum: &f32| f64::from(sum) * square / predicted as f64;
         let errors = (predicted > 0).then(|| sums[1..].iter().map(mean).collect::<Vec<f64>>());
         if errors.iter().flatten().any(|error| !error.is_finite()) {
             return Err(self.non_finite());
         }
-        temperature::choose(returns, state, |_| Ok(errors))
+        temperature::choose(&self.returns, state, |_| Ok(errors))
     }
 
     /// GiGPO's step part: each return against the mean of its cluster. A cluster is a group of episodes
     /// of one row to the kernel.
     fn cluster_means(&self) -> Result<DeviceStep> {
         let clusters = Clusters::of(&gigpo::clusters(self.batch, self.config));
-        let returns = self.returns.clone().select(0, self.indices(&clusters.order));
         let layout = rows_in_groups(&clusters.ends)?;
-        let found = self.compare_rows(returns, layout, self.config.normalize)?;
-        let advantages = found.advantages.select(0, self.indices(&clusters.place));
-        let means = column(found.statistics, 1);
-        let baselines = means.select(0, self.indices(&clusters.cluster_of));
+        let sorted = clusters.order.iter().map(|&row| self.returns[row as usize]).collect();
+        let sorted: Vec<f64> = beyond_first(sorted, layout.group_rows());
+        let beyond = vector(sorted.iter().map(|&value| narrowed(value)).collect(), &self.device);
+        let found = self.compare_rows(beyond.clone(), layout, self.config.normalize)?;
+        let place = self.indices(&clusters.place);
+        let advantages = found.advantages.select(0, place.clone());
+        let means = column(found.statistics, 1).select(0, self.indices(&clusters.cluster_of));
+        let distances = beyond.select(0, place) - means;
         // Without the row itself its distance from the mean grows by n / (n − 1).
         let grow = clusters.counts.iter().map(|&n| if n > 1.0 { n / (n - 1.0) } else { 0.0 });
         let grow = vector(grow.map(|factor| factor as f32).collect(), &self.device);
         Ok(DeviceStep {
             advantages,
-            residuals: (self.returns.clone() - baselines.clone()) * grow,
-            baselines,
+            residuals: distances.clone() * grow,
+            distances,
             predicted: clusters.counts.iter().map(|&count| count > 1.0).collect(),
             neighbours: Neighbours::Counted(clusters.counts),
             temperature: None,
         })
+    }
+
+    /// Returns beyond the first of their rows, as a tensor.
+    fn beyond(&self, groups: impl Iterator<Item = std::ops::Range<usize>>) -> Tensor<1> {
+        let beyond = beyond_first(self.returns.clone(), groups);
+        vector(beyond.iter().map(|&value| narrowed(value)).collect(), &self.device)
     }
 
     fn indices(&self, indices: &[i32]) -> Tensor<1, Int> {
@@ -264,9 +274,9 @@ impl<'a> DeviceRows<'a> {
     async fn read(&self, step: Option<DeviceStep>) -> Result<Parts> {
         let (rows, groups) = (self.batch.rows(), self.batch.groups());
         let statistics = self.episode.statistics.clone().reshape([3 * groups]);
-        let mut tensors = vec![statistics, self.returns.clone(), self.episode.advantages.clone()];
+        let mut tensors = vec![statistics, self.episode.advantages.clone()];
         if let Some(step) = &step {
-            let vectors = [&step.advantages, &step.baselines, &step.residuals];
+            let vectors = [&step.advantages, &step.distances, &step.residuals];
             tensors.extend(vectors.map(Tensor::clone));
             if let Neighbours::Effective(neighbours) = &step.neighbours {
                 tensors.push((**neighbours).clone());
@@ -279,7 +289,7 @@ impl<'a> DeviceRows<'a> {
         let (statistics, numbers) = numbers.split_at(3 * groups);
         let mut vectors = numbers.chunks_exact(rows.max(1));
         let mut next = || vectors.next().unwrap_or_default();
-        let (returns, episode) = (next().to_vec(), next());
+        let episode = next();
         let layout = self.layout();
         let first = |rows: std::ops::Range<usize>| episode.get(rows.start).copied();
         let episode = layout
@@ -290,12 +300,14 @@ impl<'a> DeviceRows<'a> {
             None => StepPart::none(rows),
             Some(step) => {
                 let mut wide = || next().iter().map(|&number| f64::from(number)).collect();
-                let (advantages, baselines) = (wide(), wide());
+                let (advantages, distances): (Vec<f64>, Vec<f64>) = (wide(), wide());
                 let residuals: Vec<f64> = wide();
+                let baselines =
+                    self.returns.iter().zip(&distances).map(|(value, distance)| value - distance);
                 let squares = residuals.iter().zip(&step.predicted).filter(|row| *row.1);
                 StepPart {
                     advantages,
-                    baselines,
+                    baselines: baselines.collect(),
                     held_out: squares.map(|(residual, _)| residual * residual).collect(),
                     neighbours: match step.neighbours {
                         Neighbours::Effective(_) => wide(),
@@ -312,13 +324,53 @@ impl<'a> DeviceRows<'a> {
             }
             Modulation::Off | Modulation::Auto => Vec::new(),
         };
-        Ok(Parts { returns, episode, step, modulation })
+        Ok(Parts { returns: self.returns.clone(), episode, step, modulation })
     }
 
     /// Rewards are finite, so the embeddings are not.
     fn non_finite(&self) -> Error {
         Error::Run("credit on the device is not finite: an embedding is NaN or infinite".into())
     }
+}
+
+/// Each episode's total reward less its group's mean, in the episode's first row; other rows are 0:
+/// `[rows]`.
+///
+/// A group with an episode without rows keeps its totals, because that episode's 0 has no row. So does
+/// the group of a single step that keeps its raw reward with `statistics = "step"`.
+fn centred_totals(batch: &Batch, config: &CreditConfig) -> Vec<f32> {
+    let mut rewards = vec![0.0; batch.rows()];
+    for group in 0..batch.groups() {
+        let episodes = batch.episodes_of_group(group);
+        let totals: Vec<f64> =
+            episodes.clone().map(|episode| batch.total_reward(episode)).collect();
+        let weights: Vec<f64> = episodes
+            .clone()
+            .map(|episode| episode_weight(batch, config.statistics, episode))
+            .collect();
+        let is_raw = config.statistics == Statistics::Step && batch.rows_of_group(group).len() == 1;
+        let has_empty = episodes.clone().any(|episode| batch.rows_of_episode(episode).is_empty());
+        let mean = if is_raw || has_empty { 0.0 } else { Weighted::of(&totals, &weights).mean };
+        for (episode, total) in episodes.zip(totals) {
+            let rows = batch.rows_of_episode(episode);
+            if let Some(first) = rewards[rows].first_mut() {
+                *first = narrowed(total - mean);
+            }
+        }
+    }
+    rewards
+}
+
+/// Values less the first of their range.
+fn beyond_first(
+    mut values: Vec<f64>,
+    ranges: impl Iterator<Item = std::ops::Range<usize>>,
+) -> Vec<f64> {
+    for range in ranges.filter(|range| !range.is_empty()) {
+        let first = values[range.start];
+        values[range].iter_mut().for_each(|value| *value -= first);
+    }
+    values
 }
 
 /// The settings with a fitted prior as a Beta distribution.

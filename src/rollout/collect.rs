@@ -86,7 +86,7 @@ struct Steps<I> {
     inputs: I,
     responses: Responses,
     observations: Vec<u32>,
-    rewards: Vec<f32>,
+    rewards: Vec<f64>,
     valid: Vec<bool>,
     actions: Texts,
     texts: TextTable,
@@ -162,7 +162,7 @@ pub async fn collect_with_async<P: Policy>(
         for episode in pick(&mut episodes, &active) {
             encoder.acted(&mut episode.memory, &episode.action, &mut steps.inputs);
             let transition = episode.session.snapshot().transition;
-            steps.rewards.push(transition.reward);
+            steps.rewards.push(transition.reward.into());
             steps.valid.push(transition.valid);
             steps.actions.push(&episode.action);
             if let Some(message) = &episode.fault {

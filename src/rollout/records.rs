@@ -34,7 +34,7 @@ impl<I: Inputs> RolloutBatch<I> {
         StepRecord {
             observation: self.text(self.data.observations()[row]),
             action: self.actions.get(row).unwrap_or_default().to_string(),
-            reward: f64::from(self.data.rewards()[row]),
+            reward: self.data.rewards()[row],
             valid: self.data.valid()[row],
             ..StepRecord::default()
         }

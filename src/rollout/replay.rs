@@ -77,7 +77,7 @@ fn play<E: Encoder>(
         batch.responses.push(&response, &vec![0.0; response.len()]);
         batch.actions.push(action);
         let transition = session.snapshot().transition;
-        builder.push_step(answered, transition.reward, transition.valid);
+        builder.push_step(answered, transition.reward.into(), transition.valid);
     }
     let Snapshot { observation, transition, .. } = session.snapshot();
     let last = builder.intern(observation);

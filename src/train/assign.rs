@@ -36,9 +36,10 @@ impl CreditStep<'_> {
         batch: &RolloutBatch<InputsOf<P>>,
         state: &mut CreditState,
     ) -> Result<Credit> {
+        let penalty = f64::from(self.invalid_action_penalty);
         let rewards = batch.data.rewards().iter().zip(batch.data.valid());
-        let penalized = |(&reward, &valid): (&f32, &bool)| {
-            if valid { reward } else { (reward - self.invalid_action_penalty).max(-MAX_REWARD) }
+        let penalized = |(&reward, &valid): (&f64, &bool)| {
+            if valid { reward } else { (reward - penalty).max(-MAX_REWARD) }
         };
         let penalized = batch.data.with_rewards(rewards.map(penalized).collect())?;
         let embeddings = self.embed(policy, batch);

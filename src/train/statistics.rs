@@ -31,7 +31,7 @@ impl RolloutStatistics {
         self.groups += batch.groups();
         self.episodes += batch.episodes();
         self.successes += successes(0..batch.episodes());
-        self.reward += batch.data.rewards().iter().map(|&reward| f64::from(reward)).sum::<f64>();
+        self.reward += batch.data.rewards().iter().sum::<f64>();
         self.invalid += batch.data.valid().iter().filter(|&&valid| !valid).count();
         self.steps += batch.rows();
         self.environment_errors += batch.errors.len();

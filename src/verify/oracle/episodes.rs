@@ -41,7 +41,7 @@ struct Outcome {
 /// it. A group with a non-finite reward or success is NaN. `success` is a success above ½: `[episodes]`.
 pub fn episode_advantages(
     layout: &Layout,
-    rewards: &[f32],
+    rewards: &[impl Copy + Into<f64>],
     success: &[f32],
     config: &CreditConfig,
 ) -> EpisodeParts {
@@ -52,7 +52,7 @@ pub fn episode_advantages(
     for episodes in layout.group_episodes() {
         let outcome = |episode: usize| Outcome {
             count: if by_step { rows[episode].len() as f64 } else { 1.0 },
-            total: rewards[rows[episode].clone()].iter().map(|&reward| f64::from(reward)).sum(),
+            total: rewards[rows[episode].clone()].iter().map(|&reward| reward.into()).sum(),
             success: success[episode] > 0.5,
         };
         let outcomes: Vec<Outcome> = episodes.clone().map(outcome).collect();

@@ -35,7 +35,7 @@ pub(super) fn groups(batch: &Batch) -> Vec<Vec<OracleEpisode<'_>>> {
     let rows: Vec<_> = batch.layout().episode_rows().collect();
     let text = |number: u32| &*batch.texts()[number as usize];
     let episode = |episode: usize| OracleEpisode {
-        rewards: batch.rewards()[rows[episode].clone()].iter().copied().map(f64::from).collect(),
+        rewards: batch.rewards()[rows[episode].clone()].to_vec(),
         texts: batch.observations()[rows[episode].clone()].iter().copied().map(text).collect(),
         success: batch.success()[episode],
         last: batch.final_observations()[episode].map(text),
