@@ -122,7 +122,7 @@ pub fn check_answer(line: &[u8], split: &str) -> std::result::Result<(), String>
             }
         },
         Answer::State(state) => {
-            assert!(state.reward.is_none_or(f32::is_finite));
+            assert!(state.reward.is_none_or(f64::is_finite));
             Ok(())
         }
         Answer::Refusal { error: text, .. } | Answer::Malformed { message: text, .. } => {

@@ -80,6 +80,7 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod json_scan;
 #[cfg(feature = "burn")]
 pub mod kernels;
 mod parallel;

@@ -9,6 +9,7 @@ mod from_records;
 mod json;
 mod layout;
 mod record;
+mod suspect;
 mod texts;
 mod totals;
 
@@ -19,8 +20,7 @@ pub(crate) use file::episode_lines;
 pub use file::{read_episodes, write_episodes};
 pub use from_records::{RecordBatch, RequiredFields};
 pub use json::OtherFields;
-#[cfg(feature = "cli")]
-pub(crate) use json::{RawObject, decoded};
+pub(crate) use json::{RawObject, decoded, described, each_item};
 pub use layout::Layout;
 pub use record::{EpisodeRecord, StepRecord, read_episode};
 #[cfg(feature = "burn")]

@@ -30,6 +30,7 @@ mod config;
 mod description;
 mod environment;
 mod kind;
+mod mismatch;
 mod program;
 mod session;
 mod words;
