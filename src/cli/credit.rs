@@ -158,12 +158,13 @@ fn is_closed() -> bool {
 /// written to directly.
 fn write(path: &Path, text: &str) -> Result<()> {
     if path == Path::new(STANDARD) {
-        let failed = Error::io("write", Path::new("standard output"));
+        let failed = |reason: String| Error::Run(format!("cannot write standard output: {reason}"));
         if is_closed() {
-            return Err(failed(io::Error::other("it is closed; name a file with --output")));
+            return Err(failed("it is closed; name a file with --output".into()));
         }
         let mut out = io::stdout().lock();
-        return out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed);
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        return written.map_err(|error| failed(error.to_string()));
     }
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         let opened = File::options().write(true).open(path);

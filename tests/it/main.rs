@@ -7,6 +7,7 @@ mod auto_backend;
 mod cli;
 mod clone;
 mod compare_cli;
+mod credit_cases;
 mod credit_cli;
 mod credit_parity;
 mod credit_properties;
@@ -19,6 +20,7 @@ mod faults;
 mod faults_cli;
 mod process_cli;
 mod process_env;
+mod process_modes;
 mod resume;
 #[cfg(feature = "wgpu")]
 mod shaders;

@@ -83,8 +83,9 @@ fn set_returns(rows: &mut [Row], groups: &[Vec<OracleEpisode>], config: &CreditC
                 .map(|t| episode.rewards[t] * config.gamma.powi((t - row.time) as i32))
                 .sum(),
         };
-        // Credit holds returns in 32 bits, and everything else is computed from these.
-        row.value = f64::from(value as f32);
+        // Rounded to 2⁻⁴⁰, so that equal returns are equal however they were summed.
+        let unit = 2f64.powi(-40);
+        row.value = (value / unit).round() * unit;
     }
 }
 
