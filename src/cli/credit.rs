@@ -17,7 +17,8 @@ use crate::files::write_atomic;
 
 /// Assign credit to the steps of an episode file.
 ///
-/// Reads one episode a line, a JSON object with "group", "trajectory", "success" and "steps". Each step
+/// Reads one episode a line (or one JSON array of episodes), an object with "group", "trajectory",
+/// "success" and "steps". Each step
 /// has "observation", "action", "reward" and optionally "valid" and "embedding". Writes the same lines
 /// with "returns", "episode_advantages", "step_advantages" and "advantages" added: arrays of one number
 /// a step. Other fields are kept. Episodes of a group need not be adjacent. An episode without steps
