@@ -210,7 +210,7 @@ proptest! {
                 Ok(Answer::Refusal { error, .. }) => error,
                 Ok(Answer::Malformed { message, .. }) => message,
                 Ok(Answer::State(state)) => {
-                    assert!(state.reward.is_none_or(f32::is_finite));
+                    assert!(state.reward.is_none_or(f64::is_finite));
                     continue;
                 }
                 Ok(Answer::Description(_)) => continue,
