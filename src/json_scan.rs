@@ -114,6 +114,7 @@ pub(crate) fn lone_surrogate(text: &str) -> Option<&str> {
 }
 
 /// A JSON text with `null` in place of each number that JSON does not have, and those numbers.
+#[cfg(any(test, feature = "process"))]
 pub(crate) fn without_non_finite(text: &str) -> (String, Vec<NonFinite>) {
     let (mut text, mut all) = (text.to_string(), Vec::new());
     while let Some(found) = non_finite(&text) {

@@ -20,6 +20,7 @@ pub(crate) use file::episode_lines;
 pub use file::{read_episodes, write_episodes};
 pub use from_records::{RecordBatch, RequiredFields};
 pub use json::OtherFields;
+#[cfg(feature = "process")]
 pub(crate) use json::{RawObject, decoded, described, each_item};
 pub use layout::Layout;
 pub use record::{EpisodeRecord, StepRecord, read_episode};
