@@ -26,6 +26,7 @@ impl RecordBatch {
         if self.batch.rows() == 0 {
             let all = counted(self.batch.episodes(), "episode has", "episodes have");
             warnings.push(format!("{all} no steps, so there is nothing to credit"));
+            return warnings;
         }
         warnings.extend(self.repeated(episodes, place));
         if by_group {
