@@ -82,6 +82,7 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod json_scan;
 #[cfg(feature = "burn")]
 pub mod kernels;
 #[cfg(feature = "lm")]

@@ -9,14 +9,16 @@ use clap::Args;
 use super::explain::{Explanation, find};
 use super::json_line::with_members;
 use super::settings::CreditFlags;
-use crate::credit::{Credit, assign};
+use super::terminal::tell;
+use crate::credit::{Credit, Estimator, assign};
 use crate::episodes::{EpisodeRecord, RecordBatch, episode_lines, read_episode};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
 /// Assign credit to the steps of an episode file.
 ///
-/// Reads one episode a line, a JSON object with "group", "trajectory", "success" and "steps". Each step
+/// Reads one episode a line (or one JSON array of episodes), an object with "group", "trajectory",
+/// "success" and "steps". Each step
 /// has "observation", "action", "reward" and optionally "valid" and "embedding". Writes the same lines
 /// with "returns", "episode_advantages", "step_advantages" and "advantages" added: arrays of one number
 /// a step. Other fields are kept. Episodes of a group need not be adjacent. An episode without steps
@@ -61,6 +63,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => None,
     };
     let rows = RecordBatch::new(&input.episodes, config.required_fields(), &place)?;
+    let by_group = config.estimator != Estimator::ReinforcePp;
+    for warning in rows.warnings(&input.episodes, by_group, &place) {
+        tell!("proxmo: warning: {}: {warning}", input.name);
+    }
     let credit = assign(&rows.batch, &config)?;
     let Some(record) = wanted else {
         return write(&arguments.output, &input.with_credit(&rows, &credit)?);
@@ -135,15 +141,33 @@ impl Input {
     }
 }
 
+/// Whether the command was started without a standard output. The standard library then opens the null
+/// device in its place, for reading and writing; a shell that discards output opens it for writing.
+fn is_closed() -> bool {
+    if !cfg!(target_os = "linux") {
+        return false;
+    }
+    let is_null =
+        std::fs::read_link("/proc/self/fd/1").is_ok_and(|to| to == Path::new("/dev/null"));
+    let flags = std::fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
+    let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));
+    // The access mode is the last octal digit; 2 is reading and writing.
+    is_null && flags.is_some_and(|flags| flags.trim_end().ends_with('2'))
+}
+
 /// Writes a text atomically if its destination is a file or a link to one. Pipes and devices are
 /// written to directly.
 pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     if path == Path::new(STANDARD) {
+        let failed = |reason: String| Error::Run(format!("cannot write standard output: {reason}"));
+        if is_closed() {
+            return Err(failed("it is closed; name a file with --output".into()));
+        }
         let mut out = io::stdout().lock();
         return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             // The reader has closed the pipe.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(Error::io("write", Path::new("standard output"))),
+            result => result.map_err(|error| failed(error.to_string())),
         };
     }
     if path.metadata().is_ok_and(|found| !found.is_file()) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{Error, Result};
+use crate::json_scan::lone_surrogate;
 
 /// Length limit, in characters, of an input text that a message repeats.
 const MAX_SHOWN: usize = 40;
@@ -96,7 +97,7 @@ impl Serialize for OtherFields {
 
 /// Calls `visit` for each item of a JSON array until it fails, and returns its error. Items are not
 /// collected. Nothing is returned for a value that is not an array.
-pub(super) fn each_item<'a, E>(
+pub(crate) fn each_item<'a, E>(
     array: &'a RawValue,
     visit: impl FnMut(&'a RawValue) -> Result<(), E>,
 ) -> Option<Result<(), E>> {
@@ -128,11 +129,14 @@ pub(super) fn each_item<'a, E>(
 }
 
 /// A short description of a JSON value for messages.
-pub(super) fn described(value: Option<&RawValue>) -> String {
+pub(crate) fn described(value: Option<&RawValue>) -> String {
     let Some(value) = value else { return "nothing".to_string() };
     let text = value.get();
     match text.as_bytes().first() {
         Some(b'"') => {
+            if let Some(half) = lone_surrogate(text) {
+                return format!("a text with {half} alone, which is half of a character");
+            }
             let text = serde_json::from_str(text).unwrap_or_else(|_| text.to_string());
             match shortened(&text) {
                 Some(start) => format!("the text {start:?}…"),
@@ -157,6 +161,12 @@ fn shortened(text: &str) -> Option<String> {
 /// Whether the JSON text of a value is that of a number.
 pub(super) fn is_number(value: &RawValue) -> bool {
     value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+/// Whether the JSON text of a value is that of a whole number without a fraction or an exponent.
+pub(super) fn is_integer(value: &RawValue) -> bool {
+    let digits = value.get().strip_prefix('-').unwrap_or(value.get());
+    digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]

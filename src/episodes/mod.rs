@@ -10,6 +10,7 @@ mod import;
 mod json;
 mod layout;
 mod record;
+mod suspect;
 mod texts;
 
 pub use batch::{Batch, Embeddings, MAX_REWARD};
@@ -21,8 +22,8 @@ pub use file::{read_episodes, write_episodes};
 pub use from_records::{RecordBatch, RequiredFields};
 pub use import::{Imported, TrajectoryLayout, import_episodes};
 pub use json::OtherFields;
-#[cfg(feature = "cli")]
-pub(crate) use json::{RawObject, decoded};
+#[cfg(feature = "process")]
+pub(crate) use json::{RawObject, decoded, described, each_item};
 pub use layout::Layout;
 pub use record::{EpisodeRecord, StepRecord, read_episode};
 #[cfg(feature = "burn")]

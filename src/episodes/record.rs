@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 
 use super::batch::{MAX_REWARD, unfit_reward};
 use super::import::with_hint;
-use super::json::{OtherFields, RawObject, decoded, described, each_item, is_number};
+use super::json::{OtherFields, RawObject, decoded, described, each_item, is_integer, is_number};
 use crate::error::{Error, Result};
+use crate::json_scan::non_finite;
 
 /// One episode of an episode file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -72,10 +73,10 @@ pub(super) fn is_episode(line: &str) -> bool {
 fn episode(line: &str) -> Result<EpisodeRecord, String> {
     let mut fields = Fields::of(line, None)?;
     let record = EpisodeRecord {
-        group: fields.required("group", "a text")?,
-        trajectory: fields.required("trajectory", "a text")?,
+        group: fields.name("group")?,
+        trajectory: fields.name("trajectory")?,
         task: fields.nullable("task", "a text")?,
-        success: fields.nullable("success", "true or false")?,
+        success: fields.success()?,
         final_observation: fields.nullable("final_observation", "a text")?,
         steps: fields.steps()?,
         other: OtherFields::default(),
@@ -111,6 +112,12 @@ impl<'a> Fields<'a> {
         match named {
             Ok(members) => Ok(Self { members, step }),
             Err(error) => {
+                if let Some(found) = non_finite(text) {
+                    return Err(format!(
+                        "{}: expected a finite number, found {}",
+                        found.path, found.value
+                    ));
+                }
                 let place = step.map_or(String::new(), |number| format!("steps[{number}]: "));
                 let expected = if step.is_some() { "a step" } else { "an episode" };
                 let found = match serde_json::from_str::<&RawValue>(text) {
@@ -145,6 +152,29 @@ impl<'a> Fields<'a> {
 
     fn required<T: Deserialize<'a>>(&mut self, name: &str, expected: &str) -> Result<T, String> {
         self.optional(name, expected)?.ok_or_else(|| self.mismatch(name, expected, None))
+    }
+
+    /// A name. A whole number stands for its digits.
+    fn name(&mut self, name: &str) -> Result<String, String> {
+        const EXPECTED: &str = "a text";
+        let value = self.take(name)?;
+        match value {
+            Some(value) if is_integer(value) => Ok(value.get().to_string()),
+            Some(value) => serde_json::from_str(value.get())
+                .map_err(|_| self.mismatch(name, EXPECTED, Some(value))),
+            None => Err(self.mismatch(name, EXPECTED, None)),
+        }
+    }
+
+    /// The outcome: a truth value, or 1 or 0. Absent or null if it is not known.
+    fn success(&mut self) -> Result<Option<bool>, String> {
+        let value = self.take("success")?;
+        match value.map(RawValue::get) {
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some("null") | None => Ok(None),
+            _ => Err(self.mismatch("success", "true or false", value)),
+        }
     }
 
     /// A field that may be absent.
@@ -237,7 +267,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The parser's message. The parser counts lines within its text, which is one line here.
-fn reason(error: &serde_json::Error) -> String {
+pub(super) fn reason(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.split_once(" at line ") {
         Some((message, _)) => format!("{message} (column {})", error.column()),
@@ -292,8 +322,8 @@ mod tests {
                 "group: expected one field of this name, found several",
             ),
             (
-                episode(r#"{"group":"g","trajectory":"t","success":1}"#).unwrap_err(),
-                "success: expected true or false, found 1",
+                episode(r#"{"group":"g","trajectory":"t","success":2}"#).unwrap_err(),
+                "success: expected true or false, found 2",
             ),
             (
                 episode_with(r#""steps":{}"#).unwrap_err(),

@@ -115,7 +115,7 @@ fn recorded_episodes_of_a_language_model_are_cleaned_and_counted() {
     let world = AlfWorld::load(&archive, Some("valid_seen"), AlfWorldConfig::default()).unwrap();
     let found = read(&world, &path).unwrap();
     let episodes = read_episodes(&mut &fs::read(&path).unwrap()[..], "bao").unwrap();
-    let failed = episodes.iter().filter(|episode| !episode.success).count();
+    let failed = episodes.iter().filter(|episode| episode.success != Some(true)).count();
     let count = |text: &str| {
         found.remarks.iter().find(|remark| remark.text == text).map_or(0, |remark| remark.count)
     };
@@ -148,20 +148,23 @@ fn every_public_layout_is_imported() {
     let Some(found) = import("demonstrations/bao_raw.jsonl", AlfworldEval) else { return };
     let [first, second] = &found.episodes[..] else { panic!("{}", found.episodes.len()) };
     assert!(first.group.starts_with("pick_two_obj_and_place-SoapBar-None-GarbageCan-418/trial_"));
-    assert_eq!((first.success, first.steps.len()), (false, 10));
+    assert_eq!((first.success, first.steps.len()), (Some(false), 10));
     assert_eq!(first.final_observation.as_deref(), Some("Nothing happens."));
     assert_eq!(second.task.as_deref(), Some("cool some lettuce and put it in countertop."));
-    assert!(second.success && second.steps.last().unwrap().reward == 1.0);
+    assert!(second.success == Some(true) && second.steps.last().unwrap().reward == 1.0);
     assert_eq!(second.steps[1].observation, "You arrive at fridge 1. The fridge 1 is closed.");
 
     let found = import("demonstrations/hspyyc_raw.jsonl", AlfworldEval).unwrap();
     assert_eq!(actions(&found.episodes[0]), ["go to desk 1"]);
-    assert!(!found.episodes[0].success && found.episodes[0].group.ends_with("game.tw-pddl"));
+    assert!(
+        found.episodes[0].success == Some(false)
+            && found.episodes[0].group.ends_with("game.tw-pddl")
+    );
     assert_eq!(found.dropped.get("thoughts"), Some(&1));
 
     let found = import("demonstrations/leiye_raw.jsonl", AlfworldEval).unwrap();
     assert_eq!(actions(&found.episodes[0]), ["go to diningtable 2"]);
-    assert!(found.episodes[0].success && found.episodes[0].trajectory == "legacy:0");
+    assert!(found.episodes[0].success == Some(true) && found.episodes[0].trajectory == "legacy:0");
 
     for name in ["demonstrations/eto_raw.json", "demonstrations/eto_raw.jsonl"] {
         let found = import(name, Eto).unwrap();
@@ -179,7 +182,7 @@ fn every_public_layout_is_imported() {
     let found = import("credit/verlagent_rows.jsonl", VerlAgent).unwrap();
     let lengths: Vec<usize> = found.episodes.iter().map(|episode| episode.steps.len()).collect();
     assert_eq!(lengths, [3, 2]);
-    assert!(found.episodes[0].success && !found.episodes[1].success);
+    assert!(found.episodes[0].success == Some(true) && found.episodes[1].success == Some(false));
     let rewards: Vec<f64> = found.episodes[0].steps.iter().map(|step| step.reward).collect();
     assert_eq!(rewards, [0.0, 0.0, 10.0]);
     assert!(found.episodes.iter().all(|episode| episode.group == "u0"));
@@ -204,7 +207,7 @@ fn conversations_of_agentgym_and_sharegpt_are_imported_without_their_talk() {
     let found = import_episodes(role.as_bytes(), "f", None).unwrap();
     assert_eq!(found.layout, TrajectoryLayout::ShareGpt);
     assert_eq!(actions(&found.episodes[0]), ["look"]);
-    assert!(!found.episodes[0].success && found.assumed.is_empty());
+    assert!(found.episodes[0].success == Some(false) && found.assumed.is_empty());
 }
 
 fn proxmo(arguments: &[&str]) -> Command {

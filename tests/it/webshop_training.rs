@@ -44,12 +44,12 @@ fn the_expert_of_the_shop_gives_demonstrations_that_can_be_replayed() {
     let shop = small_shop();
     let config = ImitationConfig { from: "expert".into(), tasks: 60 };
     let found = demonstrations(&shop, &config, 0, &mut |_| {}).unwrap();
-    assert!(found.len() >= 15, "the expert wins {} of 60", found.len());
+    assert!(found.list.len() >= 15, "the expert wins {} of 60", found.list.len());
     let vocabulary = Vocabulary::from_environment(&shop, 50, 100, 0).unwrap();
     let max_steps = shop.max_steps();
     for mentions in [false, true] {
         let encoder = ScorerEncoder { vocabulary: vocabulary.clone(), max_steps, mentions };
-        let batch = replay(&shop, &encoder, &found, 0).unwrap();
+        let batch = replay(&shop, &encoder, &found.list, 0).unwrap();
         assert!(batch.data.success().iter().all(|&won| won));
         let width = if mentions { MENTION_FEATURES } else { 0 };
         assert_eq!(batch.inputs.mentions.len(), width * batch.inputs.actions.len());

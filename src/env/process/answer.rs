@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
+use super::mismatch::{FIELDS, first_mismatch, nulls};
 use super::words::{one_line, quoted};
 use crate::env::environment::Split;
 use crate::env::protocol::MAX_LINE;
 use crate::env::texts::Texts;
+use crate::json_scan::{utf8, without_mark, without_non_finite};
 
 /// A line of a program.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,12 +39,15 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Description {
     /// The version of the protocol.
+    #[serde(deserialize_with = "count")]
     pub protocol: u64,
     /// The environment's name.
     pub name: String,
     /// Number of tasks.
+    #[serde(deserialize_with = "count")]
     pub tasks: u64,
     /// Step limit of an episode.
+    #[serde(deserialize_with = "count")]
     pub max_steps: u64,
     /// The splits of the tasks. A program that has splits starts tasks by their number.
     #[serde(default)]
@@ -57,7 +62,8 @@ pub struct Description {
 pub struct State {
     /// The session.
     pub session: u64,
-    /// The task's name.
+    /// The task's name. A whole number stands for its digits.
+    #[serde(default, deserialize_with = "name")]
     pub task: Option<String>,
     /// The goal, in words.
     pub goal: Option<String>,
@@ -70,10 +76,13 @@ pub struct State {
     /// The reward of the step, a finite number.
     pub reward: Option<f64>,
     /// The task is over.
+    #[serde(default, deserialize_with = "flag")]
     pub terminated: Option<bool>,
     /// The step limit ended the episode.
+    #[serde(default, deserialize_with = "flag")]
     pub truncated: Option<bool>,
     /// The goal is reached. A program without a notion of success leaves it out.
+    #[serde(default, deserialize_with = "flag")]
     pub success: Option<bool>,
     /// The quality of the result, from 0 to 1.
     pub score: Option<f64>,
@@ -81,7 +90,62 @@ pub struct State {
     #[serde(default)]
     pub metrics: Option<BTreeMap<String, f64>>,
     /// The action was admissible.
+    #[serde(default, deserialize_with = "flag")]
     pub valid: Option<bool>,
+    /// The fields above that are null where some request needs a value.
+    #[serde(skip)]
+    pub nulls: Vec<&'static str>,
+}
+
+/// The fields that a request may need.
+const NEEDED: [&str; 5] = ["task", "goal", "reward", "terminated", "truncated"];
+
+/// A count: a whole number, which some programs write with a fraction of 0.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a whole number")]
+    enum Count {
+        Whole(u64),
+        Decimal(f64),
+    }
+    match Count::deserialize(deserializer)? {
+        Count::Whole(count) => Ok(count),
+        // 2⁵³: larger numbers have no fraction.
+        Count::Decimal(count) if count.fract() == 0.0 && (0.0..9.0e15).contains(&count) => {
+            Ok(count as u64)
+        }
+        Count::Decimal(_) => Err(serde::de::Error::custom("expected a whole number")),
+    }
+}
+
+/// A name, or a whole number as its digits.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text")]
+    enum Name {
+        Text(String),
+        Number(i64),
+    }
+    Ok(Option::<Name>::deserialize(deserializer)?.map(|name| match name {
+        Name::Text(text) => text,
+        Name::Number(number) => number.to_string(),
+    }))
+}
+
+/// A truth value, or 1 or 0.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a boolean")]
+    enum Flag {
+        Bool(bool),
+        Number(u8),
+    }
+    match Option::<Flag>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Flag::Bool(flag)) => Ok(Some(flag)),
+        Some(Flag::Number(number @ 0..=1)) => Ok(Some(number == 1)),
+        Some(Flag::Number(_)) => Err(serde::de::Error::custom("expected a boolean")),
+    }
 }
 
 /// The fields that decide the type of a line and its session.
@@ -105,32 +169,87 @@ pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
     if line.len() > MAX_LINE {
         return Err(format!("answered with a line of more than {MAX_LINE} bytes"));
     }
+    let line = without_mark(line);
     let refuse = |reason: &str| format!("answered {}, {reason}", quoted(line));
+    let lossy;
+    let (text, encoding) = match utf8(line) {
+        Ok(text) => (text, None),
+        Err(found) => {
+            lossy = String::from_utf8_lossy(line);
+            (&*lossy, Some(found))
+        }
+    };
+    let not_utf8 = |found: &str| format!("is not UTF-8: found {found}");
     // Serde would accept an array of the fields' values in place of an object.
-    if line.trim_ascii_start().first() != Some(&b'{') {
-        return Err(refuse(
-            "which is not a JSON object (standard output is for answers only; write everything \
-             else to standard error)",
-        ));
+    if !text.trim_start().starts_with('{') {
+        return Err(match &encoding {
+            Some(found) => refuse(&format!("which {}", not_utf8(found))),
+            None => refuse(
+                "which is not a JSON object (standard output is for answers only; write \
+                 everything else to standard error)",
+            ),
+        });
     }
-    let wrong = |error: serde_json::Error| refuse(&format!("which is not an answer: {error}"));
-    let head: Head = serde_json::from_slice(line).map_err(wrong)?;
+    match read_object(text, encoding.as_deref().map(not_utf8)) {
+        Ok(answer) => Ok(answer),
+        Err(reason) => Err(refuse(&reason)),
+    }
+}
+
+/// Reads the JSON object of a line. `fault` is a fault of the line that is known already.
+fn read_object(text: &str, fault: Option<String>) -> Result<Answer, String> {
+    let cleaned;
+    let mut fault = fault;
+    let mut text = text;
+    let mut head = serde_json::from_str::<Head>(text);
+    if head.is_err() {
+        let (without, numbers) = without_non_finite(text);
+        if let Some(first) = numbers.iter().find(|number| is_read(&number.path)) {
+            let message = format!("'{}' is {}, expected a finite number", first.path, first.value);
+            fault.get_or_insert(message);
+        }
+        cleaned = without;
+        text = &cleaned;
+        head = serde_json::from_str(text);
+    }
+    let wrong = |error: serde_json::Error| match (&fault, error.is_eof()) {
+        (Some(fault), _) => format!("which {fault}"),
+        (None, true) => {
+            "which is an object that does not end (each answer is one line: in Python, \
+                         json.dumps without indent)"
+                .to_string()
+        }
+        (None, false) => {
+            let mismatch = first_mismatch(text);
+            format!("which is not an answer: {}", mismatch.unwrap_or_else(|| error.to_string()))
+        }
+    };
+    let head: Head = head.map_err(&wrong)?;
     let session = head.session;
     if head.error.is_some() {
-        let refused: Refused = serde_json::from_slice(line).map_err(wrong)?;
+        let refused: Refused = serde_json::from_str(text).map_err(wrong)?;
         return Ok(Answer::Refusal { session, error: one_line(&refused.error) });
     }
     let Some(session) = session else {
-        if head.protocol.is_some() {
-            return serde_json::from_slice(line).map(Answer::Description).map_err(wrong);
-        }
-        return Err(refuse("which names neither a session nor an error"));
+        return match (head.protocol, &fault) {
+            (_, Some(fault)) => Err(format!("which {fault}")),
+            (Some(_), None) => serde_json::from_str(text).map(Answer::Description).map_err(wrong),
+            (None, None) => Err("which names neither a session nor an error".into()),
+        };
     };
     let malformed = |message| Answer::Malformed { session, message };
-    Ok(match serde_json::from_slice::<State>(line) {
-        Err(error) => malformed(one_line(&error.to_string())),
+    if let Some(fault) = fault {
+        return Ok(malformed(one_line(&fault)));
+    }
+    Ok(match serde_json::from_str::<State>(text) {
+        Err(error) => {
+            malformed(one_line(&first_mismatch(text).unwrap_or_else(|| error.to_string())))
+        }
         Ok(state) => match unfit_number(&state) {
             Some(message) => malformed(message),
+            None if text.contains("null") => {
+                Answer::State(State { nulls: nulls(text, &NEEDED), ..state })
+            }
             None => Answer::State(state),
         },
     })
@@ -163,6 +282,12 @@ fn unfit_number(state: &State) -> Option<String> {
             one_line(name)
         )
     })
+}
+
+/// Whether a field at this path is read. Others are ignored, whatever they hold.
+fn is_read(path: &str) -> bool {
+    let field = path.split(['.', '[']).next().unwrap_or_default();
+    FIELDS.iter().any(|(name, _)| *name == field)
 }
 
 #[cfg(test)]
@@ -215,8 +340,14 @@ mod tests {
         let rest = r#""observation":"o","admissible":["a"]"#;
         for (line, says) in [
             (r#"{"session":3,"observation":"o"}"#.to_string(), "missing field `admissible`"),
-            (r#"{"session":3,"observation":"o","admissible":["a",3]}"#.into(), "expected a text"),
-            (r#"{"session":3,"observation":"o","admissible":"a"}"#.into(), "a list of texts"),
+            (
+                r#"{"session":3,"observation":"o","admissible":["a",3]}"#.into(),
+                "'admissible[1]' is 3, expected a text",
+            ),
+            (
+                r#"{"session":3,"observation":"o","admissible":"a"}"#.into(),
+                "expected a list of texts",
+            ),
             (format!(r#"{{"session":3,{rest},"reward":1e999}}"#), "out of range"),
             (format!(r#"{{"session":3,{rest},"score":1.5}}"#), "its score is 1.5"),
             (format!(r#"{{"session":3,{rest},"metrics":{{"a b":1}}}}"#), "the metric's name 'a b'"),
@@ -236,13 +367,18 @@ mod tests {
     #[test]
     fn a_line_that_is_no_answer_is_refused_with_a_reason() {
         let long = vec![b' '; MAX_LINE + 1];
-        let cases: [(&[u8], &str); 10] = [
+        let cases: [(&[u8], &str); 12] = [
             (b"", "nothing, which is not a JSON object"),
             (b"loading\x1b[2J the model", "'loading[2J the model', which is not a JSON object"),
             (b"[0]", "not a JSON object"),
-            (b"\xff\xfe", "not a JSON object"),
-            (b"{\"session\":0", "EOF"),
-            (b"{\"session\":0,\"reward\":NaN}", "expected value"),
+            (b"\xff\xfe", "UTF-16 (byte-order mark FF FE)"),
+            (b"{\"session\":0", "an object that does not end"),
+            (b"{\0\"\0", "UTF-16 (zero bytes)"),
+            (b"{\"protocol\":1,\"name\":\"caf\xe9\"}", "invalid byte (0xe9) at column 26"),
+            (
+                b"{\"protocol\":1,\"name\":\"a\",\"tasks\":null}",
+                "'tasks' is null, expected a number",
+            ),
             (b"{\"session\":-1,\"observation\":\"o\"}", "expected u64"),
             (b"{\"observation\":\"o\"}", "neither a session nor an error"),
             (b"{\"protocol\":1,\"name\":\"a\"}", "missing field `tasks`"),

@@ -31,6 +31,7 @@ mod config;
 mod description;
 mod environment;
 mod kind;
+mod mismatch;
 mod program;
 mod session;
 mod time_limit;

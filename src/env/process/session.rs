@@ -100,8 +100,8 @@ impl ProcessSession {
     /// Waits for the first state of the episode.
     pub(super) fn wait_for_start(&mut self) -> Result<ReportedTask> {
         let state = self.wait()?;
-        let task = state.task.ok_or_else(|| self.missing("task"))?;
-        self.goal = state.goal.ok_or_else(|| self.missing("goal"))?;
+        let task = state.task.ok_or_else(|| self.missing("task", &state.nulls))?;
+        self.goal = state.goal.ok_or_else(|| self.missing("goal", &state.nulls))?;
         self.observation = state.observation;
         self.admissible = state.admissible;
         Ok(ReportedTask { task, kind: state.kind })
@@ -144,8 +144,11 @@ impl ProcessSession {
         self.error(&format!("gave a malformed answer: {what}"))
     }
 
-    fn missing(&self, field: &str) -> Error {
-        self.malformed(&format!("missing field `{field}`"))
+    fn missing(&self, field: &str, nulls: &[&str]) -> Error {
+        match nulls.contains(&field) {
+            true => self.malformed(&format!("'{field}' is null, expected a value")),
+            false => self.malformed(&format!("missing field `{field}`")),
+        }
     }
 }
 
@@ -186,9 +189,9 @@ impl Session for ProcessSession {
         let state = self.wait()?;
         let was_admissible = self.admissible.position(action).is_some();
         let done = Transition {
-            reward: state.reward.ok_or_else(|| self.missing("reward"))?,
-            terminated: state.terminated.ok_or_else(|| self.missing("terminated"))?,
-            truncated: state.truncated.ok_or_else(|| self.missing("truncated"))?,
+            reward: state.reward.ok_or_else(|| self.missing("reward", &state.nulls))?,
+            terminated: state.terminated.ok_or_else(|| self.missing("terminated", &state.nulls))?,
+            truncated: state.truncated.ok_or_else(|| self.missing("truncated", &state.nulls))?,
             success: state.success,
             score: state.score,
             valid: state.valid.unwrap_or(was_admissible),

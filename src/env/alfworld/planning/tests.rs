@@ -6,6 +6,7 @@ use rand::Rng;
 
 use super::super::environment::AlfWorld;
 use super::super::game::GameReader;
+use super::super::source::GAME;
 use super::super::{AlfWorldConfig, archive};
 use crate::env::{Session, Texts};
 use crate::stream::{Purpose, Stream};
@@ -57,21 +58,42 @@ fn compare(name: &str, bytes: &[u8], readers: &[GameReader; 2]) {
     }
 }
 
+/// Compares every so many games of an archive.
+struct Games {
+    readers: [GameReader; 2],
+    every: usize,
+    seen: usize,
+    compared: usize,
+}
+
+impl archive::Visitor for Games {
+    fn wants(&mut self, _: &str, file: &'static str) -> bool {
+        file == GAME
+    }
+
+    fn found(
+        &mut self,
+        name: String,
+        _: &'static str,
+        content: Result<Vec<u8>, String>,
+    ) -> crate::error::Result<()> {
+        self.seen += 1;
+        if self.seen.is_multiple_of(self.every) {
+            compare(&name, &content.unwrap(), &self.readers);
+            self.compared += 1;
+        }
+        Ok(())
+    }
+}
+
 /// By default every 40th published game; all of them with `PROXMO_ALL_GAMES=1`.
 #[test]
 fn compiled_rules_play_the_published_games_like_the_engine_of_their_rules() {
     let Some(path) = published() else { return };
     let every = if std::env::var_os("PROXMO_ALL_GAMES").is_some() { 1 } else { 40 };
     let readers = [GameReader::default(), GameReader::compiling_all()];
-    let (mut seen, mut compared) = (0, 0);
-    archive::unpack(&path, &mut |name, bytes| {
-        seen += 1;
-        if seen % every == 0 {
-            compare(&name, &bytes, &readers);
-            compared += 1;
-        }
-        Ok(())
-    })
-    .unwrap();
+    let mut games = Games { readers, every, seen: 0, compared: 0 };
+    archive::unpack(&path, archive::Format::detect(&path).unwrap(), &mut games).unwrap();
+    let Games { seen, compared, .. } = games;
     assert_eq!((seen, compared), (4027, 4027 / every));
 }
