@@ -63,13 +63,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => None,
     };
     let rows = RecordBatch::new(&input.episodes, config.required_fields(), &place)?;
-    let by_group = config.estimator != Estimator::ReinforcePp;
-    for warning in rows.warnings(&input.episodes, by_group, &place) {
-        tell!("proxmo: warning: {}: {warning}", input.name);
-    }
     let credit = assign(&rows.batch, &config)?;
     let Some(record) = wanted else {
-        return write(&arguments.output, &input.with_credit(&rows, &credit)?);
+        write(&arguments.output, &input.with_credit(&rows, &credit)?)?;
+        let by_group = config.estimator != Estimator::ReinforcePp;
+        for warning in rows.warnings(&input.episodes, by_group, &place) {
+            tell!("proxmo: warning: {}: {warning}", input.name);
+        }
+        return Ok(());
     };
     let explanation = Explanation {
         episodes: &input.episodes,

@@ -20,6 +20,7 @@ mod progress;
 mod recorder;
 mod report;
 mod run_folder;
+mod runtime_folder;
 mod settings;
 mod signals;
 mod table;
@@ -79,6 +80,21 @@ enum Command {
     Verify(verify::Arguments),
 }
 
+impl Command {
+    /// Whether the command opens devices, or may.
+    fn opens_devices(&self) -> bool {
+        matches!(
+            self,
+            Self::Train(_)
+                | Self::Clone(_)
+                | Self::Eval(_)
+                | Self::Compare(_)
+                | Self::Devices(_)
+                | Self::Verify(_)
+        )
+    }
+}
+
 /// Runs the command that the process was given. Errors go to standard error as one line.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -92,6 +108,9 @@ pub fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
+    if arguments.command.opens_devices() {
+        runtime_folder::provide();
+    }
     let result = match arguments.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Clone(arguments) => clone::run(&arguments),

@@ -131,7 +131,9 @@ fn objects(text: &str, begin: usize) -> Result<VecDeque<(usize, String)>, (usize
             (line_of(offset), format!("{path}: expected a finite number, found {value}"))
         }
         None => {
-            let line = begin + error.line().saturating_sub(1);
+            // A text that is cut short ends with its last line, not with the line after it.
+            let last = text.trim_end().lines().count().max(1) - 1;
+            let line = begin + error.line().saturating_sub(1).min(last);
             (
                 line,
                 format!("expected an episode as a JSON object, found no JSON: {}", reason(&error)),

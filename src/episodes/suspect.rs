@@ -79,11 +79,8 @@ impl RecordBatch {
                 counted(groups.len(), "episode is", "episodes are each")
             ));
         }
-        let is_equal = |group: &std::ops::Range<usize>| {
-            let first = batch.total_reward(group.start);
-            group.clone().all(|episode| batch.total_reward(episode) == first)
-        };
-        if groups.iter().filter(|group| group.len() > 1).all(is_equal) {
+        let compared = (0..groups.len()).filter(|&group| groups[group].len() > 1);
+        if compared.into_iter().all(|group| batch.is_zero_variance(group)) {
             let count = groups.len() - alone.len();
             return Some(format!(
                 "{} zero variance: the episodes of a group have equal total rewards, so the episode \

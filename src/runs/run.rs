@@ -22,6 +22,7 @@ use web_time::Instant;
 use super::checkpoint::BestEvaluation;
 use super::recorder::{Recorder, Recorders, RunStart, RunSummary};
 use super::training::{Iteration, Training};
+use crate::credit::Estimator;
 use crate::env::Environment;
 use crate::episodes::{EpisodeRecord, write_episodes};
 use crate::error::{Error, Result};
@@ -43,6 +44,8 @@ pub struct Run<'a> {
     /// Settings that a resume changed, until the next iteration records them.
     pub(super) changes: SettingChanges,
     pub(super) best: Option<BestEvaluation>,
+    /// Whether an iteration without variance was reported.
+    pub(super) warned_of_variance: bool,
     /// Iteration of the newest checkpoint, `None` if there is none.
     pub(super) saved: Option<u64>,
     pub(super) elapsed_before: f64,
@@ -144,6 +147,7 @@ impl<'a> Run<'a> {
                 metrics.skipped_updates
             ));
         }
+        self.warn_of_variance(&metrics);
         let config = self.training.config();
         let (evaluate_every, save_every) = (config.eval.every, config.run.checkpoint_every);
         let over = self.progress() >= 1.0;
@@ -218,6 +222,27 @@ impl<'a> Run<'a> {
             self.recorders.warning(&format!("the checkpoint could not be written: {second}"));
         }
         error
+    }
+
+    /// Reports, once, that no group of an iteration can teach anything.
+    fn warn_of_variance(&mut self, metrics: &IterationMetrics) {
+        let config = self.training.config();
+        let by_group = config.credit.estimator != Estimator::ReinforcePp;
+        if self.warned_of_variance || !by_group || metrics.zero_variance < 1.0 {
+            return;
+        }
+        self.warned_of_variance = true;
+        let message = match config.rollout.group_size {
+            1 => "rollout.group_size is 1: an episode has no other of its task to be compared with, so \
+                  nothing is learned; take 2 or more"
+                .to_string(),
+            _ => format!(
+                "all groups of iteration {} have zero variance: the episodes of a task have the same \
+                 return, so nothing is learned from them (reported once)",
+                metrics.iteration
+            ),
+        };
+        self.recorders.warning(&message);
     }
 
     /// Reports episodes or tasks that were lost to environment errors.

@@ -158,6 +158,7 @@ impl<'a> Run<'a> {
             warnings: Vec::new(),
             changes: SettingChanges::default(),
             best: None,
+            warned_of_variance: false,
             saved: None,
             elapsed_before: 0.0,
             begun: Instant::now(),

@@ -38,6 +38,9 @@ pub struct IterationMetrics {
     pub invalid: f64,
     /// Fraction of groups with both successful and failed episodes.
     pub mixed_groups: f64,
+    /// Fraction of groups whose episodes all have the same return, so that nothing is learned from them.
+    #[serde(default)]
+    pub zero_variance: f64,
     /// The loss.
     pub loss: f64,
     /// Its surrogate term.

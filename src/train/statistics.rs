@@ -11,6 +11,7 @@ use crate::rollout::{EpisodeEnd, RolloutBatch};
 pub(super) struct RolloutStatistics {
     groups: usize,
     mixed_groups: usize,
+    zero_variance: usize,
     episodes: usize,
     successes: usize,
     lacks_success: bool,
@@ -33,6 +34,8 @@ impl RolloutStatistics {
             let (episodes, won) = (group.len(), successes(group));
             self.mixed_groups += usize::from(won > 0 && won < episodes);
         }
+        let groups = 0..batch.groups();
+        self.zero_variance += groups.filter(|&group| batch.is_zero_variance(group)).count();
         self.groups += batch.groups();
         self.episodes += batch.episodes();
         self.successes += successes(0..batch.episodes());
@@ -68,6 +71,11 @@ impl RolloutStatistics {
     /// Fraction of steps whose action was not admissible.
     pub fn invalid(&self) -> f64 {
         self.invalid as f64 / self.steps.max(1) as f64
+    }
+
+    /// Fraction of groups whose episodes all have the same return.
+    pub fn zero_variance(&self) -> f64 {
+        self.zero_variance as f64 / self.groups.max(1) as f64
     }
 
     /// Fraction of groups with both successful and failed episodes.

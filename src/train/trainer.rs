@@ -95,6 +95,7 @@ impl<P: Policy> Trainer<P> {
             environment_errors: statistics.environment_errors,
             invalid: statistics.invalid(),
             mixed_groups: statistics.mixed_groups(),
+            zero_variance: statistics.zero_variance(),
             credit: serde_json::to_value(&credit.diagnostics)
                 .map_err(|error| Error::Run(format!("cannot write credit diagnostics: {error}")))?,
             seconds: Seconds {

@@ -316,7 +316,7 @@ fn a_backend_is_verified_and_an_absent_one_is_an_error() {
     let missing = if cfg!(target_vendor = "apple") { "dx12" } else { "metal" };
     // Not one line: drivers that are asked may write to the terminal.
     let refused_there = verify(&["--backend", missing]).assert().code(2).stdout("");
-    refused_there.stderr(contains("(not on "));
+    refused_there.stderr(contains("does not exist on "));
     if cfg!(not(feature = "ndarray")) {
         refused(&mut verify(&["--backend", "ndarray"]), "--features ndarray");
     }
@@ -366,4 +366,31 @@ fn a_person_plays() {
     command.args(["play", "--seed", "1"]).write_stdin("? inventory\n");
     command.assert().success().stdout(contains("(1 listed)"));
     refused(proxmo().args(["play", "--task", "no-such-task"]), "no-such-task");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_machine_without_a_runtime_folder_sees_no_error_of_its_drivers() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    command.arg("devices").env_remove("XDG_RUNTIME_DIR").env_remove("XDG_STATE_HOME");
+    let done = command.env("HOME", home.path()).assert().success();
+    done.stderr("").stdout(contains("flex"));
+    let folder = home.path().join(".local/state/proxmo/runtime");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn groups_from_which_nothing_is_learned_are_reported_once() {
+    for (flags, says) in [
+        (["--group-size", "1", "--max-steps", "9"], "rollout.group_size is 1"),
+        (["--group-size", "3", "--max-steps", "1"], "all groups of iteration 1 have zero variance"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let done = small(&folder.path().join("run")).args(flags).assert().success();
+        let errors = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+        assert_eq!(errors.matches(says).count(), 1, "{errors}");
+    }
 }

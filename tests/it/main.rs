@@ -28,6 +28,7 @@ mod process_modes;
 mod resume;
 mod resume_changes;
 mod returns;
+mod scripts;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;

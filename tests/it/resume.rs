@@ -45,6 +45,24 @@ fn spawn(run: &Path, more: &str) -> Child {
         .unwrap()
 }
 
+/// [`spawn`] with all signals as at a login, also if the tests run under `nohup`.
+#[cfg(target_os = "linux")]
+fn spawn_hearing(run: &Path, more: &str) -> Child {
+    std::process::Command::new("env")
+        .arg("--default-signal")
+        .arg(assert_cmd::cargo::cargo_bin("proxmo"))
+        .args(arguments(run, more))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn spawn_hearing(run: &Path, more: &str) -> Child {
+    spawn(run, more)
+}
+
 /// The metrics lines, without times.
 fn metrics(run: &Path) -> Vec<String> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -223,7 +241,10 @@ fn leftovers_of_a_killed_process_are_removed() {
     let last = lines.lines().last().unwrap().replacen("\"iteration\":2", "\"iteration\":3", 1);
     fs::write(parts.join("metrics.jsonl"), format!("{lines}{last}\n{{\"iterat")).unwrap();
     let said = train(&parts, "--resume --iterations 4");
-    assert!(!said.contains("warning"), "{said}");
+    let warnings = said.lines().filter(|line| line.contains("warning"));
+    // Of a run this short no episode is won.
+    let about_leftovers: Vec<_> = warnings.filter(|line| !line.contains("zero variance")).collect();
+    assert!(about_leftovers.is_empty(), "{said}");
     assert_same(&whole, &parts, 4);
     assert_tidy(&parts);
 }
@@ -350,7 +371,7 @@ fn send(signal: &str, child: &Child) {
 fn ctrl_c_sigterm_and_sighup_finish_the_iteration_and_save() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
-    let mut child = spawn(&run, "--iterations 1000000 --checkpoint-every 100000");
+    let mut child = spawn_hearing(&run, "--iterations 1000000 --checkpoint-every 100000");
     for (part, signal) in ["-INT", "-TERM", "-HUP"].into_iter().enumerate() {
         wait_for(&mut child, &run, 3 * (part + 1));
         send(signal, &child);
@@ -363,7 +384,7 @@ fn ctrl_c_sigterm_and_sighup_finish_the_iteration_and_save() {
         let done = metrics(&run).len() as u64 - 1;
         assert!(checkpoint(&run, done).join("manifest.json").is_file(), "{signal}");
         if signal != "-HUP" {
-            child = spawn(&run, "--resume");
+            child = spawn_hearing(&run, "--resume");
         }
     }
     let done = metrics(&run).len() as u64 - 1;

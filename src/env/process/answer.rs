@@ -348,12 +348,21 @@ mod tests {
                 r#"{"session":3,"observation":"o","admissible":"a"}"#.into(),
                 "expected a list of texts",
             ),
-            (format!(r#"{{"session":3,{rest},"reward":1e999}}"#), "out of range"),
+            (format!(r#"{{"session":3,{rest},"reward":1e999}}"#), "'reward' is 1e999"),
             (format!(r#"{{"session":3,{rest},"score":1.5}}"#), "its score is 1.5"),
             (format!(r#"{{"session":3,{rest},"metrics":{{"a b":1}}}}"#), "the metric's name 'a b'"),
-            (format!(r#"{{"session":3,{rest},"metrics":{{"a":null}}}}"#), "expected f64"),
-            (format!(r#"{{"session":3,{rest},"reward":true}}"#), "boolean `true`"),
-            (format!(r#"{{"session":3,{rest},"terminated":1}}"#), "expected a boolean"),
+            (
+                format!(r#"{{"session":3,{rest},"metrics":{{"a":null}}}}"#),
+                "expected an object of numbers",
+            ),
+            (
+                format!(r#"{{"session":3,{rest},"reward":true}}"#),
+                "'reward' is true, expected a number",
+            ),
+            (
+                format!(r#"{{"session":3,{rest},"terminated":2}}"#),
+                "'terminated' is 2, expected true or false",
+            ),
         ] {
             match read(&line) {
                 Answer::Malformed { session: 3, message } => {

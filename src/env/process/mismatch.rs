@@ -1,5 +1,7 @@
 //! The field of a program's answer that does not fit, for messages.
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 
 use crate::episodes::{RawObject, decoded, described, each_item};
@@ -18,10 +20,12 @@ pub(super) enum Kind {
     Count,
     /// A truth value, 0, 1 or null.
     Flag,
+    /// An object of numbers, or null.
+    Numbers,
 }
 
 /// The fields that are read.
-pub(super) const FIELDS: [(&str, Kind); 17] = [
+pub(super) const FIELDS: [(&str, Kind); 19] = [
     ("session", Kind::Count),
     ("protocol", Kind::Count),
     ("tasks", Kind::Count),
@@ -35,6 +39,8 @@ pub(super) const FIELDS: [(&str, Kind); 17] = [
     ("admissible", Kind::Texts),
     ("kinds", Kind::Texts),
     ("reward", Kind::Reward),
+    ("score", Kind::Reward),
+    ("metrics", Kind::Numbers),
     ("terminated", Kind::Flag),
     ("truncated", Kind::Flag),
     ("success", Kind::Flag),
@@ -48,6 +54,7 @@ impl Kind {
             Self::Texts => "a list of texts",
             Self::Reward | Self::Count => "a number",
             Self::Flag => "true or false",
+            Self::Numbers => "an object of numbers",
         }
     }
 
@@ -61,6 +68,9 @@ impl Kind {
             Self::Texts => serde_json::from_str::<Vec<String>>(value).is_ok(),
             Self::Reward => is_null || serde_json::from_str::<f64>(value).is_ok(),
             Self::Count => serde_json::from_str::<f64>(value).is_ok_and(|it| it.fract() == 0.0),
+            Self::Numbers => {
+                is_null || serde_json::from_str::<BTreeMap<String, f64>>(value).is_ok()
+            }
             Self::Flag => matches!(value, "true" | "false" | "0" | "1" | "null"),
         }
     }

@@ -113,9 +113,11 @@ impl MentionMemory {
         })
     }
 
-    /// Adds a page to what the open actions led to, and closes those that are admissible again.
+    /// Adds a page to what the open actions led to. An action that is admissible again is closed, and so
+    /// are those that were taken since: they led back.
     fn see(&mut self, observation: &str, page: Fit, admissible: &Texts) {
         let words = self.has(observation);
+        let mut leads_back = false;
         for mut open in std::mem::take(&mut self.open) {
             let is_closed = admissible.position(&open.action).is_some();
             if open.is_new || !is_closed {
@@ -128,7 +130,8 @@ impl MentionMemory {
                 self.outcomes.insert(open.action.clone(), fit);
             }
             open.is_new = false;
-            if !is_closed {
+            leads_back |= is_closed;
+            if !leads_back {
                 self.open.push(open);
             }
         }

@@ -139,11 +139,11 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_difference() {
     // A checkpoint of an older version, which has no manifest.
     let newest = checkpoint::folder(&run, 4);
     let state = fs::read_to_string(newest.join("state.json")).unwrap();
-    let older = state.replacen("\"version\": 3", "\"version\": 1", 1);
+    let older = state.replacen("\"version\": 4", "\"version\": 1", 1);
     fs::write(newest.join("state.json"), &older).unwrap();
     fs::remove_file(newest.join("manifest.json")).unwrap();
     let version = resume(&|_| (), &BALLS);
-    assert!(version.contains("checkpoint version 1, this program reads version 3"), "{version}");
+    assert!(version.contains("checkpoint version 1, this program reads version 4"), "{version}");
     assert_eq!(checkpoint::list(&run).unwrap(), [0, 2, 4], "nothing is set aside");
 }
 
