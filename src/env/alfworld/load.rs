@@ -8,8 +8,9 @@ use super::archive::{Format, Visitor, unpack};
 use super::config::AlfWorldConfig;
 use super::environment::AlfWorld;
 use super::game::{Game, GameReader};
+use super::game_file::{self, GAME, TRAJECTORY};
 use super::list::GameList;
-use super::source::{self, GAME, Source, TRAJECTORY};
+use super::source::Source;
 use crate::error::{Error, Result};
 use crate::parallel::par_map;
 
@@ -183,7 +184,7 @@ impl<'a> Loader<'a> {
         if self.listed.as_ref().is_some_and(|listed| !listed.contains(name)) {
             return false;
         }
-        let split = source::split_of(name);
+        let split = game_file::split_of(name);
         match self.splits.get_mut(split) {
             Some(count) => *count += 1,
             None => {
@@ -201,7 +202,7 @@ impl<'a> Loader<'a> {
             let read = par_map(batch.len(), |at| {
                 let (name, path) = &batch[at];
                 let place = path.display().to_string();
-                let game = source::read(path).and_then(|bytes| self.parse(name, &place, &bytes));
+                let game = game_file::read(path).and_then(|bytes| self.parse(name, &place, &bytes));
                 (game, self.annotations_beside(path))
             });
             for ((game, sentences), (name, _)) in read.into_iter().zip(batch) {
@@ -222,7 +223,7 @@ impl<'a> Loader<'a> {
         if self.options.annotations == Annotations::Templated || !path.is_file() {
             return None;
         }
-        let bytes = source::read(&path).map_err(|error| error.to_string());
+        let bytes = game_file::read(&path).map_err(|error| error.to_string());
         let place = |error| format!("{}: {error}", path.display());
         Some(bytes.and_then(|bytes| sentences(&bytes).map_err(place)))
     }

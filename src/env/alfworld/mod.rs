@@ -32,6 +32,8 @@ mod config;
 mod environment;
 mod expert;
 mod game;
+#[cfg(feature = "fs")]
+mod game_file;
 mod generator;
 mod goal;
 mod grammar;

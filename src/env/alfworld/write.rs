@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::json;
 
 use super::game::Published;
+use super::game_file::{self, GAME, TRAJECTORY};
 use super::id::NONE;
 use super::names::Names;
 use super::reword::reword;
-use super::source::{self, GAME};
 use super::state::mark;
 use super::world::{World, ability, device};
 use super::{AlfWorld, AlfWorldConfig};
@@ -53,8 +53,8 @@ pub fn write_games(tasks: &AlfWorld, like: &Path, out: &Path) -> Result<usize> {
         });
         let kind = json!({ "task_type": TASK_TYPES[game.kind() as usize] });
         let folder = out.join(&game.name);
-        source::write(&folder, GAME, &file)?;
-        source::write(&folder, "traj_data.json", &kind)?;
+        game_file::write(&folder, GAME, &file)?;
+        game_file::write(&folder, TRAJECTORY, &kind)?;
     }
     Ok(tasks.tasks())
 }

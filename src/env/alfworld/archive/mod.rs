@@ -16,7 +16,7 @@ use liblzma::bufread::XzDecoder;
 use liblzma::stream::Stream;
 
 use self::zstd::ZstdReader;
-use super::source::{ENTRIES, check_name, file_name, read_game};
+use super::game_file::{ENTRIES, check_name, file_name, read_game};
 use crate::error::{Error, Result};
 
 /// Maximum number of bytes of an unpacked archive.
@@ -102,7 +102,7 @@ pub(super) fn unpack(path: &Path, format: Format, visitor: &mut dyn Visitor) -> 
                 .map_err(|error| entries.unreadable(&error))?;
             tar::read(XzDecoder::new_stream(file, stream), &mut entries)
         }
-        Format::TarZst => tar::read(ZstdReader::new(file), &mut entries),
+        Format::TarZst => tar::read(ZstdReader::new(file, MAX_DECODER_BYTES), &mut entries),
         Format::Tar | Format::Game => tar::read(file, &mut entries),
     }
 }

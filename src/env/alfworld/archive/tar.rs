@@ -4,7 +4,7 @@ use std::io::Read;
 
 use tar::PaxExtensions;
 
-use super::super::source::read_at_most;
+use super::super::game_file::read_at_most;
 use super::{Entries, LimitedReader};
 use crate::error::Result;
 

@@ -5,8 +5,6 @@ use std::io::{self, BufRead, Read};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::MAX_DECODER_BYTES;
-
 /// Whether a file begins with a frame that is to be skipped.
 pub(super) fn is_skippable(bytes: &[u8]) -> bool {
     matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
@@ -20,11 +18,11 @@ pub(super) struct ZstdReader<R> {
 }
 
 impl<R: BufRead> ZstdReader<R> {
-    /// A reader at the start of a file.
-    pub(super) fn new(inner: R) -> Self {
+    /// A reader at the start of a file, which takes at most `memory` bytes.
+    pub(super) fn new(inner: R, memory: u64) -> Self {
         let mut decoder = FrameDecoder::new();
         // The decoder holds the window and as much again.
-        decoder.set_max_window_size(MAX_DECODER_BYTES / 2);
+        decoder.set_max_window_size(memory / 2);
         Self { inner, decoder, in_frame: false }
     }
 

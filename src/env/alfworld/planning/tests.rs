@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::super::environment::AlfWorld;
 use super::super::game::GameReader;
-use super::super::source::GAME;
+use super::super::game_file::GAME;
 use super::super::{AlfWorldConfig, archive};
 use crate::env::{Session, Texts};
 use crate::stream::{Purpose, Stream};
