@@ -5,6 +5,7 @@
 #[cfg(any(test, feature = "fuzzing"))]
 mod check;
 mod clone;
+mod columns;
 mod compare;
 mod config;
 mod credit;

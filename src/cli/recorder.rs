@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use super::progress::bar;
-use super::table::{in_short, percent, results};
+use super::columns::Columns;
+use super::progress::{bar, training_bar, training_message, width};
+use super::table::results;
 use super::terminal::{say, tell};
 use crate::env::Environment;
 use crate::error::Result;
@@ -14,7 +15,7 @@ use crate::report;
 use crate::rollout::CollectionProgress;
 use crate::runs::auto::DeviceChoice;
 use crate::runs::{Recorder, RunStart, RunSummary};
-use crate::train::{Config, IterationMetrics, KindResult};
+use crate::train::{Config, IterationMetrics, KindResult, RunConfig};
 
 /// Writes `curve.svg` and `report.html` at the end of a run.
 pub struct ReportWriter;
@@ -31,6 +32,14 @@ pub struct TerminalRecorder<'a> {
     held_out: &'a dyn Environment,
     /// The progress bar of an evaluation under way.
     evaluating: Option<ProgressBar>,
+    /// The bar of the training.
+    training: Option<ProgressBar>,
+    /// The limits of the run.
+    run: Option<RunConfig>,
+    /// The share of the run that was done when this process began to train, and that time.
+    begun_at: (f64, Instant),
+    /// Whether a GPU trains, which compiles kernels in the first iteration.
+    on_gpu: bool,
     /// Begin of the collection under way, and the time of the last line about it.
     collecting: Option<(Instant, Instant)>,
     lines: u64,
@@ -60,6 +69,10 @@ impl<'a> TerminalRecorder<'a> {
             quiet,
             held_out,
             evaluating: None,
+            training: None,
+            run: None,
+            begun_at: (0.0, Instant::now()),
+            on_gpu: false,
             collecting: None,
             lines: 0,
             initial: Vec::new(),
@@ -77,12 +90,13 @@ impl<'a> TerminalRecorder<'a> {
 
     /// Prints what is trained, where and on which device.
     pub fn introduce(
-        &self,
+        &mut self,
         config: &Config,
         choice: &DeviceChoice,
         training: &dyn Environment,
         folder: &Path,
     ) {
+        self.on_gpu = choice.opened.adapter.max_invocations > 0;
         if self.quiet {
             return;
         }
@@ -128,57 +142,50 @@ impl<'a> TerminalRecorder<'a> {
 
     /// Prints the line of an iteration, below column heads.
     fn print_line(&mut self, metrics: &IterationMetrics) {
+        let columns = Columns::for_width(width());
         if self.lines.is_multiple_of(LINES_PER_PAGE) {
-            tell!(
-                "\n{:>5} {:>8} {:>7} {:>6} {:>8} {:>7} {:>7} {:>6} {:>6}  {:>17}  {:>7}  held out",
-                "iter",
-                "success",
-                "return",
-                "length",
-                "loss",
-                "kl",
-                "entropy",
-                "clip",
-                "|grad|",
-                "rollout+credit+upd",
-                "elapsed"
-            );
+            self.print(&format!("\n{}", columns.heads()));
         }
         self.lines += 1;
-        let held_out = metrics.evaluation.as_ref();
-        let held_out = held_out.map(|one| in_short(&one.overall())).unwrap_or_default();
-        let elapsed = metrics.seconds.elapsed;
-        let clock = format!("{}:{:02}", elapsed as u64 / 60, elapsed as u64 % 60);
-        if metrics.iteration == 0 {
-            tell!("{:>5} {:<75}  {clock:>7}  {held_out}", 0, self.initial_name);
-            return;
+        self.print(&columns.line(metrics, self.initial_name));
+    }
+
+    /// Prints a line above the bars.
+    fn print(&self, line: &str) {
+        let bar = self.evaluating.as_ref().or(self.training.as_ref());
+        match bar {
+            Some(bar) => bar.suspend(|| tell!("{line}")),
+            None => tell!("{line}"),
         }
-        let seconds = metrics.seconds;
-        let played = match metrics.length {
-            0.0 => format!("{:>8} {:>7} {:>6}", "-", "-", "-"),
-            length => {
-                let success = metrics.success.map_or("-".into(), percent);
-                format!("{success:>8} {:>7.3} {length:>6.1}", metrics.mean_return)
-            }
-        };
-        tell!(
-            "{:>5} {played} {:>8.4} {:>7.4} {:>7.3} {:>6.3} {:>6.3}  {:>5.2}s{:>5.2}s{:>5.2}s   {clock:>7}  {held_out}",
-            metrics.iteration,
-            metrics.loss,
-            metrics.kl,
-            metrics.entropy,
-            metrics.clip_fraction,
-            metrics.gradient_norm,
-            seconds.rollout,
-            seconds.credit,
-            seconds.update,
-        );
+    }
+
+    /// Moves the bar of the training.
+    fn show_progress(&mut self, iteration: u64, elapsed: f64) {
+        let Some(run) = &self.run else { return };
+        let share = run.share_done(iteration, elapsed);
+        let bar = self.training.get_or_insert_with(training_bar);
+        // The pace is that of this process.
+        let (first, begun) = self.begun_at;
+        let done = (share - first) / (1.0 - first);
+        let spent = begun.elapsed().as_secs_f64();
+        let mut text = training_message(iteration, run.iterations, done, spent);
+        if done == 0.0 && self.on_gpu {
+            text += ": the first iteration compiles kernels";
+        }
+        bar.set_position((1000.0 * share) as u64);
+        bar.set_message(text);
+        if share >= 1.0 {
+            bar.finish_and_clear();
+        }
     }
 }
 
 impl Recorder for TerminalRecorder<'_> {
     fn started(&mut self, start: &RunStart) -> Result<()> {
         self.limit = start.config.run.iterations;
+        let run = start.config.run.clone();
+        self.begun_at = (run.share_done(start.iteration, 0.0), Instant::now());
+        self.run = Some(run);
         self.resumed = start.is_resumed;
         if !start.config.run.init.as_os_str().is_empty() {
             self.initial_name = "initial";
@@ -198,6 +205,10 @@ impl Recorder for TerminalRecorder<'_> {
 
     fn evaluating(&mut self, done: usize, total: usize) {
         if !self.quiet {
+            // One bar at a time.
+            if let Some(bar) = self.training.take() {
+                bar.finish_and_clear();
+            }
             let bar = self.evaluating.get_or_insert_with(|| bar(total, "evaluating"));
             bar.set_position(done as u64);
         }
@@ -213,10 +224,12 @@ impl Recorder for TerminalRecorder<'_> {
         let CollectionProgress { episodes, started, ended, steps } = *progress;
         let seconds = (now - begun).as_secs();
         match started < episodes {
-            true => tell!("  {seconds} s: {started} of {episodes} episodes have begun"),
-            false => {
-                tell!("  {seconds} s: {ended} of {episodes} episodes have ended, {steps} steps")
+            true => {
+                self.print(&format!("  {seconds} s: {started} of {episodes} episodes have begun"))
             }
+            false => self.print(&format!(
+                "  {seconds} s: {ended} of {episodes} episodes have ended, {steps} steps"
+            )),
         }
     }
 
@@ -228,19 +241,19 @@ impl Recorder for TerminalRecorder<'_> {
         }
         if !self.quiet {
             self.print_line(metrics);
+            self.show_progress(metrics.iteration, metrics.seconds.elapsed);
         }
         Ok(())
     }
 
     fn warning(&mut self, text: &str) {
-        let line = format!("proxmo: warning: {text}");
-        match &self.evaluating {
-            Some(bar) => bar.suspend(|| tell!("{line}")),
-            None => tell!("{line}"),
-        }
+        self.print(&format!("proxmo: warning: {text}"));
     }
 
     fn finished(&mut self, summary: &RunSummary) -> Result<()> {
+        if let Some(bar) = self.training.take() {
+            bar.finish_and_clear();
+        }
         let (iterations, minutes) = (summary.iterations, summary.elapsed / 60.0);
         if let Some(evaluation) = &summary.evaluation {
             let kinds = evaluation.by_kind(self.held_out);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use etcetera::BaseStrategy;
 
-use super::progress::progress;
+use super::progress::{Waiting, progress};
 use super::recorder::{ReportWriter, TerminalRecorder};
 use super::run_folder::NewFolder;
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
@@ -69,9 +69,11 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     if let (Some(folder), false) = (&arguments.run, arguments.resume) {
         Run::expect_free(folder).map_err(with_flags)?;
     }
+    let waiting = Waiting::new(arguments.quiet, "loading the tasks");
     let training = config.env.open(config.env.split())?;
     let training = &*training;
     let held_out = config.env.open(&config.eval.split).map_err(of_held_out_split)?;
+    drop(waiting);
     tell_notes(training);
     tell_notes(&*held_out);
     let demonstrations = match config.imitation.from.is_empty() {
@@ -90,7 +92,9 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
     let new_path = new_folder.as_ref().map(|new| new.path.as_path());
     let folder = arguments.run.as_deref().or(new_path).unwrap_or(Path::new("runs"));
     let begin = if arguments.resume { Run::resume } else { Run::create };
+    let waiting = Waiting::new(arguments.quiet, "reading the words of the tasks");
     let mut run = begin(folder, config.clone(), &choice.opened, training, &*held_out)?;
+    drop(waiting);
     let mut terminal = TerminalRecorder::new(arguments.quiet, &*held_out);
     if let Err(error) = sign(folder, &config) {
         tell!(
