@@ -17,7 +17,7 @@ const fn column(head: &'static str, width: usize, cell: fn(&IterationMetrics) ->
 /// All columns but the last one, `held out`, in order.
 const COLUMNS: [Column; 11] = [
     column("iter", 5, |line| line.iteration.to_string()),
-    column("success", 9, |line| played(line, line.success.map_or("-".into(), percent))),
+    column("success", 10, |line| played(line, line.success.map_or("-".into(), percent))),
     column("return", 8, |line| played(line, format!("{:.3}", line.mean_return))),
     column("length", 7, |line| played(line, format!("{:.1}", line.length))),
     column("loss", 9, |line| format!("{:.4}", line.loss)),
