@@ -79,7 +79,7 @@ impl<E: Environment, const MAX_STEPS: usize> burn_rl::Environment
         let last = self.try_step(action).map_err(|error| self.error = Some(error));
         self.last = last.unwrap_or(broken);
         let Transition { reward, terminated: done, truncated, .. } = self.last;
-        StepResult { next_state: self.state(), reward: reward.into(), done, truncated }
+        StepResult { next_state: self.state(), reward, done, truncated }
     }
 
     fn reset(&mut self) {

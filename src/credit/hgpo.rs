@@ -52,7 +52,7 @@ pub(super) fn assign(task: &mut Task) -> Result<Parts> {
         for (row, &label) in histories.label_of.iter().enumerate() {
             if label != NONE && clusters[label as usize].count > 1.0 {
                 let cluster = &clusters[label as usize];
-                let distance = f64::from(returns[row]) - cluster.mean;
+                let distance = cluster.distance(returns[row]);
                 let scale = match config.normalize {
                     Normalize::MeanStd => (cluster.spread / cluster.count).sqrt() + EPSILON,
                     Normalize::Mean | Normalize::Auto => 1.0,

@@ -151,7 +151,7 @@ mod tests {
                     let sum = |of: fn(&Neighbour) -> f64| list.iter().map(of).sum::<f64>();
                     assert!((sum(|one| one.weight) - 1.0).abs() < 1e-12);
                     let baseline = sum(|one| one.weight * one.mean_return);
-                    let off = (baseline - f64::from(credit.baselines[row])).abs();
+                    let off = (baseline - credit.baselines[row]).abs();
                     assert!(off < 1e-6, "{config:?}, row {row}: {baseline}");
                     assert!(list.is_sorted_by(|a, b| a.weight >= b.weight));
                     let own = list.iter().filter(|one| one.own);

@@ -97,7 +97,7 @@ fn compare(path: &Path, expected: &Value, episodes: usize, credit: &Credit) {
         }
         assert_eq!(numbers.len(), found.len(), "{}: {key}", path.display());
         for (row, (&number, &found)) in numbers.iter().zip(found).enumerate() {
-            let off = (f64::from(found) - number).abs() / number.abs().max(1.0);
+            let off = (found - number).abs() / number.abs().max(1.0);
             assert!(off <= 1e-5, "{}: {key}[{row}] is {found}, not {number}", path.display());
         }
     }
@@ -142,7 +142,7 @@ fn settings(estimator: Estimator, seed: u64, draw: Draw) -> CreditConfig {
         history: seed as usize % 4,
         length_weight: [1.0, 0.5][seed as usize % 2],
         base_group: every(3),
-        success_value: every(2).then_some(f64::from(draw.success_value)),
+        success_value: every(2).then_some(draw.success_value),
         distance: if every(2) { Distance::Delta } else { Distance::Absolute },
         ..CreditConfig::of(estimator)
     }
@@ -157,7 +157,7 @@ fn same(credit: &Credit, expected: &CreditOracle, place: &str) {
     ] {
         assert_eq!(found.len(), expected.len(), "{place}: {key}");
         for (row, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-            let off = (f64::from(found) - expected).abs() / expected.abs().max(1.0);
+            let off = (found - expected).abs() / expected.abs().max(1.0);
             assert!(off <= 1e-6, "{place}: {key}[{row}] is {found}, not {expected}");
         }
     }

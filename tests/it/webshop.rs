@@ -96,7 +96,7 @@ fn replay_verl(transcript: &Transcript, session: &mut WebShopSession) -> usize {
         let done = session.step(&projected.action).unwrap();
         prompts.push(&projected.action, &observation(session));
         check(session, &prompts, step, &place);
-        assert_eq!(f64::from(done.reward), step["reward"], "{place}");
+        assert_eq!(done.reward, step["reward"], "{place}");
         assert_eq!(done.terminated, step["done"], "{place}");
         assert_eq!(done.succeeded(), step["info"]["won"], "{place}");
         let score = session.score().unwrap_or(0.0);

@@ -25,6 +25,10 @@ pub(crate) struct Game {
 
 /// The rules, the world and the texts of a game.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all games are published ones, which every step reads"
+)]
 pub(crate) enum Rules {
     /// The rules of the published games, which this engine implements.
     Published(Published),

@@ -53,11 +53,14 @@ impl Fact {
     }
 }
 
+/// An argument of a fact that gets a value: its place, its slot, and which objects have its type.
+type FreeArgument = (usize, u8, Arc<[bool]>);
+
 /// One step of a search.
 #[derive(Debug, Clone)]
 enum Step {
     /// For each fact: the arguments in `free` get values of their types.
-    Facts { fact: Fact, free: Box<[(usize, u8, Arc<[bool]>)]> },
+    Facts { fact: Fact, free: Box<[FreeArgument]> },
     /// For each object.
     Objects { slot: u8, objects: Arc<[u16]> },
     /// Only if a test holds.

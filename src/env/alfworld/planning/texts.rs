@@ -24,6 +24,9 @@ const MAX_CHECKS: u64 = 20_000_000;
 /// Maximum number of bytes of one text.
 const MAX_TEXT: u64 = 16 << 20;
 
+/// A branch: its query, if it has one, and its text.
+type Branch = (Option<Box<[Condition]>>, Template);
+
 /// A piece of a compiled text.
 #[derive(Debug)]
 enum Node {
@@ -31,7 +34,7 @@ enum Node {
     /// The name of the object in a slot.
     Name(u8),
     /// The first branch whose query has an answer. The last branch has no query.
-    Choice(Box<[(Option<Box<[Condition]>>, Template)]>),
+    Choice(Box<[Branch]>),
     List(Box<List>),
 }
 
