@@ -119,7 +119,10 @@ impl Report {
 pub fn select(backend: Option<Backend>) -> Result<(Vec<Adapter>, Vec<Absent>)> {
     if let Some(backend) = backend {
         let here = candidates(backend);
-        choose(&here, backend, 0)?;
+        if choose(&here, backend, 0).is_err() {
+            // The error lists everything that is here.
+            choose(&adapters(), backend, 0)?;
+        }
         return Ok((here.into_iter().filter(|one| one.backend == backend).collect(), Vec::new()));
     }
     let here = adapters();

@@ -316,7 +316,13 @@ fn a_backend_is_verified_and_an_absent_one_is_an_error() {
     let missing = if cfg!(target_vendor = "apple") { "dx12" } else { "metal" };
     // Not one line: drivers that are asked may write to the terminal.
     let refused_there = verify(&["--backend", missing]).assert().code(2).stdout("");
-    refused_there.stderr(contains("does not exist on "));
+    refused_there.stderr(
+        contains("does not exist on ").and(contains(if cfg!(target_os = "linux") {
+            "gl 0"
+        } else {
+            "flex 0"
+        })),
+    );
     if cfg!(not(feature = "ndarray")) {
         refused(&mut verify(&["--backend", "ndarray"]), "--features ndarray");
     }

@@ -151,6 +151,39 @@ fn reading_a_game_takes_at_most_the_stated_multiple_of_its_size() {
     assert!((6..files.len()).contains(&refused), "{refused} of {} were refused", files.len());
 }
 
+#[test]
+fn archives_of_every_format_take_bounded_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("games");
+    let entry = header(tar::EntryType::Regular, b"s/t/u/game.tw-pddl", 1 << 40);
+    let unpacked = [entry.as_bytes().as_slice(), &vec![0; 64 * MIB]].concat();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&unpacked).unwrap();
+    let fastest = ruzstd::encoding::CompressionLevel::Fastest;
+    let zstd = ruzstd::encoding::compress_to_vec(&unpacked[..], fastest);
+    let options = zip::write::SimpleFileOptions::default();
+    let mut one = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    one.start_file("s/t/u/game.tw-pddl", options).unwrap();
+    one.write_all(&unpacked).unwrap();
+    let one = one.finish().unwrap().into_inner();
+    for (what, packed) in [("gzip", gzip.finish().unwrap()), ("zstd", zstd), ("zip", one)] {
+        fs::write(&path, &packed).unwrap();
+        let (text, taken) = peak(|| refusal(&path));
+        assert!(text.contains("it has more than"), "{what}: {text}");
+        assert!(taken < 40 * MIB, "{what}: {} bytes had {taken} taken", packed.len());
+    }
+    let mut many = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for number in 0..50_000 {
+        many.start_file(format!("{number}"), options).unwrap();
+    }
+    fs::write(&path, many.finish().unwrap().into_inner()).unwrap();
+    let size = fs::metadata(&path).unwrap().len() as usize;
+    let (text, taken) = peak(|| refusal(&path));
+    assert!(text.contains("found no games"), "{text}");
+    assert!(taken <= FACTOR * size + CONSTANT, "{size} bytes had {taken} taken");
+}
+
 fn size() -> ScorerConfig {
     ScorerConfig { embedding: 128, hidden: 512, ..ScorerConfig::default() }
 }
