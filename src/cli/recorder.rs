@@ -51,8 +51,6 @@ pub struct TerminalRecorder<'a> {
     distrusted: bool,
     /// Whether the run is resumed.
     resumed: bool,
-    /// Limit of iterations; 0 for none.
-    limit: u64,
 }
 
 /// Number of lines after which the column heads are repeated.
@@ -79,7 +77,6 @@ impl<'a> TerminalRecorder<'a> {
             initial_name: "untrained",
             distrusted: false,
             resumed: false,
-            limit: 0,
         }
     }
 
@@ -182,7 +179,6 @@ impl<'a> TerminalRecorder<'a> {
 
 impl Recorder for TerminalRecorder<'_> {
     fn started(&mut self, start: &RunStart) -> Result<()> {
-        self.limit = start.config.run.iterations;
         let run = start.config.run.clone();
         self.begun_at = (run.share_done(start.iteration, 0.0), Instant::now());
         self.run = Some(run);
@@ -271,8 +267,9 @@ impl Recorder for TerminalRecorder<'_> {
                 "Nothing to train: the run has reached its limit ({iterations} iterations, \
                  {minutes:.1} min). Train further with:"
             );
-            let further = match self.limit > 0 && iterations >= self.limit {
-                true => ["--iterations".to_string(), (2 * self.limit).to_string()],
+            let limit = self.run.as_ref().map_or(0, |run| run.iterations);
+            let further = match limit > 0 && iterations >= limit {
+                true => ["--iterations".to_string(), (2 * limit).to_string()],
                 false => ["--minutes".to_string(), format!("{:.0}", (2.0 * minutes).ceil())],
             };
             say!("  {}", self.command(&["train", "--resume", &further[0], &further[1]], folder));

@@ -34,7 +34,7 @@ pub fn results(
     overall: &KindResult,
     before: Option<(&'static str, &[KindResult])>,
 ) -> Table {
-    let judged = Judged::of(overall);
+    let quantity = Quantity::of_result(overall);
     let mut header = vec!["kind", "tasks"];
     if overall.success.is_some() {
         header.extend(["won", "success"]);
@@ -60,38 +60,14 @@ pub fn results(
         row.extend(overall.metrics.keys().map(|name| number(result.metrics.get(name).copied())));
         if let Some((_, before)) = before {
             let one = before.iter().find(|one| one.kind == result.kind);
-            row.push(one.map_or_else(String::new, |one| judged.show(one)));
+            row.push(one.map_or_else(String::new, |one| {
+                quantity.of_kind(one).map_or("-".into(), |value| quantity.show(value))
+            }));
         }
         row
     };
     let rows = kinds.iter().chain([overall]).map(row).collect();
     table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
-}
-
-/// The number that a result is given in where there is room for one: success, else score, else return.
-#[derive(Debug, Clone, Copy)]
-enum Judged {
-    Success,
-    Score,
-    Return,
-}
-
-impl Judged {
-    fn of(result: &KindResult) -> Self {
-        match (result.success, result.score) {
-            (Some(_), _) => Self::Success,
-            (None, Some(_)) => Self::Score,
-            (None, None) => Self::Return,
-        }
-    }
-
-    fn show(self, result: &KindResult) -> String {
-        match self {
-            Self::Success => share(result.success),
-            Self::Score => share(result.score),
-            Self::Return => number(result.mean_return),
-        }
-    }
 }
 
 /// A result in a word: `98.0 %`, `score 81.2 %` or `return 3.42`; success and score if both are known.

@@ -90,8 +90,12 @@ impl Decoder {
 
     /// Logits, `[rows, vocabulary]`, of hidden states, `[rows, hidden]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
-        hidden.matmul(head.val().transpose())
+        hidden.matmul(self.head().transpose())
+    }
+
+    /// The output head, `[vocabulary, width]`: a weight of its own, or the embedding.
+    pub(super) fn head(&self) -> Tensor<2> {
+        self.lm_head.as_ref().unwrap_or(&self.embed_tokens).val()
     }
 
     /// Checks that a sequence can be fed to the model.

@@ -44,6 +44,15 @@ impl Quantity {
         if found.is_empty() { vec![Self::Success] } else { found }
     }
 
+    /// The one that a result is given in where there is room for one: success, else score, else return.
+    pub fn of_result(result: &KindResult) -> Self {
+        match (result.success, result.score) {
+            (Some(_), _) => Self::Success,
+            (None, Some(_)) => Self::Score,
+            (None, None) => Self::Return,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
