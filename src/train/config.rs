@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::eval_config::EvalConfig;
+use super::imitation_config::ImitationConfig;
 use crate::credit::CreditConfig;
 use crate::device::Backend;
 use crate::env::EnvConfig;
@@ -332,21 +333,6 @@ impl UpdateConfig {
     pub fn entropy_weight_at(&self, progress: f64) -> f32 {
         self.entropy_weight * self.entropy_schedule.factor(progress) as f32
     }
-}
-
-/// Imitation of demonstrations.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImitationConfig {
-    /// Source of demonstrations: expert, walkthroughs or an episode file. Empty trains by
-    /// reinforcement learning.
-    #[garde(skip)]
-    #[schemars(extend("x-flag" = "imitate", "x-value" = "SOURCE", "x-aliases" = ["from"]))]
-    pub from: String,
-    /// Number of tasks (for a file: episodes) to imitate. 0 takes all.
-    #[garde(range(max = 1_000_000_000))]
-    #[schemars(extend("x-flag" = "imitation-tasks", "x-aliases" = ["clone-tasks"]))]
-    pub tasks: usize,
 }
 
 impl Config {

@@ -9,6 +9,7 @@ mod differences;
 mod eval_config;
 mod evaluate;
 mod gradient;
+mod imitation_config;
 mod kind_result;
 mod locate;
 mod loss;
@@ -21,9 +22,7 @@ mod trainer;
 mod update;
 mod update_batch;
 
-pub use config::{
-    Aggregation, Config, ImitationConfig, RolloutConfig, RunConfig, Schedule, UpdateConfig,
-};
+pub use config::{Aggregation, Config, RolloutConfig, RunConfig, Schedule, UpdateConfig};
 pub use differences::{
     NOT_SET, SettingChanges, SettingDifference, SettingsByKey, differences, settings_by_key,
 };
@@ -32,6 +31,7 @@ pub use evaluate::{
     Evaluation, EvaluationPlan, FixedPolicy, Outcome, evaluate, evaluate_async, evaluate_fixed,
     random_policy, spread,
 };
+pub use imitation_config::ImitationConfig;
 pub use kind_result::KindResult;
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, read_metrics};
