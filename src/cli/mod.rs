@@ -16,6 +16,7 @@ mod explain;
 mod import;
 mod json_line;
 mod layout;
+mod lm;
 mod play;
 mod progress;
 mod recorder;
@@ -62,6 +63,7 @@ Examples:
   proxmo import trajectories.json           convert trajectories in a public layout into episodes
   proxmo config --preset alfworld           print all settings with their descriptions
   proxmo env list                           list the environments and their settings
+  proxmo lm score --model DIR --input -     score tokens with a language model; proxmo lm lists more
   proxmo devices                            list the backends and devices of this machine
   proxmo verify                             check that all backends compute the same";
 
@@ -77,6 +79,7 @@ enum Command {
     Import(import::Arguments),
     Config(config::Arguments),
     Env(env::Arguments),
+    Lm(lm::Arguments),
     Devices(devices::Arguments),
     Verify(verify::Arguments),
 }
@@ -90,6 +93,7 @@ impl Command {
                 | Self::Clone(_)
                 | Self::Eval(_)
                 | Self::Compare(_)
+                | Self::Lm(_)
                 | Self::Devices(_)
                 | Self::Verify(_)
         )
@@ -123,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
+        Command::Lm(arguments) => lm::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::shared::shared;
-use proxmo::device::{Backend, open, read};
+use proxmo::device::{Backend, open};
 use proxmo::lm::{Decoder, score};
 use serde_json::Value;
 
@@ -45,16 +45,13 @@ fn agrees_on(backend: Backend) {
         let sequences = reference["sequences"].as_array().unwrap();
         let rows: Vec<Vec<u32>> = sequences.iter().map(|one| ids(&one["ids"])).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        let scores = score(&model, &rows).unwrap();
-        let hidden = model.hidden(&rows).unwrap();
-        let tokens = hidden.dims()[0] / rows.len();
+        let scores = score(&model, &rows, true).unwrap();
         for (index, sequence) in sequences.iter().enumerate() {
             let scores = &scores[index];
-            let last = index * tokens + rows[index].len() - 1;
-            let logits = read(model.logits(hidden.clone().narrow(0, last, 1))).unwrap();
+            let logits = scores.logits_last.as_ref().unwrap();
             assert_close(&scores.log_probs, &floats(&sequence["log_probs"]), name);
             assert_close(&scores.entropy, &floats(&sequence["entropy"]), name);
-            assert_close(&logits, &floats(&sequence["logits_last"]), name);
+            assert_close(logits, &floats(&sequence["logits_last"]), name);
         }
     }
 }
@@ -75,8 +72,8 @@ fn a_row_scores_the_same_alone_and_in_a_ragged_batch() {
     let Some(folder) = shared("lm/models/qwen3") else { return };
     let model = Decoder::open(&folder, &open(Backend::Flex, 0).unwrap().device).unwrap();
     let rows: [&[u32]; 3] = [&[5, 6, 7], &[9], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]];
-    for (together, row) in score(&model, &rows).unwrap().iter().zip(rows) {
-        let alone = &score(&model, &[row]).unwrap()[0];
+    for (together, row) in score(&model, &rows, true).unwrap().iter().zip(rows) {
+        let alone = &score(&model, &[row], false).unwrap()[0];
         assert_close(&together.log_probs, &alone.log_probs, "log-probabilities");
         assert_close(&together.entropy, &alone.entropy, "entropies");
     }
@@ -139,7 +136,7 @@ fn ids_out_of_range_and_sequences_beyond_the_context_are_refused() {
         (vec![0; 513], "513 tokens, expected 1 to 512"),
         (vec![], "0 tokens, expected 1 to 512"),
     ] {
-        let message = score(&model, &[&row]).unwrap_err().to_string();
+        let message = score(&model, &[&row], false).unwrap_err().to_string();
         assert!(message.contains(says), "{message}");
     }
 }

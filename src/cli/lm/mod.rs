@@ -1,0 +1,35 @@
+//! `proxmo lm`: language models, one file a subcommand.
+
+mod lines;
+mod model;
+mod request;
+mod score;
+
+use clap::{Args, Subcommand};
+
+use crate::error::Result;
+
+/// Work with language models in the layout of Hugging Face.
+///
+/// Input and output are JSON lines: one object a line, in the order of the input.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Score(score::Arguments),
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Score(arguments) => score::run(arguments),
+    }
+}
