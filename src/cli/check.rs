@@ -30,9 +30,11 @@ pub fn check(words: &[OsString]) -> Result<()> {
             env::Command::Serve(arguments) => resolved(arguments.env.resolve(None)),
             env::Command::List | env::Command::Generate(_) => Ok(()),
         },
-        Command::Import(_) | Command::Report(_) | Command::Devices(_) | Command::Verify(_) => {
-            Ok(())
-        }
+        Command::Import(_)
+        | Command::Report(_)
+        | Command::Lm(_)
+        | Command::Devices(_)
+        | Command::Verify(_) => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
@@ -149,7 +149,55 @@ impl ModelConfig {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// The text of a `config.json` that [`parse`](Self::parse) and transformers read as this
+    /// configuration. `dtype` is the type of the stored weights.
+    pub fn to_json(&self, dtype: &str) -> Value {
+        let (kind, architecture) = match self {
+            Self { qk_norm: true, .. } => ("qwen3", "Qwen3ForCausalLM"),
+            Self { qkv_bias: true, output_bias: false, .. } => ("qwen2", "Qwen2ForCausalLM"),
+            _ => ("llama", "LlamaForCausalLM"),
+        };
+        let mut rope = json!({ "rope_type": "default", "rope_theta": self.rope_theta });
+        match &self.rope_scaling {
+            None => {}
+            Some(RopeScaling::Linear { factor }) => {
+                rope["rope_type"] = json!("linear");
+                rope["factor"] = json!(factor);
+            }
+            Some(RopeScaling::Llama3 { factor, low, high, original_context }) => {
+                rope["rope_type"] = json!("llama3");
+                rope["factor"] = json!(factor);
+                rope["low_freq_factor"] = json!(low);
+                rope["high_freq_factor"] = json!(high);
+                rope["original_max_position_embeddings"] = json!(*original_context as u64);
+            }
+        }
+        json!({
+            "architectures": [architecture],
+            "model_type": kind,
+            "vocab_size": self.vocabulary,
+            "hidden_size": self.hidden,
+            "intermediate_size": self.intermediate,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": self.head_width,
+            "max_position_embeddings": self.context,
+            "rms_norm_eps": self.norm_epsilon,
+            "attention_bias": self.qkv_bias,
+            "mlp_bias": self.mlp_bias,
+            "tie_word_embeddings": self.tied,
+            "hidden_act": "silu",
+            "rope_parameters": rope,
+            // Readers from before `rope_parameters` look here.
+            "rope_theta": self.rope_theta,
+            "initializer_range": 0.02,
+            "torch_dtype": dtype,
+            "dtype": dtype,
+        })
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
         for (name, value) in [
             ("vocab_size", self.vocabulary),
             ("hidden_size", self.hidden),

@@ -10,6 +10,7 @@
 //! | [`mlp`] | the gated feed-forward layer |
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
+//! | [`save`] | writing a model |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
@@ -19,9 +20,11 @@ pub mod mlp;
 pub mod model;
 pub mod norm;
 pub mod rope;
+pub mod save;
 pub mod scoring;
 pub mod weights;
 
 pub use config::ModelConfig;
 pub use model::Decoder;
+pub use save::save;
 pub use scoring::{Scores, score};

@@ -37,6 +37,15 @@ impl Decoder {
         Self::load(&config, &Loader::reading(&weights, device))
     }
 
+    /// An untrained model: weights are drawn from a normal distribution, and the seed determines them.
+    ///
+    /// # Errors
+    /// Returns an error if the configuration is invalid.
+    pub fn untrained(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
+        config.check().map_err(|message| Error::input("config", message))?;
+        Self::load(config, &Loader::initial(seed, device))
+    }
+
     fn load(config: &ModelConfig, loader: &Loader) -> Result<Self> {
         let table = [config.vocabulary, config.hidden];
         let head = match config.tied {

@@ -1,15 +1,20 @@
 //! Weights in safetensors files, one or several.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::stream::{Purpose, Stream};
 
 /// The index of a sharded model: the file of each weight.
 #[derive(Deserialize)]
@@ -67,22 +72,39 @@ impl Weights {
     }
 }
 
+/// Where the values of parameters come from.
+enum Source<'a> {
+    /// Files. Names, shapes and types are checked; values are read only if asked for.
+    Files { weights: &'a Weights, is_reading: bool },
+    /// The initial values of an untrained model.
+    Initial(RefCell<ChaCha8Rng>),
+}
+
 /// Makes parameters of weights.
 pub(super) struct Loader<'a> {
-    weights: &'a Weights,
+    source: Source<'a>,
     device: &'a Device,
-    is_reading: bool,
 }
+
+/// Standard deviation of the initial weights, as transformers initialises Llama.
+const INITIAL_DEVIATION: f32 = 0.02;
 
 impl<'a> Loader<'a> {
     /// A loader that checks names, shapes and types, and whose parameters are never materialised.
     pub(super) fn checking(weights: &'a Weights, device: &'a Device) -> Self {
-        Self { weights, device, is_reading: false }
+        Self { source: Source::Files { weights, is_reading: false }, device }
     }
 
     /// A loader that reads values.
     pub(super) fn reading(weights: &'a Weights, device: &'a Device) -> Self {
-        Self { weights, device, is_reading: true }
+        Self { source: Source::Files { weights, is_reading: true }, device }
+    }
+
+    /// A loader that gives initial values: normal with deviation 0.02, norms 1 and biases 0. The seed
+    /// determines the weights.
+    pub(super) fn initial(seed: u64, device: &'a Device) -> Self {
+        let rng = Stream::new(seed, Purpose::Weights).rng();
+        Self { source: Source::Initial(RefCell::new(rng)), device }
     }
 
     /// The weight of a name and shape as a parameter.
@@ -91,7 +113,11 @@ impl<'a> Loader<'a> {
         name: &str,
         shape: [usize; D],
     ) -> Result<Param<Tensor<D>>> {
-        let (path, bytes) = &self.weights.files[self.weights.file_of(name)];
+        let (weights, is_reading) = match &self.source {
+            Source::Files { weights, is_reading } => (weights, *is_reading),
+            Source::Initial(rng) => return Ok(self.initial_parameter(name, shape, rng)),
+        };
+        let (path, bytes) = &weights.files[weights.file_of(name)];
         let refuse = |message: String| Error::file(path, message);
         let file = SafeTensors::deserialize(bytes).map_err(|error| refuse(error.to_string()))?;
         let weight =
@@ -107,7 +133,7 @@ impl<'a> Loader<'a> {
                 format!("weight '{name}' is of type {found:?}, expected F32, F16 or BF16");
             return Err(refuse(message));
         }
-        if !self.is_reading {
+        if !is_reading {
             return Ok(Param::from_tensor(Tensor::zeros([1; D], self.device)));
         }
         let values = floats(weight.dtype(), weight.data());
@@ -118,6 +144,30 @@ impl<'a> Loader<'a> {
         let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
         Ok(Param::from_tensor(tensor))
     }
+
+    fn initial_parameter<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        rng: &RefCell<ChaCha8Rng>,
+    ) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
+        let values = match name {
+            name if name.ends_with("norm.weight") => vec![1.0; count],
+            name if name.ends_with(".bias") => vec![0.0; count],
+            _ => {
+                let mut rng = rng.borrow_mut();
+                (0..count).map(|_| INITIAL_DEVIATION * normal(&mut rng)).collect()
+            }
+        };
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
+    }
+}
+
+/// A number of the standard normal distribution, by the Box-Muller transform.
+fn normal(rng: &mut ChaCha8Rng) -> f32 {
+    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+    ((-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()) as f32
 }
 
 /// The values of a weight's little-endian bytes.

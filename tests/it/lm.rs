@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::shared::shared;
 use proxmo::device::{Backend, open};
-use proxmo::lm::{Decoder, score};
+use proxmo::lm::{Decoder, ModelConfig, save, score};
 use serde_json::Value;
 
 const MODELS: [&str; 4] = ["llama", "llama3-sharded-bf16", "qwen2", "qwen3"];
@@ -138,5 +138,38 @@ fn ids_out_of_range_and_sequences_beyond_the_context_are_refused() {
     ] {
         let message = score(&model, &[&row], false).unwrap_err().to_string();
         assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
+fn a_saved_model_loads_with_the_same_weights() {
+    let Some(models) = shared("lm/models") else { return };
+    let device = open(Backend::Flex, 0).unwrap().device;
+    for name in MODELS {
+        let (folder, source) = (tempfile::tempdir().unwrap(), models.join(name));
+        let model = Decoder::open(&source, &device).unwrap();
+        save(&model, folder.path(), Some(&source)).unwrap();
+        let again = Decoder::open(folder.path(), &device).unwrap();
+        assert_eq!(again.config(), model.config());
+        let rows: [&[u32]; 1] = [&[5, 6, 7]];
+        assert_eq!(score(&model, &rows, true).unwrap(), score(&again, &rows, true).unwrap());
+    }
+}
+
+#[test]
+fn an_untrained_model_is_determined_by_its_seed_and_loads_with_its_configuration() {
+    let Some(models) = shared("lm/models") else { return };
+    let device = open(Backend::Flex, 0).unwrap().device;
+    let rows: [&[u32]; 1] = [&[5, 6, 7]];
+    for name in MODELS {
+        let config = ModelConfig::open(&models.join(name)).unwrap();
+        let of_seed = |seed| Decoder::untrained(&config, seed, &device).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        save(&of_seed(1), folder.path(), None).unwrap();
+        let again = Decoder::open(folder.path(), &device).unwrap();
+        assert_eq!(again.config(), &config);
+        let scores = score(&of_seed(1), &rows, true).unwrap();
+        assert_eq!(score(&again, &rows, true).unwrap(), scores);
+        assert_ne!(score(&of_seed(2), &rows, true).unwrap(), scores);
     }
 }
