@@ -67,7 +67,7 @@ impl Encoder for WordOverlap {
         admissible.position(action).map(|index| vec![index as u32])
     }
 
-    fn acted(&self, _: &mut String, _: &str, _: &mut Rows) {}
+    fn acted(&self, _: &mut String, _: &str, _: &[u32], _: &mut Rows) {}
 }
 
 /// The half with weights: two linear layers that score an action's features.
@@ -118,9 +118,13 @@ impl OverlapNetwork {
 
 impl Policy for OverlapNetwork {
     type Encoder = WordOverlap;
+    type Cache = ();
+
+    fn cache(&self) {}
 
     async fn respond_async(
         &self,
+        (): &mut (),
         inputs: &Rows,
         rows: &[usize],
         sampling: Sampling,

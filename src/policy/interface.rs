@@ -18,6 +18,12 @@ pub trait Inputs: Default + Send + Sync {
         self.len() == 0
     }
 
+    /// The unit of a row: rows of a unit share work, as the steps of an episode do in a policy that
+    /// reads it as one sequence. A minibatch takes whole units.
+    fn unit(&self, row: usize) -> usize {
+        row
+    }
+
     /// Reorders the rows: the new row `i` is the old row `order[i]`. Rows that `order` does not name
     /// are dropped.
     fn reorder(&mut self, order: &[usize]);
@@ -48,8 +54,15 @@ pub trait Encoder: Send {
     /// The tokens with which this policy takes `action`, or `None` if it cannot take that action.
     fn response(&self, admissible: &Texts, action: &str) -> Option<Vec<u32>>;
 
-    /// Records the action that was taken at the step that was encoded last.
-    fn acted(&self, memory: &mut Self::Memory, action: &str, inputs: &mut Self::Inputs);
+    /// Records the action that was taken at the step that was encoded last, and the tokens of the
+    /// response that took it.
+    fn acted(
+        &self,
+        memory: &mut Self::Memory,
+        action: &str,
+        response: &[u32],
+        inputs: &mut Self::Inputs,
+    );
 }
 
 /// The half of a policy that has weights.
@@ -59,14 +72,21 @@ pub trait Encoder: Send {
 pub trait Policy: Module + Sync {
     /// The host half.
     type Encoder: Encoder;
+    /// What the policy keeps between the steps of episodes that are played together, such as the keys
+    /// and values of a transformer.
+    type Cache: Send;
 
-    /// Responds to `rows` of `inputs`, drawing from one random stream per row. If a row's
+    /// An empty cache.
+    fn cache(&self) -> Self::Cache;
+
+    /// Responds to `rows` of `inputs`, the current steps of all episodes in progress, drawing from one random stream per row. If a row's
     /// distribution is not finite, neither is the log-probability of its response.
     ///
     /// # Errors
     /// Fails if the device fails.
     fn respond_async(
         &self,
+        cache: &mut Self::Cache,
         inputs: &<Self::Encoder as Encoder>::Inputs,
         rows: &[usize],
         sampling: Sampling,
@@ -79,12 +99,23 @@ pub trait Policy: Module + Sync {
     /// Fails if the device fails.
     fn respond(
         &self,
+        cache: &mut Self::Cache,
         inputs: &<Self::Encoder as Encoder>::Inputs,
         rows: &[usize],
         sampling: Sampling,
         draws: &mut [&mut ChaCha8Rng],
     ) -> Result<(Vec<Answer>, Responses)> {
-        pollster::block_on(self.respond_async(inputs, rows, sampling, draws))
+        pollster::block_on(self.respond_async(cache, inputs, rows, sampling, draws))
+    }
+
+    /// The parts of a minibatch that are evaluated one after the other, as places in `rows`, to bound
+    /// the memory of an update. `None`: an update divides the minibatch evenly. A part takes whole units.
+    fn parts(
+        &self,
+        _inputs: &<Self::Encoder as Encoder>::Inputs,
+        _rows: &[usize],
+    ) -> Option<Vec<Vec<usize>>> {
+        None
     }
 
     /// Scores `responses` as responses to `rows` (one response per row), with the logits divided by

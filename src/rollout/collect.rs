@@ -238,6 +238,7 @@ async fn play<P: Policy>(
     let mut episodes = start(stage, attempt, steps, &mut count_start)?;
     progress.started = progress.episodes;
     let mut active: Vec<usize> = (0..episodes.len()).collect();
+    let mut cache = policy.cache();
     while !active.is_empty() {
         let first = steps.inputs.len();
         for (place, episode) in pick(&mut episodes, &active).enumerate() {
@@ -250,8 +251,9 @@ async fn play<P: Policy>(
         let rows: Vec<usize> = (first..steps.inputs.len()).collect();
         let mut draws: Vec<&mut ChaCha8Rng> =
             pick(&mut episodes, &active).map(|episode| &mut episode.draws).collect();
-        let (answers, responses) =
-            policy.respond_async(&steps.inputs, &rows, plan.sampling, &mut draws).await?;
+        let (answers, responses) = policy
+            .respond_async(&mut cache, &steps.inputs, &rows, plan.sampling, &mut draws)
+            .await?;
         for (place, (episode, answer)) in pick(&mut episodes, &active).zip(answers).enumerate() {
             expect_finite(&responses, place, episode, environment, plan)?;
             episode.action = action(answer, &episode.session.snapshot().admissible)?;
@@ -259,8 +261,9 @@ async fn play<P: Policy>(
         steps.responses.append(&responses);
 
         step_all(&mut episodes, &active);
-        for episode in pick(&mut episodes, &active) {
-            encoder.acted(&mut episode.memory, &episode.action, &mut steps.inputs);
+        for (place, episode) in pick(&mut episodes, &active).enumerate() {
+            let response = &responses.tokens[responses.range(place)];
+            encoder.acted(&mut episode.memory, &episode.action, response, &mut steps.inputs);
             let transition = episode.session.snapshot().transition;
             steps.rewards.push(transition.reward);
             steps.valid.push(transition.valid);

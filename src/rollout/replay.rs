@@ -78,7 +78,7 @@ fn play<E: Encoder>(
         encoder.encode(&mut memory, observation, admissible, &mut batch.inputs);
         let answered = builder.intern(observation);
         session.step(action).map_err(Error::Environment)?;
-        encoder.acted(&mut memory, action, &mut batch.inputs);
+        encoder.acted(&mut memory, action, &response, &mut batch.inputs);
         batch.responses.push(&response, &vec![0.0; response.len()]);
         batch.actions.push(action);
         let transition = session.snapshot().transition;

@@ -8,9 +8,9 @@ use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::config::Aggregation;
 use super::loss::{Loss, LossInputs, imitation_loss, loss};
 use super::update_batch::UpdateBatch;
+use super::update_config::Aggregation;
 use crate::device::{computes_here, read_async};
 use crate::error::Result;
 use crate::parallel::par_map;
@@ -37,25 +37,41 @@ pub(super) fn differentiate<P: Policy>(
     objective: &Objective,
 ) -> (Tensor<1>, Gradient) {
     let weights = token_weights(update.batch, rows, update.config.aggregation);
-    let one = |policy: &P, first: usize, rows: &[usize]| {
-        let losses = evaluate(policy, update, rows, &weights[first..], objective);
+    let one = |policy: &P, weights: &[f32], rows: &[usize]| {
+        let losses = evaluate(policy, update, rows, weights, objective);
         let gradients = GradientsParams::from_grads(losses.total.backward(), policy);
         (losses.values(), Gradient(gradients))
     };
+    if let Some(parts) = policy.parts(&update.batch.inputs, rows) {
+        let part = |places: &Vec<usize>| {
+            let at = |values: &[f32]| places.iter().map(|&place| values[place]).collect::<Vec<_>>();
+            let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
+            one(policy, &at(&weights), &rows)
+        };
+        let parts = parts.iter().map(part).reduce(|sum, part| added(policy, sum, part));
+        return parts.unwrap_or_else(|| one(policy, &weights, rows));
+    }
     let here = policy.devices().iter().all(computes_here);
     let size = rows.len().div_ceil(update.config.shards);
     if !here || size >= rows.len() {
-        return one(policy, 0, rows);
+        return one(policy, &weights, rows);
     }
     let shards: Vec<&[usize]> = rows.chunks(size).collect();
     let parts = par_map(shards.len(), |shard| {
         // Separate leaves give each shard a separate graph, because backward locks its graph.
-        one(&policy.valid().train(), shard * size, shards[shard])
+        one(&policy.valid().train(), &weights[shard * size..], shards[shard])
     });
-    let sum = parts.into_iter().reduce(|(values, gradient), (other_values, other)| {
-        (values + other_values, gradient.add(policy, other))
-    });
-    sum.unwrap_or_else(|| one(policy, 0, rows))
+    let sum = parts.into_iter().reduce(|sum, part| added(policy, sum, part));
+    sum.unwrap_or_else(|| one(policy, &weights, rows))
+}
+
+/// The sums of the loss values and gradients of two parts of a minibatch.
+fn added<P: Policy>(
+    policy: &P,
+    (values, gradient): (Tensor<1>, Gradient),
+    (other_values, other): (Tensor<1>, Gradient),
+) -> (Tensor<1>, Gradient) {
+    (values + other_values, gradient.add(policy, other))
 }
 
 fn evaluate<P: Policy>(

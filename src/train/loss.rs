@@ -4,16 +4,20 @@
 //! token with log-probability l under the policy and l_ref under the reference policy:
 //!
 //! ```text
-//! kl   = exp(l_ref - l) - (l_ref - l) - 1                             Schulman 2020, the estimator "k3"
+//! kl   = exp(l_ref - l) - (l_ref - l) - 1                             Schulman 2020, the estimator "k3",
+//!        or (l - l_ref)² / 2 ("k2"), or l - l_ref ("k1")
 //! loss = surrogate loss + weighted mean over tokens of ( kl_weight kl - entropy_weight entropy )
 //! ```
+//!
+//! k3 is never negative and varies least as a value. Of the gradients, that of k2 is the one whose mean is
+//! the gradient of the divergence; that of k1 has the mean 0, so k1 serves as a measurement only.
 //!
 //! The weights decide whether the mean is over tokens, responses or episodes.
 
 use burn::tensor::Tensor;
 
-use super::config::UpdateConfig;
-use super::surrogate::{LossConfig, MAX_LOG_RATIO, SurrogateLoss, TokenWeights, clipped_surrogate};
+use super::surrogate::{MAX_LOG_RATIO, SurrogateLoss, TokenWeights, clipped_surrogate};
+use super::update_config::{KlEstimator, UpdateConfig};
 use crate::policy::TokenScores;
 
 /// The inputs of a loss. All tensors have the shape `[rows, tokens]`.
@@ -45,15 +49,18 @@ pub struct Loss {
     pub entropy: Tensor<1>,
     /// Fraction of tokens whose objective the clip reduced.
     pub clip_fraction: Tensor<1>,
+    /// Mean of `|l - l_old|`: the distance of the policy from the one that sampled the responses.
+    pub ratio_gap: Tensor<1>,
 }
 
 impl Loss {
     /// Number of values in [`Loss::values`].
-    pub const VALUES: usize = 5;
+    pub const VALUES: usize = 6;
 
-    /// Total, policy, KL, entropy and clip fraction, in that order, without gradients.
+    /// Total, policy, KL, entropy, clip fraction and ratio gap, in that order, without gradients.
     pub fn values(&self) -> Tensor<1> {
-        let parts = [&self.total, &self.policy, &self.kl, &self.entropy, &self.clip_fraction];
+        let Self { total, policy, kl, entropy, clip_fraction, ratio_gap } = self;
+        let parts = [total, policy, kl, entropy, clip_fraction, ratio_gap];
         Tensor::cat(parts.into_iter().map(|part| part.clone().without_autodiff()).collect(), 0)
     }
 }
@@ -62,25 +69,30 @@ impl Loss {
 pub fn loss(inputs: LossInputs, config: &UpdateConfig) -> Loss {
     let LossInputs { scores, old_log_probs, reference_log_probs, advantages, weights } = inputs;
     let weights = TokenWeights::from(weights);
-    let clip = LossConfig { clip_low: config.clip_low, clip_high: config.clip_high };
+    let ratio_gap = scores.log_probs.clone().without_autodiff() - old_log_probs.clone();
+    let ratio_gap = weights.mean(ratio_gap.abs());
     let SurrogateLoss { loss: policy, clip_fraction } = clipped_surrogate(
         scores.log_probs.clone(),
         old_log_probs,
         advantages,
         weights.clone(),
-        &clip,
+        &config.surrogate(),
     );
     let kl = match reference_log_probs {
         Some(reference) => {
             let log_ratio = (reference - scores.log_probs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO);
-            weights.mean(log_ratio.clone().exp() - log_ratio - 1.0)
+            weights.mean(match config.kl_estimator {
+                KlEstimator::K1 => log_ratio.neg(),
+                KlEstimator::K2 => log_ratio.square().mul_scalar(0.5),
+                KlEstimator::K3 => log_ratio.clone().exp() - log_ratio - 1.0,
+            })
         }
         None => policy.zeros_like(),
     };
     let entropy = weights.mean(scores.entropy);
     let total = policy.clone() + kl.clone().mul_scalar(config.kl_weight)
         - entropy.clone().mul_scalar(config.entropy_weight);
-    Loss { total, policy, kl, entropy, clip_fraction }
+    Loss { total, policy, kl, entropy, clip_fraction, ratio_gap }
 }
 
 /// The loss of imitation: minus the weighted mean log-probability of given responses.
@@ -92,7 +104,8 @@ pub(super) fn imitation_loss(scores: TokenScores, weights: Tensor<2>) -> Loss {
         policy: total.clone(),
         kl: zero.clone(),
         entropy: weights.mean(scores.entropy),
-        clip_fraction: zero,
+        clip_fraction: zero.clone(),
+        ratio_gap: zero,
         total,
     }
 }

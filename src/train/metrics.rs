@@ -51,6 +51,10 @@ pub struct IterationMetrics {
     pub entropy: f64,
     /// Fraction of tokens whose objective the clip reduced.
     pub clip_fraction: f64,
+    /// Mean of the absolute log-ratio between scoring and sampling, over the first minibatch before any
+    /// step: 0 except for rounding.
+    #[serde(default)]
+    pub ratio_gap: f64,
     /// Gradient norm before clipping.
     pub gradient_norm: f64,
     /// The learning rate.

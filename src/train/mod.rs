@@ -21,8 +21,9 @@ mod surrogate;
 mod trainer;
 mod update;
 mod update_batch;
+mod update_config;
 
-pub use config::{Aggregation, Config, RolloutConfig, RunConfig, Schedule, UpdateConfig};
+pub use config::{Config, RolloutConfig, RunConfig};
 pub use differences::{
     NOT_SET, SettingChanges, SettingDifference, SettingsByKey, differences, settings_by_key,
 };
@@ -36,7 +37,8 @@ pub use kind_result::KindResult;
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, read_metrics};
 pub use preset::Preset;
-pub use surrogate::{LossConfig, SurrogateLoss, TokenWeights, clipped_surrogate};
+pub use surrogate::{LossConfig, Ratio, SurrogateLoss, TokenWeights, clipped_surrogate};
 pub use trainer::Trainer;
 pub use update::{Learner, UpdateStats};
 pub use update_batch::UpdateBatch;
+pub use update_config::{Aggregation, KlEstimator, Schedule, UpdateConfig};

@@ -4,12 +4,13 @@ use rand::seq::index;
 use web_time::Instant;
 
 use super::assign::CreditStep;
-use super::config::{Config, UpdateConfig};
+use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
 use super::optimizer::adamw;
 use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
+use super::update_config::UpdateConfig;
 use crate::credit;
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -202,6 +203,7 @@ impl<P: Policy> Trainer<P> {
             kl: stats.kl,
             entropy: stats.entropy,
             clip_fraction: stats.clip_fraction,
+            ratio_gap: stats.ratio_gap,
             gradient_norm: stats.gradient_norm,
             learning_rate,
             skipped_updates: stats.skipped,

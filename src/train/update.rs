@@ -1,5 +1,7 @@
 //! One iteration's updates: epochs of shuffled minibatches.
 
+use std::collections::HashMap;
+
 use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
 
@@ -8,7 +10,7 @@ use super::locate::describe_non_finite;
 use super::loss::Loss;
 use super::update_batch::UpdateBatch;
 use crate::error::{Error, Result};
-use crate::policy::{InputsOf, Policy, read_parts};
+use crate::policy::{Inputs, InputsOf, Policy, read_parts};
 
 /// A policy in training, and the state of its optimizer.
 pub struct Learner<P> {
@@ -35,6 +37,9 @@ pub struct UpdateStats {
     pub entropy: f64,
     /// Fraction of tokens whose objective the clip reduced.
     pub clip_fraction: f64,
+    /// Mean of `|l - l_old|` over the tokens of the first minibatch, before any step: the rounding
+    /// between sampling and scoring.
+    pub ratio_gap: f64,
     /// Gradient norm before clipping.
     pub gradient_norm: f64,
     /// Number of updates.
@@ -92,20 +97,21 @@ impl<P: Policy> Learner<P> {
         objective: &Objective,
     ) -> Result<UpdateStats> {
         let config = update.config;
-        let mut rows: Vec<usize> = (0..update.batch.rows()).collect();
+        let mut units = units(&update.batch.inputs, update.batch.rows());
+        let size = minibatch_size(update.batch.rows(), config.minibatch);
         let mut rng = update.shuffle.rng();
         let mut stats = UpdateStats::default();
         for _ in 0..config.epochs {
-            rows.shuffle(&mut rng);
-            for rows in rows.chunks(minibatch_size(rows.len(), config.minibatch)) {
-                self.step(update, rows, objective, &mut stats).await?;
+            units.shuffle(&mut rng);
+            for rows in minibatches(&units, size) {
+                self.step(update, &rows, objective, &mut stats).await?;
                 if self.consecutive_skips >= config.max_skipped_updates {
                     return Err(Error::Run(format!(
                         "{} consecutive updates had a loss or gradient that is not finite; the last: \
                          {}; lower update.learning_rate, or check the rewards for extreme values (the \
                          last good state is in the checkpoints)",
                         self.consecutive_skips,
-                        describe_non_finite(&self.policy, update, rows).await?
+                        describe_non_finite(&self.policy, update, &rows).await?
                     )));
                 }
             }
@@ -126,17 +132,23 @@ impl<P: Policy> Learner<P> {
         };
         let batch = update.batch;
         let rows: Vec<usize> = (0..batch.rows()).collect();
-        let parts: Vec<&[usize]> = rows.chunks(update.config.minibatch).collect();
+        let parts = match reference.parts(&batch.inputs, &rows) {
+            Some(parts) => parts,
+            None => rows.chunks(update.config.minibatch).map(<[usize]>::to_vec).collect(),
+        };
         let device = reference.devices().into_iter().next().unwrap_or_default();
         let padded = read_parts(&device, parts.len(), |part| {
-            let responses = batch.responses.select(parts[part]);
-            reference.evaluate(&batch.inputs, parts[part], &responses, update.temperature).log_probs
+            let responses = batch.responses.select(&parts[part]);
+            reference
+                .evaluate(&batch.inputs, &parts[part], &responses, update.temperature)
+                .log_probs
         });
-        let mut log_probs = Vec::with_capacity(batch.responses.tokens.len());
-        for (padded, rows) in padded.await?.iter().zip(parts) {
+        let mut log_probs = vec![0.0; batch.responses.tokens.len()];
+        for (padded, rows) in padded.await?.iter().zip(&parts) {
             let width = padded.len() / rows.len();
             for (padded, &row) in padded.chunks_exact(width).zip(rows) {
-                log_probs.extend_from_slice(&padded[..batch.responses.range(row).len()]);
+                let range = batch.responses.range(row);
+                log_probs[range.clone()].copy_from_slice(&padded[..range.len()]);
             }
         }
         Ok(Some(log_probs))
@@ -168,6 +180,32 @@ impl<P: Policy> Learner<P> {
     }
 }
 
+/// The rows of each unit, in the order of the units' first rows.
+fn units<I: Inputs>(inputs: &I, rows: usize) -> Vec<Vec<usize>> {
+    let mut places = HashMap::new();
+    let mut units: Vec<Vec<usize>> = Vec::new();
+    for row in 0..rows {
+        let place = *places.entry(inputs.unit(row)).or_insert(units.len());
+        if place == units.len() {
+            units.push(Vec::new());
+        }
+        units[place].push(row);
+    }
+    units
+}
+
+/// Minibatches of whole units, each with at least `size` rows, except the last.
+fn minibatches(units: &[Vec<usize>], size: usize) -> Vec<Vec<usize>> {
+    let mut minibatches: Vec<Vec<usize>> = Vec::new();
+    for unit in units {
+        match minibatches.last_mut().filter(|rows| rows.len() < size) {
+            Some(rows) => rows.extend(unit),
+            None => minibatches.push(unit.clone()),
+        }
+    }
+    minibatches
+}
+
 /// The size of minibatches of equal size, at most `largest`, that cover `total` rows.
 fn minibatch_size(total: usize, largest: usize) -> usize {
     let pieces = total.div_ceil(largest.max(1)).max(1);
@@ -175,7 +213,10 @@ fn minibatch_size(total: usize, largest: usize) -> usize {
 }
 
 impl UpdateStats {
-    fn add(&mut self, [loss, policy, kl, entropy, clip]: [f64; Loss::VALUES], norm: f64) {
+    fn add(&mut self, [loss, policy, kl, entropy, clip, gap]: [f64; Loss::VALUES], norm: f64) {
+        if self.updates == 0 {
+            self.ratio_gap = gap;
+        }
         self.loss += loss;
         self.policy_loss += policy;
         self.kl += kl;
@@ -204,6 +245,13 @@ impl UpdateStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_minibatch_takes_whole_units() {
+        let units = [vec![0, 1], vec![2], vec![3, 4, 5], vec![6]];
+        assert_eq!(minibatches(&units, 2), [vec![0, 1], vec![2, 3, 4, 5], vec![6]]);
+        assert_eq!(minibatches(&units, 100), [(0..7).collect::<Vec<_>>()]);
+    }
 
     #[test]
     fn minibatches_have_equal_sizes() {

@@ -1,6 +1,6 @@
 //! The input of an iteration's updates.
 
-use super::config::UpdateConfig;
+use super::update_config::UpdateConfig;
 use crate::rollout::RolloutBatch;
 use crate::stream::Stream;
 

@@ -98,7 +98,7 @@ impl Encoder for ScorerEncoder {
         admissible.position(action).map(|place| vec![place as u32])
     }
 
-    fn acted(&self, memory: &mut ScorerMemory, action: &str, inputs: &mut ScorerInputs) {
+    fn acted(&self, memory: &mut ScorerMemory, action: &str, _: &[u32], inputs: &mut ScorerInputs) {
         if let Some(mentions) = &mut memory.mentions {
             mentions.acted(action);
         }
@@ -171,7 +171,7 @@ mod tests {
         let actions: Texts = ["go shelf", "open safe"].into_iter().collect();
         let mut memory = encoder.begin("key", &mut inputs);
         encoder.encode(&mut memory, "a room", &actions, &mut inputs);
-        encoder.acted(&mut memory, "open safe", &mut inputs);
+        encoder.acted(&mut memory, "open safe", &[], &mut inputs);
         encoder.encode(&mut memory, "a key", &actions, &mut inputs);
 
         assert_eq!(inputs.len(), 2);
@@ -196,7 +196,7 @@ mod tests {
         {
             let actions: Texts = actions.into_iter().collect();
             encoder.encode(&mut memory, observation, &actions, &mut inputs);
-            encoder.acted(&mut memory, "open safe", &mut inputs);
+            encoder.acted(&mut memory, "open safe", &[], &mut inputs);
         }
         let before = inputs.clone();
         inputs.reorder(&[2, 1]);

@@ -78,9 +78,13 @@ impl Scorer {
 
 impl Policy for Scorer {
     type Encoder = ScorerEncoder;
+    type Cache = ();
+
+    fn cache(&self) {}
 
     async fn respond_async(
         &self,
+        (): &mut (),
         inputs: &ScorerInputs,
         rows: &[usize],
         sampling: Sampling,

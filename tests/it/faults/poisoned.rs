@@ -41,16 +41,20 @@ impl Poisoned {
 
 impl Policy for Poisoned {
     type Encoder = ScorerEncoder;
+    type Cache = ();
+
+    fn cache(&self) {}
 
     async fn respond_async(
         &self,
+        cache: &mut (),
         inputs: &ScorerInputs,
         rows: &[usize],
         sampling: Sampling,
         draws: &mut [&mut ChaCha8Rng],
     ) -> Result<(Vec<Answer>, Responses)> {
         let (answers, mut responses) =
-            self.scorer.respond_async(inputs, rows, sampling, draws).await?;
+            self.scorer.respond_async(cache, inputs, rows, sampling, draws).await?;
         if let (Poison::Sampled, Some(place)) = (self.poison, rows.iter().position(|&r| r == ROW)) {
             responses.log_probs[place] = f32::NEG_INFINITY;
         }
