@@ -87,6 +87,8 @@ mod json_scan;
 pub mod kernels;
 #[cfg(feature = "lm")]
 pub mod lm;
+#[cfg(feature = "burn")]
+mod optimizer;
 mod parallel;
 #[cfg(feature = "burn")]
 pub mod policy;

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor, activation};
 
 use super::config::ModelConfig;
-use super::mlp::Linear;
+use super::linear::Linear;
 use super::norm::Norm;
 use super::rope::Rope;
 use super::weights::Loader;

@@ -7,6 +7,7 @@
 //! | [`rope`] | rotary position embedding |
 //! | [`norm`] | root mean square normalisation |
 //! | [`attention`] | causal attention with grouped queries |
+//! | [`linear`] | linear maps |
 //! | [`mlp`] | the gated feed-forward layer |
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
@@ -16,6 +17,7 @@
 pub mod attention;
 pub mod block;
 pub mod config;
+pub mod linear;
 pub mod mlp;
 pub mod model;
 pub mod norm;

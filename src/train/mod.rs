@@ -14,7 +14,6 @@ mod kind_result;
 mod locate;
 mod loss;
 mod metrics;
-pub(crate) mod optimizer;
 mod preset;
 mod statistics;
 mod surrogate;
