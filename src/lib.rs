@@ -82,6 +82,8 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "burn")]
+mod gradients;
 mod json_scan;
 #[cfg(feature = "burn")]
 pub mod kernels;
@@ -99,6 +101,8 @@ pub mod report;
 pub mod rollout;
 #[cfg(all(feature = "burn", feature = "fs"))]
 pub mod runs;
+#[cfg(feature = "burn")]
+mod schedule;
 pub mod settings;
 pub mod stream;
 #[cfg(feature = "burn")]
