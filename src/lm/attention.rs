@@ -52,6 +52,14 @@ impl Attention {
         })
     }
 
+    /// Calls `act` with the name and each linear map.
+    pub(super) fn for_linears(&mut self, name: &str, act: &mut dyn FnMut(&str, &mut Linear)) {
+        act(&format!("{name}.q_proj"), &mut self.q_proj);
+        act(&format!("{name}.k_proj"), &mut self.k_proj);
+        act(&format!("{name}.v_proj"), &mut self.v_proj);
+        act(&format!("{name}.o_proj"), &mut self.o_proj);
+    }
+
     /// Attention of `x`, `[rows * tokens, hidden]`, within each row. `future`, `[1, 1, tokens, tokens]`,
     /// is true where a key comes after its query.
     pub fn forward(

@@ -1,16 +1,19 @@
-//! Linear maps.
+//! Linear maps, with an adapter if there is one.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use super::lora::Lora;
 use super::weights::Loader;
 use crate::error::Result;
 
-/// `y = x Wᵀ + b`, with `W` as Hugging Face stores it, `[outputs, inputs]`.
+/// `y = x Wᵀ + b`, with `W` as Hugging Face stores it, `[outputs, inputs]`, plus the output of an
+/// adapter.
 #[derive(Module, Debug)]
 pub struct Linear {
     weight: Param<Tensor<2>>,
     bias: Option<Param<Tensor<1>>>,
+    pub(super) lora: Option<Lora>,
 }
 
 impl Linear {
@@ -25,15 +28,32 @@ impl Linear {
             true => Some(loader.parameter(&format!("{name}.bias"), [outputs])?),
             false => None,
         };
-        Ok(Self { weight, bias })
+        Ok(Self { weight, bias, lora: None })
     }
 
     /// Maps `x`, `[rows, inputs]`, to `[rows, outputs]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.val().transpose());
-        match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(),
+        let added = self.lora.as_ref().and_then(|lora| lora.forward(&x));
+        let mut y = x.matmul(self.weight.val().transpose());
+        if let Some(bias) = &self.bias {
+            y = y + bias.val().unsqueeze();
+        }
+        match added {
+            Some(added) => y + added,
             None => y,
+        }
+    }
+
+    /// Number of inputs and of outputs.
+    pub(super) fn shape(&self) -> [usize; 2] {
+        let [outputs, inputs] = self.weight.shape().dims();
+        [inputs, outputs]
+    }
+
+    /// Adds the adapter to the weight and removes it.
+    pub(super) fn merge(&mut self) {
+        if let Some(lora) = self.lora.take() {
+            self.weight = self.weight.clone().map(|weight| weight + lora.product());
         }
     }
 }

@@ -29,6 +29,13 @@ impl Mlp {
         })
     }
 
+    /// Calls `act` with the name and each linear map.
+    pub(super) fn for_linears(&mut self, name: &str, act: &mut dyn FnMut(&str, &mut Linear)) {
+        act(&format!("{name}.gate_proj"), &mut self.gate_proj);
+        act(&format!("{name}.up_proj"), &mut self.up_proj);
+        act(&format!("{name}.down_proj"), &mut self.down_proj);
+    }
+
     /// Maps `x`, `[rows, hidden]`, to the same shape.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let gate = activation::silu(self.gate_proj.forward(x.clone()));

@@ -8,6 +8,7 @@
 //! | [`norm`] | root mean square normalisation |
 //! | [`attention`] | causal attention with grouped queries |
 //! | [`linear`] | linear maps |
+//! | [`lora`] | low-rank adapters |
 //! | [`mlp`] | the gated feed-forward layer |
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
@@ -18,6 +19,7 @@ pub mod attention;
 pub mod block;
 pub mod config;
 pub mod linear;
+pub mod lora;
 pub mod mlp;
 pub mod model;
 pub mod norm;
@@ -27,6 +29,7 @@ pub mod scoring;
 pub mod weights;
 
 pub use config::ModelConfig;
+pub use lora::LoraConfig;
 pub use model::Decoder;
 pub use save::save;
 pub use scoring::{Scores, score};

@@ -7,6 +7,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::block::Block;
 use super::config::ModelConfig;
+use super::linear::Linear;
 use super::norm::Norm;
 use super::rope::Rope;
 use super::weights::{Loader, Weights};
@@ -21,6 +22,17 @@ pub struct Decoder {
     lm_head: Option<Param<Tensor<2>>>,
     #[module(skip)]
     config: ModelConfig,
+}
+
+/// A ragged batch of sequences, as the layers need it.
+pub(super) struct Inputs {
+    /// Tokens, padded at the end of rows, `[rows * tokens]`.
+    ids: Tensor<1, Int>,
+    /// Rows and tokens.
+    shape: [usize; 2],
+    rope: Rope,
+    /// Where a key comes after its query, `[1, 1, tokens, tokens]`.
+    future: Tensor<4, Bool>,
 }
 
 impl Decoder {
@@ -76,25 +88,63 @@ impl Decoder {
     /// Returns an error if there is no row, a row is empty or longer than the context, or an id is out
     /// of range.
     pub fn hidden(&self, rows: &[&[u32]]) -> Result<Tensor<2>> {
+        let inputs = self.inputs(rows)?;
+        let mut x = self.embed(&inputs);
+        for layer in 0..self.layers.len() {
+            x = self.layer(layer, x, &inputs);
+        }
+        Ok(self.normalised(x))
+    }
+
+    /// What the layers need to know of sequences, on the model's device.
+    ///
+    /// # Errors
+    /// As [`hidden`](Self::hidden).
+    pub(super) fn inputs(&self, rows: &[&[u32]]) -> Result<Inputs> {
         rows.iter().try_for_each(|row| self.check_ids(row))?;
         let tokens = rows.iter().map(|row| row.len()).max();
         let tokens = tokens.ok_or_else(|| Error::input("ids", "there are no rows"))?;
-        let device = self.embed_tokens.val().device();
+        let device = self.device();
         let padded = rows.iter().flat_map(|row| {
             row.iter().map(|&id| id as i32).chain(std::iter::repeat_n(0, tokens - row.len()))
         });
         let ids = TensorData::new(padded.collect::<Vec<i32>>(), [rows.len() * tokens]);
-        let ids = Tensor::<1, Int>::from_data(ids, &device);
-        let rope = Rope::new(&self.config, tokens, &device);
         let future: Vec<bool> =
             (0..tokens).flat_map(|query| (0..tokens).map(move |key| key > query)).collect();
         let future = TensorData::new(future, [1, 1, tokens, tokens]);
-        let future = Tensor::<4, Bool>::from_data(future, &device);
-        let mut x = self.embed_tokens.val().select(0, ids);
-        for layer in &self.layers {
-            x = layer.forward(x, [rows.len(), tokens], &rope, &future);
+        Ok(Inputs {
+            ids: Tensor::from_data(ids, &device),
+            shape: [rows.len(), tokens],
+            rope: Rope::new(&self.config, tokens, &device),
+            future: Tensor::from_data(future, &device),
+        })
+    }
+
+    /// Embeddings of the tokens, `[rows * tokens, hidden]`.
+    pub(super) fn embed(&self, inputs: &Inputs) -> Tensor<2> {
+        self.embed_tokens.val().select(0, inputs.ids.clone())
+    }
+
+    /// Maps hidden states, `[rows * tokens, hidden]`, by one layer.
+    pub(super) fn layer(&self, layer: usize, x: Tensor<2>, inputs: &Inputs) -> Tensor<2> {
+        self.layers[layer].forward(x, inputs.shape, &inputs.rope, &inputs.future)
+    }
+
+    /// The last normalisation of hidden states.
+    pub(super) fn normalised(&self, x: Tensor<2>) -> Tensor<2> {
+        self.norm.forward(x)
+    }
+
+    /// The device of the weights.
+    pub(super) fn device(&self) -> Device {
+        self.embed_tokens.val().device()
+    }
+
+    /// Calls `act` with the full name, such as `model.layers.0.self_attn.q_proj`, and each linear map.
+    pub(super) fn for_linears(&mut self, act: &mut dyn FnMut(&str, &mut Linear)) {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            layer.for_linears(&format!("model.layers.{index}"), act);
         }
-        Ok(self.norm.forward(x))
     }
 
     /// Logits, `[rows, vocabulary]`, of hidden states, `[rows, hidden]`.
