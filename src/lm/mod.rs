@@ -1,9 +1,15 @@
-//! Language models in the layout of Hugging Face: load and score.
+//! Language models in the layout of Hugging Face, or in GGUF files.
 //!
 //! | file | contents |
 //! |---|---|
 //! | [`config`] | `config.json`: the shape of a model |
-//! | [`weights`] | safetensors files, single or sharded, checked before anything is allocated |
+//! | [`source`] | the files of a model: a folder, or a GGUF file |
+//! | [`weights`] | weights in files, read in pieces |
+//! | [`encoding`] | the number formats of stored weights |
+//! | [`gguf`] | GGUF files: configuration, names, tokenizer |
+//! | `loader` | parameters from weights, checked before anything is allocated |
+//! | [`memory`] | what a model takes in memory, and what there is |
+//! | [`embedding`] | embedding and head, in parts where a buffer cannot hold them |
 //! | [`rope`] | rotary position embedding |
 //! | [`norm`] | root mean square normalisation |
 //! | [`attention`] | causal attention with grouped queries |
@@ -18,14 +24,19 @@
 pub mod attention;
 pub mod block;
 pub mod config;
+pub mod embedding;
+pub mod encoding;
 pub mod linear;
+mod loader;
 pub mod lora;
+pub mod memory;
 pub mod mlp;
 pub mod model;
 pub mod norm;
 pub mod rope;
 pub mod save;
 pub mod scoring;
+pub mod source;
 pub mod weights;
 
 pub use config::ModelConfig;
@@ -33,3 +44,4 @@ pub use lora::LoraConfig;
 pub use model::Decoder;
 pub use save::save;
 pub use scoring::{Scores, score};
+pub use source::ModelFiles;

@@ -100,15 +100,22 @@ impl ModuleVisitor for Visitor {
         let tensor = param.val();
         let shape = tensor.dims().to_vec();
         let path = self.path.join(".");
-        let name = match path.as_str() {
-            "lm_head" => "lm_head.weight".to_string(),
-            "embed_tokens" => "model.embed_tokens.weight".to_string(),
-            path => format!("model.{path}"),
+        let name = match path.split_once(".parts.") {
+            Some(("lm_head", _)) => "lm_head.weight".to_string(),
+            Some((table, _)) => format!("model.{table}.weight"),
+            None => format!("model.{path}"),
         };
         match read(tensor) {
             Ok(values) => {
-                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                self.weights.push((name, shape, bytes));
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+                match self.weights.last_mut() {
+                    // The parts of a table follow one another.
+                    Some((last, whole, rows)) if *last == name => {
+                        whole[0] += shape[0];
+                        rows.extend(bytes);
+                    }
+                    _ => self.weights.push((name, shape, bytes.collect())),
+                }
             }
             Err(error) => self.failed = Some(error),
         }
