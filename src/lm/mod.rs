@@ -19,6 +19,8 @@
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
 //! | [`save`] | writing a model |
+//! | [`tokenizer`] | text to tokens and back |
+//! | [`template`] | chats to text |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
@@ -33,10 +35,13 @@ pub mod memory;
 pub mod mlp;
 pub mod model;
 pub mod norm;
+mod python_json;
 pub mod rope;
 pub mod save;
 pub mod scoring;
 pub mod source;
+pub mod template;
+pub mod tokenizer;
 pub mod weights;
 
 pub use config::ModelConfig;
@@ -45,3 +50,5 @@ pub use model::Decoder;
 pub use save::save;
 pub use scoring::{Scores, score};
 pub use source::ModelFiles;
+pub use template::{Chat, ChatTemplate};
+pub use tokenizer::Tokenizer;
