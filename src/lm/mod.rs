@@ -12,24 +12,33 @@
 //! | [`mlp`] | the gated feed-forward layer |
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
+//! | [`fit`], [`fit_config`], [`sequence`] | fitting to sequences |
+//! | `recompute` | the gradient with layers computed again |
 //! | [`save`] | writing a model |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
 pub mod block;
 pub mod config;
+pub mod fit;
+pub mod fit_config;
 pub mod linear;
 pub mod lora;
 pub mod mlp;
 pub mod model;
 pub mod norm;
+mod recompute;
 pub mod rope;
 pub mod save;
 pub mod scoring;
+pub mod sequence;
 pub mod weights;
 
 pub use config::ModelConfig;
+pub use fit::{FitStep, Fitter};
+pub use fit_config::FitConfig;
 pub use lora::LoraConfig;
 pub use model::Decoder;
 pub use save::save;
 pub use scoring::{Scores, score};
+pub use sequence::{Order, Sequence};
