@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 pub(crate) struct Gradient(pub(crate) GradientsParams);
 
 impl Gradient {
-    /// The sum of two gradients of the same parameters.
+    /// The sum of two gradients of a module's parameters. Where one has none, it is the other's.
     pub(crate) fn add<M: Module>(mut self, module: &M, other: Self) -> Self {
         module.visit(&mut Add { sum: &mut self, other });
         self
@@ -70,7 +70,11 @@ struct Add<'a> {
 impl ModuleVisitor for Add<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(other) = self.other.0.remove::<D>(param.id) {
-            self.sum.change(param, |gradient| gradient + other);
+            let sum = match self.sum.0.remove::<D>(param.id) {
+                Some(gradient) => gradient + other,
+                None => other,
+            };
+            self.sum.0.register(param.id, sum);
         }
     }
 }

@@ -59,6 +59,11 @@ impl Embedding {
         }
     }
 
+    /// Whether the table gets gradients.
+    pub(super) fn is_require_grad(&self) -> bool {
+        self.parts[0].is_require_grad()
+    }
+
     /// The device of the table.
     pub fn device(&self) -> Device {
         self.parts[0].val().device()

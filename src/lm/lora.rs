@@ -26,30 +26,40 @@ pub(super) const LINEAR_MAPS: [&str; 7] =
 pub struct LoraConfig {
     /// Rank of the adapter's matrices.
     #[garde(range(min = 1, max = 65_536))]
+    #[schemars(extend("x-flag" = "lora", "x-value" = "RANK"))]
     pub rank: usize,
     /// Scale of the adapter's output, before it is divided by the rank.
     #[garde(range(min = 1e-6, max = 1e6))]
+    #[schemars(extend("x-flag" = "lora-alpha"))]
     pub alpha: f64,
     /// Whether the output is divided by the square root of the rank (rsLoRA, arXiv 2312.03732).
     #[garde(skip)]
     pub rslora: bool,
-    /// Names of the linear maps that get an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
-    /// down_proj, or all-linear for all of them.
-    #[garde(length(min = 1))]
-    pub targets: Vec<String>,
+    /// Names of the linear maps that get an adapter, with commas between: q_proj, k_proj, v_proj, o_proj,
+    /// gate_proj, up_proj, down_proj, or all-linear for all of them.
+    #[garde(skip)]
+    #[schemars(extend("x-flag" = "lora-targets", "x-value" = "NAMES"))]
+    pub targets: String,
 }
 
 impl Default for LoraConfig {
     fn default() -> Self {
-        Self { rank: 16, alpha: 32.0, rslora: false, targets: vec![ALL_LINEAR.into()] }
+        Self { rank: 16, alpha: 32.0, rslora: false, targets: ALL_LINEAR.into() }
     }
 }
 
-impl LoraConfig {
-    /// The factor on an adapter's output: `alpha / rank`, or `alpha / sqrt(rank)` for rsLoRA.
-    pub(super) fn scale(alpha: f64, rank: usize, rslora: bool) -> f64 {
+/// The factor `s` on an adapter's output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Scale {
+    pub(super) alpha: f64,
+    pub(super) rslora: bool,
+}
+
+impl Scale {
+    /// `alpha / rank`, or `alpha / sqrt(rank)` for rsLoRA.
+    fn factor(self, rank: usize) -> f64 {
         let rank = rank as f64;
-        alpha / if rslora { rank.sqrt() } else { rank }
+        self.alpha / if self.rslora { rank.sqrt() } else { rank }
     }
 }
 
@@ -68,15 +78,14 @@ pub struct Lora {
     pub(super) a: Param<Tensor<2>>,
     /// `[outputs, rank]`.
     pub(super) b: Param<Tensor<2>>,
-    /// The factor `s`.
     #[module(skip)]
-    scale: f64,
+    pub(super) scale: Scale,
     #[module(skip)]
     is_on: bool,
 }
 
 impl Lora {
-    pub(super) fn new(a: Tensor<2>, b: Tensor<2>, scale: f64) -> Self {
+    pub(super) fn new(a: Tensor<2>, b: Tensor<2>, scale: Scale) -> Self {
         Self { a: Param::from_tensor(a), b: Param::from_tensor(b), scale, is_on: true }
     }
 
@@ -85,7 +94,7 @@ impl Lora {
     fn untrained(
         [inputs, outputs]: [usize; 2],
         rank: usize,
-        scale: f64,
+        scale: Scale,
         stream: Stream,
         device: &Device,
     ) -> Self {
@@ -98,13 +107,21 @@ impl Lora {
 
     /// What it adds to the output for `x`, `[rows, inputs]`; `None` if it is switched off.
     pub(super) fn forward(&self, x: &Tensor<2>) -> Option<Tensor<2>> {
-        let narrow = || x.clone().matmul(self.a.val().transpose()).mul_scalar(self.scale);
+        let narrow = || x.clone().matmul(self.a.val().transpose()).mul_scalar(self.factor());
         self.is_on.then(|| narrow().matmul(self.b.val().transpose()))
+    }
+
+    pub(super) fn rank(&self) -> usize {
+        self.a.shape()[0]
+    }
+
+    fn factor(&self) -> f64 {
+        self.scale.factor(self.rank())
     }
 
     /// What it adds to the weight: `s B A`, `[outputs, inputs]`.
     pub(super) fn product(&self) -> Tensor<2> {
-        self.b.val().matmul(self.a.val()).mul_scalar(self.scale)
+        self.b.val().matmul(self.a.val()).mul_scalar(self.factor())
     }
 }
 
@@ -117,22 +134,24 @@ impl Decoder {
     pub fn with_lora(self, config: &LoraConfig, seed: u64) -> Result<Self> {
         settings::check(config, "lora")?;
         let mut model = self.frozen()?;
+        let targets: Vec<String> =
+            config.targets.split(',').map(|target| target.trim().to_string()).collect();
         let names = model.linear_names();
         let is_unknown = |target: &&String| {
             let target = std::slice::from_ref(*target);
             !names.iter().any(|name| is_target(target, name))
         };
-        if let Some(target) = config.targets.iter().find(is_unknown) {
+        if let Some(target) = targets.iter().find(is_unknown) {
             let known = LINEAR_MAPS.join(", ");
             let message =
                 format!("'{target}' names no linear map, expected {known} or {ALL_LINEAR}");
             return Err(Error::setting("lora.targets", message));
         }
         let device = model.device();
-        let scale = LoraConfig::scale(config.alpha, config.rank, config.rslora);
+        let scale = Scale { alpha: config.alpha, rslora: config.rslora };
         let mut position = 0;
         model.for_linears(&mut |name, linear| {
-            if is_target(&config.targets, name) {
+            if is_target(&targets, name) {
                 // By position among all maps, so that other targets change nothing for this one.
                 let stream = Stream::new(seed, Purpose::Adapter).of(position, 0);
                 let shape = linear.shape();
@@ -212,7 +231,7 @@ mod tests {
 
     #[test]
     fn rank_stabilised_adapters_divide_by_the_root_of_the_rank() {
-        assert_eq!(LoraConfig::scale(8.0, 4, false), 2.0);
-        assert_eq!(LoraConfig::scale(8.0, 4, true), 4.0);
+        let factor = |rslora| Scale { alpha: 8.0, rslora }.factor(4);
+        assert_eq!((factor(false), factor(true)), (2.0, 4.0));
     }
 }

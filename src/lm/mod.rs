@@ -18,6 +18,8 @@
 //! | [`mlp`] | the gated feed-forward layer |
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
+//! | [`fit`], [`fit_config`], [`sequence`] | fitting to sequences |
+//! | `recompute` | the gradient with layers computed again |
 //! | [`save`] | writing a model |
 //! | [`tokenizer`] | text to tokens and back |
 //! | [`template`] | chats to text |
@@ -28,6 +30,8 @@ pub mod block;
 pub mod config;
 pub mod embedding;
 pub mod encoding;
+pub mod fit;
+pub mod fit_config;
 pub mod linear;
 mod loader;
 pub mod lora;
@@ -36,19 +40,24 @@ pub mod mlp;
 pub mod model;
 pub mod norm;
 mod python_json;
+mod recompute;
 pub mod rope;
 pub mod save;
 pub mod scoring;
+pub mod sequence;
 pub mod source;
 pub mod template;
 pub mod tokenizer;
 pub mod weights;
 
 pub use config::ModelConfig;
+pub use fit::{FitStep, Fitter};
+pub use fit_config::FitConfig;
 pub use lora::LoraConfig;
 pub use model::Decoder;
 pub use save::save;
 pub use scoring::{Scores, score};
+pub use sequence::{Order, Sequence};
 pub use source::ModelFiles;
 pub use template::{Chat, ChatTemplate};
 pub use tokenizer::Tokenizer;

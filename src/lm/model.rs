@@ -153,6 +153,11 @@ impl Decoder {
         self.norm.forward(x)
     }
 
+    /// Whether the embedding is trained.
+    pub(super) fn trains_embedding(&self) -> bool {
+        self.embed_tokens.is_require_grad()
+    }
+
     /// The device of the weights.
     pub(super) fn device(&self) -> Device {
         self.embed_tokens.device()
