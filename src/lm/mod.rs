@@ -6,7 +6,7 @@
 //! | [`source`] | the files of a model: a folder, or a GGUF file |
 //! | [`weights`] | weights in files, read in pieces |
 //! | [`encoding`] | the number formats of stored weights |
-//! | [`gguf`] | GGUF files: configuration, names, tokenizer |
+//! | `gguf` | GGUF files: configuration, names, tokenizer |
 //! | `loader` | parameters from weights, checked before anything is allocated |
 //! | [`memory`] | what a model takes in memory, and what there is |
 //! | [`embedding`] | embedding and head, in parts where a buffer cannot hold them |
@@ -32,6 +32,7 @@ pub mod embedding;
 pub mod encoding;
 pub mod fit;
 pub mod fit_config;
+mod gguf;
 pub mod linear;
 mod loader;
 pub mod lora;

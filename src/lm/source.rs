@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::config::ModelConfig;
+use super::gguf;
 use super::weights::Weights;
 use crate::error::Result;
 
@@ -21,6 +22,9 @@ impl ModelFiles {
     /// # Errors
     /// Returns an error if a file cannot be read, is invalid, or describes a model that is not supported.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { config: ModelConfig::open(path)?, weights: Weights::open(path)? })
+        match path.is_file() {
+            true => gguf::open(path),
+            false => Ok(Self { config: ModelConfig::open(path)?, weights: Weights::open(path)? }),
+        }
     }
 }
