@@ -13,6 +13,7 @@
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
 //! | [`fit`], [`fit_config`], [`sequence`] | fitting to sequences |
+//! | [`peft`] | adapters in PEFT's files |
 //! | `recompute` | the gradient with layers computed again |
 //! | [`save`] | writing a model |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
@@ -27,6 +28,7 @@ pub mod lora;
 pub mod mlp;
 pub mod model;
 pub mod norm;
+pub mod peft;
 mod recompute;
 pub mod rope;
 pub mod save;
@@ -39,6 +41,7 @@ pub use fit::{FitStep, Fitter};
 pub use fit_config::FitConfig;
 pub use lora::LoraConfig;
 pub use model::Decoder;
-pub use save::save;
+pub use peft::save_adapter;
+pub use save::{SaveOptions, StoredType, save, save_as};
 pub use scoring::{Scores, score};
 pub use sequence::{Order, Sequence};

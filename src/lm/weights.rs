@@ -136,7 +136,7 @@ impl<'a> Loader<'a> {
         if !is_reading {
             return Ok(Param::from_tensor(Tensor::zeros([1; D], self.device)));
         }
-        let values = floats(weight.dtype(), weight.data());
+        let values = floats(weight.dtype(), weight.data()).unwrap_or_default();
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             let message = format!("weight '{name}' holds {value}, expected finite values");
             return Err(refuse(message));
@@ -170,15 +170,16 @@ fn normal(rng: &mut ChaCha8Rng) -> f32 {
     ((-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()) as f32
 }
 
-/// The values of a weight's little-endian bytes.
-fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
-    match dtype {
+/// The values of a weight's little-endian bytes; `None` for a type that is not supported.
+pub(super) fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|&one| f32::from_le_bytes(one)).collect(),
         Dtype::F16 => {
             bytes.as_chunks().0.iter().map(|&one| f16::from_le_bytes(one).to_f32()).collect()
         }
         Dtype::BF16 => {
             bytes.as_chunks().0.iter().map(|&one| bf16::from_le_bytes(one).to_f32()).collect()
         }
-        _ => bytes.as_chunks().0.iter().map(|&one| f32::from_le_bytes(one)).collect(),
-    }
+        _ => return None,
+    })
 }
