@@ -16,6 +16,8 @@
 //! | [`peft`] | adapters in PEFT's files |
 //! | `recompute` | the gradient with layers computed again |
 //! | [`save`] | writing a model |
+//! | [`tokenizer`] | text to tokens and back |
+//! | [`template`] | chats to text |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
@@ -29,11 +31,14 @@ pub mod mlp;
 pub mod model;
 pub mod norm;
 pub mod peft;
+mod python_json;
 mod recompute;
 pub mod rope;
 pub mod save;
 pub mod scoring;
 pub mod sequence;
+pub mod template;
+pub mod tokenizer;
 pub mod weights;
 
 pub use config::ModelConfig;
@@ -45,3 +50,5 @@ pub use peft::save_adapter;
 pub use save::{SaveOptions, StoredType, save, save_as};
 pub use scoring::{Scores, score};
 pub use sequence::{Order, Sequence};
+pub use template::{Chat, ChatTemplate};
+pub use tokenizer::Tokenizer;
