@@ -19,6 +19,7 @@
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
 //! | [`fit`], [`fit_config`], [`sequence`] | fitting to sequences |
+//! | [`peft`] | adapters in PEFT's files |
 //! | `recompute` | the gradient with layers computed again |
 //! | [`save`] | writing a model |
 //! | [`tokenizer`] | text to tokens and back |
@@ -40,6 +41,7 @@ pub mod memory;
 pub mod mlp;
 pub mod model;
 pub mod norm;
+pub mod peft;
 mod python_json;
 mod recompute;
 pub mod rope;
@@ -56,7 +58,8 @@ pub use fit::{FitStep, Fitter};
 pub use fit_config::FitConfig;
 pub use lora::LoraConfig;
 pub use model::Decoder;
-pub use save::save;
+pub use peft::save_adapter;
+pub use save::{SaveOptions, StoredType, save, save_as};
 pub use scoring::{Scores, score};
 pub use sequence::{Order, Sequence};
 pub use source::ModelFiles;

@@ -84,8 +84,25 @@ impl Weights {
             let message = format!("weight '{name}' has shape {found:?}, expected {shape:?}");
             return Err(self.refuse(entry, message));
         }
+        self.encoding(name, entry).map(|encoding| (entry, encoding))
+    }
+
+    /// The shape and values of every weight.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or a weight is of another type or not finite.
+    pub(super) fn read_all(&self) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>> {
+        let read = |(name, entry): (&String, &Entry)| {
+            let rows = entry.shape.first().copied().unwrap_or(1);
+            let values = self.read(name, entry, self.encoding(name, entry)?, 0..rows)?;
+            Ok((name.clone(), (entry.shape.clone(), values)))
+        };
+        self.entries.iter().map(read).collect()
+    }
+
+    fn encoding(&self, name: &str, entry: &Entry) -> Result<Encoding> {
         match &entry.encoding {
-            Ok(encoding) => Ok((entry, *encoding)),
+            Ok(encoding) => Ok(*encoding),
             Err(found) => {
                 let expected = match self.listing.extension() {
                     Some(kind) if kind == "safetensors" || kind == "json" => "F32, F16 or BF16",
@@ -112,7 +129,7 @@ impl Weights {
         encoding: Encoding,
         rows: Range<usize>,
     ) -> Result<Vec<f32>> {
-        let width: usize = entry.shape[1..].iter().product();
+        let width: usize = entry.shape.iter().skip(1).product();
         let mut values = Vec::with_capacity(rows.len() * width);
         match entry.interleaved_heads {
             0 => self.read_into(entry, encoding, rows, &mut values)?,
@@ -142,7 +159,7 @@ impl Weights {
         rows: Range<usize>,
         values: &mut Vec<f32>,
     ) -> Result<()> {
-        let width: usize = entry.shape[1..].iter().product();
+        let width: usize = entry.shape.iter().skip(1).product();
         let (numbers, bytes) = encoding.block();
         // Opening has checked that a row, or a vector, consists of whole blocks.
         let place = |row: usize| (row * width / numbers * bytes) as u64;

@@ -32,13 +32,18 @@ impl Weights {
         let index = folder.join("model.safetensors.index.json");
         let single = folder.join("model.safetensors");
         match single.exists() || !index.exists() {
-            true => Self::single(single),
+            true => Self::of_file(&single),
             false => Self::sharded(folder, index),
         }
     }
 
-    fn single(path: PathBuf) -> Result<Self> {
-        let (file, entries) = header(&path, 0)?;
+    /// Opens one safetensors file.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or its header is invalid or does not fit it.
+    pub(in crate::lm) fn of_file(path: &Path) -> Result<Self> {
+        let (file, entries) = header(path, 0)?;
+        let path = path.to_path_buf();
         Ok(Self::new(path.clone(), vec![(path, file)], entries.into_iter().collect()))
     }
 
