@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor, activation};
 
 use super::config::ModelConfig;
-use super::mlp::Linear;
+use super::linear::Linear;
+use super::loader::Loader;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::Loader;
 use crate::error::Result;
 
 /// `softmax(Q Kᵀ / sqrt(width)) V` for each query head, over the tokens up to its own.
@@ -50,6 +50,14 @@ impl Attention {
             kv_heads,
             width,
         })
+    }
+
+    /// Calls `act` with the name and each linear map.
+    pub(super) fn for_linears(&mut self, name: &str, act: &mut dyn FnMut(&str, &mut Linear)) {
+        act(&format!("{name}.q_proj"), &mut self.q_proj);
+        act(&format!("{name}.k_proj"), &mut self.k_proj);
+        act(&format!("{name}.v_proj"), &mut self.v_proj);
+        act(&format!("{name}.o_proj"), &mut self.o_proj);
     }
 
     /// Attention of `x`, `[rows * tokens, hidden]`, within each row. `future`, `[1, 1, tokens, tokens]`,

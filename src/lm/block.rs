@@ -5,10 +5,11 @@ use burn::tensor::{Bool, Tensor};
 
 use super::attention::Attention;
 use super::config::ModelConfig;
+use super::linear::Linear;
+use super::loader::Loader;
 use super::mlp::Mlp;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::Loader;
 use crate::error::Result;
 
 /// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
@@ -31,6 +32,12 @@ impl Block {
             input_layernorm: norm("input_layernorm")?,
             post_attention_layernorm: norm("post_attention_layernorm")?,
         })
+    }
+
+    /// Calls `act` with the name and each linear map of the layer.
+    pub(super) fn for_linears(&mut self, name: &str, act: &mut dyn FnMut(&str, &mut Linear)) {
+        self.self_attn.for_linears(&format!("{name}.self_attn"), act);
+        self.mlp.for_linears(&format!("{name}.mlp"), act);
     }
 
     /// Maps `x`, `[rows * tokens, hidden]`, to the same shape. For `future` see [`Attention::forward`].

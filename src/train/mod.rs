@@ -14,7 +14,6 @@ mod kind_result;
 mod locate;
 mod loss;
 mod metrics;
-pub(crate) mod optimizer;
 mod preset;
 mod statistics;
 mod surrogate;
@@ -23,6 +22,7 @@ mod update;
 mod update_batch;
 mod update_config;
 
+pub use crate::schedule::Schedule;
 pub use config::{Config, RolloutConfig, RunConfig};
 pub use differences::{
     NOT_SET, SettingChanges, SettingDifference, SettingsByKey, differences, settings_by_key,
@@ -41,4 +41,4 @@ pub use surrogate::{LossConfig, Ratio, SurrogateLoss, TokenWeights, clipped_surr
 pub use trainer::Trainer;
 pub use update::{Learner, UpdateStats};
 pub use update_batch::UpdateBatch;
-pub use update_config::{Aggregation, KlEstimator, Schedule, UpdateConfig};
+pub use update_config::{Aggregation, KlEstimator, UpdateConfig};

@@ -5,31 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::surrogate::{LossConfig, Ratio};
-
-/// How a setting changes over a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// No change.
-    Constant,
-    /// Linear decay to a tenth.
-    #[default]
-    Linear,
-    /// Cosine decay to a tenth.
-    Cosine,
-}
-
-impl Schedule {
-    /// The factor on the setting's initial value at a point of the run, `progress` in [0, 1].
-    fn factor(self, progress: f64) -> f64 {
-        let progress = progress.clamp(0.0, 1.0);
-        match self {
-            Self::Constant => 1.0,
-            Self::Linear => 1.0 - 0.9 * progress,
-            Self::Cosine => 0.1 + 0.45 * (1.0 + (std::f64::consts::PI * progress).cos()),
-        }
-    }
-}
+use crate::schedule::Schedule;
 
 /// The unit that the objective is a mean over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

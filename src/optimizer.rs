@@ -1,7 +1,7 @@
 //! AdamW whose state loads onto a given device.
 //!
 //! burn loads an optimizer's state onto its default device first. With the feature `wgpu` that is a
-//! GPU, whichever device the policy is on; on a machine without a GPU, loading would abort the process.
+//! GPU, whichever device the model is on; on a machine without a GPU, loading would abort the process.
 
 use std::cell::RefCell;
 
@@ -16,9 +16,11 @@ thread_local! {
     static TARGET: RefCell<Option<Device>> = const { RefCell::new(None) };
 }
 
-/// An optimizer for a whole policy.
-pub(super) fn adamw(weight_decay: f32) -> ModuleOptimizer {
-    Placed(AdamWConfig::new().with_weight_decay(weight_decay).build()).into()
+/// An optimizer for a whole model, with decay rates 0.9 and 0.999 of its moments. `epsilon` is added to
+/// the root of the second moment.
+pub(crate) fn adamw(weight_decay: f32, epsilon: f32) -> ModuleOptimizer {
+    let config = AdamWConfig::new().with_weight_decay(weight_decay).with_epsilon(epsilon);
+    Placed(config.build()).into()
 }
 
 /// An optimizer with the state of a record, loaded onto a device without autodiff.
