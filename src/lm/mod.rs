@@ -2,6 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | [`cache`] | keys and values of sequences that grow |
 //! | [`config`] | `config.json`: the shape of a model |
 //! | [`weights`] | safetensors files, single or sharded, checked before anything is allocated |
 //! | [`rope`] | rotary position embedding |
@@ -15,6 +16,7 @@
 
 pub mod attention;
 pub mod block;
+pub mod cache;
 pub mod config;
 pub mod mlp;
 pub mod model;
@@ -24,6 +26,7 @@ pub mod save;
 pub mod scoring;
 pub mod weights;
 
+pub use cache::{Cache, RowId};
 pub use config::ModelConfig;
 pub use model::Decoder;
 pub use save::save;

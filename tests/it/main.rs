@@ -22,6 +22,7 @@ mod faults;
 mod faults_cli;
 mod game_sources;
 mod lm;
+mod lm_generate;
 mod process_cli;
 mod process_env;
 mod process_modes;
