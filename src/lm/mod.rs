@@ -12,6 +12,8 @@
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
 //! | [`save`] | writing a model |
+//! | [`tokenizer`] | text to tokens and back |
+//! | [`template`] | chats to text |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
@@ -21,9 +23,12 @@ pub mod config;
 pub mod mlp;
 pub mod model;
 pub mod norm;
+mod python_json;
 pub mod rope;
 pub mod save;
 pub mod scoring;
+pub mod template;
+pub mod tokenizer;
 pub mod weights;
 
 pub use cache::{Cache, RowId};
@@ -31,3 +36,5 @@ pub use config::ModelConfig;
 pub use model::Decoder;
 pub use save::save;
 pub use scoring::{Scores, score};
+pub use template::{Chat, ChatTemplate};
+pub use tokenizer::Tokenizer;

@@ -23,6 +23,7 @@ mod faults_cli;
 mod game_sources;
 mod lm;
 mod lm_generate;
+mod lm_tokens;
 mod process_cli;
 mod process_env;
 mod process_modes;

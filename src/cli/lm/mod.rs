@@ -4,6 +4,7 @@ mod lines;
 mod model;
 mod request;
 mod score;
+mod tokens;
 
 use clap::{Args, Subcommand};
 
@@ -21,15 +22,18 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
   proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Score(score::Arguments),
+    Tokens(tokens::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Score(arguments) => score::run(arguments),
+        Command::Tokens(arguments) => tokens::run(arguments),
     }
 }

@@ -5,15 +5,35 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::device::{Backend, Opened, open};
-use crate::error::Result;
-use crate::lm::Decoder;
+use crate::error::{Error, Result};
+use crate::lm::{Decoder, ModelConfig, Tokenizer};
+
+/// A model.
+#[derive(Debug, Args)]
+pub struct ModelFolder {
+    /// Folder of the model: config.json, safetensors, tokenizer.json.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+}
+
+impl ModelFolder {
+    /// Loads the model's tokenizer, if it has one, and checks it against the model's vocabulary.
+    pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
+        let config = ModelConfig::open(&self.model)?;
+        let tokenizer = Tokenizer::open_if_present(&self.model)?;
+        if let Some(tokenizer) = &tokenizer {
+            let checked = tokenizer.check_vocabulary(config.vocabulary);
+            checked.map_err(|error| Error::file(&self.model, error.to_string()))?;
+        }
+        Ok(tokenizer)
+    }
+}
 
 /// A model and the device that it runs on.
 #[derive(Debug, Args)]
 pub struct ModelFlags {
-    /// Folder of the model: config.json, safetensors, tokenizer.json.
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub folder: ModelFolder,
     /// Backend that computes: auto, vulkan, metal, dx12, gl, flex or ndarray.
     #[arg(long, value_name = "NAME", default_value_t)]
     backend: Backend,
@@ -30,6 +50,11 @@ impl ModelFlags {
 
     /// Loads the model onto the device.
     pub fn decoder(&self) -> Result<Decoder> {
-        Decoder::open(&self.model, &self.device()?.device)
+        Decoder::open(&self.folder.model, &self.device()?.device)
+    }
+
+    /// Loads the model's tokenizer, if it has one.
+    pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
+        self.folder.tokenizer()
     }
 }

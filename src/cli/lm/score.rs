@@ -10,9 +10,11 @@ use super::request::Request;
 use crate::cli::json_line::with_members;
 use crate::cli::terminal::hand_over;
 use crate::error::{Error, Result};
-use crate::lm::{Decoder, score};
+use crate::lm::{Decoder, Tokenizer, score};
 
 /// Score tokens: their log-probabilities, and the entropy of the distribution at each position.
+///
+/// A line gives "ids", "text" or "messages", as for `proxmo lm tokens`.
 ///
 /// Adds "log_probs", of each token given those before it, from the second on, and "entropy", of the
 /// distribution after each token, both in nats.
@@ -38,18 +40,26 @@ Examples:
   echo '{\"ids\": [504, 3575]}' | proxmo lm score --model SmolLM2-135M-Instruct --input -";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let tokenizer = arguments.model.tokenizer()?;
     let model = arguments.model.decoder()?;
     for_batches(&arguments.input, arguments.batch.into(), &mut |lines| {
-        scored(&model, lines, arguments.logits)?.iter().for_each(|line| hand_over!("{line}"));
+        scored(&model, tokenizer.as_ref(), lines, arguments.logits)?
+            .iter()
+            .for_each(|line| hand_over!("{line}"));
         Ok(())
     })
 }
 
 /// The lines with their scores.
-fn scored(model: &Decoder, lines: &[Line], with_logits: bool) -> Result<Vec<String>> {
+fn scored(
+    model: &Decoder,
+    tokenizer: Option<&Tokenizer>,
+    lines: &[Line],
+    with_logits: bool,
+) -> Result<Vec<String>> {
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {
-        let ids = Request::read(line)?.ids(line)?;
+        let ids = Request::read(line)?.ids(line, tokenizer)?;
         model.check_ids(&ids).map_err(|error| Error::input(&line.place, error.to_string()))?;
         rows.push(ids);
     }
