@@ -6,9 +6,9 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
+use super::cached_attention::CacheSpans;
 #[cfg(feature = "fusion")]
 use super::fusion;
-use super::cached_attention::CacheSpans;
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 use super::{cpu, portable};
 use crate::episodes::Layout;

@@ -37,6 +37,8 @@ mod wgsl;
 pub use advantages::{EpisodeAdvantages, episode_advantages};
 pub use assign::{assign, assign_async};
 pub use cached_attention::{CacheSpans, PAGE, Span, cached_attention};
+#[cfg(feature = "lm")]
+pub(crate) use cpu::{log_sum_and_entropy, softmax_weights};
 pub use engine::{Unsupported, check_training, choose_engine, unsupported};
 pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;

@@ -36,13 +36,19 @@ fn tokens(count: usize, seed: u32) -> Vec<u32> {
 }
 
 /// Hidden states of sequences that grow together by the given pieces, joined by sequence.
-fn grown(model: &Decoder, device: &Device, rows: &[Vec<u32>], pieces: &[&[usize]]) -> Vec<Vec<f32>> {
+fn grown(
+    model: &Decoder,
+    device: &Device,
+    rows: &[Vec<u32>],
+    pieces: &[&[usize]],
+) -> Vec<Vec<f32>> {
     let width = model.config().hidden;
     let mut cache = Cache::new(model.config(), device);
     let ids: Vec<RowId> = rows.iter().map(|_| cache.add()).collect();
     let mut hidden = vec![Vec::new(); rows.len()];
     for sizes in pieces {
-        let sized = rows.iter().zip(&ids).zip(*sizes).enumerate().filter(|(_, (_, size))| **size > 0);
+        let sized =
+            rows.iter().zip(&ids).zip(*sizes).enumerate().filter(|(_, (_, size))| **size > 0);
         let new: Vec<(usize, RowId, &[u32])> = sized
             .map(|(index, ((row, &id), &size))| (index, id, &row[cache.tokens(id)..][..size]))
             .collect();

@@ -23,9 +23,10 @@ pub(in crate::kernels) fn cached_attention<B: Backend>(
         let values: Vec<i32> = values.into_iter().map(|value| value as i32).collect();
         B::int_from_data(TensorData::new(values, [count]), &device)
     };
-    let slots = spans.spans.iter().flat_map(|span| {
-        (span.before..span.total()).map(|token| span.slot(token))
-    });
+    let slots = spans
+        .spans
+        .iter()
+        .flat_map(|span| (span.before..span.total()).map(|token| span.slot(token)));
     let added = B::float_cat(vec![keys, values], 1);
     let slots = integers(slots.collect());
     let cache = B::float_select_assign(cache, 0, slots, added, IndexingUpdateOp::Assign);
