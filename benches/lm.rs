@@ -2,7 +2,10 @@
 //!
 //! Weights are random: time does not depend on them.
 
+#![allow(missing_docs, reason = "criterion's macros write functions without them")]
+
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -41,13 +44,8 @@ fn tokens(count: usize, model: &Decoder, seed: usize) -> Vec<u32> {
     (0..count).map(|at| ((at * 7919 + seed * 104_729 + 13) % vocabulary) as u32).collect()
 }
 
-/// One token a sequence, its logits on the host, after `context` tokens of each.
-fn decode(
-    group: &mut BenchmarkGroup<WallTime>,
-    name: &str,
-    model: &Decoder,
-    [batch, context]: [usize; 2],
-) {
+/// Sequences of `context` tokens each.
+fn filled(model: &Decoder, [batch, context]: [usize; 2]) -> (Cache, Vec<RowId>) {
     let device = open(Backend::Flex, 0).expect("the CPU is always there").device;
     let mut cache = Cache::new(model.config(), &device);
     let rows: Vec<RowId> = (0..batch).map(|_| cache.add()).collect();
@@ -55,15 +53,30 @@ fn decode(
         let ids = tokens(context, model, seed);
         model.extend(&mut cache, &[(row, &ids)]).expect("the context is longer");
     }
-    let mut step = 0;
+    (cache, rows)
+}
+
+/// One token a sequence, its logits on the host, after `context` to `context + 32` tokens of each.
+fn decode(group: &mut BenchmarkGroup<WallTime>, name: &str, model: &Decoder, shape: [usize; 2]) {
+    const STEPS: u64 = 32;
+    let [batch, context] = shape;
     group.throughput(Throughput::Elements(batch as u64));
     group.bench_function(format!("{name} {batch}x{context}"), |bencher| {
-        bencher.iter(|| {
-            step += 1;
-            let ids = tokens(batch, model, step);
-            let new: Vec<(RowId, &[u32])> = rows.iter().copied().zip(ids.chunks(1)).collect();
-            let hidden = model.extend(&mut cache, &new).expect("the context is longer");
-            black_box(read(model.logits(hidden)).expect("the CPU can be read"))
+        bencher.iter_custom(|steps| {
+            let mut spent = Duration::ZERO;
+            for first in (0..steps).step_by(STEPS as usize) {
+                let (mut cache, rows) = filled(model, shape);
+                let start = Instant::now();
+                for step in first..steps.min(first + STEPS) {
+                    let ids = tokens(batch, model, step as usize);
+                    let new: Vec<(RowId, &[u32])> =
+                        rows.iter().copied().zip(ids.chunks(1)).collect();
+                    let hidden = model.extend(&mut cache, &new).expect("the context is longer");
+                    black_box(read(model.logits(hidden)).expect("the CPU can be read"));
+                }
+                spent += start.elapsed();
+            }
+            spent
         });
     });
 }

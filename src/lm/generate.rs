@@ -24,6 +24,8 @@ const LOGITS: usize = 1 << 24;
 /// How a sequence is continued.
 #[derive(Debug, Clone)]
 pub struct Task<'a> {
+    /// The sequence's name in errors.
+    pub name: &'a str,
     /// How tokens are drawn.
     pub sampling: Sampling,
     /// The sequence's own random numbers: one a token that is drawn at a temperature above 0. So its
@@ -153,10 +155,10 @@ impl<'a> Generator<'a> {
         tasks: Vec<(RowId, Task)>,
         watch: &mut Watch,
     ) -> Result<Vec<Continuation>> {
-        for (index, (row, task)) in tasks.iter().enumerate() {
+        for (row, task) in &tasks {
             self.check(*row, task).map_err(|error| match error {
-                Error::Input { place, message } => {
-                    Error::input(format!("sequence {index} of the batch: {place}"), message)
+                Error::Input { .. } | Error::ContextOverflow { .. } => {
+                    Error::input(task.name, error.to_string())
                 }
                 other => other,
             })?;
@@ -190,12 +192,7 @@ impl<'a> Generator<'a> {
         if ids.is_empty() {
             return Err(Error::input("ids", "0 tokens, expected at least 1"));
         }
-        let Some(choices) = task.choices else { return Ok(()) };
-        let (tokens, context) = (ids.len() + choices.longest(), self.model.config().context);
-        if tokens > context {
-            return Err(Error::ContextOverflow { tokens, context });
-        }
-        self.model.check_ids(&[choices.highest()])
+        task.choices.map_or(Ok(()), |choices| choices.check(self.model.config(), ids.len()))
     }
 
     /// Feeds what the model has not read of sequences. Gives the hidden states of their last tokens,
@@ -296,7 +293,7 @@ impl<'a> Progress<'a> {
         match self.task.choices {
             Some(choices) => {
                 self.node = choices.step(self.node, token);
-                if token != choices.end() {
+                if Some(token) != choices.end() {
                     self.tell(token, watch)?;
                 }
                 self.force(generator, watch)
@@ -365,8 +362,8 @@ fn draw(
     let drawn = |row: usize, logits: &[f32]| {
         let sampling = &active[row].task.sampling;
         sampling.draw(logits, uniforms[row]).ok_or_else(|| {
-            let index = active[row].index;
-            Error::Run(format!("sequence {index} of the batch: its logits are not finite"))
+            let name = active[row].task.name;
+            Error::Run(format!("{name}: the model's logits are not finite"))
         })
     };
     if !choosing.is_empty() {

@@ -69,6 +69,11 @@ impl Decoder {
         &self.config
     }
 
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.embed_tokens.val().device()
+    }
+
     /// Hidden states after the last normalisation, `[rows * tokens, hidden]`, where `tokens` is the
     /// longest row's length. Shorter rows are padded at their end; as attention is causal, this does
     /// not change their own states.
@@ -80,7 +85,7 @@ impl Decoder {
         rows.iter().try_for_each(|row| self.check_ids(row))?;
         let tokens = rows.iter().map(|row| row.len()).max();
         let tokens = tokens.ok_or_else(|| Error::input("ids", "there are no rows"))?;
-        let device = self.embed_tokens.val().device();
+        let device = self.device();
         let padded = rows.iter().flat_map(|row| {
             row.iter().map(|&id| id as i32).chain(std::iter::repeat_n(0, tokens - row.len()))
         });
@@ -108,7 +113,7 @@ impl Decoder {
     /// ([`Error::CacheFull`]).
     pub fn extend(&self, cache: &mut Cache, new: &[(RowId, &[u32])]) -> Result<Tensor<2>> {
         new.iter().try_for_each(|(_, ids)| self.check_ids(ids))?;
-        let device = self.embed_tokens.val().device();
+        let device = self.device();
         let spans = cache.extend(new)?;
         let positions = new.iter().flat_map(|&(row, ids)| {
             let end = cache.tokens(row);

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::config::ModelConfig;
 use crate::error::{Error, Result};
 
 /// A place in a tree.
@@ -24,7 +25,7 @@ pub struct Trie {
     ends: Vec<Option<usize>>,
     /// The tokens of each choice.
     choices: Vec<Vec<u32>>,
-    end: u32,
+    end: Option<u32>,
 }
 
 /// What follows a node.
@@ -53,8 +54,9 @@ impl Trie {
     /// The tree of choices, each a list of tokens. `end` ends a choice that is the beginning of another.
     ///
     /// # Errors
-    /// Returns an error if there is no choice, or one is empty, equals another or holds the end token.
-    pub fn new(choices: &[Vec<u32>], end: u32) -> Result<Self> {
+    /// Returns an error if there is no choice, or one is empty, equals another, holds the end token, or
+    /// is the beginning of another although there is no end token.
+    pub fn new(choices: &[Vec<u32>], end: Option<u32>) -> Result<Self> {
         let refuse = |index: usize, message: String| {
             Err(Error::input("choices", format!("choice {} {message}", index + 1)))
         };
@@ -67,7 +69,7 @@ impl Trie {
             if choice.is_empty() {
                 return refuse(index, "has no tokens".into());
             }
-            if choice.contains(&end) {
+            if let Some(end) = end.filter(|end| choice.contains(end)) {
                 return refuse(index, format!("holds token {end}, which ends a text"));
             }
             let node = choice.iter().fold(0, |node, &token| trie.child(node, token));
@@ -77,6 +79,10 @@ impl Trie {
         }
         for node in 0..trie.nodes.len() {
             if let Some(choice) = trie.ends[node].take_if(|_| !trie.nodes[node].is_empty()) {
+                let Some(end) = end else {
+                    let message = "is the beginning of another, and no token ends a text";
+                    return refuse(choice, message.into());
+                };
                 let leaf = trie.child(node, end);
                 trie.ends[leaf] = Some(choice);
                 trie.choices[choice].push(end);
@@ -111,18 +117,27 @@ impl Trie {
     }
 
     /// The token that ends a choice which is the beginning of another.
-    pub fn end(&self) -> u32 {
+    pub fn end(&self) -> Option<u32> {
         self.end
     }
 
-    /// Tokens of the longest choice.
-    pub fn longest(&self) -> usize {
-        self.choices.iter().map(Vec::len).max().unwrap_or(0)
-    }
-
-    /// The highest token, which a model's vocabulary has to hold.
-    pub(super) fn highest(&self) -> u32 {
-        self.choices.iter().flatten().copied().max().unwrap_or(0)
+    /// Checks that a model can complete every choice after a sequence of `before` tokens.
+    ///
+    /// # Errors
+    /// Returns an error if a token is out of range, or the longest choice exceeds the context.
+    pub fn check(&self, config: &ModelConfig, before: usize) -> Result<()> {
+        let longest = self.choices.iter().map(Vec::len).max().unwrap_or(0);
+        let (tokens, context) = (before + longest, config.context);
+        if tokens > context {
+            return Err(Error::ContextOverflow { tokens, context });
+        }
+        let highest = self.choices.iter().flatten().copied().max().unwrap_or(0);
+        if highest as usize >= config.vocabulary {
+            let vocabulary = config.vocabulary;
+            let message = format!("id {highest} is out of range, the vocabulary is {vocabulary}");
+            return Err(Error::input("choices", message));
+        }
+        Ok(())
     }
 
     /// What follows a node. The root is node 0.
@@ -165,7 +180,7 @@ mod tests {
     #[test]
     fn branches_are_where_choices_part_and_a_beginning_of_another_takes_the_end_token() {
         let choices = [vec![1, 2, 3], vec![1, 2, 4, 5], vec![1, 2], vec![7]];
-        let trie = Trie::new(&choices, 0).unwrap();
+        let trie = Trie::new(&choices, Some(0)).unwrap();
         assert_eq!(trie.tokens(2), [1, 2, 0]);
         assert_eq!(trie.tokens(1), [1, 2, 4, 5]);
         let branch = |at, options: &[u32], chosen| Branch { at, options: options.to_vec(), chosen };
@@ -174,7 +189,6 @@ mod tests {
         assert_eq!(trie.branches(1), [first.clone(), branch(2, &[0, 3, 4], 2)]);
         assert_eq!(trie.branches(2), [first, branch(2, &[0, 3, 4], 0)]);
         assert_eq!(trie.branches(3), [branch(0, &[1, 7], 1)]);
-        assert_eq!((trie.longest(), trie.highest()), (4, 7));
     }
 
     #[test]
@@ -185,9 +199,11 @@ mod tests {
             (vec![vec![1, 2], vec![3], vec![1, 2]], "choice 3 has the tokens of choice 1"),
             (vec![vec![1, 9, 2]], "choice 1 holds token 9"),
         ] {
-            let error = Trie::new(&choices, 9).unwrap_err();
+            let error = Trie::new(&choices, Some(9)).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
+        let error = Trie::new(&[vec![1], vec![1, 2]], None).unwrap_err().to_string();
+        assert!(error.contains("choice 1 is the beginning of another"), "{error}");
     }
 }
