@@ -51,6 +51,47 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path))
 }
 
+/// Checks that nothing is in the way of a new folder: the path does not exist, or is an empty folder.
+///
+/// # Errors
+/// Fails if it is a file or a folder that is not empty, or cannot be read.
+#[cfg(feature = "lm")]
+pub fn expect_vacant(path: &Path) -> Result<()> {
+    if !path.try_exists().map_err(Error::io("read", path))? {
+        return Ok(());
+    }
+    let mut entries = std::fs::read_dir(path).map_err(Error::io("read", path))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::file(path, "is not empty: choose another folder")),
+    }
+}
+
+/// Writes a folder that appears whole: `fill` writes into a temporary folder beside it, which is then
+/// renamed. If `fill` fails, nothing remains. The folder's parents are created.
+///
+/// # Errors
+/// Fails if the path is not [vacant](expect_vacant), `fill` fails, or the file system fails.
+#[cfg(feature = "lm")]
+pub fn write_folder(path: &Path, fill: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
+    expect_vacant(path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let folder = builder.tempdir_in(parent).map_err(Error::io("create", path))?;
+    fill(folder.path())?;
+    if path.exists() {
+        // An empty folder is in the place; Windows does not rename over it.
+        std::fs::remove_dir(path).map_err(Error::io("replace", path))?;
+    }
+    std::fs::rename(folder.path(), path).map_err(Error::io("create", path))?;
+    sync_folder(parent)
+}
+
 /// Locks a folder for this process until dropped. The system releases the lock when the process ends,
 /// for any reason; the file `.lock` stays and has no meaning without the lock.
 #[derive(Debug)]
@@ -130,6 +171,26 @@ mod tests {
         let half = half.keep().unwrap();
         clear_unfinished(folder.path()).unwrap();
         assert!(!half.exists() && folder.path().join("a.txt").exists());
+    }
+
+    #[cfg(feature = "lm")]
+    #[test]
+    fn a_folder_is_written_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("new").join("one");
+        let mut broken = |folder: &Path| {
+            write_atomic(&folder.join("a"), b"x")?;
+            Err(Error::Run("broken".into()))
+        };
+        assert_eq!(write_folder(&path, &mut broken).unwrap_err().to_string(), "broken");
+        assert_eq!(std::fs::read_dir(root.path().join("new")).unwrap().count(), 0);
+        std::fs::create_dir(&path).unwrap();
+        let mut fill = |folder: &Path| write_atomic(&folder.join("a"), b"x");
+        write_folder(&path, &mut fill).unwrap();
+        assert_eq!(std::fs::read(path.join("a")).unwrap(), b"x");
+        let error = write_folder(&path, &mut fill).unwrap_err();
+        assert!(error.to_string().contains("one: is not empty"), "{error}");
+        assert_eq!(std::fs::read_dir(root.path().join("new")).unwrap().count(), 1);
     }
 
     #[test]

@@ -13,13 +13,17 @@
 //! | [`save`] | writing a model |
 //! | [`tokenizer`] | text to tokens and back |
 //! | [`template`] | chats to text |
+//! | [`bpe`] | a tokenizer made of texts |
+//! | [`new`] | new models, untrained |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
 pub mod block;
+pub mod bpe;
 pub mod config;
 pub mod mlp;
 pub mod model;
+pub mod new;
 pub mod norm;
 mod python_json;
 pub mod rope;
@@ -29,8 +33,10 @@ pub mod template;
 pub mod tokenizer;
 pub mod weights;
 
+pub use bpe::{Bpe, BpeOptions};
 pub use config::ModelConfig;
 pub use model::Decoder;
+pub use new::NewModelConfig;
 pub use save::save;
 pub use scoring::{Scores, score};
 pub use template::{Chat, ChatTemplate};

@@ -2,6 +2,7 @@
 
 mod lines;
 mod model;
+mod new;
 mod request;
 mod score;
 mod tokens;
@@ -23,16 +24,19 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
+  proxmo lm new --texts texts.txt --output DIR           a new model: tokenizer and weights
   proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
+        Command::New(arguments) => new::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Tokens(arguments) => tokens::run(arguments),
     }
