@@ -55,7 +55,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// Fails if it is not empty, is a file, or cannot be read.
-#[cfg(feature = "cli")]
+#[cfg(feature = "lm")]
 pub fn expect_vacant(path: &Path) -> Result<()> {
     let mut entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
@@ -73,7 +73,7 @@ pub fn expect_vacant(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Returns the error of `fill`, or one of the file system; `path` is then unchanged.
-#[cfg(feature = "cli")]
+#[cfg(feature = "lm")]
 pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     expect_vacant(path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -196,6 +196,26 @@ mod tests {
         let half = half.keep().unwrap();
         clear_unfinished(folder.path()).unwrap();
         assert!(!half.exists() && folder.path().join("a.txt").exists());
+    }
+
+    #[cfg(feature = "lm")]
+    #[test]
+    fn a_folder_is_written_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("new").join("one");
+        let mut broken = |folder: &Path| {
+            write_atomic(&folder.join("a"), b"x")?;
+            Err(Error::Run("broken".into()))
+        };
+        assert_eq!(write_folder(&path, &mut broken).unwrap_err().to_string(), "broken");
+        assert_eq!(std::fs::read_dir(root.path().join("new")).unwrap().count(), 0);
+        std::fs::create_dir(&path).unwrap();
+        let mut fill = |folder: &Path| write_atomic(&folder.join("a"), b"x");
+        write_folder(&path, &mut fill).unwrap();
+        assert_eq!(std::fs::read(path.join("a")).unwrap(), b"x");
+        let error = write_folder(&path, &mut fill).unwrap_err();
+        assert!(error.to_string().contains("one: is not empty"), "{error}");
+        assert_eq!(std::fs::read_dir(root.path().join("new")).unwrap().count(), 1);
     }
 
     #[test]

@@ -29,10 +29,13 @@
 //! | [`stop`] | the text of a continuation, up to a stop string |
 //! | [`tokenizer`] | text to tokens and back |
 //! | [`template`] | chats to text |
+//! | [`bpe`] | a tokenizer made of texts |
+//! | [`new`] | new models, untrained |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
 pub mod block;
+pub mod bpe;
 pub mod cache;
 pub mod config;
 pub mod embedding;
@@ -47,6 +50,7 @@ pub mod lora;
 pub mod memory;
 pub mod mlp;
 pub mod model;
+pub mod new;
 pub mod norm;
 pub mod peft;
 mod python_json;
@@ -63,6 +67,7 @@ pub mod tokenizer;
 pub mod trie;
 pub mod weights;
 
+pub use bpe::{Bpe, BpeOptions};
 pub use cache::{Cache, RowId};
 pub use config::ModelConfig;
 pub use fit::{FitStep, Fitter};
@@ -70,6 +75,7 @@ pub use fit_config::FitConfig;
 pub use generate::{Continuation, End, Generator, Task};
 pub use lora::LoraConfig;
 pub use model::Decoder;
+pub use new::NewModelConfig;
 pub use peft::save_adapter;
 pub use sampling::Sampling;
 pub use save::{SaveOptions, StoredType, save, save_as};

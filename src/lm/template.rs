@@ -112,7 +112,7 @@ impl ChatTemplate {
             return Err("there are no messages".into());
         }
         let mut variables: BTreeMap<&str, Value> = [
-            ("messages", Value::from(Serde(&chat.messages))),
+            ("messages", messages(chat)),
             ("add_generation_prompt", Value::from(chat.add_generation_prompt)),
             ("tools", Value::from(())),
             ("documents", Value::from(())),
@@ -139,6 +139,18 @@ impl ChatTemplate {
             _ => format!("the chat template fails: {error}"),
         })
     }
+}
+
+/// The messages without members that are null, which transformers leaves out too.
+fn messages(chat: &Chat) -> Value {
+    let without_null = |message: &serde_json::Value| match message {
+        serde_json::Value::Object(members) => {
+            let kept = members.iter().filter(|(_, value)| !value.is_null());
+            Value::from_pairs(kept.map(|(name, value)| (name.as_str(), Value::from(Serde(value)))))
+        }
+        other => Value::from(Serde(other)),
+    };
+    chat.messages.iter().map(without_null).collect()
 }
 
 /// What transformers offers templates.

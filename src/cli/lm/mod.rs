@@ -5,6 +5,7 @@ mod draws;
 mod generate;
 mod lines;
 mod model;
+mod new;
 mod request;
 mod score;
 mod tokens;
@@ -26,6 +27,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
+  proxmo lm new --texts texts.txt --output DIR           a new model: tokenizer and weights
   proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens
   proxmo lm generate --model DIR --input prompts.jsonl   continuations, free or among choices
   proxmo lm chat --model DIR                             a chat in the terminal";
@@ -34,6 +36,7 @@ Examples:
 enum Command {
     Chat(chat::Arguments),
     Generate(generate::Arguments),
+    New(new::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
 }
@@ -42,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Chat(arguments) => chat::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
+        Command::New(arguments) => new::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Tokens(arguments) => tokens::run(arguments),
     }
