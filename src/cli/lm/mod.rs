@@ -1,5 +1,8 @@
 //! `proxmo lm`: language models, one file a subcommand.
 
+mod export;
+mod fit;
+mod fit_input;
 mod lines;
 mod model;
 mod request;
@@ -23,16 +26,22 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
-  proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens";
+  proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens
+  proxmo lm fit --model DIR --input chats.jsonl --output adapter --lora 16   fit an adapter
+  proxmo lm export --model DIR --adapter adapter --merge --output merged    merge it";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Export(export::Arguments),
+    Fit(fit::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
+        Command::Export(arguments) => export::run(arguments),
+        Command::Fit(arguments) => fit::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Tokens(arguments) => tokens::run(arguments),
     }
