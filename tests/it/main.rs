@@ -23,8 +23,11 @@ mod faults_cli;
 mod game_sources;
 mod lm;
 mod lm_fit;
+mod lm_fit_cli;
 mod lm_generate;
 mod lm_gguf;
+#[cfg(feature = "hub")]
+mod lm_hub;
 mod lm_new;
 mod lm_tokens;
 mod lm_tokens_properties;
