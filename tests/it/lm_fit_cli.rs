@@ -103,7 +103,7 @@ fn the_lines_for_people_have_the_same_numbers() {
     let mut command = lm("fit", &model);
     command.args(["--input", "-", "--output"]).arg(root.path().join("x"));
     command.args(REFERENCE_SETTINGS).write_stdin(input);
-    command.assert().success().stdout(contains(format!("step 1/5: loss {:.3}", losses[0])));
+    command.assert().success().stdout(contains(format!("step 1/5: loss {:.2}", losses[0])));
 }
 
 #[test]
