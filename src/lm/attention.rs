@@ -5,9 +5,9 @@ use burn::tensor::{Bool, Tensor, activation};
 
 use super::config::ModelConfig;
 use super::linear::Linear;
+use super::loader::Loader;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::Loader;
 use crate::error::Result;
 
 /// `softmax(Q Kᵀ / sqrt(width)) V` for each query head, over the tokens up to its own.

@@ -6,10 +6,10 @@ use burn::tensor::{Bool, Tensor};
 use super::attention::Attention;
 use super::config::ModelConfig;
 use super::linear::Linear;
+use super::loader::Loader;
 use super::mlp::Mlp;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::Loader;
 use crate::error::Result;
 
 /// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.

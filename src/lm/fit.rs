@@ -158,7 +158,8 @@ impl<'a> Targets<'a> {
     /// are computed for counted positions only.
     pub(super) fn loss(&self, model: &Decoder, hidden: Tensor<2>) -> Result<Tensor<1>> {
         let places = Tensor::<1, Int>::from_data(self.places.as_slice(), &hidden.device());
-        let scores = token_log_probs(hidden.select(0, places), &[model.head()], &self.tokens)?;
+        let scores =
+            token_log_probs(hidden.select(0, places), &model.head().parts(), &self.tokens)?;
         Ok(scores.log_probs.sum().mul_scalar(-1.0 / self.total as f64))
     }
 }

@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use super::loader::Loader;
 use super::lora::Lora;
-use super::weights::Loader;
 use crate::error::Result;
 
 /// `y = x Wᵀ + b`, with `W` as Hugging Face stores it, `[outputs, inputs]`, plus the output of an

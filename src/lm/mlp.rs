@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::config::ModelConfig;
 use super::linear::Linear;
-use super::weights::Loader;
+use super::loader::Loader;
 use crate::error::Result;
 
 /// SwiGLU (arXiv 2002.05202): `y = (silu(x G) ⊙ x U) D`.

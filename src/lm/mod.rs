@@ -1,9 +1,15 @@
-//! Language models in the layout of Hugging Face: load and score.
+//! Language models in the layout of Hugging Face, or in GGUF files.
 //!
 //! | file | contents |
 //! |---|---|
 //! | [`config`] | `config.json`: the shape of a model |
-//! | [`weights`] | safetensors files, single or sharded, checked before anything is allocated |
+//! | [`source`] | the files of a model: a folder, or a GGUF file |
+//! | [`weights`] | weights in files, read in pieces |
+//! | [`encoding`] | the number formats of stored weights |
+//! | `gguf` | GGUF files: configuration, names, tokenizer |
+//! | `loader` | parameters from weights, checked before anything is allocated |
+//! | [`memory`] | what a model takes in memory, and what there is |
+//! | [`embedding`] | embedding and head, in parts where a buffer cannot hold them |
 //! | [`rope`] | rotary position embedding |
 //! | [`norm`] | root mean square normalisation |
 //! | [`attention`] | causal attention with grouped queries |
@@ -23,10 +29,15 @@
 pub mod attention;
 pub mod block;
 pub mod config;
+pub mod embedding;
+pub mod encoding;
 pub mod fit;
 pub mod fit_config;
+mod gguf;
 pub mod linear;
+mod loader;
 pub mod lora;
+pub mod memory;
 pub mod mlp;
 pub mod model;
 pub mod norm;
@@ -37,6 +48,7 @@ pub mod rope;
 pub mod save;
 pub mod scoring;
 pub mod sequence;
+pub mod source;
 pub mod template;
 pub mod tokenizer;
 pub mod weights;
@@ -50,5 +62,6 @@ pub use peft::save_adapter;
 pub use save::{SaveOptions, StoredType, save, save_as};
 pub use scoring::{Scores, score};
 pub use sequence::{Order, Sequence};
+pub use source::ModelFiles;
 pub use template::{Chat, ChatTemplate};
 pub use tokenizer::Tokenizer;

@@ -2,24 +2,28 @@
 
 use std::path::Path;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::block::Block;
 use super::config::ModelConfig;
+use super::embedding::Embedding;
 use super::linear::Linear;
+use super::loader::Loader;
+use super::memory;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::{Loader, Weights};
+use super::source::ModelFiles;
+use crate::device::max_binding;
 use crate::error::{Error, Result};
 
 /// A decoder-only transformer: embedding, layers, normalisation and head.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    embed_tokens: Param<Tensor<2>>,
+    embed_tokens: Embedding,
     layers: Vec<Block>,
     norm: Norm,
-    lm_head: Option<Param<Tensor<2>>>,
+    lm_head: Option<Embedding>,
     #[module(skip)]
     config: ModelConfig,
 }
@@ -36,38 +40,52 @@ pub(super) struct Inputs {
 }
 
 impl Decoder {
-    /// Loads a model from a folder with `config.json` and safetensors. Weights become 32-bit floats.
+    /// Loads a model from a folder with `config.json` and safetensors, or from a GGUF file. Weights
+    /// become 32-bit floats.
     ///
     /// # Errors
-    /// Returns an error if the folder holds no supported model, or a weight is missing, has another
-    /// shape or type, or is not finite. The headers of all files are checked before any weight is read.
-    pub fn open(folder: &Path, device: &Device) -> Result<Self> {
-        let config = ModelConfig::open(folder)?;
-        let weights = Weights::open(folder)?;
-        // The first pass checks names and shapes only.
-        Self::load(&config, &Loader::checking(&weights, device))?;
-        Self::load(&config, &Loader::reading(&weights, device))
+    /// Returns an error if the folder or file holds no supported model, a weight is missing, has another
+    /// shape or type, or is not finite, or the device has too little memory or too small buffers. All of
+    /// this but the values is checked before anything is allocated.
+    pub fn open(path: &Path, device: &Device) -> Result<Self> {
+        Self::of_files(&ModelFiles::open(path)?, device, max_binding(device))
+    }
+
+    /// Loads a model whose files are open. `max_binding` is the largest buffer that the device can bind,
+    /// in bytes; `None` sets no limit. Embedding and head are divided into parts that fit.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_files(files: &ModelFiles, device: &Device, max_binding: Option<u64>) -> Result<Self> {
+        let loader = || Loader::of_files(&files.weights, device, max_binding);
+        Self::load(&files.config, &loader().checking())?;
+        memory::check_fits(&files.config, device)?;
+        Self::load(&files.config, &loader())
     }
 
     /// An untrained model: weights are drawn from a normal distribution, and the seed determines them.
     ///
     /// # Errors
-    /// Returns an error if the configuration is invalid.
+    /// Returns an error if the configuration is invalid, or the device has too little memory or too small
+    /// buffers.
     pub fn untrained(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
         config.check().map_err(|message| Error::input("config", message))?;
-        Self::load(config, &Loader::initial(seed, device))
+        memory::check_fits(config, device)?;
+        let loader = || Loader::initial(seed, device, max_binding(device));
+        Self::load(config, &loader().checking())?;
+        Self::load(config, &loader())
     }
 
     fn load(config: &ModelConfig, loader: &Loader) -> Result<Self> {
         let table = [config.vocabulary, config.hidden];
         let head = match config.tied {
             true => None,
-            false => Some(loader.parameter("lm_head.weight", table)?),
+            false => Some(Embedding::load(loader, "lm_head.weight", table)?),
         };
         let layers = (0..config.layers)
             .map(|layer| Block::load(loader, &format!("model.layers.{layer}"), config));
         Ok(Self {
-            embed_tokens: loader.parameter("model.embed_tokens.weight", table)?,
+            embed_tokens: Embedding::load(loader, "model.embed_tokens.weight", table)?,
             layers: layers.collect::<Result<_>>()?,
             norm: Norm::load(loader, "model.norm", config.hidden, config.norm_epsilon)?,
             lm_head: head,
@@ -122,7 +140,7 @@ impl Decoder {
 
     /// Embeddings of the tokens, `[rows * tokens, hidden]`.
     pub(super) fn embed(&self, inputs: &Inputs) -> Tensor<2> {
-        self.embed_tokens.val().select(0, inputs.ids.clone())
+        self.embed_tokens.lookup(inputs.ids.clone())
     }
 
     /// Maps hidden states, `[rows * tokens, hidden]`, by one layer.
@@ -142,7 +160,7 @@ impl Decoder {
 
     /// The device of the weights.
     pub(super) fn device(&self) -> Device {
-        self.embed_tokens.val().device()
+        self.embed_tokens.device()
     }
 
     /// Calls `act` with the full name, such as `model.layers.0.self_attn.q_proj`, and each linear map.
@@ -154,12 +172,12 @@ impl Decoder {
 
     /// Logits, `[rows, vocabulary]`, of hidden states, `[rows, hidden]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        hidden.matmul(self.head().transpose())
+        self.head().logits(hidden)
     }
 
-    /// The output head, `[vocabulary, width]`: a weight of its own, or the embedding.
-    pub(super) fn head(&self) -> Tensor<2> {
-        self.lm_head.as_ref().unwrap_or(&self.embed_tokens).val()
+    /// The output head: a table of its own, or the embedding.
+    pub(super) fn head(&self) -> &Embedding {
+        self.lm_head.as_ref().unwrap_or(&self.embed_tokens)
     }
 
     /// Checks that a sequence can be fed to the model.

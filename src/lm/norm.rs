@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::weights::Loader;
+use super::loader::Loader;
 use crate::error::Result;
 
 /// `y = g ⊙ x / sqrt(mean(x²) + ε)` over the last dimension.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::lora::{ALL_LINEAR, LINEAR_MAPS, Lora, Scale, is_target};
 use super::model::Decoder;
 use super::save::{Stored, write_safetensors};
+use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::files::write_new;
 
@@ -176,22 +177,8 @@ struct Matrix {
 
 /// The weights of an adapter's file by name.
 fn weights(path: &Path) -> Result<BTreeMap<String, Matrix>> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let refuse = |message: String| Error::file(path, message);
-    let file = safetensors::SafeTensors::deserialize(&bytes);
-    let file = file.map_err(|error| refuse(error.to_string()))?;
-    let mut all = BTreeMap::new();
-    for (name, weight) in file.iter() {
-        let (found, shape) = (weight.dtype(), weight.shape().to_vec());
-        let values = super::weights::floats(found, weight.data()).ok_or_else(|| {
-            refuse(format!("weight '{name}' is of type {found:?}, expected F32, F16 or BF16"))
-        })?;
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(refuse(format!("weight '{name}' holds {value}, expected finite values")));
-        }
-        all.insert(name.to_string(), Matrix { shape, values });
-    }
-    Ok(all)
+    let all = Weights::of_file(path)?.read_all()?.into_iter();
+    Ok(all.map(|(name, (shape, values))| (name, Matrix { shape, values })).collect())
 }
 
 fn weights_path(folder: &Path) -> Result<PathBuf> {

@@ -16,7 +16,7 @@ pub struct Rope {
 impl Rope {
     /// Tables for positions 0 to `tokens - 1`. Angles are computed in 64 bits.
     pub fn new(config: &ModelConfig, tokens: usize, device: &Device) -> Self {
-        let frequencies = frequencies(config);
+        let frequencies = config.frequencies();
         let table = |of: fn(f64) -> f64| {
             let values: Vec<f32> = (0..tokens)
                 .flat_map(|at| frequencies.iter().map(move |one| of(at as f64 * one) as f32))
@@ -38,11 +38,13 @@ impl Rope {
     }
 }
 
-/// Angle per position of each pair, `[head_width / 2]`: `theta^(−2i / width)`, scaled.
-fn frequencies(config: &ModelConfig) -> Vec<f64> {
-    let half = config.head_width / 2;
-    let plain = |i: usize| config.rope_theta.powf(-(i as f64) / half as f64);
-    (0..half).map(|i| scaled(plain(i), config.rope_scaling.as_ref())).collect()
+impl ModelConfig {
+    /// Angle per position of each pair, `[head_width / 2]`: `theta^(−2i / width)`, scaled.
+    pub(super) fn frequencies(&self) -> Vec<f64> {
+        let half = self.head_width / 2;
+        let plain = |i: usize| self.rope_theta.powf(-(i as f64) / half as f64);
+        (0..half).map(|i| scaled(plain(i), self.rope_scaling.as_ref())).collect()
+    }
 }
 
 fn scaled(frequency: f64, scaling: Option<&RopeScaling>) -> f64 {

@@ -12,6 +12,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{View, serialize_to_file};
 use serde_json::{Value, json};
 
+use super::gguf;
 use super::model::Decoder;
 use crate::device::read;
 use crate::error::{Error, Result};
@@ -107,7 +108,7 @@ pub fn save(model: &Decoder, folder: &Path, source: Option<&Path>) -> Result<()>
 }
 
 /// Writes a model's `config.json` and weights into an existing folder. `config.json` and the tokenizer's
-/// files come from the folder `source`, if one is given. An adapter is not written.
+/// files come from `source`, a folder or a GGUF file, if one is given. An adapter is not written.
 ///
 /// # Errors
 /// Fails if a weight is not finite or out of range of the stored type, or the device or the file system
@@ -119,20 +120,33 @@ pub fn save_as(
     options: &SaveOptions,
 ) -> Result<()> {
     let config = match source {
-        Some(source) => of_source(source, options.stored.name())?,
-        None => model.config().to_json(options.stored.name()),
+        Some(source) if source.is_dir() => of_source(source, options.stored.name())?,
+        _ => model.config().to_json(options.stored.name()),
     };
     let mut weights = Visitor { path: Vec::new(), weights: Vec::new() };
     model.visit(&mut weights);
     write_weights(weights.weights, folder, options)?;
-    for name in source.iter().flat_map(|_| COMPANIONS) {
-        let from = source.map(|source| source.join(name)).filter(|from| from.exists());
-        if let Some(from) = from {
-            let bytes = fs::read(&from).map_err(Error::io("read", &from))?;
-            write_new(&folder.join(name), &bytes)?;
-        }
+    for (name, bytes) in source.map(companions).transpose()?.unwrap_or_default() {
+        write_new(&folder.join(name), &bytes)?;
     }
     write_new(&folder.join("config.json"), format!("{config:#}\n").as_bytes())
+}
+
+/// The files that describe a model beside its weights, with their names: those of a folder, or made of a
+/// GGUF file.
+fn companions(source: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    if source.is_file() {
+        let files = gguf::companions(source)?;
+        return Ok(files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect());
+    }
+    let mut files = Vec::new();
+    for name in COMPANIONS {
+        let from = source.join(name);
+        if from.exists() {
+            files.push((name, fs::read(&from).map_err(Error::io("read", &from))?));
+        }
+    }
+    Ok(files)
 }
 
 /// Writes weights into one file, or into several with an index.
@@ -183,14 +197,22 @@ pub(super) struct Stored {
     /// Its name, as Hugging Face or PEFT has it.
     name: String,
     shape: Vec<usize>,
-    values: Tensor<1>,
+    /// Its values, of a table in parts those of each part.
+    values: Vec<Tensor<1>>,
 }
 
 impl Stored {
     pub(super) fn new<const D: usize>(name: String, tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
         let count = shape.iter().product::<usize>();
-        Self { name, shape, values: tensor.reshape([count]) }
+        Self { name, shape, values: vec![tensor.reshape([count])] }
+    }
+
+    /// Adds further rows.
+    fn append<const D: usize>(&mut self, rows: Tensor<D>) {
+        let shape = rows.dims();
+        self.shape[0] += shape[0];
+        self.values.push(rows.reshape([shape.iter().product::<usize>()]));
     }
 
     fn count(&self) -> usize {
@@ -234,16 +256,18 @@ struct Lazy<'a> {
 
 impl Lazy<'_> {
     fn bytes(&self) -> Result<Vec<u8>> {
-        let values = read(self.weight.values.clone())?;
-        match values.iter().find(|&&value| !self.stored.holds(value)) {
-            None => Ok(self.stored.bytes(&values)),
-            Some(value) => {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        for part in &self.weight.values {
+            let values = read(part.clone())?;
+            if let Some(value) = values.iter().find(|&&value| !self.stored.holds(value)) {
                 let (name, kind) = (&self.weight.name, self.stored.name());
-                Err(Error::Run(format!(
+                return Err(Error::Run(format!(
                     "weight '{name}' holds {value}, expected finite {kind} values"
-                )))
+                )));
             }
+            bytes.extend(self.stored.bytes(&values));
         }
+        Ok(bytes)
     }
 }
 
@@ -298,11 +322,15 @@ impl ModuleVisitor for Visitor {
             return;
         }
         let path = self.path.join(".");
-        let name = match path.as_str() {
-            "lm_head" => "lm_head.weight".to_string(),
-            "embed_tokens" => "model.embed_tokens.weight".to_string(),
-            path => format!("model.{path}"),
+        let name = match path.split_once(".parts.") {
+            Some(("lm_head", _)) => "lm_head.weight".to_string(),
+            Some((table, _)) => format!("model.{table}.weight"),
+            None => format!("model.{path}"),
         };
-        self.weights.push(Stored::new(name, param.val()));
+        match self.weights.last_mut() {
+            // The parts of a table follow one another.
+            Some(last) if last.name == name => last.append(param.val()),
+            _ => self.weights.push(Stored::new(name, param.val())),
+        }
     }
 }

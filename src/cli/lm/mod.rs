@@ -3,6 +3,7 @@
 mod export;
 mod fit;
 mod fit_input;
+mod info;
 mod lines;
 mod model;
 mod request;
@@ -13,7 +14,7 @@ use clap::{Args, Subcommand};
 
 use crate::error::Result;
 
-/// Work with language models in the layout of Hugging Face.
+/// Work with language models: folders in the layout of Hugging Face, or GGUF files.
 ///
 /// Input and output are JSON lines: one object a line, in the order of the input.
 #[derive(Debug, Args)]
@@ -25,6 +26,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  proxmo lm info --model DIR                             size, memory, and the devices that it fits
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
   proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens
   proxmo lm fit --model DIR --input chats.jsonl --output adapter --lora 16   fit an adapter
@@ -34,6 +36,7 @@ Examples:
 enum Command {
     Export(export::Arguments),
     Fit(fit::Arguments),
+    Info(info::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
 }
@@ -42,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Export(arguments) => export::run(arguments),
         Command::Fit(arguments) => fit::run(arguments),
+        Command::Info(arguments) => info::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Tokens(arguments) => tokens::run(arguments),
     }
