@@ -167,7 +167,7 @@ mod tests {
         assert!(message.contains("cannot write"), "{message}");
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "lm")]
     #[test]
     fn a_folder_is_written_whole_or_not_at_all() {
         let root = tempfile::tempdir().unwrap();
@@ -196,26 +196,6 @@ mod tests {
         let half = half.keep().unwrap();
         clear_unfinished(folder.path()).unwrap();
         assert!(!half.exists() && folder.path().join("a.txt").exists());
-    }
-
-    #[cfg(feature = "lm")]
-    #[test]
-    fn a_folder_is_written_whole_or_not_at_all() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("new").join("one");
-        let mut broken = |folder: &Path| {
-            write_atomic(&folder.join("a"), b"x")?;
-            Err(Error::Run("broken".into()))
-        };
-        assert_eq!(write_folder(&path, &mut broken).unwrap_err().to_string(), "broken");
-        assert_eq!(std::fs::read_dir(root.path().join("new")).unwrap().count(), 0);
-        std::fs::create_dir(&path).unwrap();
-        let mut fill = |folder: &Path| write_atomic(&folder.join("a"), b"x");
-        write_folder(&path, &mut fill).unwrap();
-        assert_eq!(std::fs::read(path.join("a")).unwrap(), b"x");
-        let error = write_folder(&path, &mut fill).unwrap_err();
-        assert!(error.to_string().contains("one: is not empty"), "{error}");
-        assert_eq!(std::fs::read_dir(root.path().join("new")).unwrap().count(), 1);
     }
 
     #[test]

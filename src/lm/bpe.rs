@@ -127,23 +127,28 @@ impl Bpe {
     /// # Errors
     /// Returns an error if the tokenizer library refuses its own work.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        let special = [("eos_token", END_OF_MESSAGE), ("pad_token", END_OF_TEXT)];
-        let own = |(name, text): (&str, &str)| (name.to_string(), text.to_string());
-        let parts = Parts {
-            tokenizer: self.inner.clone(),
-            template: Some(self.template.clone()),
-            special: special.map(own).into_iter().collect::<BTreeMap<_, _>>(),
-            end_ids: self.end_ids(),
-        };
-        Tokenizer::from_parts(parts).map_err(Error::Run)
+        assembled(self.inner.clone(), self.template.clone())
     }
 
-    /// The tokens that end a generated text.
-    fn end_ids(&self) -> Vec<u32> {
-        [END_OF_MESSAGE, END_OF_TEXT]
-            .iter()
-            .filter_map(|token| self.inner.token_to_id(token))
-            .collect()
+    /// The content of `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Returns an error if the tokenizer cannot be written.
+    pub fn to_json(&self) -> Result<String> {
+        let written = self.inner.to_string(true);
+        written.map_err(|error| Error::Run(format!("cannot write a tokenizer: {error}")))
+    }
+
+    /// The tokenizer of a `tokenizer.json` that [`to_json`](Self::to_json) gave, with the chat template
+    /// [`CHAT_TEMPLATE`].
+    ///
+    /// # Errors
+    /// Returns a message if the text is no such tokenizer.
+    pub fn tokenizer_of(json: &str) -> Result<Tokenizer> {
+        let refuse = |message: String| Error::input("tokenizer", message);
+        let inner = tokenizers::Tokenizer::from_bytes(json);
+        let inner = inner.map_err(|error| refuse(error.to_string()))?;
+        assembled(inner, ChatTemplate::parse(CHAT_TEMPLATE).map_err(refuse)?)
     }
 
     /// The names and contents of the files that describe the tokenizer in a model's folder. `context` is
@@ -152,9 +157,7 @@ impl Bpe {
     /// # Errors
     /// Returns an error if the tokenizer cannot be written.
     pub fn files(&self, context: usize) -> Result<Vec<(&'static str, Vec<u8>)>> {
-        let written = self.inner.to_string(true);
-        let tokenizer =
-            written.map_err(|error| Error::Run(format!("cannot write a tokenizer: {error}")))?;
+        let tokenizer = self.to_json()?;
         let named = [END_OF_MESSAGE, END_OF_TEXT];
         let others: Vec<&String> =
             self.special_tokens.iter().filter(|token| !named.contains(&token.as_str())).collect();
@@ -167,7 +170,7 @@ impl Bpe {
             "model_max_length": context,
         });
         let generation = json!({
-            "eos_token_id": self.end_ids(),
+            "eos_token_id": end_ids(&self.inner),
             "pad_token_id": self.inner.token_to_id(END_OF_TEXT),
         });
         let text = |value: serde_json::Value| format!("{value:#}\n").into_bytes();
@@ -178,6 +181,25 @@ impl Bpe {
             ("chat_template.jinja", self.template_source.clone().into_bytes()),
         ])
     }
+}
+
+/// A new tokenizer with what belongs to it.
+fn assembled(inner: tokenizers::Tokenizer, template: ChatTemplate) -> Result<Tokenizer> {
+    let special = [("eos_token", END_OF_MESSAGE), ("pad_token", END_OF_TEXT)];
+    let own = |(name, text): (&str, &str)| (name.to_string(), text.to_string());
+    let parts = Parts {
+        end_ids: end_ids(&inner),
+        tokenizer: inner,
+        template: Some(template),
+        special: special.map(own).into_iter().collect::<BTreeMap<_, _>>(),
+    };
+    Tokenizer::from_parts(parts).map_err(Error::Run)
+}
+
+/// The tokens that end a generated text.
+fn end_ids(tokenizer: &tokenizers::Tokenizer) -> Vec<u32> {
+    let tokens = [END_OF_MESSAGE, END_OF_TEXT];
+    tokens.iter().filter_map(|token| tokenizer.token_to_id(token)).collect()
 }
 
 /// The special tokens of a new tokenizer, checked.

@@ -101,7 +101,7 @@ impl Decoder {
 
     /// The device of the weights.
     pub fn device(&self) -> Device {
-        self.embed_tokens.val().device()
+        self.embed_tokens.device()
     }
 
     /// Hidden states after the last normalisation, `[rows * tokens, hidden]`, where `tokens` is the
@@ -164,11 +164,6 @@ impl Decoder {
         self.embed_tokens.is_require_grad()
     }
 
-    /// The device of the weights.
-    pub(super) fn device(&self) -> Device {
-        self.embed_tokens.device()
-    }
-
     /// Calls `act` with the full name, such as `model.layers.0.self_attn.q_proj`, and each linear map.
     pub(super) fn for_linears(&mut self, act: &mut dyn FnMut(&str, &mut Linear)) {
         for (index, layer) in self.layers.iter_mut().enumerate() {
@@ -196,7 +191,7 @@ impl Decoder {
         let ids: Vec<i32> =
             new.iter().flat_map(|(_, ids)| ids.iter().map(|&id| id as i32)).collect();
         let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
-        let mut x = self.embed_tokens.val().select(0, ids);
+        let mut x = self.embed_tokens.lookup(ids);
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.extend(x, &rope, cache, index, &spans)?;
         }
@@ -207,12 +202,17 @@ impl Decoder {
     pub fn logits_of(&self, hidden: Tensor<2>, tokens: &[u32]) -> Tensor<2> {
         let tokens: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
         let tokens = Tensor::<1, Int>::from_data(tokens.as_slice(), &hidden.device());
-        hidden.matmul(self.head().select(0, tokens).transpose())
+        hidden.matmul(self.head().lookup(tokens).transpose())
     }
 
     /// Logits, `[rows, vocabulary]`, of hidden states, `[rows, hidden]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.head().logits(hidden)
+    }
+
+    /// The output head in parts of the vocabulary, `[part, width]` each.
+    pub fn head_parts(&self) -> Vec<Tensor<2>> {
+        self.head().parts()
     }
 
     /// The output head: a table of its own, or the embedding.

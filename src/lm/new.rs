@@ -104,7 +104,7 @@ impl NewModelConfig {
     pub fn write(&self, bpe: &Bpe, seed: u64, device: &Device, folder: &Path) -> Result<usize> {
         let config = self.shape(bpe.vocabulary())?;
         let model = Decoder::untrained(&config, seed, device)?;
-        write_folder(folder, &mut |folder| {
+        write_folder(folder, |folder: &Path| {
             save(&model, folder, None)?;
             bpe.files(self.context)?
                 .iter()

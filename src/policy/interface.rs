@@ -24,6 +24,11 @@ pub trait Inputs: Default + Send + Sync {
         row
     }
 
+    /// Whether a token of a row's response was drawn from several. Others have no part in the objective.
+    fn is_decision(&self, _row: usize, _token: usize) -> bool {
+        true
+    }
+
     /// Reorders the rows: the new row `i` is the old row `order[i]`. Rows that `order` does not name
     /// are dropped.
     fn reorder(&mut self, order: &[usize]);

@@ -13,10 +13,13 @@
 
 mod interface;
 mod kind;
+#[cfg(feature = "lm")]
+pub mod lm;
 mod parts;
 mod registry;
 mod response;
 pub mod scorer;
+mod walks;
 
 pub use interface::{Encoder, Inputs, Policy};
 pub use kind::{EncoderOf, InputsOf, PolicyKind, PolicySpec, SpecVisitor};

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::kind::{PolicyKind, PolicySpec, SpecVisitor};
+#[cfg(feature = "lm")]
+use super::lm::{LmConfig, LmSpec};
 use super::scorer::{ScorerConfig, ScorerSpec};
 use crate::env::Environment;
 use crate::error::Result;
@@ -15,7 +17,7 @@ use crate::error::Result;
 macro_rules! kinds {
     (
         $(#[$first_doc:meta])* $first:ident($first_config:ident, $first_spec:ident),
-        $($(#[$doc:meta])* $kind:ident($config:ident, $spec:ident),)*
+        $($(#[doc = $doc:literal])* $(#[cfg($cfg:meta)])? $kind:ident($config:ident, $spec:ident),)*
     ) => {
         /// The policy that is trained: its kind and the settings of that kind.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -23,7 +25,7 @@ macro_rules! kinds {
         pub enum PolicyConfig {
             $(#[$first_doc])*
             $first(#[garde(dive)] $first_config),
-            $($(#[$doc])* $kind(#[garde(dive)] $config),)*
+            $($(#[doc = $doc])* $(#[cfg($cfg)])? $kind(#[garde(dive)] $config),)*
         }
 
         impl From<$first_config> for PolicyConfig {
@@ -32,7 +34,7 @@ macro_rules! kinds {
             }
         }
 
-        $(impl From<$config> for PolicyConfig {
+        $($(#[cfg($cfg)])? impl From<$config> for PolicyConfig {
             fn from(config: $config) -> Self {
                 Self::$kind(config)
             }
@@ -49,12 +51,12 @@ macro_rules! kinds {
         pub enum PolicyDescription {
             $(#[$first_doc])*
             $first($first_spec),
-            $($(#[$doc])* $kind($spec),)*
+            $($(#[doc = $doc])* $(#[cfg($cfg)])? $kind($spec),)*
         }
 
         impl PolicyConfig {
             /// Names of all kinds, as in `policy.kind`.
-            pub const KINDS: &'static [&'static str] = &[$first_spec::KIND, $($spec::KIND,)*];
+            pub const KINDS: &'static [&'static str] = &[$first_spec::KIND, $($(#[cfg($cfg)])? $spec::KIND,)*];
 
             /// Describes a new policy for the tasks of `environment`.
             ///
@@ -69,7 +71,7 @@ macro_rules! kinds {
                     Self::$first(config) => {
                         PolicyDescription::$first(config.spec(environment, seed)?)
                     }
-                    $(Self::$kind(config) => {
+                    $($(#[cfg($cfg)])? Self::$kind(config) => {
                         PolicyDescription::$kind(config.spec(environment, seed)?)
                     })*
                 })
@@ -81,7 +83,7 @@ macro_rules! kinds {
             pub fn kind(&self) -> &'static str {
                 match self {
                     Self::$first(_) => $first_spec::KIND,
-                    $(Self::$kind(_) => $spec::KIND,)*
+                    $($(#[cfg($cfg)])? Self::$kind(_) => $spec::KIND,)*
                 }
             }
 
@@ -89,7 +91,7 @@ macro_rules! kinds {
             pub fn visit<V: SpecVisitor>(&self, visitor: V) -> V::Output {
                 match self {
                     Self::$first(spec) => visitor.visit(spec),
-                    $(Self::$kind(spec) => visitor.visit(spec),)*
+                    $($(#[cfg($cfg)])? Self::$kind(spec) => visitor.visit(spec),)*
                 }
             }
 
@@ -102,7 +104,7 @@ macro_rules! kinds {
                     (Self::$first(spec), PolicyConfig::$first(config)) => {
                         spec.expect_settings(config)
                     }
-                    $((Self::$kind(spec), PolicyConfig::$kind(config)) => {
+                    $($(#[cfg($cfg)])? (Self::$kind(spec), PolicyConfig::$kind(config)) => {
                         spec.expect_settings(config)
                     })*
                     #[allow(unreachable_patterns, reason = "reachable once there are two kinds")]
@@ -117,7 +119,7 @@ macro_rules! kinds {
             fn from_parts(kind: &str, spec: &str) -> Result<Self, String> {
                 match kind {
                     $first_spec::KIND => read_spec(spec).map(Self::$first),
-                    $($spec::KIND => read_spec(spec).map(Self::$kind),)*
+                    $($(#[cfg($cfg)])? $spec::KIND => read_spec(spec).map(Self::$kind),)*
                     _ => Err(format!(
                         "policy kind '{kind}' is unknown, expected '{}'",
                         PolicyConfig::KINDS.join("' or '")
@@ -131,6 +133,9 @@ macro_rules! kinds {
 kinds! {
     /// A small network that reads text and chooses among the admissible actions.
     Scorer(ScorerConfig, ScorerSpec),
+    /// A language model that reads the episode as a chat and answers with its next action.
+    #[cfg(feature = "lm")]
+    Lm(LmConfig, LmSpec),
 }
 
 fn read_spec<S: PolicySpec>(json: &str) -> Result<S, String> {

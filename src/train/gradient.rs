@@ -86,7 +86,10 @@ fn evaluate<P: Policy>(
     let pad = |token: &dyn Fn(usize, usize, usize) -> f32| {
         padded(rows, width, &device, |row| batch.responses.range(row), token)
     };
-    let weights = pad(&|place, _, _| weights[place]);
+    let weights = pad(&|place, row, token| {
+        let token = token - batch.responses.range(row).start;
+        if batch.inputs.is_decision(row, token) { weights[place] } else { 0.0 }
+    });
     let Objective::Surrogate(reference) = objective else {
         return imitation_loss(scores, weights);
     };
@@ -100,14 +103,17 @@ fn evaluate<P: Policy>(
     loss(inputs, update.config)
 }
 
-/// `[rows]`: the weight of each token of a row in the objective. Over all tokens of all rows the
+/// `[rows]`: the weight of each decision of a row in the objective. Over all decisions of all rows the
 /// weights add up to 1.
 fn token_weights<I: Inputs>(
     batch: &RolloutBatch<I>,
     rows: &[usize],
     aggregation: Aggregation,
 ) -> Vec<f32> {
-    let tokens = |row: usize| batch.responses.range(row).len();
+    let tokens = |row: usize| {
+        let count = batch.responses.range(row).len();
+        (0..count).filter(|&token| batch.inputs.is_decision(row, token)).count()
+    };
     let raw = |&row: &usize| match aggregation {
         Aggregation::Token => 1.0,
         Aggregation::Response => 1.0 / tokens(row).max(1) as f64,

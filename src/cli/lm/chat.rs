@@ -39,9 +39,9 @@ Examples:
 pub fn run(arguments: &Arguments) -> Result<()> {
     let sampling = arguments.draws.sampling()?;
     let tokenizer = arguments.model.tokenizer()?;
+    let path = arguments.model.folder.path()?;
     let tokenizer = tokenizer.filter(Tokenizer::has_template).ok_or_else(|| {
-        let message = "has no chat template (tokenizer.json, chat_template.jinja)";
-        Error::file(&arguments.model.folder.model, message)
+        Error::file(path, "has no chat template (tokenizer.json, chat_template.jinja)")
     })?;
     let model = arguments.model.decoder()?;
     let interrupted = interrupt_flag()?;
@@ -137,6 +137,7 @@ impl<'a> Talk<'a> {
             max_tokens: self.arguments.draws.max_tokens as usize,
             stop_ids: self.tokenizer.end_ids(),
             choices: None,
+            is_tempered: false,
         };
         let mut text = StopText::new(self.tokenizer, &[]);
         let continuations = self.generator.run(vec![(row, task)], &mut |_, token| {

@@ -89,18 +89,17 @@ impl Request {
         Ok(request)
     }
 
+    /// The chat as the line gives it.
+    pub fn chat(&self) -> Option<&Chat> {
+        self.chat.as_ref()
+    }
+
     /// The same request, but a chat ends with the head of an answer unless the line says otherwise.
     pub fn prompting(mut self) -> Self {
         if let Some(chat) = &mut self.chat {
             chat.add_generation_prompt = self.add_generation_prompt.unwrap_or(true);
         }
         self
-    }
-
-    /// The chat as the line gives it.
-    #[cfg(test)]
-    fn chat(&self) -> Option<&Chat> {
-        self.chat.as_ref()
     }
 
     /// What the line constrains its continuation to.

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::words::for_each_word;
-use crate::env::{Environment, Session, Texts};
+use crate::env::Environment;
 use crate::error::Result;
-use crate::stream::{Purpose, Stream};
+use crate::policy::walks::{TextCollector, random_texts};
 
 /// Number of buckets into which unknown words are hashed. There are several, so that two unknown
 /// words of one sentence are usually distinguished.
@@ -79,17 +77,7 @@ impl Vocabulary {
         max_words: usize,
         seed: u64,
     ) -> Result<Self> {
-        let mut counts = WordCounts::default();
-        let count = environment.tasks().min(max_tasks);
-        let plan = |place: usize| {
-            let mut rng = Stream::new(seed, Purpose::Weights).of(place, 0).rng();
-            // Spread over all tasks, because neighbours in the list tend to be similar.
-            PlannedTask { task: place * environment.tasks() / count, seed: rng.random(), rng }
-        };
-        let plans: Vec<PlannedTask> = (0..count).map(plan).collect();
-        for plans in plans.chunks(CONCURRENT_TASKS) {
-            counts.add_walks(environment, plans.to_vec())?;
-        }
+        let counts: WordCounts = random_texts(environment, max_tasks, seed)?;
         Ok(counts.finish(max_words))
     }
 
@@ -126,13 +114,6 @@ fn bucket(word: &str) -> u32 {
     (hash % UNKNOWN_BUCKETS as u64) as u32
 }
 
-/// Number of tasks that are played concurrently, for environments that support it.
-const CONCURRENT_TASKS: usize = 128;
-
-/// Maximum number of attempts to play a task. The vocabulary depends on all tasks, so a task on which
-/// the environment fails cannot be left out.
-const MAX_ATTEMPTS: usize = 3;
-
 /// Number of texts that contain each word.
 #[derive(Default)]
 struct WordCounts {
@@ -141,10 +122,7 @@ struct WordCounts {
     seen: Vec<String>,
 }
 
-/// Steps per task: enough to open a few receptacles of a household; more steps add no words.
-const STEPS_PER_TASK: usize = 24;
-
-impl WordCounts {
+impl TextCollector for WordCounts {
     fn add(&mut self, text: &str) {
         self.texts += 1;
         self.seen.clear();
@@ -158,42 +136,15 @@ impl WordCounts {
         }
     }
 
-    /// Plays tasks at random, concurrently, and counts their words.
-    fn add_walks(
-        &mut self,
-        environment: &dyn Environment,
-        mut plans: Vec<PlannedTask>,
-    ) -> Result<()> {
-        for attempt in 1.. {
-            let episodes: Vec<_> = plans.iter().map(|plan| (plan.task, plan.seed)).collect();
-            environment.announce(&episodes);
-            let walks = plans.iter().map(|plan| RandomWalk::begin(environment, plan)).collect();
-            let (mut failed, mut last) = (Vec::new(), None);
-            for (plan, walked) in plans.into_iter().zip(walk_all(walks)) {
-                match walked {
-                    Ok(walk) => self.merge(walk.counts),
-                    Err(error) => {
-                        failed.push(plan);
-                        last = Some(error);
-                    }
-                }
-            }
-            match last {
-                None => break,
-                Some(error) if attempt == MAX_ATTEMPTS => return Err(error),
-                Some(_) => plans = failed,
-            }
-        }
-        Ok(())
-    }
-
     fn merge(&mut self, other: Self) {
         self.texts += other.texts;
         for (word, count) in other.counts {
             *self.counts.entry(word).or_default() += count;
         }
     }
+}
 
+impl WordCounts {
     fn finish(self, max_words: usize) -> Vocabulary {
         let mut counted: Vec<(String, usize)> = self.counts.into_iter().collect();
         counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -204,74 +155,6 @@ impl WordCounts {
         };
         let weights = counted.iter().map(weigh).collect();
         Vocabulary::new(counted.into_iter().map(|(word, _)| word).collect(), weights)
-    }
-}
-
-/// A task to play at random.
-#[derive(Clone)]
-struct PlannedTask {
-    task: usize,
-    /// Seed of the environment.
-    seed: u64,
-    /// Stream of the actions.
-    rng: ChaCha8Rng,
-}
-
-/// One task under way.
-struct RandomWalk {
-    session: Box<dyn Session>,
-    rng: ChaCha8Rng,
-    counts: WordCounts,
-    /// The next action; `None` at the end.
-    action: Option<String>,
-}
-
-/// Plays all walks to their ends, in lock-step. A walk that fails returns its error.
-fn walk_all(mut walks: Vec<Result<RandomWalk>>) -> Vec<Result<RandomWalk>> {
-    for _ in 0..STEPS_PER_TASK {
-        walks.iter_mut().flatten().for_each(RandomWalk::choose);
-        for walk in &mut walks {
-            if let Ok(Err(error)) = walk.as_mut().map(RandomWalk::step) {
-                *walk = Err(error);
-            }
-        }
-    }
-    walks
-}
-
-impl RandomWalk {
-    fn begin(environment: &dyn Environment, plan: &PlannedTask) -> Result<Self> {
-        let session = environment.start(plan.task, plan.seed)?;
-        let mut counts = WordCounts::default();
-        counts.add(session.goal());
-        Ok(Self { session, rng: plan.rng.clone(), counts, action: Some(String::new()) })
-    }
-
-    /// Counts the current texts and chooses the next action.
-    fn choose(&mut self) {
-        if self.action.take().is_none() {
-            return;
-        }
-        let (mut observation, mut admissible) = (String::new(), Texts::new());
-        self.session.observe(&mut observation);
-        self.session.choices(&mut admissible);
-        self.counts.add(&observation);
-        admissible.iter().for_each(|action| self.counts.add(action));
-        if !admissible.is_empty() {
-            let action = admissible.get(self.rng.random_range(0..admissible.len()));
-            let action = action.unwrap_or_default().to_string();
-            self.session.announce(&action);
-            self.action = Some(action);
-        }
-    }
-
-    fn step(&mut self) -> Result<()> {
-        if let Some(action) = &self.action
-            && self.session.step(action)?.ended()
-        {
-            self.action = None;
-        }
-        Ok(())
     }
 }
 
