@@ -8,6 +8,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
 use super::backend::KernelBackend;
+use super::cached_attention::CacheSpans;
 use super::parameters::EpisodeComparison;
 use super::parameters::{Neighbourhood, Targets};
 use crate::episodes::Layout;
@@ -185,5 +186,19 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             [hidden, head, statistics, gradient].map(|tensor| tensor.into_primitive());
         let (to_hidden, to_head) = B::logit_gradients(hidden, head, statistics, gradient, targets);
         (constant::<B, C>(to_hidden), constant::<B, C>(to_head))
+    }
+
+    /// Constants: a cache keeps no graph.
+    fn cached_attention(
+        queries: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        cache: FloatTensor<Self>,
+        spans: CacheSpans,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [queries, keys, values, cache] =
+            [queries, keys, values, cache].map(|tensor| tensor.into_primitive());
+        let (mixed, cache) = B::cached_attention(queries, keys, values, cache, spans);
+        (constant::<B, C>(mixed), constant::<B, C>(cache))
     }
 }

@@ -6,6 +6,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
+use super::cached_attention::CacheSpans;
 #[cfg(feature = "fusion")]
 use super::fusion;
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
@@ -116,6 +117,20 @@ pub trait KernelBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::logit_gradients::<Self>([hidden, head, statistics, gradient], &targets)
     }
+
+    /// Causal attention of new tokens over the keys and values of a cache, to which their own are added
+    /// first. From queries `[tokens, heads * width]`, keys and values `[tokens, kv_heads * width]` and
+    /// the cache `[slots, 2 * kv_heads * width]`: the mixed values, as the queries, and the cache.
+    #[fusion(meta = fusion::cached_attention)]
+    fn cached_attention(
+        queries: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        cache: FloatTensor<Self>,
+        spans: CacheSpans,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::cached_attention::<Self>([queries, keys, values], cache, &spans)
+    }
 }
 
 /// The body that CPU backends share: matrix products of the backend, and plain loops.
@@ -198,6 +213,16 @@ macro_rules! on_the_cpu {
                 let given = [hidden, head, statistics, gradient];
                 cpu::logit_gradients::<Self>(&given, &targets)
                     .unwrap_or_else(|| portable::logit_gradients::<Self>(given, &targets))
+            }
+
+            fn cached_attention(
+                queries: FloatTensor<Self>,
+                keys: FloatTensor<Self>,
+                values: FloatTensor<Self>,
+                cache: FloatTensor<Self>,
+                spans: CacheSpans,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::cached_attention::<Self>([queries, keys, values], cache, &spans)
             }
         }
     };

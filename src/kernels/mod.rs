@@ -6,6 +6,7 @@
 //! | [`proximity`] | softmax-weighted means over the rows of a group, with gradients |
 //! | [`episode_advantages`] | centred and modulated advantages of episodes |
 //! | [`discounted_returns`] | the return of each step |
+//! | [`cached_attention`] | causal attention of new tokens over the keys and values of a cache |
 //! | [`token_log_probs`] | log-probability and entropy of tokens from hidden states, with gradients |
 //!
 //! Those of credit read their settings from [`CreditConfig`](crate::credit::CreditConfig), and groups and episodes from
@@ -18,6 +19,7 @@ mod advantages;
 mod assign;
 mod autodiff;
 mod backend;
+mod cached_attention;
 mod cpu;
 mod engine;
 #[cfg(feature = "fusion")]
@@ -34,6 +36,9 @@ mod wgsl;
 
 pub use advantages::{EpisodeAdvantages, episode_advantages};
 pub use assign::{assign, assign_async};
+pub use cached_attention::{CacheSpans, PAGE, Span, cached_attention};
+#[cfg(feature = "lm")]
+pub(crate) use cpu::{log_sum_and_entropy, softmax_weights};
 pub use engine::{Unsupported, check_training, choose_engine, unsupported};
 pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;

@@ -3,12 +3,14 @@
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor, activation};
 
+use super::cache::Cache;
 use super::config::ModelConfig;
 use super::linear::Linear;
 use super::loader::Loader;
 use super::norm::Norm;
 use super::rope::Rope;
 use crate::error::Result;
+use crate::kernels::CacheSpans;
 
 /// `softmax(Q Kᵀ / sqrt(width)) V` for each query head, over the tokens up to its own.
 #[derive(Module, Debug)]
@@ -90,6 +92,27 @@ impl Attention {
         let mixed = weights.reshape([rows, kv_heads, group * tokens, tokens]).matmul(v);
         let mixed = mixed.reshape([rows, heads, tokens, width]).swap_dims(1, 2);
         self.o_proj.forward(mixed.reshape([rows * tokens, heads * width]))
+    }
+
+    /// Attention of new tokens `x`, `[tokens, hidden]`, over their sequences in a cache, to whose `layer`
+    /// their keys and values are added. `rope` holds their positions.
+    pub(super) fn extend(
+        &self,
+        x: Tensor<2>,
+        rope: &Rope,
+        cache: &mut Cache,
+        layer: usize,
+        spans: &CacheSpans,
+    ) -> Result<Tensor<2>> {
+        let (tokens, width) = (x.dims()[0], self.width);
+        let by_head = |x: Tensor<2>, heads| x.reshape([1, tokens, heads, width]);
+        let flat = |x: Tensor<4>, heads| x.reshape([tokens, heads * width]);
+        let q = by_head(self.q_proj.forward(x.clone()), self.heads);
+        let k = by_head(self.k_proj.forward(x.clone()), self.kv_heads);
+        let v = self.v_proj.forward(x);
+        let q = flat(rope.apply(normalised(q, self.q_norm.as_ref())), self.heads);
+        let k = flat(rope.apply(normalised(k, self.k_norm.as_ref())), self.kv_heads);
+        Ok(self.o_proj.forward(cache.attend([q, k, v], layer, spans)?))
     }
 }
 

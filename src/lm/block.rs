@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 
 use super::attention::Attention;
+use super::cache::Cache;
 use super::config::ModelConfig;
 use super::linear::Linear;
 use super::loader::Loader;
@@ -11,6 +12,7 @@ use super::mlp::Mlp;
 use super::norm::Norm;
 use super::rope::Rope;
 use crate::error::Result;
+use crate::kernels::CacheSpans;
 
 /// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
 #[derive(Module, Debug)]
@@ -51,5 +53,19 @@ impl Block {
         let normed = self.input_layernorm.forward(x.clone());
         let x = x + self.self_attn.forward(normed, shape, rope, future);
         x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+
+    /// Maps new tokens `x`, `[tokens, hidden]`, to the same shape. See [`Attention::extend`].
+    pub(super) fn extend(
+        &self,
+        x: Tensor<2>,
+        rope: &Rope,
+        cache: &mut Cache,
+        layer: usize,
+        spans: &CacheSpans,
+    ) -> Result<Tensor<2>> {
+        let normed = self.input_layernorm.forward(x.clone());
+        let x = x + self.self_attn.extend(normed, rope, cache, layer, spans)?;
+        Ok(x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x)))
     }
 }

@@ -16,12 +16,21 @@ pub struct Rope {
 impl Rope {
     /// Tables for positions 0 to `tokens - 1`. Angles are computed in 64 bits.
     pub fn new(config: &ModelConfig, tokens: usize, device: &Device) -> Self {
+        Self::at(config, 0..tokens, device)
+    }
+
+    /// Tables for given positions, one a token.
+    pub fn at(
+        config: &ModelConfig,
+        positions: impl Iterator<Item = usize> + Clone,
+        device: &Device,
+    ) -> Self {
         let frequencies = config.frequencies();
         let table = |of: fn(f64) -> f64| {
-            let values: Vec<f32> = (0..tokens)
+            let values: Vec<f32> = (positions.clone())
                 .flat_map(|at| frequencies.iter().map(move |one| of(at as f64 * one) as f32))
                 .collect();
-            let shape = [1, tokens, 1, frequencies.len()];
+            let shape = [1, values.len() / frequencies.len(), 1, frequencies.len()];
             Tensor::from_data(TensorData::new(values, shape), device)
         };
         Self { cosines: table(f64::cos), sines: table(f64::sin) }

@@ -1,5 +1,8 @@
 //! `proxmo lm`: language models, one file a subcommand.
 
+mod chat;
+mod draws;
+mod generate;
 mod lines;
 mod model;
 mod request;
@@ -23,16 +26,22 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
-  proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens";
+  proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens
+  proxmo lm generate --model DIR --input prompts.jsonl   continuations, free or among choices
+  proxmo lm chat --model DIR                             a chat in the terminal";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Chat(chat::Arguments),
+    Generate(generate::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
+        Command::Chat(arguments) => chat::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Tokens(arguments) => tokens::run(arguments),
     }

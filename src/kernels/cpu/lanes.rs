@@ -86,6 +86,12 @@ pub(super) fn softmax_sums(logits: &[f32], greatest: f32) -> (f32, f32) {
     (totals.iter().sum(), weighed.iter().sum())
 }
 
+/// `exp((l − greatest) · scale)` of each logit, where none exceeds the greatest.
+pub(crate) fn softmax_weights(logits: &[f32], scale: f32) -> Vec<f32> {
+    let greatest = greatest(logits);
+    logits.iter().map(|logit| exp((logit - greatest) * scale)).collect()
+}
+
 /// Replaces logits by `p (a − b (log p + H))`, the gradient of their softmax's log-sum and entropy.
 pub(super) fn softmax_slopes(logits: &mut [f32], [log_sum, entropy]: [f32; 2], [a, b]: [f32; 2]) {
     for logit in logits {

@@ -3,11 +3,13 @@
 
 mod advantages;
 mod array;
+mod cached_attention;
 mod proximity;
 mod returns;
 mod token_log_probs;
 
 pub(super) use advantages::episode_advantages;
+pub(super) use cached_attention::cached_attention;
 pub(super) use proximity::{proximity, proximity_gradients};
 pub(super) use returns::discounted_returns;
 pub(super) use token_log_probs::{logit_gradients, logit_statistics};
