@@ -107,3 +107,35 @@ pub fn adamw<const D: usize>(
     let (parameter, first, second) = Dispatch::adamw(parameter, gradient, first, second, step);
     [parameter, first, second].map(Tensor::from_dispatch)
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn tensors_without_numbers_give_tensors_without_numbers() {
+        let device = Device::flex();
+        let empty = || Tensor::<2>::zeros([0, 4], &device);
+        assert_eq!(swiglu(empty(), empty()).dims(), [0, 4]);
+        assert_eq!(rms_norm(empty(), Tensor::zeros([4], &device), 1e-5).dims(), [0, 4]);
+        assert_eq!(causal_softmax(Tensor::<3>::zeros([0, 3, 3], &device), 1.0).dims(), [0, 3, 3]);
+        let table = || Tensor::zeros([1, 0, 1, 2], &device);
+        assert_eq!(rotate(Tensor::zeros([2, 0, 3, 4], &device), table(), table()).dims(), [2, 0, 3, 4]);
+    }
+
+    #[test]
+    fn a_shared_tensor_stays_as_it_was() {
+        let device = Device::flex();
+        let numbers = |tensor: &Tensor<2>| tensor.to_data().to_vec::<f32>().unwrap();
+        let x = Tensor::<2>::from_data([[1.0, -2.0], [3.0, 0.5]], &device);
+        let before = numbers(&x);
+        let other = x.clone();
+        let _ = swiglu(x.clone(), other.clone());
+        let _ = rms_norm(x.clone(), Tensor::ones([2], &device), 1e-5);
+        let _ = causal_softmax(x.clone(), 1.0);
+        assert_eq!(numbers(&x), before);
+        assert_eq!(numbers(&other), before);
+    }
+}

@@ -43,10 +43,10 @@ fn reshaped<B: Backend>(x: Array<B>, shape: Shape) -> FloatTensor<B> {
     B::float_reshape(x.0, shape)
 }
 
-/// `1 / sqrt(mean(x²) + ε)` of each row, as a column.
-fn inverse_rms<B: Backend>(x: &Array<B>, epsilon: f32) -> Array<B> {
+/// `sqrt(mean(x²) + ε)` of each row, as a column.
+fn rms<B: Backend>(x: &Array<B>, epsilon: f32) -> Array<B> {
     let width = x.0.shape()[1] as f32;
-    ((x.clone() * x.clone()).sum() * (1.0 / width) + epsilon).power(-0.5)
+    ((x.clone() * x.clone()).sum() * (1.0 / width) + epsilon).sqrt()
 }
 
 pub(in crate::kernels) fn rms_norm<B: Backend>(
@@ -56,8 +56,8 @@ pub(in crate::kernels) fn rms_norm<B: Backend>(
 ) -> FloatTensor<B> {
     let shape = x.shape();
     let (x, weight) = (rows::<B>(x), rows::<B>(weight));
-    let scale = inverse_rms(&x, epsilon);
-    reshaped(x * scale * weight, shape)
+    let rms = rms(&x, epsilon);
+    reshaped(x / rms * weight, shape)
 }
 
 pub(in crate::kernels) fn rms_norm_gradients<B: Backend>(
@@ -70,15 +70,15 @@ pub(in crate::kernels) fn rms_norm_gradients<B: Backend>(
     let (shape, of_weight) = (x.shape(), weight.shape());
     let (x, weight, gradient) = (rows::<B>(x), rows::<B>(weight), rows::<B>(gradient));
     let width = x.0.shape()[1] as f32;
-    let scale = inverse_rms(&x, epsilon);
+    let rms = rms(&x, epsilon);
     let to_weight = if wants_weight {
-        B::float_sum_dim((x.clone() * scale.clone() * gradient.clone()).0, 0)
+        B::float_sum_dim((x.clone() / rms.clone() * gradient.clone()).0, 0)
     } else {
         B::float_zeros(weight.0.shape(), &weight.0.device(), weight.0.dtype().into())
     };
     let inner = gradient * weight;
-    let pull = (inner.clone() * x.clone()).sum() * scale.clone() * scale.clone() * (1.0 / width);
-    let to_x = (inner - x * pull) * scale;
+    let pull = (inner.clone() * x.clone()).sum() / (rms.clone() * rms.clone() * width);
+    let to_x = (inner - x * pull) / rms;
     (reshaped(to_x, shape), B::float_reshape(to_weight, of_weight))
 }
 
