@@ -122,7 +122,10 @@ mod tests {
         assert_eq!(rms_norm(empty(), Tensor::zeros([4], &device), 1e-5).dims(), [0, 4]);
         assert_eq!(causal_softmax(Tensor::<3>::zeros([0, 3, 3], &device), 1.0).dims(), [0, 3, 3]);
         let table = || Tensor::zeros([1, 0, 1, 2], &device);
-        assert_eq!(rotate(Tensor::zeros([2, 0, 3, 4], &device), table(), table()).dims(), [2, 0, 3, 4]);
+        assert_eq!(
+            rotate(Tensor::zeros([2, 0, 3, 4], &device), table(), table()).dims(),
+            [2, 0, 3, 4]
+        );
     }
 
     #[test]

@@ -139,9 +139,8 @@ pub(super) fn causal_softmax(device: &Device) -> Result<Comparisons> {
             let (mut expected, mut slopes) = (Vec::new(), Vec::new());
             let rows = scores.chunks_exact(tokens).zip(pulls.chunks_exact(tokens));
             for (row, (scores, pulls)) in rows.enumerate() {
-                let softmax = |row_of: &[f64]| {
-                    oracle::causal_softmax(row_of, row % tokens + 1, scale)
-                };
+                let softmax =
+                    |row_of: &[f64]| oracle::causal_softmax(row_of, row % tokens + 1, scale);
                 expected.extend(softmax(scores));
                 slopes.extend(oracle::slopes(scores, pulls, softmax));
             }
@@ -201,7 +200,8 @@ pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
     let pulls = vec![1.0; rows * width];
     let device = device.clone().autodiff();
     let mut expect = |what: &str, values: &[f32]| {
-        comparisons.expect(format!("{what}: not only row {bad} is NaN"), only_row(values, width, bad));
+        comparisons
+            .expect(format!("{what}: not only row {bad} is NaN"), only_row(values, width, bad));
     };
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut changed = sound.clone();
@@ -268,8 +268,8 @@ pub(super) fn adamw(device: &Device) -> Result<Comparisons> {
                 first[at] = beta_1 * first[at] + (1.0 - beta_1) * gradient;
                 second[at] = beta_2 * second[at] + (1.0 - beta_2) * gradient * gradient;
                 let root = (second[at] * correction(beta_2)).sqrt() + epsilon;
-                parameters[at] -= rate * (decay * parameters[at]
-                    + first[at] * correction(beta_1) / root);
+                parameters[at] -=
+                    rate * (decay * parameters[at] + first[at] * correction(beta_1) / root);
             }
         }
         let names = ["parameters", "first moments", "second moments"];
