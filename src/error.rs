@@ -41,6 +41,22 @@ pub enum Error {
     /// An environment failed.
     #[error("environment: {0}")]
     Environment(String),
+    /// A sequence outgrows the context of its model.
+    #[error("a sequence of {tokens} tokens exceeds the context of {context}")]
+    ContextOverflow {
+        /// Tokens that the sequence would have.
+        tokens: usize,
+        /// Tokens that the model can take.
+        context: usize,
+    },
+    /// A cache of keys and values outgrows its limit.
+    #[error("the cache would hold {tokens} tokens, its limit is {limit}")]
+    CacheFull {
+        /// Tokens that the cache would have to hold.
+        tokens: usize,
+        /// Tokens that it may hold.
+        limit: usize,
+    },
     /// A run failed after its start.
     #[error("{0}")]
     Run(String),
@@ -97,7 +113,10 @@ impl Error {
     /// The process exit code: 2 if the user's input is invalid, 1 if a run failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Input { .. } | Self::Setting { .. } | Self::Device(_) => 2,
+            Self::Input { .. }
+            | Self::Setting { .. }
+            | Self::Device(_)
+            | Self::ContextOverflow { .. } => 2,
             // A wrong path is invalid input; a full disk is not.
             Self::Io { source, .. } => match source.kind() {
                 ErrorKind::StorageFull
@@ -106,7 +125,7 @@ impl Error {
                 | ErrorKind::TimedOut => 1,
                 _ => 2,
             },
-            Self::Environment(_) | Self::Run(_) => 1,
+            Self::Environment(_) | Self::Run(_) | Self::CacheFull { .. } => 1,
         }
     }
 }

@@ -15,3 +15,18 @@ pub(crate) fn par_map<T: Send>(count: usize, work: impl Fn(usize) -> T + Send + 
         (0..count).map(work).collect()
     }
 }
+
+/// Calls `work` with each item. The calls share no mutable state. `least` is the number of items from
+/// which a thread of its own pays.
+pub(crate) fn par_each<T: Send>(items: Vec<T>, least: usize, work: impl Fn(T) + Send + Sync) {
+    #[cfg(feature = "parallel")]
+    {
+        use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+        items.into_par_iter().with_min_len(least).for_each(work);
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        let _ = least;
+        items.into_iter().for_each(work);
+    }
+}

@@ -24,6 +24,8 @@ pub enum Purpose {
     Generator = 6,
     /// Initial weights of an adapter.
     Adapter = 8,
+    /// The tokens that a language model writes.
+    Tokens = 7,
 }
 
 /// The name of a stream.

@@ -26,6 +26,19 @@ pub fn stop_on_signal(unit: &'static str) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// A flag that Ctrl-C sets. A second Ctrl-C before the flag is cleared ends the process, and so do
+/// SIGTERM and SIGHUP.
+pub fn interrupt_flag() -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    watch(move |is_interrupt| match is_interrupt && !flag.swap(true, Ordering::Relaxed) {
+        true => {}
+        false => std::process::exit(if is_interrupt { 130 } else { 143 }),
+    })
+    .map_err(|error| Error::Run(format!("cannot handle signals: {error}")))?;
+    Ok(interrupted)
+}
+
 /// Calls a function at every signal, with whether it is Ctrl-C.
 #[cfg(unix)]
 fn watch(mut act: impl FnMut(bool) + Send + 'static) -> std::io::Result<()> {

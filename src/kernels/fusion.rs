@@ -3,6 +3,8 @@
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
 
+use super::cached_attention::CacheSpans;
+use super::layers::AdamWStep;
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 
 /// A result of another shape.
@@ -60,4 +62,46 @@ pub(super) fn logit_gradients(
 ) -> (TensorSpec, TensorSpec) {
     let spec = |like: &TensorSpec, wanted| if wanted { like.clone() } else { shaped(like, [1]) };
     (spec(hidden, targets.to_hidden), spec(head, targets.to_head))
+}
+
+/// The mixed values and the cache have the shapes of the queries and of the cache.
+pub(super) fn cached_attention(
+    queries: &TensorSpec,
+    _keys: &TensorSpec,
+    _values: &TensorSpec,
+    cache: &TensorSpec,
+    _spans: &CacheSpans,
+) -> (TensorSpec, TensorSpec) {
+    (queries.clone(), cache.clone())
+}
+
+/// Gradients of the shapes of two arguments.
+pub(super) fn first_and_second(
+    first: &TensorSpec,
+    second: &TensorSpec,
+    _gradient: &TensorSpec,
+) -> (TensorSpec, TensorSpec) {
+    (first.clone(), second.clone())
+}
+
+/// Gradients have the shapes of their arguments.
+pub(super) fn rms_norm_gradients(
+    x: &TensorSpec,
+    weight: &TensorSpec,
+    _gradient: &TensorSpec,
+    _epsilon: &f32,
+    _wants_weight: &bool,
+) -> (TensorSpec, TensorSpec) {
+    (x.clone(), weight.clone())
+}
+
+/// The parameter and its moments have one shape.
+pub(super) fn adamw(
+    parameter: &TensorSpec,
+    _gradient: &TensorSpec,
+    moment_1: &TensorSpec,
+    moment_2: &TensorSpec,
+    _step: &AdamWStep,
+) -> (TensorSpec, TensorSpec, TensorSpec) {
+    (parameter.clone(), moment_1.clone(), moment_2.clone())
 }

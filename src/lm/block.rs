@@ -1,9 +1,10 @@
 //! One layer of the decoder.
 
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 use super::attention::Attention;
+use super::cache::Cache;
 use super::config::ModelConfig;
 use super::linear::Linear;
 use super::loader::Loader;
@@ -11,6 +12,7 @@ use super::mlp::Mlp;
 use super::norm::Norm;
 use super::rope::Rope;
 use crate::error::Result;
+use crate::kernels::CacheSpans;
 
 /// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
 #[derive(Module, Debug)]
@@ -40,16 +42,24 @@ impl Block {
         self.mlp.for_linears(&format!("{name}.mlp"), act);
     }
 
-    /// Maps `x`, `[rows * tokens, hidden]`, to the same shape. For `future` see [`Attention::forward`].
-    pub fn forward(
+    /// Maps `x`, `[rows * tokens, hidden]`, to the same shape.
+    pub fn forward(&self, x: Tensor<2>, shape: [usize; 2], rope: &Rope) -> Tensor<2> {
+        let normed = self.input_layernorm.forward(x.clone());
+        let x = x + self.self_attn.forward(normed, shape, rope);
+        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+
+    /// Maps new tokens `x`, `[tokens, hidden]`, to the same shape. See [`Attention::extend`].
+    pub(super) fn extend(
         &self,
         x: Tensor<2>,
-        shape: [usize; 2],
         rope: &Rope,
-        future: &Tensor<4, Bool>,
-    ) -> Tensor<2> {
+        cache: &mut Cache,
+        layer: usize,
+        spans: &CacheSpans,
+    ) -> Result<Tensor<2>> {
         let normed = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normed, shape, rope, future);
-        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+        let x = x + self.self_attn.extend(normed, rope, cache, layer, spans)?;
+        Ok(x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x)))
     }
 }

@@ -1,7 +1,8 @@
-//! Language models in the layout of Hugging Face, or in GGUF files.
+//! Language models in the layout of Hugging Face, or in GGUF files: load, score, generate and fit.
 //!
 //! | file | contents |
 //! |---|---|
+//! | [`cache`] | keys and values of sequences that grow |
 //! | [`config`] | `config.json`: the shape of a model |
 //! | [`source`] | the files of a model: a folder, or a GGUF file |
 //! | [`weights`] | weights in files, read in pieces |
@@ -23,17 +24,23 @@
 //! | [`peft`] | adapters in PEFT's files |
 //! | `recompute` | the gradient with layers computed again |
 //! | [`save`] | writing a model |
+//! | [`sampling`] | drawing tokens |
+//! | [`generate`] | continuing sequences |
+//! | [`trie`] | the choices of a constrained continuation |
+//! | [`stop`] | the text of a continuation, up to a stop string |
 //! | [`tokenizer`] | text to tokens and back |
 //! | [`template`] | chats to text |
 //! | [`scoring`] | log-probabilities and entropies of given tokens |
 
 pub mod attention;
 pub mod block;
+pub mod cache;
 pub mod config;
 pub mod embedding;
 pub mod encoding;
 pub mod fit;
 pub mod fit_config;
+pub mod generate;
 mod gguf;
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -48,23 +55,31 @@ pub mod peft;
 mod python_json;
 mod recompute;
 pub mod rope;
+pub mod sampling;
 pub mod save;
 pub mod scoring;
 pub mod sequence;
 pub mod source;
+pub mod stop;
 pub mod template;
 pub mod tokenizer;
+pub mod trie;
 pub mod weights;
 
+pub use cache::{Cache, RowId};
 pub use config::ModelConfig;
 pub use fit::{FitStep, Fitter};
 pub use fit_config::FitConfig;
+pub use generate::{Continuation, End, Generator, Task};
 pub use lora::LoraConfig;
 pub use model::Decoder;
 pub use peft::save_adapter;
+pub use sampling::Sampling;
 pub use save::{SaveOptions, StoredType, save, save_as};
-pub use scoring::{Scores, score};
+pub use scoring::{Scores, score, score_branches};
 pub use sequence::{Order, Sequence};
 pub use source::ModelFiles;
+pub use stop::StopText;
 pub use template::{Chat, ChatTemplate};
 pub use tokenizer::Tokenizer;
+pub use trie::{Branch, Trie};

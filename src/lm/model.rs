@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::block::Block;
+use super::cache::{Cache, RowId};
 use super::config::ModelConfig;
 use super::embedding::Embedding;
 use super::linear::Linear;
@@ -35,8 +36,6 @@ pub(super) struct Inputs {
     /// Rows and tokens.
     shape: [usize; 2],
     rope: Rope,
-    /// Where a key comes after its query, `[1, 1, tokens, tokens]`.
-    future: Tensor<4, Bool>,
 }
 
 impl Decoder {
@@ -98,6 +97,11 @@ impl Decoder {
         &self.config
     }
 
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.embed_tokens.device()
+    }
+
     /// Hidden states after the last normalisation, `[rows * tokens, hidden]`, where `tokens` is the
     /// longest row's length. Shorter rows are padded at their end; as attention is causal, this does
     /// not change their own states.
@@ -127,14 +131,10 @@ impl Decoder {
             row.iter().map(|&id| id as i32).chain(std::iter::repeat_n(0, tokens - row.len()))
         });
         let ids = TensorData::new(padded.collect::<Vec<i32>>(), [rows.len() * tokens]);
-        let future: Vec<bool> =
-            (0..tokens).flat_map(|query| (0..tokens).map(move |key| key > query)).collect();
-        let future = TensorData::new(future, [1, 1, tokens, tokens]);
         Ok(Inputs {
             ids: Tensor::from_data(ids, &device),
             shape: [rows.len(), tokens],
             rope: Rope::new(&self.config, tokens, &device),
-            future: Tensor::from_data(future, &device),
         })
     }
 
@@ -145,7 +145,7 @@ impl Decoder {
 
     /// Maps hidden states, `[rows * tokens, hidden]`, by one layer.
     pub(super) fn layer(&self, layer: usize, x: Tensor<2>, inputs: &Inputs) -> Tensor<2> {
-        self.layers[layer].forward(x, inputs.shape, &inputs.rope, &inputs.future)
+        self.layers[layer].forward(x, inputs.shape, &inputs.rope)
     }
 
     /// The last normalisation of hidden states.
@@ -158,16 +158,45 @@ impl Decoder {
         self.embed_tokens.is_require_grad()
     }
 
-    /// The device of the weights.
-    pub(super) fn device(&self) -> Device {
-        self.embed_tokens.device()
-    }
-
     /// Calls `act` with the full name, such as `model.layers.0.self_attn.q_proj`, and each linear map.
     pub(super) fn for_linears(&mut self, act: &mut dyn FnMut(&str, &mut Linear)) {
         for (index, layer) in self.layers.iter_mut().enumerate() {
             layer.for_linears(&format!("model.layers.{index}"), act);
         }
+    }
+
+    /// Appends tokens to sequences of a cache. Gives the hidden states of the new tokens after the last
+    /// normalisation, `[new tokens, hidden]`, sequence by sequence in the order given. Nothing is padded,
+    /// and sequences may differ in how many tokens they have and get.
+    ///
+    /// # Errors
+    /// Returns an error, and changes nothing, if a sequence occurs twice or gets no token, an id is out
+    /// of range, a sequence outgrows the context ([`Error::ContextOverflow`]) or the cache its limit
+    /// ([`Error::CacheFull`]).
+    pub fn extend(&self, cache: &mut Cache, new: &[(RowId, &[u32])]) -> Result<Tensor<2>> {
+        new.iter().try_for_each(|(_, ids)| self.check_ids(ids))?;
+        let device = self.device();
+        let spans = cache.extend(new)?;
+        let positions = new.iter().flat_map(|&(row, ids)| {
+            let end = cache.tokens(row);
+            end - ids.len()..end
+        });
+        let rope = Rope::at(&self.config, positions, &device);
+        let ids: Vec<i32> =
+            new.iter().flat_map(|(_, ids)| ids.iter().map(|&id| id as i32)).collect();
+        let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
+        let mut x = self.embed_tokens.lookup(ids);
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.extend(x, &rope, cache, index, &spans)?;
+        }
+        Ok(self.norm.forward(x))
+    }
+
+    /// Logits of some tokens only, `[rows, tokens]`, of hidden states, `[rows, hidden]`.
+    pub fn logits_of(&self, hidden: Tensor<2>, tokens: &[u32]) -> Tensor<2> {
+        let tokens: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
+        let tokens = Tensor::<1, Int>::from_data(tokens.as_slice(), &hidden.device());
+        hidden.matmul(self.head().lookup(tokens).transpose())
     }
 
     /// Logits, `[rows, vocabulary]`, of hidden states, `[rows, hidden]`.

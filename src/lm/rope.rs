@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{ModelConfig, RopeScaling};
+use crate::kernels::rotate;
 
 /// Cosines and sines of the positions of a sequence, `[1, tokens, 1, head_width / 2]` each.
 #[derive(Debug, Clone)]
@@ -16,12 +17,21 @@ pub struct Rope {
 impl Rope {
     /// Tables for positions 0 to `tokens - 1`. Angles are computed in 64 bits.
     pub fn new(config: &ModelConfig, tokens: usize, device: &Device) -> Self {
+        Self::at(config, 0..tokens, device)
+    }
+
+    /// Tables for given positions, one a token.
+    pub fn at(
+        config: &ModelConfig,
+        positions: impl Iterator<Item = usize> + Clone,
+        device: &Device,
+    ) -> Self {
         let frequencies = config.frequencies();
         let table = |of: fn(f64) -> f64| {
-            let values: Vec<f32> = (0..tokens)
+            let values: Vec<f32> = (positions.clone())
                 .flat_map(|at| frequencies.iter().map(move |one| of(at as f64 * one) as f32))
                 .collect();
-            let shape = [1, tokens, 1, frequencies.len()];
+            let shape = [1, values.len() / frequencies.len(), 1, frequencies.len()];
             Tensor::from_data(TensorData::new(values, shape), device)
         };
         Self { cosines: table(f64::cos), sines: table(f64::sin) }
@@ -30,11 +40,7 @@ impl Rope {
     /// Rotates each pair `(x_i, x_{i + width / 2})` of `x`, `[rows, tokens, heads, width]`, by the angle
     /// `θ` of its position: `(a cos θ − b sin θ, b cos θ + a sin θ)`.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
-        let low = a.clone() * self.cosines.clone() - b.clone() * self.sines.clone();
-        let high = b * self.cosines.clone() + a * self.sines.clone();
-        Tensor::cat(vec![low, high], 3)
+        rotate(x, self.cosines.clone(), self.sines.clone())
     }
 }
 

@@ -24,6 +24,7 @@ mod game_sources;
 mod lm;
 mod lm_fit;
 mod lm_fit_cli;
+mod lm_generate;
 mod lm_gguf;
 #[cfg(feature = "hub")]
 mod lm_hub;

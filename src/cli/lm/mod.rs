@@ -1,8 +1,11 @@
 //! `proxmo lm`: language models, one file a subcommand.
 
+mod chat;
+mod draws;
 mod export;
 mod fit;
 mod fit_input;
+mod generate;
 mod info;
 mod lines;
 mod model;
@@ -29,13 +32,17 @@ Examples:
   proxmo lm info --model DIR                             size, memory, and the devices that it fits
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
   proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens
+  proxmo lm generate --model DIR --input prompts.jsonl   continuations, free or among choices
+  proxmo lm chat --model DIR                             a chat in the terminal
   proxmo lm fit --model DIR --input chats.jsonl --output adapter --lora 16   fit an adapter
   proxmo lm export --model DIR --adapter adapter --merge --output merged    merge it";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Chat(chat::Arguments),
     Export(export::Arguments),
     Fit(fit::Arguments),
+    Generate(generate::Arguments),
     Info(info::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
@@ -43,6 +50,8 @@ enum Command {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
+        Command::Chat(arguments) => chat::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Fit(arguments) => fit::run(arguments),
         Command::Info(arguments) => info::run(arguments),

@@ -1,5 +1,6 @@
 //! The object of an input line.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -26,6 +27,18 @@ pub struct Request {
     add_generation_prompt: Option<bool>,
     /// Whether the tokenizer adds its special tokens to a text.
     add_special_tokens: bool,
+    /// What a continuation is constrained to.
+    choices: Option<Vec<Choice>>,
+}
+
+/// One of the things that a continuation is constrained to.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Choice {
+    /// A text.
+    Text(String),
+    /// Tokens.
+    Ids(Vec<u32>),
 }
 
 impl Request {
@@ -43,6 +56,7 @@ impl Request {
             chat: None,
             add_generation_prompt: None,
             add_special_tokens: false,
+            choices: None,
         };
         let mut messages = None;
         let mut others = Vec::new();
@@ -57,6 +71,10 @@ impl Request {
                 }
                 name @ "add_special_tokens" => {
                     request.add_special_tokens = member(line, name, value, TRUTH)?;
+                }
+                name @ "choices" => {
+                    let expected = "a list of texts or of lists of token ids";
+                    request.choices = Some(member(line, name, value, expected)?);
                 }
                 _ => others.push((name, value)),
             }
@@ -80,8 +98,14 @@ impl Request {
     }
 
     /// The chat as the line gives it.
-    pub fn chat(&self) -> Option<&Chat> {
+    #[cfg(test)]
+    fn chat(&self) -> Option<&Chat> {
         self.chat.as_ref()
+    }
+
+    /// What the line constrains its continuation to.
+    pub fn choices(&self) -> Option<&[Choice]> {
+        self.choices.as_deref()
     }
 
     /// The text: the chat as the model's template renders it, or the text as it is. `None` if the line

@@ -65,6 +65,15 @@ impl Sums {
     }
 }
 
+/// The log of the sum of the exponentials of logits, and the entropy of their softmax; `None` if one is
+/// not finite.
+pub(crate) fn log_sum_and_entropy(logits: &[f32]) -> Option<[f32; 2]> {
+    let mut sums = Sums::NONE;
+    sums.add(logits);
+    let [log_sum, entropy, _] = sums.statistics();
+    log_sum.is_finite().then_some([log_sum, entropy])
+}
+
 /// Ranges of at most `most` that cover `count`.
 fn pieces(count: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(most).map(move |first| first..count.min(first + most))

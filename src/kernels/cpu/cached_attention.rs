@@ -1,0 +1,380 @@
+//! Attention of new tokens over a cache of keys and values, each sequence in place.
+//!
+//! One token's few queries go key by key, with the numbers of a head side by side. Many queries go
+//! 16 at a time, side by side. Either way the order of additions of a query depends on its own sequence
+//! only, not on the batch.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::{DType, Shape, TensorData};
+
+use super::lanes;
+use super::vectors::widest;
+use crate::kernels::cached_attention::{CacheSpans, PAGE, Span};
+use crate::kernels::portable;
+use crate::parallel::par_each;
+
+/// Numbers side by side.
+const LANES: usize = 16;
+
+/// New tokens of a sequence that one thread works on at a time.
+const BLOCK: usize = 32;
+
+/// Queries from which they are laid side by side.
+const MANY: usize = 8;
+
+/// Keys that are multiplied by one load of the queries, and value columns by one of the weights.
+const KEYS: usize = 4;
+const COLUMNS: usize = 8;
+
+pub(in crate::kernels) fn cached_attention<B: Backend>(
+    inputs: [FloatTensor<B>; 3],
+    cache: FloatTensor<B>,
+    spans: &CacheSpans,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    if inputs.iter().chain([&cache]).any(|tensor| tensor.dtype() != DType::F32) {
+        return portable::cached_attention::<B>(inputs, cache, spans);
+    }
+    let device = cache.device();
+    let [queries, keys, values] = inputs.map(floats::<B>);
+    // Without another owner, the cache's memory is taken and given back.
+    let mut cache = floats::<B>(cache);
+    let cells = cache.as_mut_slice().expect("the cache holds 32-bit floats");
+    append(slice(&keys), slice(&values), cells, spans);
+    let mixed = attend(slice(&queries), cells, spans);
+    let shape = Shape::from([spans.tokens(), spans.heads * spans.width]);
+    let mixed = B::float_from_data(TensorData::new(mixed, shape), &device);
+    (mixed, B::float_from_data(cache, &device))
+}
+
+fn floats<B: Backend>(tensor: FloatTensor<B>) -> TensorData {
+    pollster::block_on(B::float_into_data(tensor)).expect("memory of the CPU can be read")
+}
+
+fn slice(data: &TensorData) -> &[f32] {
+    data.as_slice().expect("the tensors hold 32-bit floats")
+}
+
+/// Writes keys and values of the new tokens.
+fn append(keys: &[f32], values: &[f32], cells: &mut [f32], spans: &CacheSpans) {
+    let half = spans.kv_heads * spans.width;
+    let mut rows = keys.chunks_exact(half).zip(values.chunks_exact(half));
+    for span in spans.spans.iter() {
+        for (token, (keys, values)) in (span.before..span.total()).zip(&mut rows) {
+            let cell = &mut cells[span.slot(token) * 2 * half..][..2 * half];
+            cell[..half].copy_from_slice(keys);
+            cell[half..].copy_from_slice(values);
+        }
+    }
+}
+
+/// Some new tokens of one sequence.
+struct Block<'a> {
+    span: &'a Span,
+    /// The first token's place in the sequence.
+    first: usize,
+    /// Their queries, `[tokens, heads * width]`, and their results.
+    queries: &'a [f32],
+    mixed: &'a mut [f32],
+}
+
+fn attend(queries: &[f32], cells: &[f32], spans: &CacheSpans) -> Vec<f32> {
+    let row = spans.heads * spans.width;
+    let mut mixed = vec![0.0; queries.len()];
+    let mut blocks = Vec::new();
+    let (mut queries, mut rest) = (queries, mixed.as_mut_slice());
+    for span in spans.spans.iter() {
+        for first in (span.before..span.total()).step_by(BLOCK) {
+            let size = BLOCK.min(span.total() - first) * row;
+            let (own, others) = queries.split_at(size);
+            let (place, places) = std::mem::take(&mut rest).split_at_mut(size);
+            blocks.push(Block { span, first, queries: own, mixed: place });
+            (queries, rest) = (others, places);
+        }
+    }
+    let tokens = spans.tokens().max(1);
+    let is_decoding = tokens == spans.spans.len();
+    par_each(blocks, if is_decoding { 4 } else { 1 }, |block| {
+        widest(
+            #[inline(always)]
+            || attend_block(block, cells, spans),
+        );
+    });
+    mixed
+}
+
+#[inline(always)]
+fn attend_block(block: Block, cells: &[f32], spans: &CacheSpans) {
+    let tokens = block.queries.len() / (spans.heads * spans.width);
+    let mut scratch = Vec::new();
+    for head in 0..spans.kv_heads {
+        let view = Head { cells, span: block.span, spans, head };
+        if tokens * spans.group() >= MANY {
+            let lanes: Vec<[usize; 2]> = (0..tokens)
+                .flat_map(|token| (0..spans.group()).map(move |member| [token, member]))
+                .collect();
+            for tile in lanes.chunks(LANES) {
+                view.many(tile, &block.queries, block.first, block.mixed, &mut scratch);
+            }
+            continue;
+        }
+        for token in 0..tokens {
+            let keys = block.first + token + 1;
+            let mut member = 0;
+            while member < spans.group() {
+                let at = view.offset(token, member);
+                let size = match spans.group() - member {
+                    1 => view.few::<1>(at, &block.queries, keys, block.mixed, &mut scratch),
+                    2 => view.few::<2>(at, &block.queries, keys, block.mixed, &mut scratch),
+                    3 => view.few::<3>(at, &block.queries, keys, block.mixed, &mut scratch),
+                    _ => view.few::<4>(at, &block.queries, keys, block.mixed, &mut scratch),
+                };
+                member += size;
+            }
+        }
+    }
+}
+
+/// The keys and values of one head of a sequence.
+struct Head<'a> {
+    cells: &'a [f32],
+    span: &'a Span,
+    spans: &'a CacheSpans,
+    head: usize,
+}
+
+impl Head<'_> {
+    /// Where a query of a new token begins among the queries.
+    #[inline(always)]
+    fn offset(&self, token: usize, member: usize) -> usize {
+        let CacheSpans { heads, width, .. } = *self.spans;
+        (token * heads + self.head * self.spans.group() + member) * width
+    }
+
+    /// Calls `work` with each of the first keys, or with `VALUES` each of the values.
+    #[inline(always)]
+    fn each<const VALUES: bool>(&self, count: usize, mut work: impl FnMut(usize, &[f32])) {
+        let (columns, width) = (self.spans.columns(), self.spans.width);
+        let within = self.head * width + if VALUES { columns / 2 } else { 0 };
+        for (page, first) in self.span.pages.iter().zip((0..count).step_by(PAGE)) {
+            let page = &self.cells[*page as usize * PAGE * columns..][..PAGE * columns];
+            for token in first..count.min(first + PAGE) {
+                work(token, &page[(token - first) * columns + within..][..width]);
+            }
+        }
+    }
+
+    /// Attention of `N` queries of one token, which begin at `at`. Gives `N`.
+    #[inline(always)]
+    fn few<const N: usize>(
+        &self,
+        at: usize,
+        queries: &[f32],
+        keys: usize,
+        mixed: &mut [f32],
+        scores: &mut Vec<f32>,
+    ) -> usize {
+        let width = self.spans.width;
+        let scale = (width as f32).powf(-0.5);
+        let own: [&[f32]; N] = std::array::from_fn(|n| &queries[at + n * width..][..width]);
+        scores.clear();
+        scores.resize(N * keys, 0.0);
+        self.each::<false>(keys, |token, key| {
+            let products = dots(own, key);
+            for n in 0..N {
+                scores[n * keys + token] = products[n] * scale;
+            }
+        });
+        let mut shares = [0.0; N];
+        for n in 0..N {
+            shares[n] = 1.0 / exponentials(&mut scores[n * keys..][..keys]);
+        }
+        let whole = width - width % LANES;
+        for first in (0..whole).step_by(LANES) {
+            let mut sums = [[0f32; LANES]; N];
+            self.each::<true>(keys, |token, value| {
+                let value: &[f32; LANES] = value[first..][..LANES].try_into().expect("16 numbers");
+                for n in 0..N {
+                    let weight = scores[n * keys + token];
+                    for lane in 0..LANES {
+                        sums[n][lane] += weight * value[lane];
+                    }
+                }
+            });
+            for n in 0..N {
+                let place = &mut mixed[at + n * width + first..][..LANES];
+                for lane in 0..LANES {
+                    place[lane] = sums[n][lane] * shares[n];
+                }
+            }
+        }
+        if whole < width {
+            self.each::<true>(keys, |token, value| {
+                for n in 0..N {
+                    let weight = scores[n * keys + token] * shares[n];
+                    for column in whole..width {
+                        mixed[at + n * width + column] += weight * value[column];
+                    }
+                }
+            });
+        }
+        N
+    }
+
+    /// Attention of up to 16 queries, each given by its token and its place in the group.
+    #[inline(always)]
+    fn many(
+        &self,
+        tile: &[[usize; 2]],
+        queries: &[f32],
+        first: usize,
+        mixed: &mut [f32],
+        scratch: &mut Vec<f32>,
+    ) {
+        let width = self.spans.width;
+        let scale = (width as f32).powf(-0.5);
+        // Unused lanes repeat the last query.
+        let of = |lane: usize| tile[lane.min(tile.len() - 1)];
+        let last: [usize; LANES] = std::array::from_fn(|lane| first + of(lane)[0]);
+        let keys = last[LANES - 1] + 1;
+        scratch.clear();
+        scratch.resize((width + keys.next_multiple_of(KEYS)) * LANES, 0.0);
+        let (packed, scores) = scratch.as_chunks_mut::<LANES>().0.split_at_mut(width);
+        for lane in 0..LANES {
+            let [token, member] = of(lane);
+            let query = &queries[self.offset(token, member)..][..width];
+            for (place, &number) in packed.iter_mut().zip(query) {
+                place[lane] = number * scale;
+            }
+        }
+        self.products(packed, keys, scores);
+        let mut greatest = [f32::MIN; LANES];
+        let mut poison = [0f32; LANES];
+        for (token, scores) in scores[..keys].iter_mut().enumerate() {
+            for lane in 0..LANES {
+                let is_past = token <= last[lane];
+                let score = if is_past { scores[lane] } else { f32::MIN };
+                poison[lane] += score * 0.0;
+                scores[lane] = score;
+                greatest[lane] = if score > greatest[lane] { score } else { greatest[lane] };
+            }
+        }
+        let mut totals = poison;
+        for (token, scores) in scores[..keys].iter_mut().enumerate() {
+            for lane in 0..LANES {
+                let weight = lanes::exp(scores[lane] - greatest[lane]);
+                scores[lane] = if token <= last[lane] { weight } else { 0.0 };
+                totals[lane] += scores[lane];
+            }
+        }
+        let shares = totals.map(|total| 1.0 / total);
+        for column in (0..width).step_by(COLUMNS) {
+            let sums = self.mixture(&scores[..keys], column);
+            for (lane, &[token, member]) in tile.iter().enumerate() {
+                let at = self.offset(token, member);
+                let place = &mut mixed[at + column..at + width.min(column + COLUMNS)];
+                for (place, sums) in place.iter_mut().zip(&sums) {
+                    *place = sums[lane] * shares[lane];
+                }
+            }
+        }
+    }
+
+    /// Products of 16 queries side by side with each key.
+    #[inline(always)]
+    fn products(&self, queries: &[[f32; LANES]], keys: usize, scores: &mut [[f32; LANES]]) {
+        let (columns, width) = (self.spans.columns(), self.spans.width);
+        for (block, scores) in scores.as_chunks_mut::<KEYS>().0.iter_mut().enumerate() {
+            // A page holds whole blocks. Keys past the last one are not used.
+            let slot = self.span.slot((block * KEYS).min(keys - 1));
+            let block: [&[f32]; KEYS] = std::array::from_fn(|key| {
+                &self.cells[(slot + key) * columns + self.head * width..][..width]
+            });
+            let mut sums = [[0f32; LANES]; KEYS];
+            for (column, query) in queries.iter().enumerate() {
+                for key in 0..KEYS {
+                    let number = block[key][column];
+                    for lane in 0..LANES {
+                        sums[key][lane] += number * query[lane];
+                    }
+                }
+            }
+            *scores = sums;
+        }
+    }
+
+    /// Sums of some columns of the values, with 16 weights side by side for each token.
+    #[inline(always)]
+    fn mixture(&self, weights: &[[f32; LANES]], column: usize) -> [[f32; LANES]; COLUMNS] {
+        let mut sums = [[0f32; LANES]; COLUMNS];
+        let rest = COLUMNS.min(self.spans.width - column);
+        if rest < COLUMNS {
+            self.each::<true>(weights.len(), |token, value| {
+                for (sums, &number) in sums.iter_mut().zip(&value[column..]) {
+                    for lane in 0..LANES {
+                        sums[lane] += number * weights[token][lane];
+                    }
+                }
+            });
+            return sums;
+        }
+        self.each::<true>(weights.len(), |token, value| {
+            let value: &[f32; COLUMNS] = value[column..][..COLUMNS].try_into().expect("8 numbers");
+            let weights = &weights[token];
+            for place in 0..COLUMNS {
+                for lane in 0..LANES {
+                    sums[place][lane] += value[place] * weights[lane];
+                }
+            }
+        });
+        sums
+    }
+}
+
+/// Products of queries with a key.
+#[inline(always)]
+fn dots<const N: usize>(queries: [&[f32]; N], key: &[f32]) -> [f32; N] {
+    let mut sums = [[0f32; LANES]; N];
+    let (chunks, rest) = key.as_chunks::<LANES>();
+    for (at, key) in chunks.iter().enumerate() {
+        for n in 0..N {
+            let query: &[f32; LANES] =
+                queries[n][at * LANES..][..LANES].try_into().expect("16 numbers");
+            for lane in 0..LANES {
+                sums[n][lane] += query[lane] * key[lane];
+            }
+        }
+    }
+    let tail = chunks.len() * LANES;
+    std::array::from_fn(|n| {
+        let mut sums = sums[n];
+        for half in [8, 4, 2, 1] {
+            for lane in 0..half {
+                sums[lane] += sums[lane + half];
+            }
+        }
+        let rest = rest.iter().zip(&queries[n][tail..]).map(|(key, query)| key * query);
+        sums[0] + rest.sum::<f32>()
+    })
+}
+
+/// Replaces scores by `exp(score − greatest)` and gives their sum: NaN if a score is not finite.
+#[inline(always)]
+fn exponentials(scores: &mut [f32]) -> f32 {
+    let greatest = lanes::greatest(scores);
+    let mut sums = [0f32; LANES];
+    let (chunks, rest) = scores.as_chunks_mut::<LANES>();
+    for scores in chunks {
+        for lane in 0..LANES {
+            let poison = scores[lane] * 0.0;
+            scores[lane] = lanes::exp(scores[lane] - greatest);
+            sums[lane] += scores[lane] + poison;
+        }
+    }
+    for (score, sum) in rest.iter_mut().zip(&mut sums) {
+        let poison = *score * 0.0;
+        *score = lanes::exp(*score - greatest);
+        *sum += *score + poison;
+    }
+    sums.iter().sum()
+}

@@ -1,0 +1,402 @@
+//! Continuing sequences: one cache for their whole lives, one batch for those that are continued.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use burn::tensor::{Int, Tensor};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::cache::{Cache, RowId};
+use super::model::Decoder;
+use super::sampling::{Draw, Sampling};
+use super::trie::{Next, Node, Trie};
+use crate::device::read;
+use crate::error::{Error, Result};
+use crate::parallel::par_map;
+
+/// Tokens that are fed together at most. It bounds the memory of long prompts.
+const FED: usize = 4096;
+
+/// Logits that are held at once, unless those of a single sequence are more.
+const LOGITS: usize = 1 << 24;
+
+/// How a sequence is continued.
+#[derive(Debug, Clone)]
+pub struct Task<'a> {
+    /// The sequence's name in errors.
+    pub name: &'a str,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// The sequence's own random numbers: one a token that is drawn at a temperature above 0. So its
+    /// tokens depend neither on the other sequences of the batch nor on their order.
+    pub rng: ChaCha8Rng,
+    /// Most tokens of the continuation. A choice is always completed, whatever its length.
+    pub max_tokens: usize,
+    /// Tokens that end the continuation. They belong to it.
+    pub stop_ids: &'a [u32],
+    /// The choices that the continuation is constrained to.
+    pub choices: Option<&'a Trie>,
+}
+
+/// What ended a continuation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// A stop token, the last of the continuation.
+    StopToken,
+    /// The caller, who watches the tokens.
+    Stopped,
+    /// The most tokens that were asked for.
+    MaxTokens,
+    /// The context: sequence and continuation together fill it.
+    Context,
+    /// The choice of this index is complete.
+    Choice(usize),
+}
+
+/// The continuation of a sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// Its tokens.
+    pub ids: Vec<u32>,
+    /// The log-probability of each token. Without choices, it is the model's own, at temperature 1 over
+    /// the whole vocabulary, as [`score`](super::score) gives it, whatever the token was drawn with. With
+    /// choices, it is that among the tokens that could follow, at temperature 1; 0 for a forced token.
+    pub log_probs: Vec<f32>,
+    /// The entropy of the distribution that the log-probability belongs to, in nats, for each token.
+    pub entropy: Vec<f32>,
+    /// What ended it.
+    pub end: End,
+}
+
+/// Called with the index of a task and a token of its continuation, as it is drawn or forced. Tokens that
+/// end a text are not told. [`ControlFlow::Break`] ends the continuation after this token.
+pub type Watch<'a> = dyn FnMut(usize, u32) -> Result<ControlFlow<()>> + 'a;
+
+/// Sequences of tokens and what a model keeps of them.
+///
+/// A sequence lives as long as its owner needs it: tokens may be appended to it and continuations drawn
+/// in any order. A token is fed to the model once; appended tokens of all sequences that are continued
+/// are fed together. After the model's weights change, a new generator is needed.
+#[derive(Debug)]
+pub struct Generator<'a> {
+    model: &'a Decoder,
+    cache: Cache,
+    rows: BTreeMap<RowId, Vec<u32>>,
+}
+
+impl<'a> Generator<'a> {
+    /// No sequences. The cache is empty, on the model's device, and may have a limit.
+    pub fn new(model: &'a Decoder, cache: Cache) -> Self {
+        Self { model, cache, rows: BTreeMap::new() }
+    }
+
+    /// Starts a sequence. Nothing is computed.
+    ///
+    /// # Errors
+    /// Returns the errors of [`append`](Self::append).
+    pub fn add(&mut self, ids: &[u32]) -> Result<RowId> {
+        let row = self.cache.add();
+        self.rows.insert(row, Vec::new());
+        match self.append(row, ids) {
+            Ok(()) => Ok(row),
+            Err(error) => {
+                self.remove(row);
+                Err(error)
+            }
+        }
+    }
+
+    /// Appends tokens to a sequence. Nothing is computed.
+    ///
+    /// # Errors
+    /// Returns an error, and appends nothing, if the sequence was removed, an id is out of range, or the
+    /// sequence would outgrow the context.
+    pub fn append(&mut self, row: RowId, ids: &[u32]) -> Result<()> {
+        let Some(sequence) = self.rows.get_mut(&row) else {
+            return Err(Error::input("sequence", "was removed"));
+        };
+        let (tokens, context) = (sequence.len() + ids.len(), self.model.config().context);
+        if tokens > context {
+            return Err(Error::ContextOverflow { tokens, context });
+        }
+        if !ids.is_empty() {
+            self.model.check_ids(ids)?;
+        }
+        sequence.extend_from_slice(ids);
+        Ok(())
+    }
+
+    /// Forgets a sequence. Others use its memory.
+    pub fn remove(&mut self, row: RowId) {
+        self.rows.remove(&row);
+        self.cache.remove(row);
+    }
+
+    /// All tokens of a sequence, with its continuations; none if it was removed.
+    pub fn ids(&self, row: RowId) -> &[u32] {
+        self.rows.get(&row).map_or(&[], Vec::as_slice)
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Continues sequences in one batch, each to its own end; those that end leave the batch. Their
+    /// continuations are appended to them and returned in the order of the tasks.
+    ///
+    /// # Errors
+    /// Returns an error if a sequence is empty, was removed or occurs twice, a setting or a choice does
+    /// not fit, the cache is full, `watch` fails, or the run fails: a logit is not finite, or the device
+    /// fails. Sequences keep the tokens that they have by then.
+    pub fn run(
+        &mut self,
+        tasks: Vec<(RowId, Task)>,
+        watch: &mut Watch,
+    ) -> Result<Vec<Continuation>> {
+        for (row, task) in &tasks {
+            self.check(*row, task).map_err(|error| match error {
+                Error::Input { .. } | Error::ContextOverflow { .. } => {
+                    Error::input(task.name, error.to_string())
+                }
+                other => other,
+            })?;
+        }
+        let mut all: Vec<Progress> = Vec::with_capacity(tasks.len());
+        for (index, (row, task)) in tasks.into_iter().enumerate() {
+            let mut progress = Progress::new(index, row, task);
+            progress.force(self, watch)?;
+            progress.check_length(self);
+            all.push(progress);
+        }
+        loop {
+            let mut active: Vec<&mut Progress> =
+                all.iter_mut().filter(|progress| progress.end.is_none()).collect();
+            if active.is_empty() {
+                break;
+            }
+            let rows: Vec<RowId> = active.iter().map(|progress| progress.row).collect();
+            let hidden = self.feed(&rows)?;
+            let draws = draw(self.model, &mut active, hidden)?;
+            for (progress, (token, draw)) in active.into_iter().zip(draws) {
+                progress.accept(token, draw, self, watch)?;
+            }
+        }
+        Ok(all.into_iter().filter_map(Progress::finish).collect())
+    }
+
+    fn check(&self, row: RowId, task: &Task) -> Result<()> {
+        task.sampling.validate()?;
+        let ids = self.ids(row);
+        if ids.is_empty() {
+            return Err(Error::input("ids", "0 tokens, expected at least 1"));
+        }
+        task.choices.map_or(Ok(()), |choices| choices.check(self.model.config(), ids.len()))
+    }
+
+    /// Feeds what the model has not read of sequences. Gives the hidden states of their last tokens,
+    /// `[rows, hidden]`.
+    fn feed(&mut self, rows: &[RowId]) -> Result<Tensor<2>> {
+        let mut last = Vec::new();
+        let mut piece: Vec<(RowId, &[u32])> = Vec::new();
+        let (mut size, mut ends) = (0, Vec::new());
+        for &row in rows {
+            let ids = self.rows.get(&row).map_or(&[][..], Vec::as_slice);
+            let mut unread = &ids[self.cache.tokens(row)..];
+            while !unread.is_empty() {
+                let (own, rest) = unread.split_at(unread.len().min(FED - size));
+                piece.push((row, own));
+                size += own.len();
+                unread = rest;
+                if unread.is_empty() {
+                    ends.push(size as i32 - 1);
+                }
+                if size == FED {
+                    last.push(read_piece(self.model, &mut self.cache, &piece, &ends)?);
+                    (piece, size, ends) = (Vec::new(), 0, Vec::new());
+                }
+            }
+        }
+        if size > 0 {
+            last.push(read_piece(self.model, &mut self.cache, &piece, &ends)?);
+        }
+        Ok(if last.len() == 1 { last.remove(0) } else { Tensor::cat(last, 0) })
+    }
+}
+
+/// Feeds tokens, and gives the hidden states at some places among them.
+fn read_piece(
+    model: &Decoder,
+    cache: &mut Cache,
+    piece: &[(RowId, &[u32])],
+    places: &[i32],
+) -> Result<Tensor<2>> {
+    let hidden = model.extend(cache, piece)?;
+    if places.len() == hidden.dims()[0] {
+        return Ok(hidden);
+    }
+    let places = Tensor::<1, Int>::from_data(places, &hidden.device());
+    Ok(hidden.select(0, places))
+}
+
+/// A continuation on its way.
+struct Progress<'a> {
+    index: usize,
+    row: RowId,
+    task: Task<'a>,
+    node: Node,
+    ids: Vec<u32>,
+    log_probs: Vec<f32>,
+    entropy: Vec<f32>,
+    end: Option<End>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(index: usize, row: RowId, task: Task<'a>) -> Self {
+        let (ids, log_probs, entropy) = (Vec::new(), Vec::new(), Vec::new());
+        Self { index, row, task, node: 0, ids, log_probs, entropy, end: None }
+    }
+
+    /// The tokens that can follow, if choices constrain them.
+    fn options(&self) -> Option<Vec<u32>> {
+        match self.task.choices?.next(self.node) {
+            Next::Branch(options) => Some(options),
+            Next::Forced(..) | Next::End(_) => None,
+        }
+    }
+
+    fn push(&mut self, token: u32, [log_prob, entropy]: [f32; 2], generator: &mut Generator) {
+        self.ids.push(token);
+        self.log_probs.push(log_prob);
+        self.entropy.push(entropy);
+        generator.rows.entry(self.row).or_default().push(token);
+    }
+
+    /// Tells the caller of a token.
+    fn tell(&mut self, token: u32, watch: &mut Watch) -> Result<()> {
+        if watch(self.index, token)?.is_break() {
+            self.end = Some(End::Stopped);
+        }
+        Ok(())
+    }
+
+    /// Takes a drawn token.
+    fn accept(
+        &mut self,
+        token: u32,
+        draw: Draw,
+        generator: &mut Generator,
+        watch: &mut Watch,
+    ) -> Result<()> {
+        self.push(token, [draw.log_prob, draw.entropy], generator);
+        match self.task.choices {
+            Some(choices) => {
+                self.node = choices.step(self.node, token);
+                if Some(token) != choices.end() {
+                    self.tell(token, watch)?;
+                }
+                self.force(generator, watch)
+            }
+            None if self.task.stop_ids.contains(&token) => {
+                self.end = Some(End::StopToken);
+                Ok(())
+            }
+            None => {
+                self.tell(token, watch)?;
+                self.check_length(generator);
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends the tokens of a choice up to the next decision.
+    fn force(&mut self, generator: &mut Generator, watch: &mut Watch) -> Result<()> {
+        let Some(choices) = self.task.choices else { return Ok(()) };
+        while self.end.is_none() {
+            match choices.next(self.node) {
+                Next::Forced(token, next) => {
+                    self.node = next;
+                    self.push(token, [0.0, 0.0], generator);
+                    self.tell(token, watch)?;
+                }
+                Next::End(choice) => self.end = Some(End::Choice(choice)),
+                Next::Branch(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a continuation that may not grow.
+    fn check_length(&mut self, generator: &Generator) {
+        if self.end.is_some() || self.task.choices.is_some() {
+            return;
+        }
+        if self.ids.len() >= self.task.max_tokens {
+            self.end = Some(End::MaxTokens);
+        } else if generator.ids(self.row).len() >= generator.model.config().context {
+            self.end = Some(End::Context);
+        }
+    }
+
+    fn finish(self) -> Option<Continuation> {
+        let Self { ids, log_probs, entropy, end, .. } = self;
+        end.map(|end| Continuation { ids, log_probs, entropy, end })
+    }
+}
+
+/// The next token of each sequence, from the hidden states of their last tokens.
+fn draw(
+    model: &Decoder,
+    active: &mut [&mut Progress],
+    hidden: Tensor<2>,
+) -> Result<Vec<(u32, Draw)>> {
+    let uniforms: Vec<f64> = active
+        .iter_mut()
+        .map(|one| if one.task.sampling.is_random() { one.task.rng.random() } else { 0.0 })
+        .collect();
+    let options: Vec<Option<Vec<u32>>> = active.iter().map(|one| one.options()).collect();
+    let (choosing, free): (Vec<usize>, Vec<usize>) =
+        (0..active.len()).partition(|&row| options[row].is_some());
+    let mut draws: Vec<Option<Draw>> = vec![None; active.len()];
+    let drawn = |row: usize, logits: &[f32]| {
+        let sampling = &active[row].task.sampling;
+        sampling.draw(logits, uniforms[row]).ok_or_else(|| {
+            let name = active[row].task.name;
+            Error::Run(format!("{name}: the model's logits are not finite"))
+        })
+    };
+    if !choosing.is_empty() {
+        let tokens: BTreeSet<u32> = options.iter().flatten().flatten().copied().collect();
+        let tokens: Vec<u32> = tokens.into_iter().collect();
+        let of_tokens = read(model.logits_of(part(&hidden, &choosing), &tokens))?;
+        for (&row, of_tokens) in choosing.iter().zip(of_tokens.chunks_exact(tokens.len())) {
+            let place = |token: &u32| tokens.binary_search(token).unwrap_or_default();
+            let own = options[row].iter().flatten().map(|token| of_tokens[place(token)]);
+            draws[row] = Some(drawn(row, &own.collect::<Vec<f32>>())?);
+        }
+    }
+    let vocabulary = model.config().vocabulary;
+    for rows in free.chunks((LOGITS / vocabulary).max(1)) {
+        let logits = read(model.logits(part(&hidden, rows)))?;
+        let of_row = |at: usize| drawn(rows[at], &logits[at * vocabulary..][..vocabulary]);
+        for (&row, draw) in rows.iter().zip(par_map(rows.len(), of_row)) {
+            draws[row] = Some(draw?);
+        }
+    }
+    let with_token = |(draw, options): (Option<Draw>, Option<Vec<u32>>)| {
+        let draw = draw?;
+        let token = options.map_or(draw.index as u32, |options| options[draw.index]);
+        Some((token, draw))
+    };
+    Ok(draws.into_iter().zip(options).filter_map(with_token).collect())
+}
+
+/// Some rows of a matrix, in ascending order.
+fn part(matrix: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    if rows.len() == matrix.dims()[0] {
+        return matrix.clone();
+    }
+    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+    matrix.clone().select(0, Tensor::from_data(rows.as_slice(), &matrix.device()))
+}
