@@ -1,4 +1,5 @@
-//! Language models: decoding. Run with `cargo bench --bench lm`.
+//! Language models: prefill, training and decoding. Run with `cargo bench --bench lm`, and
+//! `benches/lm_compare.py` to compare with PyTorch.
 //!
 //! Weights are random: time does not depend on them.
 
@@ -8,10 +9,16 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group};
 use proxmo::device::{Backend, open, read};
-use proxmo::lm::{Cache, Decoder, ModelConfig, RowId};
+use proxmo::lm::{
+    Cache, Decoder, FitConfig, Fitter, LoraConfig, ModelConfig, RowId, Sequence, score,
+};
 use serde_json::{Value, json};
+
+/// That of the command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The shape of SmolLM2-135M.
 fn smollm2() -> Value {
@@ -57,11 +64,12 @@ fn filled(model: &Decoder, [batch, context]: [usize; 2]) -> (Cache, Vec<RowId>) 
 }
 
 /// One token a sequence, its logits on the host, after `context` to `context + 32` tokens of each.
-fn decode(group: &mut BenchmarkGroup<WallTime>, name: &str, model: &Decoder, shape: [usize; 2]) {
+fn decode(group: &mut BenchmarkGroup<WallTime>, name: &str, of: fn() -> Value, shape: [usize; 2]) {
     const STEPS: u64 = 32;
     let [batch, context] = shape;
     group.throughput(Throughput::Elements(batch as u64));
     group.bench_function(format!("{name} {batch}x{context}"), |bencher| {
+        let model = &model(of());
         bencher.iter_custom(|steps| {
             let mut spent = Duration::ZERO;
             for first in (0..steps).step_by(STEPS as usize) {
@@ -81,17 +89,85 @@ fn decode(group: &mut BenchmarkGroup<WallTime>, name: &str, model: &Decoder, sha
     });
 }
 
-fn decoding(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("decode");
+/// Log-probabilities of all tokens of a batch.
+fn prefill(
+    group: &mut BenchmarkGroup<WallTime>,
+    name: &str,
+    of: fn() -> Value,
+    [batch, length]: [usize; 2],
+) {
+    group.throughput(Throughput::Elements((batch * length) as u64));
+    group.bench_function(format!("{name} {batch}x{length}"), |bencher| {
+        let model = model(of());
+        let ids: Vec<Vec<u32>> = (0..batch).map(|row| tokens(length, &model, row)).collect();
+        let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+        bencher.iter(|| black_box(score(&model, &rows, false).expect("the rows are short")));
+    });
+}
+
+/// A step of AdamW on a batch, of all weights or of an adapter of rank 16.
+fn train(
+    group: &mut BenchmarkGroup<WallTime>,
+    name: &str,
+    of: fn() -> Value,
+    [batch, length]: [usize; 2],
+    with_adapter: bool,
+) {
+    let weights = if with_adapter { "LoRA" } else { "full" };
+    group.throughput(Throughput::Elements((batch * length) as u64));
+    group.bench_function(format!("{name} {weights} {batch}x{length}"), |bencher| {
+        let model = model(of());
+        let sequence = |row| Sequence::whole(tokens(length + 1, &model, row));
+        let sequences: Result<Vec<Sequence>, _> = (0..batch).map(sequence).collect();
+        let sequences = sequences.expect("the sequences are valid");
+        let model = match with_adapter {
+            true => model.with_lora(
+                &LoraConfig { rank: 16, targets: "all-linear".into(), ..Default::default() },
+                0,
+            ),
+            false => Ok(model),
+        };
+        let config = FitConfig { batch, ..Default::default() };
+        let mut fitter = Fitter::new(model.expect("the rank is valid"), &config, 1_000_000)
+            .expect("the settings are valid");
+        let rows: Vec<&Sequence> = sequences.iter().collect();
+        bencher.iter(|| black_box(fitter.step(&rows).expect("the loss is finite")));
+    });
+}
+
+fn prefilling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("prefill");
     group.sample_size(10);
-    let (small, smollm2) = (model(small()), model(smollm2()));
-    decode(&mut group, "small", &small, [1, 128]);
-    decode(&mut group, "small", &small, [128, 128]);
-    decode(&mut group, "small", &small, [128, 512]);
-    decode(&mut group, "smollm2", &smollm2, [1, 128]);
-    decode(&mut group, "smollm2", &smollm2, [32, 128]);
+    prefill(&mut group, "small", small, [32, 128]);
+    prefill(&mut group, "smollm2", smollm2, [1, 512]);
     group.finish();
 }
 
-criterion_group!(benches, decoding);
-criterion_main!(benches);
+fn training(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("train");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
+    train(&mut group, "small", small, [32, 128], false);
+    train(&mut group, "smollm2", smollm2, [4, 256], true);
+    train(&mut group, "smollm2", smollm2, [8, 256], false);
+    group.finish();
+}
+
+fn decoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode");
+    group.sample_size(10);
+    decode(&mut group, "small", small, [1, 128]);
+    decode(&mut group, "small", small, [128, 128]);
+    decode(&mut group, "small", small, [128, 512]);
+    decode(&mut group, "smollm2", smollm2, [1, 128]);
+    decode(&mut group, "smollm2", smollm2, [32, 128]);
+    group.finish();
+}
+
+criterion_group!(benches, prefilling, training, decoding);
+
+fn main() {
+    proxmo_mimalloc_pages::keep_pages();
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -268,12 +268,12 @@ impl Hub {
                     stated.size = stated.size.or_else(|| length(&response));
                     return Ok((response, stated));
                 }
-                (300..400, Some(target)) if target.starts_with('/') => {
+                (300..=399, Some(target)) if target.starts_with('/') => {
                     let start = url.find("://").map_or(0, |at| at + 3);
                     let end = url[start..].find('/').map_or(url.len(), |at| start + at);
                     format!("{}{target}", &url[..end])
                 }
-                (300..400, Some(target)) => target.to_string(),
+                (300..=399, Some(target)) => target.to_string(),
                 (401 | 403, _) => {
                     let message = "the server refuses access: a private or gated model needs a token in \
                                    HF_TOKEN, or there is no such model";

@@ -18,7 +18,7 @@ enum Source<'a> {
     /// Files.
     Files(&'a Weights),
     /// The initial values of an untrained model.
-    Initial(RefCell<ChaCha8Rng>),
+    Initial(Box<RefCell<ChaCha8Rng>>),
 }
 
 /// Makes parameters of weights.
@@ -49,7 +49,7 @@ impl<'a> Loader<'a> {
     /// determines the weights.
     pub(super) fn initial(seed: u64, device: &'a Device, max_binding: Option<u64>) -> Self {
         let rng = Stream::new(seed, Purpose::Weights).rng();
-        let source = Source::Initial(RefCell::new(rng));
+        let source = Source::Initial(Box::new(RefCell::new(rng)));
         Self { source, is_checking: false, device, max_binding }
     }
 

@@ -9,9 +9,10 @@
 //! | training an adapter | `4 P + 16 A`, and activations |
 //!
 //! Activations are what the backward pass needs of the forward pass. For each token of a row of `T`
-//! tokens a layer keeps `7 hidden + 8 · heads · head_width + 5 · kv_heads · head_width + 5 intermediate +
-//! 3 · heads · T` numbers. With recomputation a layer keeps its input, `hidden` numbers, and one layer at a
-//! time has all of the above.
+//! tokens a layer keeps `4 hidden + 2 · heads · head_width + 2 · kv_heads · head_width + 3 intermediate +
+//! heads · T` numbers: inputs and outputs of both normalisations, queries and what attention mixes, keys and
+//! values, the three vectors of the feed-forward layer, and the weights of attention. With recomputation a
+//! layer keeps its input, `hidden` numbers, and one layer at a time has all of the above.
 
 use std::fmt;
 
@@ -185,8 +186,9 @@ impl Sizes {
 
     /// Numbers that a layer keeps for each token of a row: see above.
     fn kept_by_layer(&self, tokens: u64) -> u64 {
-        let scores = product([3, self.heads, tokens]);
-        (7 * self.hidden + 8 * self.queries + 5 * self.keys + 5 * self.inner).saturating_add(scores)
+        let attention = product([self.heads, tokens]);
+        let vectors = 4 * self.hidden + 2 * self.queries + 2 * self.keys + 3 * self.inner;
+        vectors.saturating_add(attention)
     }
 }
 

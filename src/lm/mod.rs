@@ -1,4 +1,4 @@
-//! Language models in the layout of Hugging Face, or in GGUF files.
+//! Language models in the layout of Hugging Face, or in GGUF files: load, score, generate and fit.
 //!
 //! | file | contents |
 //! |---|---|

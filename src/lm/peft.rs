@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::lora::{ALL_LINEAR, LINEAR_MAPS, Lora, Scale, is_target};
 use super::model::Decoder;
 use super::save::{Stored, write_safetensors};
-use super::weights::Weights;
+use super::weights::{Matrix, Weights};
 use crate::error::{Error, Result};
 use crate::files::write_new;
 
@@ -169,18 +169,6 @@ fn matching(patterns: &[(Regex, f64)], name: &str, member: &str) -> Result<Optio
     }
 }
 
-/// A stored matrix.
-struct Matrix {
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
-
-/// The weights of an adapter's file by name.
-fn weights(path: &Path) -> Result<BTreeMap<String, Matrix>> {
-    let all = Weights::of_file(path)?.read_all()?.into_iter();
-    Ok(all.map(|(name, (shape, values))| (name, Matrix { shape, values })).collect())
-}
-
 fn weights_path(folder: &Path) -> Result<PathBuf> {
     let path = folder.join(ADAPTER_WEIGHTS);
     match !path.exists() && folder.join("adapter_model.bin").exists() {
@@ -206,7 +194,7 @@ impl Decoder {
         let refuse = |message: String| Error::file(&path, message);
         let config = PeftConfig::parse(&text).map_err(refuse)?;
         let stored = weights_path(folder)?;
-        let mut weights = weights(&stored)?;
+        let mut weights = Weights::of_file(&stored)?.read_all()?;
         let mut model = self.frozen()?;
         let device = model.device();
         let mut result = Ok(());

@@ -300,7 +300,7 @@ fn check_parts(tokenizer: &tokenizers::Tokenizer) -> Result<(), String> {
 }
 
 /// Calls the tokenizer library. A panic, which a file that anyone may write can cause, becomes an error.
-fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+pub(super) fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err("the tokenizer is inconsistent".into()),

@@ -34,6 +34,15 @@ pub(super) struct Entry {
     pub interleaved_heads: usize,
 }
 
+/// A weight that was read.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its numbers.
+    pub values: Vec<f32>,
+}
+
 /// The weights of a model: where each one is. Names are those of Hugging Face.
 #[derive(Debug)]
 pub struct Weights {
@@ -91,11 +100,11 @@ impl Weights {
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, or a weight is of another type or not finite.
-    pub(super) fn read_all(&self) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>> {
+    pub(super) fn read_all(&self) -> Result<BTreeMap<String, Matrix>> {
         let read = |(name, entry): (&String, &Entry)| {
             let rows = entry.shape.first().copied().unwrap_or(1);
             let values = self.read(name, entry, self.encoding(name, entry)?, 0..rows)?;
-            Ok((name.clone(), (entry.shape.clone(), values)))
+            Ok((name.clone(), Matrix { shape: entry.shape.clone(), values }))
         };
         self.entries.iter().map(read).collect()
     }

@@ -192,7 +192,7 @@ fn an_incomplete_or_altered_download_is_never_used() {
     let whole = storage.answers.lock().unwrap()["/blob"].clone();
     // The connection ends before the stated length; the server states a shorter one; the content differs.
     storage.change("/blob", |answer| answer.body.truncate(100));
-    refused("/blob");
+    refused("the connection broke after 100 bytes");
     storage.change("/blob", |answer| answer.stated = 100);
     refused("100 of ");
     storage.change("/blob", |answer| *answer = Answer::new(vec![7; whole.body.len()]));

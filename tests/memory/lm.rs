@@ -112,7 +112,7 @@ fn step(batch: BatchShape, recompute: bool) -> (f64, f64) {
 }
 
 #[test]
-fn training_takes_half_to_twice_the_estimate() {
+fn training_takes_three_quarters_to_one_and_a_half_times_the_estimate() {
     let _alone = alone();
     let mut ratios = Vec::new();
     for (rows, tokens) in [(4, 128), (16, 64), (2, 384)] {
@@ -122,5 +122,5 @@ fn training_takes_half_to_twice_the_estimate() {
             ratios.push(taken / estimate);
         }
     }
-    assert!(ratios.iter().all(|ratio| (0.5..=2.0).contains(ratio)), "{ratios:?}");
+    assert!(ratios.iter().all(|ratio| (0.75..=1.5).contains(ratio)), "{ratios:?}");
 }

@@ -38,6 +38,7 @@ Examples:
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let sampling = arguments.draws.sampling()?;
+    let path = arguments.model.folder.path()?;
     let tokenizer = arguments.model.tokenizer()?;
     let path = arguments.model.folder.path()?;
     let tokenizer = tokenizer.filter(Tokenizer::has_template).ok_or_else(|| {

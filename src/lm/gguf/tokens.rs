@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::file::{GgufFile, Value};
 use crate::error::Result;
 use crate::lm::template::ChatTemplate;
-use crate::lm::tokenizer::{Parts, Tokenizer};
+use crate::lm::tokenizer::{Parts, Tokenizer, guarded};
 
 /// Kinds of tokens, as `tokenizer.ggml.token_type` numbers them.
 const UNKNOWN: i64 = 2;
@@ -71,7 +71,8 @@ impl Tokens {
     /// Returns a message if the parts do not fit together, or the template is invalid.
     pub fn tokenizer(&self) -> Result<Tokenizer, String> {
         let template = self.template.as_deref().map(ChatTemplate::parse).transpose()?;
-        let tokenizer = tokenizers::Tokenizer::from_bytes(self.json.to_string());
+        let json = self.json.to_string();
+        let tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(&json));
         Tokenizer::from_parts(Parts {
             tokenizer: tokenizer.map_err(|error| format!("tokenizer: {error}"))?,
             template,
