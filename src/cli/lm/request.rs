@@ -99,7 +99,7 @@ impl Request {
 
     /// The chat as the line gives it.
     #[cfg(test)]
-    fn chat(&self) -> Option<&Chat> {
+    pub(super) fn chat(&self) -> Option<&Chat> {
         self.chat.as_ref()
     }
 
