@@ -38,11 +38,10 @@ Examples:
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let sampling = arguments.draws.sampling()?;
-    let path = arguments.model.folder.path()?;
     let tokenizer = arguments.model.tokenizer()?;
-    let path = arguments.model.folder.path()?;
     let tokenizer = tokenizer.filter(Tokenizer::has_template).ok_or_else(|| {
-        Error::file(path, "has no chat template (tokenizer.json, chat_template.jinja)")
+        let message = "has no chat template (tokenizer.json, chat_template.jinja)";
+        Error::input(arguments.model.folder.name(), message)
     })?;
     let model = arguments.model.decoder()?;
     let interrupted = interrupt_flag()?;
