@@ -7,8 +7,8 @@ use super::terminal::tell;
 use crate::error::{Error, Result};
 
 /// A flag that Ctrl-C sets, and on Unix also SIGTERM and SIGHUP (the end of a batch job, of a container
-/// or of a connection). A second Ctrl-C ends the process immediately.
-pub fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+/// or of a connection). A second Ctrl-C ends the process immediately. `unit` is what is finished first.
+pub fn stop_on_signal(unit: &'static str) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     watch(move |is_interrupt| {
@@ -17,9 +17,9 @@ pub fn stop_on_signal() -> Result<Arc<AtomicBool>> {
             (false, true) => std::process::exit(130),
             (false, false) => {}
             (true, true) => {
-                tell!("\nstopping after this iteration; press Ctrl-C again to exit now and lose it")
+                tell!("\nstopping after this {unit}; press Ctrl-C again to exit now and lose it")
             }
-            (true, false) => tell!("\nasked to end: stopping after this iteration"),
+            (true, false) => tell!("\nasked to end: stopping after this {unit}"),
         }
     })
     .map_err(|error| Error::Run(format!("cannot handle signals: {error}")))?;

@@ -107,7 +107,7 @@ pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
         terminal.introduce_demonstrations(&config, demonstrations.len());
         run = run.imitating(&demonstrations)?;
     }
-    let stop = stop_on_signal()?;
+    let stop = stop_on_signal("iteration")?;
     // The report is written before the terminal names it.
     run.record(ReportWriter).record(terminal).train(&|| stop.load(Ordering::Relaxed)).map(drop)
 }

@@ -163,3 +163,116 @@ impl<'a> Targets<'a> {
         Ok(scores.log_probs.sum().mul_scalar(-1.0 / self.total as f64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::device::read;
+    use crate::lm::{LoraConfig, ModelConfig};
+
+    fn config() -> ModelConfig {
+        ModelConfig {
+            vocabulary: 20,
+            hidden: 8,
+            intermediate: 12,
+            layers: 2,
+            heads: 2,
+            kv_heads: 1,
+            head_width: 4,
+            context: 16,
+            norm_epsilon: 1e-6,
+            qkv_bias: true,
+            output_bias: false,
+            mlp_bias: false,
+            qk_norm: true,
+            tied: true,
+            rope_theta: 1e4,
+            rope_scaling: None,
+        }
+    }
+
+    fn sequences() -> Vec<Sequence> {
+        [vec![1, 2, 3, 4, 5], vec![6, 7, 8]].map(|ids| Sequence::whole(ids).unwrap()).into()
+    }
+
+    /// A fitter of an adapter of two kinds of maps, neither of whose matrices is 0.
+    fn fitter() -> Fitter {
+        let model = Decoder::untrained(&config(), 1, &Device::flex().autodiff()).unwrap();
+        let lora =
+            LoraConfig { rank: 2, targets: "k_proj,up_proj".into(), ..LoraConfig::default() };
+        let fit = FitConfig { learning_rate: 0.1, ..FitConfig::default() };
+        let mut fitter = Fitter::new(model.with_lora(&lora, 1).unwrap(), &fit, 1).unwrap();
+        fitter.step(&sequences().iter().collect::<Vec<_>>()).unwrap();
+        fitter
+    }
+
+    #[test]
+    fn only_the_adapter_has_gradients_and_optimizer_state() {
+        let fitter = fitter();
+        let all = sequences();
+        let (_, gradient) = fitter.differentiate(&all.iter().collect::<Vec<_>>(), 6).unwrap();
+        // Two matrices of two maps of two layers.
+        assert_eq!(gradient.0.len(), 8);
+        // Two moments of each.
+        assert_eq!(fitter.optimizer.to_record().len(), 16);
+    }
+
+    /// With `G` the gradient by the weight that the adapter makes, `W + s B A`, the chain rule gives
+    /// `s Bᵀ G` for `A` and `s G Aᵀ` for `B`.
+    #[test]
+    fn the_gradients_of_an_adapter_are_those_of_its_product() {
+        let fitter = fitter();
+        let all = sequences();
+        let all: Vec<&Sequence> = all.iter().collect();
+        let (_, gradient) = fitter.differentiate(&all, 6).unwrap();
+        let whole = fitter.model.merged().set_require_grad(true).train();
+        let whole = Fitter::new(whole, &fitter.config, 1).unwrap();
+        let (_, expected) = whole.differentiate(&all, 6).unwrap();
+        let mut weights = Vec::new();
+        whole.model.visit_linears(&mut |_, linear| weights.push(linear.weight().id));
+        let (mut place, mut compared) = (0, 0);
+        fitter.model.visit_linears(&mut |name, linear| {
+            if let Some(lora) = &linear.lora {
+                let (a, b) = (lora.a.val().inner(), lora.b.val().inner());
+                // Twice the rank, divided by the rank.
+                let of_weight = expected.0.get::<2>(weights[place]).unwrap().mul_scalar(2.0);
+                let of_a = b.transpose().matmul(of_weight.clone());
+                let of_b = of_weight.matmul(a.transpose());
+                for (id, expected) in [(lora.a.id, of_a), (lora.b.id, of_b)] {
+                    let found = read(gradient.0.get::<2>(id).unwrap()).unwrap();
+                    for (found, expected) in found.iter().zip(read(expected).unwrap()) {
+                        assert!((found - expected).abs() < 1e-5, "{name}: {found}, {expected}");
+                        compared += 1;
+                    }
+                }
+            }
+            place += 1;
+        });
+        assert!(compared > 100);
+    }
+
+    #[test]
+    fn a_step_with_a_loss_that_is_not_finite_changes_nothing() {
+        struct Spoil;
+        impl burn::module::ModuleMapper for Spoil {
+            fn map_float<const D: usize>(
+                &mut self,
+                param: burn::module::Param<Tensor<D>>,
+            ) -> burn::module::Param<Tensor<D>> {
+                param.map(|tensor| tensor.mul_scalar(f32::NAN))
+            }
+        }
+        let mut fitter = fitter();
+        let all = sequences();
+        let all: Vec<&Sequence> = all.iter().collect();
+        let intact = fitter.model.clone();
+        fitter.model = fitter.model.clone().map(&mut Spoil);
+        let error = fitter.step(&all).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().starts_with("step 2: the loss is NaN, expected a finite number"));
+        fitter.model = intact;
+        assert_eq!(fitter.step(&all).unwrap().step, 2);
+    }
+}

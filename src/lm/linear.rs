@@ -50,6 +50,12 @@ impl Linear {
         [inputs, outputs]
     }
 
+    /// The weight without the adapter, `[outputs, inputs]`.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> &Param<Tensor<2>> {
+        &self.weight
+    }
+
     /// Adds the adapter to the weight and removes it.
     pub(super) fn merge(&mut self) {
         if let Some(lora) = self.lora.take() {

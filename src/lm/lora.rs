@@ -20,16 +20,16 @@ pub const ALL_LINEAR: &str = "all-linear";
 pub(super) const LINEAR_MAPS: [&str; 7] =
     ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-/// What a new adapter looks like.
+/// A new adapter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoraConfig {
-    /// Rank of the adapter's matrices.
-    #[garde(range(min = 1, max = 65_536))]
+    /// Rank of the adapter's matrices. 0 makes no adapter: all weights are trained.
+    #[garde(range(max = 65_536))]
     #[schemars(extend("x-flag" = "lora", "x-value" = "RANK"))]
     pub rank: usize,
-    /// Scale of the adapter's output, before it is divided by the rank.
-    #[garde(range(min = 1e-6, max = 1e6))]
+    /// Scale of the adapter's output, before it is divided by the rank. 0 takes twice the rank.
+    #[garde(range(min = 0.0, max = 1e6))]
     #[schemars(extend("x-flag" = "lora-alpha"))]
     pub alpha: f64,
     /// Whether the output is divided by the square root of the rank (rsLoRA, arXiv 2312.03732).
@@ -44,7 +44,7 @@ pub struct LoraConfig {
 
 impl Default for LoraConfig {
     fn default() -> Self {
-        Self { rank: 16, alpha: 32.0, rslora: false, targets: ALL_LINEAR.into() }
+        Self { rank: 0, alpha: 0.0, rslora: false, targets: ALL_LINEAR.into() }
     }
 }
 
@@ -133,6 +133,9 @@ impl Decoder {
     /// Fails if a setting is out of range, a target names no linear map, or the model has an adapter.
     pub fn with_lora(self, config: &LoraConfig, seed: u64) -> Result<Self> {
         settings::check(config, "lora")?;
+        if config.rank == 0 {
+            return Err(Error::setting("lora.rank", "is 0, expected a rank above 0"));
+        }
         let mut model = self.frozen()?;
         let targets: Vec<String> =
             config.targets.split(',').map(|target| target.trim().to_string()).collect();
@@ -148,7 +151,8 @@ impl Decoder {
             return Err(Error::setting("lora.targets", message));
         }
         let device = model.device();
-        let scale = Scale { alpha: config.alpha, rslora: config.rslora };
+        let alpha = if config.alpha == 0.0 { 2.0 * config.rank as f64 } else { config.alpha };
+        let scale = Scale { alpha, rslora: config.rslora };
         let mut position = 0;
         model.for_linears(&mut |name, linear| {
             if is_target(&targets, name) {

@@ -312,8 +312,8 @@ fn adapters_that_do_not_fit_the_model_are_refused_with_the_name_of_the_weight() 
         assert_eq!(error.exit_code(), 2);
         error.to_string()
     };
-    let message = refusal("llama", &theirs);
-    assert!(message.contains("q_proj.lora_A.weight' has shape"), "{message}");
+    let message = refusal("qwen3", &theirs);
+    assert!(message.contains("q_proj.lora_B.weight' has shape"), "{message}");
 
     let folder = tempfile::tempdir().unwrap();
     let config = fs::read_to_string(theirs.join("adapter_config.json")).unwrap();

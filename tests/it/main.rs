@@ -23,6 +23,7 @@ mod faults_cli;
 mod game_sources;
 mod lm;
 mod lm_fit;
+mod lm_fit_cli;
 mod lm_generate;
 mod lm_tokens;
 mod lm_weights;

@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let waiting: Vec<&PlannedRun> =
         plan.iter().filter(|run| run.progress != Progress::Finished).collect();
     let opened = OpenedResources::open(&waiting)?;
-    let stop = stop_on_signal()?;
+    let stop = stop_on_signal("iteration")?;
     let screen = Screen::new(arguments.quiet, &plan, &folder, arguments.jobs);
     let is_stopped = || stop.load(Ordering::Relaxed);
     let failed = train_all(&waiting, usize::from(arguments.jobs), &opened, &is_stopped, &screen)?;

@@ -2,6 +2,9 @@
 
 mod chat;
 mod draws;
+mod export;
+mod fit;
+mod fit_input;
 mod generate;
 mod lines;
 mod model;
@@ -28,11 +31,15 @@ Examples:
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
   proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens
   proxmo lm generate --model DIR --input prompts.jsonl   continuations, free or among choices
-  proxmo lm chat --model DIR                             a chat in the terminal";
+  proxmo lm chat --model DIR                             a chat in the terminal
+  proxmo lm fit --model DIR --input chats.jsonl --output adapter --lora 16   fit an adapter
+  proxmo lm export --model DIR --adapter adapter --merge --output merged    merge it";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Chat(chat::Arguments),
+    Export(export::Arguments),
+    Fit(fit::Arguments),
     Generate(generate::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
@@ -41,6 +48,8 @@ enum Command {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Chat(arguments) => chat::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Fit(arguments) => fit::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Tokens(arguments) => tokens::run(arguments),

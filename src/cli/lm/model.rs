@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use clap::Args;
 
 use crate::device::{Backend, Opened, open};
@@ -34,6 +35,9 @@ impl ModelFolder {
 pub struct ModelFlags {
     #[command(flatten)]
     pub folder: ModelFolder,
+    /// Folder of a LoRA adapter for the model: adapter_config.json, adapter_model.safetensors.
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// Backend that computes: auto, vulkan, metal, dx12, gl, flex or ndarray.
     #[arg(long, value_name = "NAME", default_value_t)]
     backend: Backend,
@@ -48,9 +52,18 @@ impl ModelFlags {
         open(self.backend, self.device)
     }
 
-    /// Loads the model onto the device.
+    /// Loads the model with its adapter onto the device.
     pub fn decoder(&self) -> Result<Decoder> {
-        Decoder::open(&self.folder.model, &self.device()?.device)
+        self.decoder_on(&self.device()?.device)
+    }
+
+    /// Loads the model with its adapter onto a device.
+    pub fn decoder_on(&self, device: &Device) -> Result<Decoder> {
+        let model = Decoder::open(&self.folder.model, device)?;
+        match &self.adapter {
+            Some(folder) => model.with_adapter(folder),
+            None => Ok(model),
+        }
     }
 
     /// Loads the model's tokenizer, if it has one.

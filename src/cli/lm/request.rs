@@ -228,7 +228,7 @@ fn variables(line: &Line, members: Vec<(String, &RawValue)>) -> Result<Map<Strin
 }
 
 /// The model's tokenizer.
-fn needed<'a>(line: &Line, tokenizer: Option<&'a Tokenizer>) -> Result<&'a Tokenizer> {
+pub fn needed<'a>(line: &Line, tokenizer: Option<&'a Tokenizer>) -> Result<&'a Tokenizer> {
     tokenizer.ok_or_else(|| {
         let message = "the model has no tokenizer (tokenizer.json): give \"ids\" instead";
         Error::input(&line.place, message)

@@ -40,9 +40,10 @@ impl<S: Scope> Args for Flags<S> {
             .value_parser(Preset::ALL.map(Preset::name))
             .conflicts_with(CONFIG)
             .help("Start from settings that work well together. Flags override them");
-        let command = command.arg(file).args(S::HAS_PRESETS.then_some(preset));
+        let command = command.args(S::HAS_CONFIG.then_some(file));
+        let command = command.args(S::HAS_PRESETS.then_some(preset));
         let command = command.args(settings_in::<S>().map(argument));
-        command.args(settings_in::<S>().flat_map(switches)).args(former_flags::<S>())
+        command.args(settings_in::<S>().flat_map(switches::<S>)).args(former_flags::<S>())
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -93,12 +94,12 @@ fn long_help(setting: &Setting) -> String {
 }
 
 /// Flags without a value that stand for a value of a setting.
-fn switches(setting: &'static Setting) -> impl Iterator<Item = Arg> {
+fn switches<S: Scope>(setting: &'static Setting) -> impl Iterator<Item = Arg> {
     let within = format!("{}.", setting.key);
     let is_part =
         move |other: &&Setting| other.key == setting.key || other.key.starts_with(&within);
     setting.switches.iter().map(move |(flag, value)| {
-        let others = super::known::all_settings().iter().filter(&is_part);
+        let others = S::all().iter().filter(&is_part);
         Arg::new(flag.as_str())
             .long(flag.as_str())
             .help_heading(setting.heading.as_str())
@@ -134,11 +135,12 @@ impl<S: Scope> FromArgMatches for Flags<S> {
         let values = settings_in::<S>().flat_map(|setting| {
             let value = matches.get_one::<Value>(&setting.flag).cloned();
             let switches = setting.switches.iter().filter(|(flag, _)| matches.get_flag(flag));
-            let switched = switches.map(|(_, value)| Value::String(value.clone()));
+            let switched = switches
+                .map(|(_, value)| setting.parse(value).unwrap_or_else(|_| value.clone().into()));
             value.into_iter().chain(switched).map(move |value| (setting, value))
         });
         Ok(Self {
-            file: matches.get_one::<PathBuf>(CONFIG).cloned(),
+            file: if S::HAS_CONFIG { matches.get_one::<PathBuf>(CONFIG).cloned() } else { None },
             preset: Preset::ALL.into_iter().find(is_named),
             given: values.collect(),
             scope: PhantomData,

@@ -2,9 +2,13 @@
 
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::scope::{EnvOnly, Scope};
 use crate::error::Error;
-use crate::settings::{Setting, settings_of};
+use crate::lm::{FitConfig, LoraConfig};
+use crate::settings::{Setting, schema_of, settings_of};
 use crate::train::Config;
 
 /// All settings, in the order of the configuration.
@@ -13,9 +17,25 @@ pub fn all_settings() -> &'static [Setting] {
     &ALL
 }
 
+/// The settings of fitting a language model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FitSettings {
+    /// Steps and optimizer.
+    pub fit: FitConfig,
+    /// The adapter that is trained.
+    pub lora: LoraConfig,
+}
+
+/// All settings of [`FitSettings`].
+pub fn fit_settings() -> &'static [Setting] {
+    static ALL: LazyLock<Vec<Setting>> = LazyLock::new(|| settings_of(&schema_of::<FitSettings>()));
+    &ALL
+}
+
 /// The settings that a command takes.
 pub fn settings_in<S: Scope>() -> impl Iterator<Item = &'static Setting> {
-    all_settings().iter().filter(|setting| S::includes(setting))
+    S::all().iter().filter(|setting| S::includes(setting))
 }
 
 /// The settings of the environments, as [`EnvOnly`] takes them.
@@ -32,7 +52,7 @@ pub fn setting_summary(key: &str) -> String {
 /// An error in one line. A setting's key is followed by its flag.
 pub fn describe(error: &Error) -> String {
     let Error::Setting { key, message } = error else { return with_flags(error.to_string()) };
-    match all_settings().iter().find(|setting| setting.key == *key) {
+    match all_settings().iter().chain(fit_settings()).find(|setting| setting.key == *key) {
         Some(setting) => describe_setting(setting, message),
         None => error.to_string(),
     }

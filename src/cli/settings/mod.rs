@@ -8,9 +8,9 @@ mod resolve;
 mod scope;
 
 pub use self::flags::Flags;
-pub use self::known::{describe, env_settings, setting_summary};
+pub use self::known::{FitSettings, describe, env_settings, setting_summary};
 pub use self::read::{make_paths_absolute, read_config};
-pub use self::scope::{CreditOnly, EnvOnly, Evaluation, Whole};
+pub use self::scope::{CreditOnly, EnvOnly, Evaluation, Fitting, Whole};
 
 /// The flags of all settings, `--config` and `--preset`.
 pub type SettingFlags = Flags<Whole>;
@@ -24,3 +24,6 @@ pub type EnvFlags = Flags<EnvOnly>;
 /// The flags of `proxmo eval`: those of the environment, the device and the evaluation, and
 /// `--config`.
 pub type EvalFlags = Flags<Evaluation>;
+
+/// The flags of `proxmo lm fit`.
+pub type FitFlags = Flags<Fitting>;

@@ -6,8 +6,9 @@ use clap::{Args, FromArgMatches};
 
 use super::super::terminal::tell;
 use super::flags::Flags;
+use super::known::FitSettings;
 use super::read::read_config;
-use super::scope::{CreditOnly, EnvOnly, Evaluation, Scope, Whole};
+use super::scope::{CreditOnly, EnvOnly, Evaluation, Fitting, Scope, Whole};
 use crate::credit::CreditConfig;
 use crate::error::{Error, Result};
 use crate::settings::{Kind, set};
@@ -118,6 +119,18 @@ impl Flags<Evaluation> {
         let config = with_split(self.merge(base)?);
         config.env.validate()?;
         Ok(config)
+    }
+}
+
+impl Flags<Fitting> {
+    /// The settings of fitting: defaults, then flags. They are not checked as a whole.
+    pub fn resolve(&self) -> Result<FitSettings> {
+        let refuse = |error: serde_json::Error| Error::setting("fit", error.to_string());
+        let mut tree = serde_json::to_value(FitSettings::default()).map_err(refuse)?;
+        for (setting, value) in &self.given {
+            set(&mut tree, setting, value.clone());
+        }
+        serde_json::from_value(tree).map_err(refuse)
     }
 }
 

@@ -2,14 +2,22 @@
 
 use std::fmt::Debug;
 
+use super::known::{all_settings, fit_settings};
 use crate::settings::Setting;
 
 /// A choice of settings.
 pub trait Scope: Debug + Clone + Default + Send + Sync + 'static {
+    /// Whether the command offers `--config`.
+    const HAS_CONFIG: bool = true;
     /// Whether the command offers `--preset`.
     const HAS_PRESETS: bool = false;
     /// Former flags of the command that no setting states, each with the flag that replaces it.
     const FORMER_FLAGS: &'static [(&'static str, &'static str)] = &[];
+
+    /// The settings that there are.
+    fn all() -> &'static [Setting] {
+        all_settings()
+    }
 
     /// Whether the command takes a setting.
     fn includes(setting: &Setting) -> bool;
@@ -64,5 +72,21 @@ impl Scope for Evaluation {
     fn includes(setting: &Setting) -> bool {
         let own = ["run.backend", "run.device", "eval.tasks", "eval.temperature"];
         EnvOnly::includes(setting) || own.contains(&setting.key.as_str())
+    }
+}
+
+/// The settings of fitting a language model.
+#[derive(Debug, Clone, Default)]
+pub struct Fitting;
+
+impl Scope for Fitting {
+    const HAS_CONFIG: bool = false;
+
+    fn all() -> &'static [Setting] {
+        fit_settings()
+    }
+
+    fn includes(_: &Setting) -> bool {
+        true
     }
 }
