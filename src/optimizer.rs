@@ -1,4 +1,4 @@
-//! AdamW whose state loads onto a given device.
+//! AdamW in one pass over memory, whose state loads onto a given device.
 //!
 //! burn loads an optimizer's state onto its default device first. With the feature `wgpu` that is a
 //! GPU, whichever device the model is on; on a machine without a GPU, loading would abort the process.
@@ -6,10 +6,15 @@
 use std::cell::RefCell;
 
 use burn::optim::{
-    AdamW, AdamWConfig, AdamWState, ModuleOptimizer, Optimizer, OptimizerRecord, RecordState,
-    StateSink, StateSource,
+    AdamW, AdamWState, AdaptiveMomentumState, ModuleOptimizer, Optimizer, OptimizerRecord,
+    RecordState, StateSink, StateSource,
 };
 use burn::tensor::{Device, Tensor};
+
+use crate::kernels::{AdamWStep, adamw as advance};
+
+/// Decay rates of the moments.
+const BETAS: [f32; 2] = [0.9, 0.999];
 
 thread_local! {
     /// The device that a state is being loaded onto.
@@ -19,8 +24,7 @@ thread_local! {
 /// An optimizer for a whole model, with decay rates 0.9 and 0.999 of its moments. `epsilon` is added to
 /// the root of the second moment.
 pub(crate) fn adamw(weight_decay: f32, epsilon: f32) -> ModuleOptimizer {
-    let config = AdamWConfig::new().with_weight_decay(weight_decay).with_epsilon(epsilon);
-    Placed(config.build()).into()
+    Fused { weight_decay, epsilon }.into()
 }
 
 /// An optimizer with the state of a record, loaded onto a device without autodiff.
@@ -35,13 +39,31 @@ pub(crate) fn load(
     loaded
 }
 
+/// AdamW (arXiv 1711.05101), with the state of burn's, so that their records are the same.
 #[derive(Clone)]
-struct Placed(AdamW);
+struct Fused {
+    weight_decay: f32,
+    epsilon: f32,
+}
 
 #[derive(Clone)]
 struct PlacedState<const D: usize>(AdamWState<D>);
 
-impl Optimizer for Placed {
+impl Fused {
+    /// The step after `done` steps.
+    fn step_after(&self, done: usize, learning_rate: f64) -> AdamWStep {
+        let time = done as i32 + 1;
+        AdamWStep {
+            rate: learning_rate as f32,
+            kept: (1.0 - learning_rate * f64::from(self.weight_decay)) as f32,
+            betas: BETAS,
+            corrections: BETAS.map(|beta| 1.0 - beta.powi(time)),
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+impl Optimizer for Fused {
     type State<const D: usize> = PlacedState<D>;
 
     fn step<const D: usize>(
@@ -51,9 +73,17 @@ impl Optimizer for Placed {
         gradient: Tensor<D>,
         state: Option<PlacedState<D>>,
     ) -> (Tensor<D>, Option<PlacedState<D>>) {
-        let state = state.map(|state| state.0);
-        let (tensor, state) = self.0.step(learning_rate, tensor, gradient, state);
-        (tensor, state.map(PlacedState))
+        let zeros = || gradient.zeros_like();
+        let (done, moments) = match state {
+            Some(PlacedState(AdamWState { momentum })) => {
+                (momentum.time, [momentum.moment_1, momentum.moment_2])
+            }
+            None => (0, [zeros(), zeros()]),
+        };
+        let step = self.step_after(done, learning_rate);
+        let (tensor, [first, second]) = advance(tensor, gradient, moments, step);
+        let momentum = AdaptiveMomentumState::new(done + 1, first, second);
+        (tensor, Some(PlacedState(AdamWState { momentum })))
     }
 
     fn to_device<const D: usize>(state: PlacedState<D>, device: &Device) -> PlacedState<D> {

@@ -7,8 +7,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
+use super::autodiff_layers as layers;
 use super::backend::KernelBackend;
 use super::cached_attention::CacheSpans;
+use super::layers::{AdamWStep, CausalScale, Normalisation};
 use super::parameters::EpisodeComparison;
 use super::parameters::{Neighbourhood, Targets};
 use crate::episodes::Layout;
@@ -83,7 +85,7 @@ impl<B: KernelBackend> Backward<B, 2> for LogitStep {
     }
 }
 
-fn constant<B: KernelBackend, C: CheckpointStrategy>(
+pub(super) fn constant<B: KernelBackend, C: CheckpointStrategy>(
     tensor: FloatTensor<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     <Autodiff<B, C> as AutodiffBackend>::from_inner(tensor)
@@ -200,5 +202,80 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             [queries, keys, values, cache].map(|tensor| tensor.into_primitive());
         let (mixed, cache) = B::cached_attention(queries, keys, values, cache, spans);
         (constant::<B, C>(mixed), constant::<B, C>(cache))
+    }
+
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        layers::swiglu::<B, C>(gate, up)
+    }
+
+    /// Gradients are constants: there are no second derivatives.
+    fn swiglu_gradients(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [gate, up, gradient] = [gate, up, gradient].map(|tensor| tensor.into_primitive());
+        let (to_gate, to_up) = B::swiglu_gradients(gate, up, gradient);
+        (constant::<B, C>(to_gate), constant::<B, C>(to_up))
+    }
+
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        settings: Normalisation,
+    ) -> FloatTensor<Self> {
+        layers::rms_norm::<B, C>(x, weight, settings)
+    }
+
+    /// Gradients are constants: there are no second derivatives.
+    fn rms_norm_gradients(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        settings: Normalisation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [x, weight, gradient] = [x, weight, gradient].map(|tensor| tensor.into_primitive());
+        let (to_x, to_weight) = B::rms_norm_gradients(x, weight, gradient, settings);
+        (constant::<B, C>(to_x), constant::<B, C>(to_weight))
+    }
+
+    fn causal_softmax(scores: FloatTensor<Self>, settings: CausalScale) -> FloatTensor<Self> {
+        layers::causal_softmax::<B, C>(scores, settings)
+    }
+
+    /// The gradient is a constant: there are no second derivatives.
+    fn causal_softmax_gradients(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        settings: CausalScale,
+    ) -> FloatTensor<Self> {
+        let [weights, gradient] = [weights, gradient].map(|tensor| tensor.into_primitive());
+        constant::<B, C>(B::causal_softmax_gradients(weights, gradient, settings))
+    }
+
+    /// No gradient reaches cosines and sines.
+    fn rotate(
+        x: FloatTensor<Self>,
+        cosines: FloatTensor<Self>,
+        sines: FloatTensor<Self>,
+        is_inverse: bool,
+    ) -> FloatTensor<Self> {
+        let [cosines, sines] = [cosines, sines].map(|tensor| tensor.into_primitive());
+        layers::rotate::<B, C>(x, [cosines, sines], is_inverse)
+    }
+
+    /// Constants: no gradient passes a step of the optimizer.
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [parameter, gradient, first, second] =
+            [parameter, gradient, first, second].map(|tensor| tensor.into_primitive());
+        let (parameter, first, second) = B::adamw(parameter, gradient, first, second, step);
+        let [parameter, first, second] = [parameter, first, second].map(constant::<B, C>);
+        (parameter, first, second)
     }
 }

@@ -9,6 +9,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 use super::cached_attention::CacheSpans;
 #[cfg(feature = "fusion")]
 use super::fusion;
+use super::layers::{AdamWStep, CausalScale, Normalisation};
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 use super::{cpu, portable};
 use crate::episodes::Layout;
@@ -131,6 +132,84 @@ pub trait KernelBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::cached_attention::<Self>([queries, keys, values], cache, &spans)
     }
+
+    /// `silu(gate) ⊙ up`, all of one shape.
+    #[fusion(dtype = gate, shape = gate)]
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::swiglu::<Self>(gate, up)
+    }
+
+    /// The gradients of [`KernelBackend::swiglu`] with respect to gate and up.
+    #[fusion(meta = fusion::swiglu_gradients)]
+    fn swiglu_gradients(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::swiglu_gradients::<Self>(gate, up, gradient)
+    }
+
+    /// `weight ⊙ x / sqrt(mean(x²) + ε)` over the last dimension, in the shape of `x`.
+    #[fusion(dtype = x, shape = x)]
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        settings: Normalisation,
+    ) -> FloatTensor<Self> {
+        portable::rms_norm::<Self>(x, weight, settings)
+    }
+
+    /// The gradients of [`KernelBackend::rms_norm`] with respect to `x` and weight. The latter is a single
+    /// 0 if it is not asked for.
+    #[fusion(meta = fusion::rms_norm_gradients)]
+    fn rms_norm_gradients(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        settings: Normalisation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::rms_norm_gradients::<Self>(x, weight, gradient, settings)
+    }
+
+    /// The softmax of scaled scores over the keys up to each query's own, `[…, queries, keys]`.
+    #[fusion(dtype = scores, shape = scores)]
+    fn causal_softmax(scores: FloatTensor<Self>, settings: CausalScale) -> FloatTensor<Self> {
+        portable::causal_softmax::<Self>(scores, settings)
+    }
+
+    /// The gradient of [`KernelBackend::causal_softmax`] with respect to the scores, from its result.
+    #[fusion(dtype = weights, shape = weights)]
+    fn causal_softmax_gradients(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        settings: CausalScale,
+    ) -> FloatTensor<Self> {
+        portable::causal_softmax_gradients::<Self>(weights, gradient, settings)
+    }
+
+    /// Pairs of `x`, `[rows, tokens, heads, width]`, rotated by the angles of their tokens, or back, from
+    /// their cosines and sines, `[1, tokens, 1, width / 2]`.
+    #[fusion(dtype = x, shape = x)]
+    fn rotate(
+        x: FloatTensor<Self>,
+        cosines: FloatTensor<Self>,
+        sines: FloatTensor<Self>,
+        is_inverse: bool,
+    ) -> FloatTensor<Self> {
+        portable::rotate::<Self>(x, cosines, sines, is_inverse)
+    }
+
+    /// A step of AdamW: the parameter and its moments, all of one shape.
+    #[fusion(meta = fusion::adamw)]
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        portable::adamw::<Self>([parameter, gradient, first, second], step)
+    }
 }
 
 /// The body that CPU backends share: matrix products of the backend, and plain loops.
@@ -223,6 +302,69 @@ macro_rules! on_the_cpu {
                 spans: CacheSpans,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
                 cpu::cached_attention::<Self>([queries, keys, values], cache, &spans)
+            }
+
+            fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+                cpu::swiglu::<Self>(gate, up)
+            }
+
+            fn swiglu_gradients(
+                gate: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::swiglu_gradients::<Self>(gate, up, gradient)
+            }
+
+            fn rms_norm(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                settings: Normalisation,
+            ) -> FloatTensor<Self> {
+                cpu::rms_norm::<Self>(x, weight, settings)
+            }
+
+            fn rms_norm_gradients(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                settings: Normalisation,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::rms_norm_gradients::<Self>(x, weight, gradient, settings)
+            }
+
+            fn causal_softmax(
+                scores: FloatTensor<Self>,
+                settings: CausalScale,
+            ) -> FloatTensor<Self> {
+                cpu::causal_softmax::<Self>(scores, settings)
+            }
+
+            fn causal_softmax_gradients(
+                weights: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                settings: CausalScale,
+            ) -> FloatTensor<Self> {
+                cpu::causal_softmax_gradients::<Self>(weights, gradient, settings)
+            }
+
+            fn rotate(
+                x: FloatTensor<Self>,
+                cosines: FloatTensor<Self>,
+                sines: FloatTensor<Self>,
+                is_inverse: bool,
+            ) -> FloatTensor<Self> {
+                cpu::rotate::<Self>(x, cosines, sines, is_inverse)
+            }
+
+            fn adamw(
+                parameter: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                first: FloatTensor<Self>,
+                second: FloatTensor<Self>,
+                step: AdamWStep,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::adamw::<Self>([parameter, gradient, first, second], step)
             }
         }
     };

@@ -4,6 +4,7 @@ use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
 
 use super::cached_attention::CacheSpans;
+use super::layers::{AdamWStep, Normalisation};
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 
 /// A result of another shape.
@@ -72,4 +73,34 @@ pub(super) fn cached_attention(
     _spans: &CacheSpans,
 ) -> (TensorSpec, TensorSpec) {
     (queries.clone(), cache.clone())
+}
+
+/// Gradients have the shapes of their arguments.
+pub(super) fn swiglu_gradients(
+    gate: &TensorSpec,
+    up: &TensorSpec,
+    _gradient: &TensorSpec,
+) -> (TensorSpec, TensorSpec) {
+    (gate.clone(), up.clone())
+}
+
+/// Gradients have the shapes of their arguments; one that is not asked for is a single number.
+pub(super) fn rms_norm_gradients(
+    x: &TensorSpec,
+    weight: &TensorSpec,
+    _gradient: &TensorSpec,
+    settings: &Normalisation,
+) -> (TensorSpec, TensorSpec) {
+    (x.clone(), if settings.to_weight { weight.clone() } else { shaped(weight, [1]) })
+}
+
+/// The parameter and its moments.
+pub(super) fn adamw(
+    parameter: &TensorSpec,
+    _gradient: &TensorSpec,
+    first: &TensorSpec,
+    second: &TensorSpec,
+    _step: &AdamWStep,
+) -> (TensorSpec, TensorSpec, TensorSpec) {
+    (parameter.clone(), first.clone(), second.clone())
 }

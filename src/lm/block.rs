@@ -1,7 +1,7 @@
 //! One layer of the decoder.
 
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 use super::attention::Attention;
 use super::cache::Cache;
@@ -42,16 +42,10 @@ impl Block {
         self.mlp.for_linears(&format!("{name}.mlp"), act);
     }
 
-    /// Maps `x`, `[rows * tokens, hidden]`, to the same shape. For `future` see [`Attention::forward`].
-    pub fn forward(
-        &self,
-        x: Tensor<2>,
-        shape: [usize; 2],
-        rope: &Rope,
-        future: &Tensor<4, Bool>,
-    ) -> Tensor<2> {
+    /// Maps `x`, `[rows * tokens, hidden]`, to the same shape.
+    pub fn forward(&self, x: Tensor<2>, shape: [usize; 2], rope: &Rope) -> Tensor<2> {
         let normed = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normed, shape, rope, future);
+        let x = x + self.self_attn.forward(normed, shape, rope);
         x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
     }
 

@@ -1,12 +1,13 @@
 //! The gated feed-forward layer.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::config::ModelConfig;
 use super::linear::Linear;
 use super::loader::Loader;
 use crate::error::Result;
+use crate::kernels::swiglu;
 
 /// SwiGLU (arXiv 2002.05202): `y = (silu(x G) ⊙ x U) D`.
 #[derive(Module, Debug)]
@@ -38,7 +39,7 @@ impl Mlp {
 
     /// Maps `x`, `[rows, hidden]`, to the same shape.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let gate = activation::silu(self.gate_proj.forward(x.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone());
+        self.down_proj.forward(swiglu(gate, self.up_proj.forward(x)))
     }
 }

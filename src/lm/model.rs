@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::block::Block;
 use super::cache::{Cache, RowId};
@@ -36,8 +36,6 @@ pub(super) struct Inputs {
     /// Rows and tokens.
     shape: [usize; 2],
     rope: Rope,
-    /// Where a key comes after its query, `[1, 1, tokens, tokens]`.
-    future: Tensor<4, Bool>,
 }
 
 impl Decoder {
@@ -133,14 +131,10 @@ impl Decoder {
             row.iter().map(|&id| id as i32).chain(std::iter::repeat_n(0, tokens - row.len()))
         });
         let ids = TensorData::new(padded.collect::<Vec<i32>>(), [rows.len() * tokens]);
-        let future: Vec<bool> =
-            (0..tokens).flat_map(|query| (0..tokens).map(move |key| key > query)).collect();
-        let future = TensorData::new(future, [1, 1, tokens, tokens]);
         Ok(Inputs {
             ids: Tensor::from_data(ids, &device),
             shape: [rows.len(), tokens],
             rope: Rope::new(&self.config, tokens, &device),
-            future: Tensor::from_data(future, &device),
         })
     }
 
@@ -151,7 +145,7 @@ impl Decoder {
 
     /// Maps hidden states, `[rows * tokens, hidden]`, by one layer.
     pub(super) fn layer(&self, layer: usize, x: Tensor<2>, inputs: &Inputs) -> Tensor<2> {
-        self.layers[layer].forward(x, inputs.shape, &inputs.rope, &inputs.future)
+        self.layers[layer].forward(x, inputs.shape, &inputs.rope)
     }
 
     /// The last normalisation of hidden states.

@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{ModelConfig, RopeScaling};
+use crate::kernels::rotate;
 
 /// Cosines and sines of the positions of a sequence, `[1, tokens, 1, head_width / 2]` each.
 #[derive(Debug, Clone)]
@@ -39,11 +40,7 @@ impl Rope {
     /// Rotates each pair `(x_i, x_{i + width / 2})` of `x`, `[rows, tokens, heads, width]`, by the angle
     /// `θ` of its position: `(a cos θ − b sin θ, b cos θ + a sin θ)`.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
-        let low = a.clone() * self.cosines.clone() - b.clone() * self.sines.clone();
-        let high = b * self.cosines.clone() + a * self.sines.clone();
-        Tensor::cat(vec![low, high], 3)
+        rotate(x, &self.cosines, &self.sines)
     }
 }
 

@@ -66,6 +66,89 @@ pub(super) fn exp(x: f32) -> f32 {
     f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23)) * series
 }
 
+/// `1 / (1 + e^−x)`; 0 or 1 for `x` beyond ±87, and anything for NaN.
+#[inline(always)]
+pub(super) fn sigmoid(x: f32) -> f32 {
+    let magnitude = x.abs();
+    let small = if magnitude < 87.0 { exp(-magnitude) } else { 0.0 };
+    let share = 1.0 / (1.0 + small);
+    if x >= 0.0 { share } else { small * share }
+}
+
+/// Running results side by side in the loops of [`product`] and [`greatest_of`].
+const WIDE: usize = 16;
+
+/// `Σ a b` in 32 bits.
+#[inline(always)]
+pub(super) fn product(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; WIDE];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<WIDE>(), b.as_chunks::<WIDE>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..WIDE {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum += a * b;
+    }
+    folded(sums, |a, b| a + b)
+}
+
+#[inline(always)]
+fn folded(mut lanes: [f32; WIDE], join: impl Fn(f32, f32) -> f32) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] = join(lanes[lane], lanes[lane + half]);
+        }
+    }
+    lanes[0]
+}
+
+/// The greatest of numbers; NaN or infinite if one is NaN or +∞, or all are −∞.
+#[inline(always)]
+fn greatest_of(a: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    // A sum of zeros, or NaN.
+    let poison = |a: f32| if a < f32::INFINITY { 0.0 } else { f32::NAN };
+    let (mut most, mut bad) = ([f32::NEG_INFINITY; WIDE], [0f32; WIDE]);
+    let (chunks, rest) = a.as_chunks::<WIDE>();
+    for a in chunks {
+        for lane in 0..WIDE {
+            most[lane] = larger(most[lane], a[lane]);
+            bad[lane] += poison(a[lane]);
+        }
+    }
+    for (lane, &a) in rest.iter().enumerate() {
+        most[lane] = larger(most[lane], a);
+        bad[lane] += poison(a);
+    }
+    folded(most, larger) + folded(bad, |a, b| a + b)
+}
+
+/// Replaces numbers by the softmax of `scale` times them, with a scale above 0. NaN if one is NaN or +∞,
+/// or all are −∞.
+#[inline(always)]
+pub(super) fn softmax(numbers: &mut [f32], scale: f32) {
+    let greatest = greatest_of(numbers);
+    if !greatest.is_finite() {
+        return numbers.fill(f32::NAN);
+    }
+    let mut sums = [0f32; WIDE];
+    let (chunks, rest) = numbers.as_chunks_mut::<WIDE>();
+    for numbers in chunks {
+        for lane in 0..WIDE {
+            numbers[lane] = exp((numbers[lane] - greatest) * scale);
+            sums[lane] += numbers[lane];
+        }
+    }
+    for (number, sum) in rest.iter_mut().zip(&mut sums) {
+        *number = exp((*number - greatest) * scale);
+        *sum += *number;
+    }
+    let share = 1.0 / folded(sums, |a, b| a + b);
+    numbers.iter_mut().for_each(|number| *number *= share);
+}
+
 /// `Σ exp(l − greatest)` and `Σ exp(l − greatest) (l − greatest)` of a few hundred numbers.
 pub(super) fn softmax_sums(logits: &[f32], greatest: f32) -> (f32, f32) {
     let (mut totals, mut weighed) = ([0f32; LANES], [0f32; LANES]);
@@ -114,6 +197,33 @@ mod tests {
         }
         assert_eq!(exp(0.0), 1.0);
         assert!((0.0..2e-38).contains(&exp(-1e30)) && (0.0..2e-38).contains(&exp(f32::MIN)));
+    }
+
+    #[test]
+    fn sigmoids_are_right_to_the_last_digits() {
+        for step in -86_000..86_000 {
+            let x = 0.001 * step as f32;
+            let exact = 1.0 / (1.0 + f64::from(-x).exp());
+            let off = (f64::from(sigmoid(x)) - exact).abs() / exact;
+            assert!(off < 4e-7, "the sigmoid of {x} is off by {off}");
+        }
+        assert_eq!([-1e30, f32::NEG_INFINITY, 1e30, f32::INFINITY].map(sigmoid), [0., 0., 1., 1.]);
+    }
+
+    #[test]
+    fn products_and_softmaxes_are_those_of_plain_loops_at_every_length() {
+        for length in 1..70 {
+            let a: Vec<f32> = (0..length).map(|at| ((at * 7) % 11) as f32 - 5.0).collect();
+            assert_eq!(product(&a, &a), a.iter().map(|a| a * a).sum::<f32>());
+            let mut found = a.clone();
+            softmax(&mut found, 0.5);
+            let exact = |a: f32| f64::from(0.5 * a).exp();
+            let total: f64 = a.iter().map(|&a| exact(a)).sum();
+            for (found, a) in found.into_iter().zip(a) {
+                let exact = exact(a) / total;
+                assert!((f64::from(found) - exact).abs() < 1e-6 * exact, "{found}, {exact}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cached_attention;
 mod episodes;
 mod lanes;
+mod layers;
 mod proximity;
 mod tensors;
 mod token_log_probs;
@@ -13,6 +14,10 @@ pub(super) use cached_attention::cached_attention;
 pub(super) use episodes::{discounted_returns, episode_advantages};
 #[cfg(feature = "lm")]
 pub(crate) use lanes::softmax_weights;
+pub(super) use layers::{
+    adamw, causal_softmax, causal_softmax_gradients, rms_norm, rms_norm_gradients, rotate, swiglu,
+    swiglu_gradients,
+};
 pub(super) use proximity::{GradientInputs, proximity, proximity_gradients};
 #[cfg(feature = "lm")]
 pub(crate) use token_log_probs::log_sum_and_entropy;
