@@ -1,7 +1,7 @@
-//! Language models: prefill, training and decoding. Run with `cargo bench --bench lm`.
+//! Language models: prefill, training and decoding. Run with `cargo bench --bench lm`, and
+//! `benches/lm_compare.py` to compare with PyTorch.
 //!
-//! Weights are random: time does not depend on them. `PROXMO_LM_CASE=NAME` runs one case alone and
-//! prints its time and memory; `benches/lm_compare.py` sets it.
+//! Weights are random: time does not depend on them.
 
 #![allow(missing_docs, reason = "criterion's macros write functions without them")]
 
@@ -9,12 +9,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group};
 use proxmo::device::{Backend, open, read};
-use proxmo::lm::{Cache, Decoder, FitConfig, Fitter, LoraConfig, ModelConfig, RowId, Sequence};
+use proxmo::lm::{
+    Cache, Decoder, FitConfig, Fitter, LoraConfig, ModelConfig, RowId, Sequence, score,
+};
 use serde_json::{Value, json};
 
-/// As in the program.
+/// That of the command.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -34,38 +36,12 @@ fn small() -> Value {
     })
 }
 
-/// One task that is timed.
-#[derive(Clone, Copy)]
-enum Work {
-    /// Hidden states of some rows of tokens, and the logits of each row's last token.
-    Prefill([usize; 2]),
-    /// A step of fitting to some rows of tokens, with an adapter of a rank, or 0 for all weights.
-    Train([usize; 2], usize),
-    /// One token more for some sequences that have a number of tokens.
-    Decode([usize; 2]),
-}
-
-/// The cases by name.
-const CASES: [(&str, fn() -> Value, Work); 10] = [
-    ("smollm2 prefill 1x512", smollm2, Work::Prefill([1, 512])),
-    ("smollm2 train 8x256", smollm2, Work::Train([8, 256], 0)),
-    ("smollm2 lora 4x256", smollm2, Work::Train([4, 256], 16)),
-    ("smollm2 decode 1x128", smollm2, Work::Decode([1, 128])),
-    ("smollm2 decode 32x128", smollm2, Work::Decode([32, 128])),
-    ("small prefill 32x128", small, Work::Prefill([32, 128])),
-    ("small train 32x128", small, Work::Train([32, 128], 0)),
-    ("small decode 1x128", small, Work::Decode([1, 128])),
-    ("small decode 128x128", small, Work::Decode([128, 128])),
-    ("small decode 128x512", small, Work::Decode([128, 512])),
-];
-
-fn model(mut shape: Value, is_trained: bool) -> Decoder {
+fn model(mut shape: Value) -> Decoder {
     shape["model_type"] = json!("llama");
     shape["max_position_embeddings"] = json!(4096);
     shape["tie_word_embeddings"] = json!(true);
     let config = ModelConfig::parse(&shape.to_string()).expect("the shape is valid");
     let device = open(Backend::Flex, 0).expect("the CPU is always there").device;
-    let device = if is_trained { device.autodiff() } else { device };
     Decoder::untrained(&config, 0, &device).expect("the shape is valid")
 }
 
@@ -87,62 +63,24 @@ fn filled(model: &Decoder, [batch, context]: [usize; 2]) -> (Cache, Vec<RowId>) 
     (cache, rows)
 }
 
-/// Appends one token to each sequence and reads their logits.
-fn append(model: &Decoder, cache: &mut Cache, rows: &[RowId], step: usize) {
-    let ids = tokens(rows.len(), model, step);
-    let new: Vec<(RowId, &[u32])> = rows.iter().copied().zip(ids.chunks(1)).collect();
-    let hidden = model.extend(cache, &new).expect("the context is longer");
-    black_box(read(model.logits(hidden)).expect("the CPU can be read"));
-}
-
-/// Prefill or training, once a call.
-fn whole(shape: fn() -> Value, work: Work) -> Box<dyn FnMut()> {
-    match work {
-        Work::Prefill([rows, length]) => {
-            let model = model(shape(), false);
-            let all: Vec<Vec<u32>> = (0..rows).map(|row| tokens(length, &model, row)).collect();
-            Box::new(move || {
-                let all: Vec<&[u32]> = all.iter().map(Vec::as_slice).collect();
-                let hidden = model.hidden(&all).expect("the context is longer");
-                let width = hidden.dims()[1];
-                let last = hidden.reshape([rows, length, width]).narrow(1, length - 1, 1);
-                let logits = model.logits(last.reshape([rows, width]));
-                black_box(read(logits).expect("the CPU can be read"));
-            })
-        }
-        Work::Train([rows, length], rank) => {
-            let mut model = model(shape(), true);
-            let all: Vec<Sequence> = (0..rows)
-                .map(|row| Sequence::whole(tokens(length + 1, &model, row)).expect("it is long"))
-                .collect();
-            if rank > 0 {
-                let lora = LoraConfig { rank, ..LoraConfig::default() };
-                model = model.with_lora(&lora, 0).expect("the targets are known");
-            }
-            let mut fitter =
-                Fitter::new(model, &FitConfig::default(), 1000).expect("the settings are valid");
-            Box::new(move || {
-                let all: Vec<&Sequence> = all.iter().collect();
-                black_box(fitter.step(&all).expect("the loss is finite"));
-            })
-        }
-        Work::Decode(_) => unreachable!("decoding has a cache that grows"),
-    }
-}
-
 /// One token a sequence, its logits on the host, after `context` to `context + 32` tokens of each.
-fn decode(group: &mut BenchmarkGroup<WallTime>, name: &str, model: &Decoder, shape: [usize; 2]) {
+fn decode(group: &mut BenchmarkGroup<WallTime>, name: &str, of: fn() -> Value, shape: [usize; 2]) {
     const STEPS: u64 = 32;
-    let batch = shape[0];
+    let [batch, context] = shape;
     group.throughput(Throughput::Elements(batch as u64));
-    group.bench_function(name, |bencher| {
+    group.bench_function(format!("{name} {batch}x{context}"), |bencher| {
+        let model = &model(of());
         bencher.iter_custom(|steps| {
             let mut spent = Duration::ZERO;
             for first in (0..steps).step_by(STEPS as usize) {
                 let (mut cache, rows) = filled(model, shape);
                 let start = Instant::now();
                 for step in first..steps.min(first + STEPS) {
-                    append(model, &mut cache, &rows, step as usize);
+                    let ids = tokens(batch, model, step as usize);
+                    let new: Vec<(RowId, &[u32])> =
+                        rows.iter().copied().zip(ids.chunks(1)).collect();
+                    let hidden = model.extend(&mut cache, &new).expect("the context is longer");
+                    black_box(read(model.logits(hidden)).expect("the CPU can be read"));
                 }
                 spent += start.elapsed();
             }
@@ -151,72 +89,85 @@ fn decode(group: &mut BenchmarkGroup<WallTime>, name: &str, model: &Decoder, sha
     });
 }
 
-fn all(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("lm");
+/// Log-probabilities of all tokens of a batch.
+fn prefill(
+    group: &mut BenchmarkGroup<WallTime>,
+    name: &str,
+    of: fn() -> Value,
+    [batch, length]: [usize; 2],
+) {
+    group.throughput(Throughput::Elements((batch * length) as u64));
+    group.bench_function(format!("{name} {batch}x{length}"), |bencher| {
+        let model = model(of());
+        let ids: Vec<Vec<u32>> = (0..batch).map(|row| tokens(length, &model, row)).collect();
+        let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+        bencher.iter(|| black_box(score(&model, &rows, false).expect("the rows are short")));
+    });
+}
+
+/// A step of AdamW on a batch, of all weights or of an adapter of rank 16.
+fn train(
+    group: &mut BenchmarkGroup<WallTime>,
+    name: &str,
+    of: fn() -> Value,
+    [batch, length]: [usize; 2],
+    with_adapter: bool,
+) {
+    let weights = if with_adapter { "LoRA" } else { "full" };
+    group.throughput(Throughput::Elements((batch * length) as u64));
+    group.bench_function(format!("{name} {weights} {batch}x{length}"), |bencher| {
+        let model = model(of());
+        let sequence = |row| Sequence::whole(tokens(length + 1, &model, row));
+        let sequences: Result<Vec<Sequence>, _> = (0..batch).map(sequence).collect();
+        let sequences = sequences.expect("the sequences are valid");
+        let model = match with_adapter {
+            true => model.with_lora(
+                &LoraConfig { rank: 16, targets: "all-linear".into(), ..Default::default() },
+                0,
+            ),
+            false => Ok(model),
+        };
+        let config = FitConfig { batch, ..Default::default() };
+        let mut fitter = Fitter::new(model.expect("the rank is valid"), &config, 1_000_000)
+            .expect("the settings are valid");
+        let rows: Vec<&Sequence> = sequences.iter().collect();
+        bencher.iter(|| black_box(fitter.step(&rows).expect("the loss is finite")));
+    });
+}
+
+fn prefilling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("prefill");
     group.sample_size(10);
-    for (name, shape, work) in CASES {
-        match work {
-            Work::Decode(sizes) => decode(&mut group, name, &model(shape(), false), sizes),
-            Work::Prefill(sizes) | Work::Train(sizes, _) => {
-                group.throughput(Throughput::Elements((sizes[0] * sizes[1]) as u64));
-                let mut call = whole(shape, work);
-                group.bench_function(name, |bencher| bencher.iter(&mut call));
-            }
-        }
-    }
+    prefill(&mut group, "small", small, [32, 128]);
+    prefill(&mut group, "smollm2", smollm2, [1, 512]);
     group.finish();
 }
 
-/// Seconds that the process spent on CPUs, where the system tells.
-fn cpu_seconds() -> Option<f64> {
-    let line = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // After the name in parentheses; times are in hundredths of a second.
-    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
-    let time = |at: usize| fields.get(at)?.parse::<f64>().ok();
-    Some((time(11)? + time(12)?) / 100.0)
+fn training(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("train");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
+    train(&mut group, "small", small, [32, 128], false);
+    train(&mut group, "smollm2", smollm2, [4, 256], true);
+    train(&mut group, "smollm2", smollm2, [8, 256], false);
+    group.finish();
 }
 
-/// Runs a case for some seconds, after a call that is not timed, and prints one line of JSON.
-fn run_alone(name: &str) {
-    let case = CASES.iter().find(|case| case.0 == name).expect("the case is one of CASES");
-    let (_, shape, work) = *case;
-    let (mut call, tokens): (Box<dyn FnMut()>, usize) = match work {
-        Work::Decode(sizes) => {
-            let model = model(shape(), false);
-            let (mut cache, rows) = filled(&model, sizes);
-            let mut step = 0;
-            let call = move || {
-                append(&model, &mut cache, &rows, step);
-                step += 1;
-            };
-            (Box::new(call), sizes[0])
-        }
-        Work::Prefill([rows, length]) | Work::Train([rows, length], _) => {
-            (whole(shape, work), rows * length)
-        }
-    };
-    call();
-    let (start, spent) = (Instant::now(), cpu_seconds());
-    let mut calls = 0;
-    while calls < 3 || (start.elapsed().as_secs_f64() < 5.0 && calls < 64) {
-        call();
-        calls += 1;
-    }
-    let done = (calls * tokens) as f64;
-    let cpu = cpu_seconds().zip(spent).map(|(now, then)| done / (now - then));
-    let wall = done / start.elapsed().as_secs_f64();
-    println!("{}", json!({ "case": name, "wall": wall, "cpu": cpu }));
+fn decoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode");
+    group.sample_size(10);
+    decode(&mut group, "small", small, [1, 128]);
+    decode(&mut group, "small", small, [128, 128]);
+    decode(&mut group, "small", small, [128, 512]);
+    decode(&mut group, "smollm2", smollm2, [1, 128]);
+    decode(&mut group, "smollm2", smollm2, [32, 128]);
+    group.finish();
 }
 
-criterion_group!(benches, all);
+criterion_group!(benches, prefilling, training, decoding);
 
 fn main() {
     proxmo_mimalloc_pages::keep_pages();
-    match std::env::var("PROXMO_LM_CASE") {
-        Ok(name) => run_alone(&name),
-        Err(_) => {
-            benches();
-            Criterion::default().configure_from_args().final_summary();
-        }
-    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
 }

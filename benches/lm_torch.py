@@ -1,85 +1,122 @@
-"""PyTorch's side of benches/lm_compare.py: one case of benches/lm.rs, with transformers and peft.
+"""PyTorch on the shapes of `cargo bench --bench lm`: prefill, training and decoding in 32-bit floats.
 
-Usage: lm_torch.py "CASE". Prints one line of JSON: tokens a second by the clock and by the CPU's time.
+`python benches/lm_torch.py CASE` prints the seconds of one iteration; without CASE it lists the cases.
+Needs torch, transformers, and peft for LoRA. Weights are random.
 """
 
 import json
+import statistics
 import sys
 import time
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 SHAPES = {
-    "smollm2": dict(vocab_size=49152, hidden_size=576, intermediate_size=1536,
-                    num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3),
-    "small": dict(vocab_size=1024, hidden_size=256, intermediate_size=768,
-                  num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2),
+    "smollm2": dict(
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3,
+    ),
+    "small": dict(
+        vocab_size=1024, hidden_size=256, intermediate_size=768, num_hidden_layers=4,
+        num_attention_heads=4, num_key_value_heads=2,
+    ),
 }
 
+# Group, model and shape as criterion names them; training says which weights.
+CASES = [
+    "prefill/small 32x128",
+    "prefill/smollm2 1x512",
+    "train/small full 32x128",
+    "train/smollm2 LoRA 4x256",
+    "train/smollm2 full 8x256",
+    "decode/small 128x128",
+    "decode/smollm2 32x128",
+]
 
-def tokens(rows, length, vocabulary):
-    return torch.tensor([[(at * 7919 + row * 104729 + 13) % vocabulary for at in range(length)]
-                         for row in range(rows)])
+
+def model_of(name):
+    torch.manual_seed(0)
+    config = LlamaConfig(max_position_embeddings=4096, tie_word_embeddings=True, **SHAPES[name])
+    return LlamaForCausalLM(config).to(torch.float32)
 
 
-def prefill(model, ids):
-    @torch.no_grad()
-    def call():
-        return model(ids, logits_to_keep=1, use_cache=False).logits
-    return call
+def prefill(name, batch, length):
+    """Log-probabilities of all tokens of a batch, and the entropies after them."""
+    model = model_of(name).eval()
+    ids = torch.randint(SHAPES[name]["vocab_size"], (batch, length))
+
+    def step():
+        with torch.inference_mode():
+            log_p = torch.log_softmax(model(ids).logits, dim=-1)
+            log_p[:, :-1].gather(-1, ids[:, 1:, None]).sum()
+            (log_p.exp() * log_p).sum(-1)
+
+    return step
 
 
-def train(model, ids, rank):
-    if rank:
-        from peft import LoraConfig, get_peft_model
-        model = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"))
-    model.train()
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.0)
+def train(name, weights, batch, length):
+    """A step of AdamW on the mean log-probability of the next tokens."""
+    model = model_of(name)
+    if weights == "LoRA":
+        import peft
 
-    def call():
+        lora = peft.LoraConfig(r=16, lora_alpha=32, target_modules="all-linear")
+        model = peft.get_peft_model(model, lora)
+    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad])
+    ids = torch.randint(SHAPES[name]["vocab_size"], (batch, length + 1))
+
+    def step():
+        logits = model(ids[:, :-1]).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
         optimizer.zero_grad()
-        logits = model(ids[:, :-1], use_cache=False).logits
-        torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        loss.backward()
         optimizer.step()
-    return call
+        loss.item()
+
+    return step
 
 
-def decode(model, ids):
-    with torch.no_grad():
-        cache = model(ids, logits_to_keep=1, use_cache=True).past_key_values
-    following = ids[:, -1:]
+def decode(name, batch, context):
+    """One token a sequence after a cache of `context` tokens; the cache grows."""
+    model = model_of(name).eval()
+    vocabulary = SHAPES[name]["vocab_size"]
+    cache = DynamicCache()
+    with torch.inference_mode():
+        model(torch.randint(vocabulary, (batch, context)), past_key_values=cache)
+    ids = torch.randint(vocabulary, (batch, 1))
 
-    @torch.no_grad()
-    def call():
-        return model(following, past_key_values=cache, use_cache=True).logits
-    return call
+    def step():
+        with torch.inference_mode():
+            model(ids, past_key_values=cache).logits[:, -1].numpy()
+
+    return step
 
 
-def main():
-    name = sys.argv[1]
-    shape, work, sizes = name.split()
-    rows, length = map(int, sizes.split("x"))
+def step_of(case):
+    group, rest = case.split("/")
+    name, *weights, shape = rest.split()
+    return {"prefill": prefill, "train": train, "decode": decode}[group](
+        name, *weights, *map(int, shape.split("x"))
+    )
+
+
+def seconds(case, most=15.0):
+    """The median of at most 10 iterations after a first one, and of as many as `most` seconds hold."""
+    step = step_of(case)
+    step()
+    times = []
+    begun = time.perf_counter()
+    while len(times) < 10 and (not times or time.perf_counter() - begun < most):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
     torch.set_num_threads(2)
-    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=4096, tie_word_embeddings=True)
-    model = LlamaForCausalLM(config).eval()
-    vocabulary = config.vocab_size
-    if work == "prefill":
-        call, done = prefill(model, tokens(rows, length, vocabulary)), rows * length
-    elif work == "decode":
-        call, done = decode(model, tokens(rows, length, vocabulary)), rows
+    if len(sys.argv) == 1:
+        print("\n".join(CASES))
     else:
-        call = train(model, tokens(rows, length + 1, vocabulary), 16 if work == "lora" else 0)
-        done = rows * length
-    call()
-    start, spent, calls = time.perf_counter(), time.process_time(), 0
-    while calls < 3 or (time.perf_counter() - start < 5 and calls < 64):
-        call()
-        calls += 1
-    wall, cpu = time.perf_counter() - start, time.process_time() - spent
-    print(json.dumps({"case": name, "wall": calls * done / wall, "cpu": calls * done / cpu}))
-
-
-main()
+        print(json.dumps({"case": sys.argv[1], "seconds": seconds(sys.argv[1])}))

@@ -112,6 +112,13 @@ pub struct Adapter {
     pub max_invocations: u32,
 }
 
+impl Adapter {
+    /// Whether its tensors lie in the machine's own memory, as far as is known.
+    pub fn uses_host_memory(&self) -> bool {
+        self.kind == AdapterKind::Cpu
+    }
+}
+
 /// An open device.
 #[derive(Debug, Clone)]
 pub struct Opened {

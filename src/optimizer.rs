@@ -1,4 +1,4 @@
-//! AdamW in one pass over memory, whose state loads onto a given device.
+//! AdamW (arXiv 1711.05101) whose state loads onto a given device, by the kernel of this crate.
 //!
 //! burn loads an optimizer's state onto its default device first. With the feature `wgpu` that is a
 //! GPU, whichever device the model is on; on a machine without a GPU, loading would abort the process.
@@ -11,10 +11,7 @@ use burn::optim::{
 };
 use burn::tensor::{Device, Tensor};
 
-use crate::kernels::{AdamWStep, adamw as advance};
-
-/// Decay rates of the moments.
-const BETAS: [f32; 2] = [0.9, 0.999];
+use crate::kernels::{self, AdamWStep};
 
 thread_local! {
     /// The device that a state is being loaded onto.
@@ -24,7 +21,7 @@ thread_local! {
 /// An optimizer for a whole model, with decay rates 0.9 and 0.999 of its moments. `epsilon` is added to
 /// the root of the second moment.
 pub(crate) fn adamw(weight_decay: f32, epsilon: f32) -> ModuleOptimizer {
-    Fused { weight_decay, epsilon }.into()
+    Placed { beta_1: 0.9, beta_2: 0.999, epsilon, weight_decay }.into()
 }
 
 /// An optimizer with the state of a record, loaded onto a device without autodiff.
@@ -39,31 +36,18 @@ pub(crate) fn load(
     loaded
 }
 
-/// AdamW (arXiv 1711.05101), with the state of burn's, so that their records are the same.
 #[derive(Clone)]
-struct Fused {
-    weight_decay: f32,
+struct Placed {
+    beta_1: f32,
+    beta_2: f32,
     epsilon: f32,
+    weight_decay: f32,
 }
 
 #[derive(Clone)]
 struct PlacedState<const D: usize>(AdamWState<D>);
 
-impl Fused {
-    /// The step after `done` steps.
-    fn step_after(&self, done: usize, learning_rate: f64) -> AdamWStep {
-        let time = done as i32 + 1;
-        AdamWStep {
-            rate: learning_rate as f32,
-            kept: (1.0 - learning_rate * f64::from(self.weight_decay)) as f32,
-            betas: BETAS,
-            corrections: BETAS.map(|beta| 1.0 - beta.powi(time)),
-            epsilon: self.epsilon,
-        }
-    }
-}
-
-impl Optimizer for Fused {
+impl Optimizer for Placed {
     type State<const D: usize> = PlacedState<D>;
 
     fn step<const D: usize>(
@@ -73,17 +57,26 @@ impl Optimizer for Fused {
         gradient: Tensor<D>,
         state: Option<PlacedState<D>>,
     ) -> (Tensor<D>, Option<PlacedState<D>>) {
-        let zeros = || gradient.zeros_like();
-        let (done, moments) = match state {
-            Some(PlacedState(AdamWState { momentum })) => {
-                (momentum.time, [momentum.moment_1, momentum.moment_2])
-            }
-            None => (0, [zeros(), zeros()]),
+        let state = state.map(|state| state.0.momentum).unwrap_or_else(|| {
+            let zeros = gradient.zeros_like();
+            AdaptiveMomentumState::new(0, zeros.clone(), zeros)
+        });
+        let time = state.time + 1;
+        let (beta_1, beta_2) = (f64::from(self.beta_1), f64::from(self.beta_2));
+        let correction = |beta: f64| (1.0 / (1.0 - beta.powi(time as i32))) as f32;
+        let step = AdamWStep {
+            rate: learning_rate as f32,
+            kept: (1.0 - learning_rate * f64::from(self.weight_decay)) as f32,
+            beta_1: self.beta_1,
+            beta_2: self.beta_2,
+            correction_1: correction(beta_1),
+            correction_2: correction(beta_2),
+            epsilon: self.epsilon,
         };
-        let step = self.step_after(done, learning_rate);
-        let (tensor, [first, second]) = advance(tensor, gradient, moments, step);
-        let momentum = AdaptiveMomentumState::new(done + 1, first, second);
-        (tensor, Some(PlacedState(AdamWState { momentum })))
+        let before = [tensor, state.moment_1, state.moment_2];
+        let [tensor, first, second] = kernels::adamw(before, gradient, step);
+        let state = AdaptiveMomentumState::new(time, first, second);
+        (tensor, Some(PlacedState(AdamWState::new(state))))
     }
 
     fn to_device<const D: usize>(state: PlacedState<D>, device: &Device) -> PlacedState<D> {

@@ -9,7 +9,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 use super::cached_attention::CacheSpans;
 #[cfg(feature = "fusion")]
 use super::fusion;
-use super::layers::{AdamWStep, CausalScale, Normalisation};
+use super::layers::AdamWStep;
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 use super::{cpu, portable};
 use crate::episodes::Layout;
@@ -133,14 +133,15 @@ pub trait KernelBackend: Backend {
         portable::cached_attention::<Self>([queries, keys, values], cache, &spans)
     }
 
-    /// `silu(gate) ⊙ up`, all of one shape.
+    /// `silu(gate) ⊙ up`.
     #[fusion(dtype = gate, shape = gate)]
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         portable::swiglu::<Self>(gate, up)
     }
 
-    /// The gradients of [`KernelBackend::swiglu`] with respect to gate and up.
-    #[fusion(meta = fusion::swiglu_gradients)]
+    /// The gradients of [`KernelBackend::swiglu`] by gate and up, from its arguments and the gradient of its
+    /// result.
+    #[fusion(meta = fusion::first_and_second)]
     fn swiglu_gradients(
         gate: FloatTensor<Self>,
         up: FloatTensor<Self>,
@@ -149,66 +150,66 @@ pub trait KernelBackend: Backend {
         portable::swiglu_gradients::<Self>(gate, up, gradient)
     }
 
-    /// `weight ⊙ x / sqrt(mean(x²) + ε)` over the last dimension, in the shape of `x`.
+    /// Root mean square normalisation of rows.
     #[fusion(dtype = x, shape = x)]
     fn rms_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        settings: Normalisation,
+        epsilon: f32,
     ) -> FloatTensor<Self> {
-        portable::rms_norm::<Self>(x, weight, settings)
+        portable::rms_norm::<Self>(x, weight, epsilon)
     }
 
-    /// The gradients of [`KernelBackend::rms_norm`] with respect to `x` and weight. The latter is a single
-    /// 0 if it is not asked for.
+    /// The gradients of [`KernelBackend::rms_norm`] by rows and weight, from its arguments and the gradient
+    /// of its result. Zeros for a weight that `wants_weight` does not ask for.
     #[fusion(meta = fusion::rms_norm_gradients)]
     fn rms_norm_gradients(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        settings: Normalisation,
+        epsilon: f32,
+        wants_weight: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        portable::rms_norm_gradients::<Self>(x, weight, gradient, settings)
+        portable::rms_norm_gradients::<Self>(x, weight, gradient, epsilon, wants_weight)
     }
 
-    /// The softmax of scaled scores over the keys up to each query's own, `[…, queries, keys]`.
+    /// The softmax of scaled scores over the keys up to each query.
     #[fusion(dtype = scores, shape = scores)]
-    fn causal_softmax(scores: FloatTensor<Self>, settings: CausalScale) -> FloatTensor<Self> {
-        portable::causal_softmax::<Self>(scores, settings)
+    fn causal_softmax(scores: FloatTensor<Self>, scale: f32) -> FloatTensor<Self> {
+        portable::causal_softmax::<Self>(scores, scale)
     }
 
-    /// The gradient of [`KernelBackend::causal_softmax`] with respect to the scores, from its result.
+    /// The gradient of [`KernelBackend::causal_softmax`], from its result and the gradient of that.
     #[fusion(dtype = weights, shape = weights)]
-    fn causal_softmax_gradients(
+    fn causal_softmax_gradient(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        settings: CausalScale,
+        scale: f32,
     ) -> FloatTensor<Self> {
-        portable::causal_softmax_gradients::<Self>(weights, gradient, settings)
+        portable::causal_softmax_gradient::<Self>(weights, gradient, scale)
     }
 
-    /// Pairs of `x`, `[rows, tokens, heads, width]`, rotated by the angles of their tokens, or back, from
-    /// their cosines and sines, `[1, tokens, 1, width / 2]`.
+    /// Rotation of pairs by the angles of their tokens, or back, which is its gradient.
     #[fusion(dtype = x, shape = x)]
     fn rotate(
         x: FloatTensor<Self>,
         cosines: FloatTensor<Self>,
         sines: FloatTensor<Self>,
-        is_inverse: bool,
+        back: bool,
     ) -> FloatTensor<Self> {
-        portable::rotate::<Self>(x, cosines, sines, is_inverse)
+        portable::rotate::<Self>(x, cosines, sines, back)
     }
 
-    /// A step of AdamW: the parameter and its moments, all of one shape.
+    /// A parameter and its moments after a step of AdamW.
     #[fusion(meta = fusion::adamw)]
     fn adamw(
         parameter: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        portable::adamw::<Self>([parameter, gradient, first, second], step)
+        portable::adamw::<Self>([parameter, gradient, moment_1, moment_2], step)
     }
 }
 
@@ -319,52 +320,50 @@ macro_rules! on_the_cpu {
             fn rms_norm(
                 x: FloatTensor<Self>,
                 weight: FloatTensor<Self>,
-                settings: Normalisation,
+                epsilon: f32,
             ) -> FloatTensor<Self> {
-                cpu::rms_norm::<Self>(x, weight, settings)
+                cpu::rms_norm::<Self>(x, weight, epsilon)
             }
 
             fn rms_norm_gradients(
                 x: FloatTensor<Self>,
                 weight: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
-                settings: Normalisation,
+                epsilon: f32,
+                wants_weight: bool,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                cpu::rms_norm_gradients::<Self>(x, weight, gradient, settings)
+                cpu::rms_norm_gradients::<Self>(x, weight, gradient, epsilon, wants_weight)
             }
 
-            fn causal_softmax(
-                scores: FloatTensor<Self>,
-                settings: CausalScale,
-            ) -> FloatTensor<Self> {
-                cpu::causal_softmax::<Self>(scores, settings)
+            fn causal_softmax(scores: FloatTensor<Self>, scale: f32) -> FloatTensor<Self> {
+                cpu::causal_softmax::<Self>(scores, scale)
             }
 
-            fn causal_softmax_gradients(
+            fn causal_softmax_gradient(
                 weights: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
-                settings: CausalScale,
+                scale: f32,
             ) -> FloatTensor<Self> {
-                cpu::causal_softmax_gradients::<Self>(weights, gradient, settings)
+                cpu::causal_softmax_gradient::<Self>(weights, gradient, scale)
             }
 
             fn rotate(
                 x: FloatTensor<Self>,
                 cosines: FloatTensor<Self>,
                 sines: FloatTensor<Self>,
-                is_inverse: bool,
+                back: bool,
             ) -> FloatTensor<Self> {
-                cpu::rotate::<Self>(x, cosines, sines, is_inverse)
+                cpu::rotate::<Self>(x, cosines, sines, back)
             }
 
             fn adamw(
                 parameter: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
-                first: FloatTensor<Self>,
-                second: FloatTensor<Self>,
+                moment_1: FloatTensor<Self>,
+                moment_2: FloatTensor<Self>,
                 step: AdamWStep,
             ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-                cpu::adamw::<Self>([parameter, gradient, first, second], step)
+                cpu::adamw::<Self>([parameter, gradient, moment_1, moment_2], step)
             }
         }
     };

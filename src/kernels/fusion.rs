@@ -4,7 +4,7 @@ use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
 
 use super::cached_attention::CacheSpans;
-use super::layers::{AdamWStep, Normalisation};
+use super::layers::AdamWStep;
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 
 /// A result of another shape.
@@ -75,32 +75,33 @@ pub(super) fn cached_attention(
     (queries.clone(), cache.clone())
 }
 
-/// Gradients have the shapes of their arguments.
-pub(super) fn swiglu_gradients(
-    gate: &TensorSpec,
-    up: &TensorSpec,
+/// Gradients of the shapes of two arguments.
+pub(super) fn first_and_second(
+    first: &TensorSpec,
+    second: &TensorSpec,
     _gradient: &TensorSpec,
 ) -> (TensorSpec, TensorSpec) {
-    (gate.clone(), up.clone())
+    (first.clone(), second.clone())
 }
 
-/// Gradients have the shapes of their arguments; one that is not asked for is a single number.
+/// Gradients have the shapes of their arguments.
 pub(super) fn rms_norm_gradients(
     x: &TensorSpec,
     weight: &TensorSpec,
     _gradient: &TensorSpec,
-    settings: &Normalisation,
+    _epsilon: &f32,
+    _wants_weight: &bool,
 ) -> (TensorSpec, TensorSpec) {
-    (x.clone(), if settings.to_weight { weight.clone() } else { shaped(weight, [1]) })
+    (x.clone(), weight.clone())
 }
 
-/// The parameter and its moments.
+/// The parameter and its moments have one shape.
 pub(super) fn adamw(
     parameter: &TensorSpec,
     _gradient: &TensorSpec,
-    first: &TensorSpec,
-    second: &TensorSpec,
+    moment_1: &TensorSpec,
+    moment_2: &TensorSpec,
     _step: &AdamWStep,
 ) -> (TensorSpec, TensorSpec, TensorSpec) {
-    (parameter.clone(), first.clone(), second.clone())
+    (parameter.clone(), moment_1.clone(), moment_2.clone())
 }

@@ -8,20 +8,18 @@
 //! | [`discounted_returns`] | the return of each step |
 //! | [`cached_attention`] | causal attention of new tokens over the keys and values of a cache |
 //! | [`token_log_probs`] | log-probability and entropy of tokens from hidden states, with gradients |
-//! | `swiglu`, `rms_norm`, `causal_softmax`, `rotate` | parts of a layer of a language model, with gradients |
-//! | `adamw` | a step of the optimizer |
+//! | [`swiglu`], [`rms_norm`], [`causal_softmax`], [`rotate`] | layers of language models, with gradients |
+//! | [`adamw`] | a step of the optimizer |
 //!
 //! Those of credit read their settings from [`CreditConfig`](crate::credit::CreditConfig), and groups and episodes from
 //! [`Layout`](crate::episodes::Layout). Tensors may be on any device: on wgpu the operations are WGSL
 //! kernels (`shaders/`), on the CPU they go by blocks of rows, and on any other device, or under another
-//! compiler than WGSL's, plain tensor operations compute the same. The parts of layers and the optimizer's
-//! step have bodies for the CPU only, each one pass over memory. Nothing outside this module uses a
+//! compiler than WGSL's, plain tensor operations compute the same. Nothing outside this module uses a
 //! backend's primitives.
 
 mod advantages;
 mod assign;
 mod autodiff;
-mod autodiff_layers;
 mod backend;
 mod cached_attention;
 mod cpu;
@@ -45,7 +43,7 @@ pub use cached_attention::{CacheSpans, PAGE, Span, cached_attention};
 #[cfg(feature = "lm")]
 pub(crate) use cpu::{log_sum_and_entropy, softmax_weights};
 pub use engine::{Unsupported, check_training, choose_engine, unsupported};
-pub(crate) use layers::{AdamWStep, adamw, causal_softmax, rms_norm, rotate, swiglu};
+pub use layers::{AdamWStep, adamw, causal_softmax, rms_norm, rotate, swiglu};
 pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;
 pub use token_log_probs::{TokenLogProbs, token_log_probs};

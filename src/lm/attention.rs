@@ -73,7 +73,8 @@ impl Attention {
         let k = rope.apply(normalised(k, self.k_norm.as_ref())).swap_dims(1, 2);
         // Query heads that share a key head become rows of one product, so no key is repeated.
         let q = q.reshape([rows, kv_heads, group * tokens, width]);
-        let scores = q.matmul(k.swap_dims(2, 3)).reshape([rows * heads, tokens, tokens]);
+        let shape = [rows * kv_heads, group, tokens, tokens];
+        let scores = q.matmul(k.swap_dims(2, 3)).reshape(shape);
         let weights = causal_softmax(scores, (width as f32).powf(-0.5));
         let mixed = weights.reshape([rows, kv_heads, group * tokens, tokens]).matmul(v);
         let mixed = mixed.reshape([rows, heads, tokens, width]).swap_dims(1, 2);

@@ -149,13 +149,23 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// The name of the architecture, as `model_type` has it. Mistral is a llama here.
+    pub fn architecture(&self) -> &'static str {
+        match self {
+            Self { qk_norm: true, .. } => "qwen3",
+            Self { qkv_bias: true, output_bias: false, .. } => "qwen2",
+            _ => "llama",
+        }
+    }
+
     /// The text of a `config.json` that [`parse`](Self::parse) and transformers read as this
     /// configuration. `dtype` is the type of the stored weights.
     pub fn to_json(&self, dtype: &str) -> Value {
-        let (kind, architecture) = match self {
-            Self { qk_norm: true, .. } => ("qwen3", "Qwen3ForCausalLM"),
-            Self { qkv_bias: true, output_bias: false, .. } => ("qwen2", "Qwen2ForCausalLM"),
-            _ => ("llama", "LlamaForCausalLM"),
+        let kind = self.architecture();
+        let architecture = match kind {
+            "qwen3" => "Qwen3ForCausalLM",
+            "qwen2" => "Qwen2ForCausalLM",
+            _ => "LlamaForCausalLM",
         };
         let mut rope = json!({ "rope_type": "default", "rope_theta": self.rope_theta });
         match &self.rope_scaling {

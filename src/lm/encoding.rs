@@ -205,3 +205,6 @@ fn q6_k(block: &[u8; 210], values: &mut Vec<f32>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,12 +13,14 @@
 //! 3 · heads · T` numbers. With recomputation a layer keeps its input, `hidden` numbers, and one layer at a
 //! time has all of the above.
 
+use std::fmt;
+
 use burn::tensor::Device;
 use serde::Serialize;
 use sysinfo::{MemoryRefreshKind, System};
 
 use super::config::ModelConfig;
-use crate::device::uses_host_memory;
+use crate::device::{Adapter, uses_host_memory};
 use crate::error::{Error, Result};
 
 /// Bytes of a number.
@@ -47,6 +49,8 @@ pub struct Memory {
     pub adapter_parameters: u64,
     /// The weights.
     pub weights: u64,
+    /// The largest weight that must be bound as a whole: embedding and head are not, if they have parts.
+    pub largest_weight: u64,
     /// Keys and values of 1,024 tokens.
     pub cache_per_1024_tokens: u64,
     /// Inference: the weights and the cache of the batch.
@@ -81,12 +85,64 @@ impl Memory {
             embedding_parameters: config.embedding_parameters(),
             adapter_parameters,
             weights,
+            largest_weight: product([FLOAT, sizes.hidden, sizes.inner.max(sizes.queries)]),
             cache_per_1024_tokens: product([1024, cache_per_token]),
             inference: weights.saturating_add(product([tokens, cache_per_token])),
             lora: lora.saturating_add(kept),
             lora_recomputed: lora.saturating_add(recomputed),
             full: full.saturating_add(kept),
             full_recomputed: full.saturating_add(recomputed),
+        }
+    }
+}
+
+/// Whether something fits a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It fits.
+    Fits,
+    /// It fits if layers are recomputed.
+    FitsRecomputed,
+    /// It takes more than the memory that is available.
+    TooLarge,
+    /// A weight is larger than the largest buffer that the device binds.
+    BindingTooSmall,
+    /// The device's memory is not known. Its buffers are large enough.
+    Unknown,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fits => "fits",
+            Self::FitsRecomputed => "fits, recomputed",
+            Self::TooLarge => "too large",
+            Self::BindingTooSmall => "weight exceeds a buffer",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+impl Memory {
+    /// Whether `need` bytes, or `recomputed` bytes with recomputation, fit a device with `available` bytes.
+    pub fn verdict(
+        &self,
+        need: u64,
+        recomputed: Option<u64>,
+        adapter: &Adapter,
+        available: Option<u64>,
+    ) -> Verdict {
+        if adapter.max_binding > 0 && self.largest_weight > adapter.max_binding {
+            return Verdict::BindingTooSmall;
+        }
+        match available {
+            None => Verdict::Unknown,
+            Some(available) if need <= available => Verdict::Fits,
+            Some(available) if recomputed.is_some_and(|need| need <= available) => {
+                Verdict::FitsRecomputed
+            }
+            Some(_) => Verdict::TooLarge,
         }
     }
 }
@@ -257,6 +313,26 @@ mod tests {
         let message = fits((1 << 27) + 1, memory).unwrap_err().to_string();
         assert!(message.contains("take 512.0 MiB as 32-bit floats"), "{message}");
         assert!(message.contains("512.0 MiB of 8.00 GiB memory are available"), "{message}");
+    }
+
+    #[test]
+    fn a_device_is_judged_by_its_memory_and_its_largest_binding() {
+        let memory = Memory::of(&smollm2(), BatchShape { rows: 8, tokens: 256 }, 16);
+        assert_eq!(memory.largest_weight, 4 * 576 * 1536);
+        let device = |max_binding| Adapter {
+            max_binding,
+            ..crate::device::candidates(crate::device::Backend::Flex).remove(0)
+        };
+        let judged = |max_binding, available| {
+            let (need, recomputed) = (memory.full, Some(memory.full_recomputed));
+            memory.verdict(need, recomputed, &device(max_binding), available)
+        };
+        assert!(memory.full_recomputed < memory.full && memory.lora_recomputed < memory.lora);
+        assert_eq!(judged(0, Some(memory.full)), Verdict::Fits);
+        assert_eq!(judged(0, Some(memory.full - 1)), Verdict::FitsRecomputed);
+        assert_eq!(judged(0, Some(memory.full_recomputed - 1)), Verdict::TooLarge);
+        assert_eq!(judged(memory.largest_weight, None), Verdict::Unknown);
+        assert_eq!(judged(memory.largest_weight - 1, None), Verdict::BindingTooSmall);
     }
 
     #[test]

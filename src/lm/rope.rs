@@ -40,7 +40,7 @@ impl Rope {
     /// Rotates each pair `(x_i, x_{i + width / 2})` of `x`, `[rows, tokens, heads, width]`, by the angle
     /// `θ` of its position: `(a cos θ − b sin θ, b cos θ + a sin θ)`.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        rotate(x, &self.cosines, &self.sines)
+        rotate(x, self.cosines.clone(), self.sines.clone())
     }
 }
 

@@ -25,6 +25,7 @@ mod lm;
 mod lm_fit;
 mod lm_fit_cli;
 mod lm_generate;
+mod lm_gguf;
 mod lm_tokens;
 mod lm_weights;
 mod process_cli;

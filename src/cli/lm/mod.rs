@@ -6,6 +6,7 @@ mod export;
 mod fit;
 mod fit_input;
 mod generate;
+mod info;
 mod lines;
 mod model;
 mod request;
@@ -16,7 +17,7 @@ use clap::{Args, Subcommand};
 
 use crate::error::Result;
 
-/// Work with language models in the layout of Hugging Face.
+/// Work with language models: folders in the layout of Hugging Face, or GGUF files.
 ///
 /// Input and output are JSON lines: one object a line, in the order of the input.
 #[derive(Debug, Args)]
@@ -28,6 +29,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  proxmo lm info --model DIR                             size, memory, and the devices that it fits
   proxmo lm tokens --model DIR --input texts.jsonl       tokens of texts and chats
   proxmo lm score --model DIR --input sequences.jsonl    log-probabilities and entropies of tokens
   proxmo lm generate --model DIR --input prompts.jsonl   continuations, free or among choices
@@ -41,6 +43,7 @@ enum Command {
     Export(export::Arguments),
     Fit(fit::Arguments),
     Generate(generate::Arguments),
+    Info(info::Arguments),
     Score(score::Arguments),
     Tokens(tokens::Arguments),
 }
@@ -48,9 +51,10 @@ enum Command {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Chat(arguments) => chat::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Fit(arguments) => fit::run(arguments),
-        Command::Generate(arguments) => generate::run(arguments),
+        Command::Info(arguments) => info::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Tokens(arguments) => tokens::run(arguments),
     }

@@ -98,7 +98,8 @@ impl Request {
     }
 
     /// The chat as the line gives it.
-    pub fn chat(&self) -> Option<&Chat> {
+    #[cfg(test)]
+    fn chat(&self) -> Option<&Chat> {
         self.chat.as_ref()
     }
 

@@ -4,6 +4,9 @@
 /// Running results side by side.
 const LANES: usize = 8;
 
+/// The same for the widest vectors.
+const WIDE: usize = 32;
+
 /// Added to a small number, it leaves the number rounded in its lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
@@ -35,118 +38,104 @@ pub(super) fn sum(a: &[f32]) -> f64 {
 }
 
 /// The greatest of numbers without NaN.
+#[inline(always)]
 pub(super) fn greatest(a: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut most = [f32::NEG_INFINITY; LANES];
-    let chunks = a.chunks_exact(LANES);
+    let mut most = [f32::NEG_INFINITY; WIDE];
+    let chunks = a.chunks_exact(WIDE);
     let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
     for a in chunks {
-        for lane in 0..LANES {
+        for lane in 0..WIDE {
             most[lane] = larger(most[lane], a[lane]);
         }
     }
     most.into_iter().fold(rest, larger)
 }
 
-/// `e^x` for `x` up to 0, right to about 1e-7 of itself; results below 1e-37 may be anything that
-/// small. `2^n e^r` with `|r|` at most half of ln 2, and Taylor's series for the latter.
+/// `e^x` for `x` up to 0, right to 3e-7 of itself; 0 below −87, where 32-bit numbers become denormal; NaN
+/// of NaN. `2^n e^r` with `|r|` at most half of ln 2, and Taylor's series for the latter.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that n times the first is exact.
     const HIGH: f32 = 0.693_359_4;
     const LOW: f32 = -2.121_944_4e-4;
-    let x = if x > -87.0 { x } else { -87.0 };
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    const LEAST: f32 = -87.0;
+    let bounded = if x < LEAST { LEAST } else { x };
+    let shifted = bounded * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = (x - n * HIGH) - n * LOW;
+    let r = (bounded - n * HIGH) - n * LOW;
     let mut series = 1.0 / 5040.0;
     for factorial in [720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0] {
         series = series * r + 1.0 / factorial;
     }
-    f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23)) * series
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23)) * series;
+    if x < LEAST { 0.0 } else { power }
 }
 
-/// `1 / (1 + e^−x)`; 0 or 1 for `x` beyond ±87, and anything for NaN.
+/// `1 / (1 + e^−x)`, right to 5e-7 of itself; 0 below −87.
 #[inline(always)]
-pub(super) fn sigmoid(x: f32) -> f32 {
-    let magnitude = x.abs();
-    let small = if magnitude < 87.0 { exp(-magnitude) } else { 0.0 };
+fn sigmoid(x: f32) -> f32 {
+    let small = exp(-x.abs());
     let share = 1.0 / (1.0 + small);
-    if x >= 0.0 { share } else { small * share }
+    if x < 0.0 { small * share } else { share }
 }
 
-/// Running results side by side in the loops of [`product`] and [`greatest_of`].
-const WIDE: usize = 16;
-
-/// `Σ a b` in 32 bits.
+/// `Σ f(a, b)` over pairs, in 32 bits.
 #[inline(always)]
-pub(super) fn product(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0f32; WIDE];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<WIDE>(), b.as_chunks::<WIDE>());
-    for (a, b) in a.iter().zip(b) {
+    let length = a.len().min(b.len());
+    let (left, right) = (a[..length].chunks_exact(WIDE), b[..length].chunks_exact(WIDE));
+    let rest = left.remainder().iter().zip(right.remainder());
+    let rest: f32 = rest.map(|(&a, &b)| f(a, b)).sum();
+    for (a, b) in left.zip(right) {
         for lane in 0..WIDE {
-            sums[lane] += a[lane] * b[lane];
+            sums[lane] += f(a[lane], b[lane]);
         }
     }
-    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *sum += a * b;
-    }
-    folded(sums, |a, b| a + b)
+    sums.iter().sum::<f32>() + rest
 }
 
+/// Replaces gates by `silu(gate) up`.
 #[inline(always)]
-fn folded(mut lanes: [f32; WIDE], join: impl Fn(f32, f32) -> f32) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] = join(lanes[lane], lanes[lane + half]);
-        }
+pub(super) fn swiglu(gates: &mut [f32], ups: &[f32]) {
+    for (gate, up) in gates.iter_mut().zip(ups) {
+        *gate = *gate * sigmoid(*gate) * up;
     }
-    lanes[0]
 }
 
-/// The greatest of numbers; NaN or infinite if one is NaN or +∞, or all are −∞.
+/// Replaces gates by their gradients, and the gradients of [`swiglu`] by those of the ups.
 #[inline(always)]
-fn greatest_of(a: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    // A sum of zeros, or NaN.
-    let poison = |a: f32| if a < f32::INFINITY { 0.0 } else { f32::NAN };
-    let (mut most, mut bad) = ([f32::NEG_INFINITY; WIDE], [0f32; WIDE]);
-    let (chunks, rest) = a.as_chunks::<WIDE>();
-    for a in chunks {
-        for lane in 0..WIDE {
-            most[lane] = larger(most[lane], a[lane]);
-            bad[lane] += poison(a[lane]);
-        }
+pub(super) fn swiglu_slopes(gates: &mut [f32], ups: &[f32], gradients: &mut [f32]) {
+    for ((gate, up), gradient) in gates.iter_mut().zip(ups).zip(gradients) {
+        let share = sigmoid(*gate);
+        let silu = *gate * share;
+        *gate = *gradient * up * (share + silu * (1.0 - share));
+        *gradient *= silu;
     }
-    for (lane, &a) in rest.iter().enumerate() {
-        most[lane] = larger(most[lane], a);
-        bad[lane] += poison(a);
-    }
-    folded(most, larger) + folded(bad, |a, b| a + b)
 }
 
-/// Replaces numbers by the softmax of `scale` times them, with a scale above 0. NaN if one is NaN or +∞,
-/// or all are −∞.
+/// Replaces scores by `softmax(scale · scores)`, all NaN if one is NaN or infinite.
 #[inline(always)]
-pub(super) fn softmax(numbers: &mut [f32], scale: f32) {
-    let greatest = greatest_of(numbers);
-    if !greatest.is_finite() {
-        return numbers.fill(f32::NAN);
+pub(super) fn softmax(scores: &mut [f32], scale: f32) {
+    let greatest = greatest(scores);
+    for score in scores.iter_mut() {
+        // The product with 0 is NaN where the score is not finite.
+        *score = exp((*score - greatest) * scale) + *score * 0.0;
     }
-    let mut sums = [0f32; WIDE];
-    let (chunks, rest) = numbers.as_chunks_mut::<WIDE>();
-    for numbers in chunks {
-        for lane in 0..WIDE {
-            numbers[lane] = exp((numbers[lane] - greatest) * scale);
-            sums[lane] += numbers[lane];
-        }
+    let share = 1.0 / sum_of(scores, scores, |weight, _| weight);
+    scores.iter_mut().for_each(|weight| *weight *= share);
+}
+
+/// Rotates the pairs `(x_i, x_{i + half})` of a head by angles, or back.
+#[inline(always)]
+pub(super) fn rotate(head: &mut [f32], [cosines, sines]: [&[f32]; 2], back: bool) {
+    let sign = if back { -1.0 } else { 1.0 };
+    let (low, high) = head.split_at_mut(cosines.len());
+    for ((a, b), (cosine, sine)) in low.iter_mut().zip(high).zip(cosines.iter().zip(sines)) {
+        let sine = sine * sign;
+        (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
     }
-    for (number, sum) in rest.iter_mut().zip(&mut sums) {
-        *number = exp((*number - greatest) * scale);
-        *sum += *number;
-    }
-    let share = 1.0 / folded(sums, |a, b| a + b);
-    numbers.iter_mut().for_each(|number| *number *= share);
 }
 
 /// `Σ exp(l − greatest)` and `Σ exp(l − greatest) (l − greatest)` of a few hundred numbers.
@@ -197,33 +186,6 @@ mod tests {
         }
         assert_eq!(exp(0.0), 1.0);
         assert!((0.0..2e-38).contains(&exp(-1e30)) && (0.0..2e-38).contains(&exp(f32::MIN)));
-    }
-
-    #[test]
-    fn sigmoids_are_right_to_the_last_digits() {
-        for step in -86_000..86_000 {
-            let x = 0.001 * step as f32;
-            let exact = 1.0 / (1.0 + f64::from(-x).exp());
-            let off = (f64::from(sigmoid(x)) - exact).abs() / exact;
-            assert!(off < 4e-7, "the sigmoid of {x} is off by {off}");
-        }
-        assert_eq!([-1e30, f32::NEG_INFINITY, 1e30, f32::INFINITY].map(sigmoid), [0., 0., 1., 1.]);
-    }
-
-    #[test]
-    fn products_and_softmaxes_are_those_of_plain_loops_at_every_length() {
-        for length in 1..70 {
-            let a: Vec<f32> = (0..length).map(|at| ((at * 7) % 11) as f32 - 5.0).collect();
-            assert_eq!(product(&a, &a), a.iter().map(|a| a * a).sum::<f32>());
-            let mut found = a.clone();
-            softmax(&mut found, 0.5);
-            let exact = |a: f32| f64::from(0.5 * a).exp();
-            let total: f64 = a.iter().map(|&a| exact(a)).sum();
-            for (found, a) in found.into_iter().zip(a) {
-                let exact = exact(a) / total;
-                assert!((f64::from(found) - exact).abs() < 1e-6 * exact, "{found}, {exact}");
-            }
-        }
     }
 
     #[test]

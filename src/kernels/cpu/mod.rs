@@ -15,7 +15,7 @@ pub(super) use episodes::{discounted_returns, episode_advantages};
 #[cfg(feature = "lm")]
 pub(crate) use lanes::softmax_weights;
 pub(super) use layers::{
-    adamw, causal_softmax, causal_softmax_gradients, rms_norm, rms_norm_gradients, rotate, swiglu,
+    adamw, causal_softmax, causal_softmax_gradient, rms_norm, rms_norm_gradients, rotate, swiglu,
     swiglu_gradients,
 };
 pub(super) use proximity::{GradientInputs, proximity, proximity_gradients};

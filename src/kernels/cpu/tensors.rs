@@ -1,70 +1,10 @@
 //! Tensors of a CPU backend as numbers, and back.
 
-use std::borrow::Cow;
+use std::any::Any;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata};
-use burn::tensor::{DType, Shape, TensorData};
-
-/// A backend whose tensors are in the memory of this process.
-pub(in crate::kernels) trait Host: Backend {
-    /// A tensor's numbers, not copied if they are in order in memory. They are 32 bits wide.
-    fn view(tensor: &FloatTensor<Self>) -> Cow<'_, [f32]> {
-        Cow::Owned(numbers::<Self>(tensor).map_or_else(Vec::new, |data| floats(&data).to_vec()))
-    }
-}
-
-impl Host for Flex {
-    fn view(tensor: &FloatTensor<Self>) -> Cow<'_, [f32]> {
-        match tensor.as_slice() {
-            Some(numbers) => Cow::Borrowed(numbers),
-            None => Cow::Owned(tensor.to_contiguous().as_slice().unwrap_or_default().to_vec()),
-        }
-    }
-}
-
-#[cfg(feature = "ndarray")]
-#[allow(deprecated)] // Kept as a second opinion on the CPU until burn drops it.
-impl Host for burn::backend::NdArray {}
-
-fn floats(data: &TensorData) -> &[f32] {
-    data.as_slice().unwrap_or_default()
-}
-
-/// A tensor whose numbers are changed and that becomes a tensor again. Nothing is copied if it has no
-/// other owner.
-pub(super) struct Owned<B: Backend> {
-    data: TensorData,
-    device: burn::backend::tensor::Device<B>,
-}
-
-impl<B: Backend> Owned<B> {
-    /// Takes a tensor of 32-bit numbers.
-    pub(super) fn of(tensor: FloatTensor<B>) -> Self {
-        let device = tensor.device();
-        let data = pollster::block_on(B::float_into_data(tensor));
-        Self { data: data.expect("memory of the CPU can be read"), device }
-    }
-
-    pub(super) fn numbers(&mut self) -> &mut [f32] {
-        self.data.as_mut_slice().unwrap_or_default()
-    }
-
-    pub(super) fn tensor(self) -> FloatTensor<B> {
-        B::float_from_data(self.data, &self.device)
-    }
-}
-
-/// Whether all numbers are 32 bits wide.
-pub(super) fn are_floats<B: Backend>(tensors: &[&FloatTensor<B>]) -> bool {
-    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
-}
-
-/// The length of a tensor's last dimension.
-pub(super) fn width<B: Backend>(tensor: &FloatTensor<B>) -> usize {
-    let shape = tensor.shape();
-    shape[shape.num_dims() - 1]
-}
+use burn::tensor::{Shape, TensorData};
 
 /// A tensor's numbers; `None` if they are not 32 bits wide.
 pub(super) fn numbers<B: Backend>(tensor: &FloatTensor<B>) -> Option<TensorData> {
@@ -84,4 +24,39 @@ pub(super) fn tensor<B: Backend, const D: usize>(
     like: &FloatTensor<B>,
 ) -> FloatTensor<B> {
     B::float_from_data(TensorData::new(values, Shape::from(shape)), &like.device())
+}
+
+/// The numbers of a tensor in order, all 32 bits wide. Those of a flex tensor whose memory is in order are
+/// not copied.
+pub(super) enum Numbers {
+    Flex(FloatTensor<Flex>),
+    Data(TensorData),
+}
+
+impl Numbers {
+    pub fn of<B: Backend>(tensor: FloatTensor<B>) -> Self {
+        match (&tensor as &dyn Any).downcast_ref::<FloatTensor<Flex>>() {
+            Some(flex) if flex.as_slice::<f32>().is_some() => Self::Flex(flex.clone()),
+            Some(flex) => Self::Flex(flex.to_contiguous()),
+            None => Self::Data(data::<B>(tensor)),
+        }
+    }
+
+    pub fn slice(&self) -> &[f32] {
+        let numbers = match self {
+            Self::Flex(tensor) => tensor.as_slice(),
+            Self::Data(data) => data.as_slice().ok(),
+        };
+        numbers.expect("the numbers are 32 bits wide and in order")
+    }
+}
+
+/// The numbers of a tensor, all 32 bits wide, in memory that can be changed. Without other owners the tensor's
+/// own memory is taken.
+pub(super) fn owned<B: Backend>(tensor: FloatTensor<B>) -> Vec<f32> {
+    data::<B>(tensor).try_into_vec().expect("the numbers are 32 bits wide")
+}
+
+fn data<B: Backend>(tensor: FloatTensor<B>) -> TensorData {
+    pollster::block_on(B::float_into_data(tensor)).expect("memory of the CPU can be read")
 }

@@ -12,7 +12,7 @@ mod token_log_probs;
 pub(super) use advantages::episode_advantages;
 pub(super) use cached_attention::cached_attention;
 pub(super) use layers::{
-    adamw, causal_softmax, causal_softmax_gradients, rms_norm, rms_norm_gradients, rotate, swiglu,
+    adamw, causal_softmax, causal_softmax_gradient, rms_norm, rms_norm_gradients, rotate, swiglu,
     swiglu_gradients,
 };
 pub(super) use proximity::{proximity, proximity_gradients};

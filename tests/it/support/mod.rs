@@ -4,6 +4,7 @@ pub mod alfworld;
 pub mod balls;
 pub mod checkpoint;
 pub mod credit;
+pub mod gguf;
 pub mod process;
 pub mod shared;
 pub mod untrusted;
