@@ -151,5 +151,44 @@ pub fn arguments(words: &[std::ffi::OsString]) -> Result<()> {
     crate::cli::check(words)
 }
 
+/// Reads a model's `config.json`, writes it and reads it again. Errors name the file `config.json`.
+///
+/// # Errors
+/// Returns the errors of reading.
+///
+/// # Panics
+/// Panics if the configuration changes by writing and reading.
+#[cfg(feature = "lm")]
+pub fn lm_config(text: &str) -> Result<()> {
+    use crate::lm::ModelConfig;
+
+    let read = |text: &str| {
+        ModelConfig::parse(text).map_err(|message| Error::input("config.json", message))
+    };
+    let config = read(text)?;
+    let written = config.to_json("float32").to_string();
+    let again = read(&written).expect("a written configuration can be read");
+    // The JSON reader rounds some numbers by one unit in the last place.
+    let is_close = |one: f64, other: f64| (one - other).abs() <= 1e-12 * one.abs();
+    assert!(is_close(config.rope_theta, again.rope_theta));
+    assert!(is_close(config.norm_epsilon, again.norm_epsilon));
+    assert_eq!(config.rope_scaling.is_some(), again.rope_scaling.is_some());
+    let (rope_theta, norm_epsilon) = (config.rope_theta, config.norm_epsilon);
+    let rope_scaling = config.rope_scaling.clone();
+    assert_eq!(ModelConfig { rope_theta, norm_epsilon, rope_scaling, ..again }, config);
+    Ok(())
+}
+
+/// Opens a model's folder or GGUF file, loads its tokenizer, if it has one, and its weights onto the CPU.
+///
+/// # Errors
+/// Returns the errors of loading.
+#[cfg(feature = "lm")]
+pub fn load_model(path: &std::path::Path) -> Result<()> {
+    let device = crate::device::open(crate::device::Backend::Flex, 0)?.device;
+    crate::lm::Decoder::open(path, &device)?;
+    crate::lm::Tokenizer::open_if_present(path).map(drop)
+}
+
 #[cfg(test)]
 mod tests;

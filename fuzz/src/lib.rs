@@ -1,6 +1,8 @@
 //! Shared code of the fuzz targets: memory limits, and reading and playing a game.
 
 use std::alloc::System;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use cap::Cap;
 use proxmo::Result;
@@ -35,5 +37,26 @@ pub fn read_and_play(bytes: usize, read: impl FnOnce() -> Result<AlfWorld>) {
     match with_memory_limit(BYTES_PER_BYTE * bytes + BASE_BYTES, read) {
         Ok(world) => with_memory_limit(8 * fuzzing::MAX_TEXT_BYTES, || fuzzing::play(&world)),
         Err(error) => fuzzing::expect_readable(&error, &[fuzzing::GAME_NAME]),
+    }
+}
+
+/// A folder for the files of this process, in memory if there is such a file system.
+pub fn temporary_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let shared = Path::new("/dev/shm");
+        let folder = match shared.is_dir() {
+            true => tempfile::tempdir_in(shared),
+            false => tempfile::tempdir(),
+        };
+        folder.expect("there is room for a folder").keep()
+    })
+}
+
+/// Loads a model whose untrusted files have `bytes` bytes, or checks the error that refuses it.
+pub fn load_model(path: &Path, bytes: usize) {
+    let limit = BYTES_PER_BYTE * bytes + BASE_BYTES;
+    if let Err(error) = with_memory_limit(limit, || fuzzing::load_model(path)) {
+        fuzzing::expect_readable(&error, &[&path.display().to_string()]);
     }
 }

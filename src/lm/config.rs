@@ -179,7 +179,7 @@ impl ModelConfig {
                 rope["factor"] = json!(factor);
                 rope["low_freq_factor"] = json!(low);
                 rope["high_freq_factor"] = json!(high);
-                rope["original_max_position_embeddings"] = json!(*original_context as u64);
+                rope["original_max_position_embeddings"] = whole(*original_context);
             }
         }
         json!({
@@ -229,10 +229,21 @@ impl ModelConfig {
         if !self.head_width.is_multiple_of(2) {
             return Err(format!("head_dim is {}, expected an even number", self.head_width));
         }
+        if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
+            return Err(format!("rope_theta is {}, expected a positive number", self.rope_theta));
+        }
         if !(self.norm_epsilon.is_finite() && self.norm_epsilon >= 0.0) {
             return Err(format!("rms_norm_eps is {}, expected at least 0", self.norm_epsilon));
         }
         Ok(())
+    }
+}
+
+/// A number without a fraction, if it has none.
+fn whole(number: f64) -> Value {
+    match number.fract() == 0.0 && number < u64::MAX as f64 {
+        true => json!(number as u64),
+        false => json!(number),
     }
 }
 
@@ -263,9 +274,6 @@ impl File {
             Some(value) if value.is_finite() && value > 0.0 => Ok(value),
             _ => Err(format!("rope: {name} is missing or not a positive number")),
         };
-        if !(theta.is_finite() && theta > 0.0) {
-            return Err(format!("rope_theta is {theta}, expected a positive number"));
-        }
         let kind = member("rope_type").or_else(|| member("type")).and_then(Value::as_str);
         let scaling = match kind.unwrap_or("default") {
             "default" => None,

@@ -35,7 +35,8 @@ pub struct FitStep {
 
 /// A model in training, and the state of its optimizer. With an adapter, only the adapter is trained.
 pub struct Fitter {
-    model: Decoder,
+    /// `None` only within the optimizer's step, which can change weights in place if it owns them alone.
+    model: Option<Decoder>,
     optimizer: ModuleOptimizer,
     config: FitConfig,
     steps: u64,
@@ -55,7 +56,7 @@ impl Fitter {
             false => model.train(),
         };
         let optimizer = adamw(config.weight_decay, EPSILON);
-        Ok(Self { model, optimizer, config: config.clone(), steps, done: 0 })
+        Ok(Self { model: Some(model), optimizer, config: config.clone(), steps, done: 0 })
     }
 
     /// Fits the model to a batch by one step.
@@ -66,7 +67,7 @@ impl Fitter {
     pub async fn step_async(&mut self, batch: &[&Sequence]) -> Result<FitStep> {
         let tokens: usize = batch.iter().map(|sequence| sequence.counted()).sum();
         let (loss, mut gradient) = self.differentiate(batch, tokens)?;
-        let squares = gradient.squares(&self.model);
+        let squares = gradient.squares(self.current());
         let values = std::iter::once(loss).chain(squares).collect();
         let values = read_async(Tensor::cat(values, 0)).await?;
         let loss = f64::from(values[0]);
@@ -83,10 +84,11 @@ impl Fitter {
         }
         let limit = f64::from(self.config.max_gradient_norm);
         if limit > 0.0 && norm > limit {
-            gradient.scale(&self.model, (limit / norm) as f32);
+            gradient.scale(self.current(), (limit / norm) as f32);
         }
         let learning_rate = self.config.learning_rate_at(self.done, self.steps);
-        self.model = self.optimizer.step(learning_rate, self.model.clone(), gradient.0);
+        self.model =
+            self.model.take().map(|model| self.optimizer.step(learning_rate, model, gradient.0));
         self.done = step;
         Ok(FitStep { step, loss, gradient_norm: norm, learning_rate, tokens })
     }
@@ -101,26 +103,31 @@ impl Fitter {
 
     /// The model as it is now, on the device without autodiff.
     pub fn model(&self) -> Decoder {
-        self.model.valid()
+        self.current().valid()
+    }
+
+    fn current(&self) -> &Decoder {
+        self.model.as_ref().expect("there is a model between steps")
     }
 
     /// The loss, `[1]`, and its gradient, part by part.
     fn differentiate(&self, batch: &[&Sequence], tokens: usize) -> Result<(Tensor<1>, Gradient)> {
+        let model = self.current();
         let lengths: Vec<usize> = batch.iter().map(|sequence| sequence.mask().len()).collect();
         let mut sum: Option<(Tensor<1>, Gradient)> = None;
         for part in parts_of(&lengths, self.config.accumulate) {
             let part: Vec<&Sequence> = part.into_iter().map(|index| batch[index]).collect();
             let targets = Targets::of(&part, tokens);
             let (loss, gradient) = match self.config.recompute {
-                true => recompute::differentiate(&self.model, &targets)?,
+                true => recompute::differentiate(model, &targets)?,
                 false => {
-                    let loss = targets.loss(&self.model, self.model.hidden(&targets.rows)?)?;
-                    let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+                    let loss = targets.loss(model, model.hidden(&targets.rows)?)?;
+                    let gradients = GradientsParams::from_grads(loss.backward(), model);
                     (loss.inner(), Gradient(gradients))
                 }
             };
             sum = Some(match sum {
-                Some((before, added)) => (before + loss, added.add(&self.model, gradient)),
+                Some((before, added)) => (before + loss, added.add(model, gradient)),
                 None => (loss, gradient),
             });
         }
@@ -227,13 +234,13 @@ mod tests {
         let all = sequences();
         let all: Vec<&Sequence> = all.iter().collect();
         let (_, gradient) = fitter.differentiate(&all, 6).unwrap();
-        let whole = fitter.model.merged().set_require_grad(true).train();
+        let whole = fitter.model().merged().set_require_grad(true).train();
         let whole = Fitter::new(whole, &fitter.config, 1).unwrap();
         let (_, expected) = whole.differentiate(&all, 6).unwrap();
         let mut weights = Vec::new();
-        whole.model.visit_linears(&mut |_, linear| weights.push(linear.weight().id));
+        whole.current().visit_linears(&mut |_, linear| weights.push(linear.weight().id));
         let (mut place, mut compared) = (0, 0);
-        fitter.model.visit_linears(&mut |name, linear| {
+        fitter.current().visit_linears(&mut |name, linear| {
             if let Some(lora) = &linear.lora {
                 let (a, b) = (lora.a.val().inner(), lora.b.val().inner());
                 // Twice the rank, divided by the rank.
@@ -268,7 +275,7 @@ mod tests {
         let all = sequences();
         let all: Vec<&Sequence> = all.iter().collect();
         let intact = fitter.model.clone();
-        fitter.model = fitter.model.clone().map(&mut Spoil);
+        fitter.model = intact.clone().map(|model| model.map(&mut Spoil));
         let error = fitter.step(&all).unwrap_err();
         assert_eq!(error.exit_code(), 1);
         assert!(error.to_string().starts_with("step 2: the loss is NaN, expected a finite number"));

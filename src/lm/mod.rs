@@ -8,6 +8,7 @@
 //! | [`weights`] | weights in files, read in pieces |
 //! | [`encoding`] | the number formats of stored weights |
 //! | `gguf` | GGUF files: configuration, names, tokenizer |
+//! | `hub` | models by name from the Hugging Face Hub, with the feature `hub` |
 //! | `loader` | parameters from weights, checked before anything is allocated |
 //! | [`memory`] | what a model takes in memory, and what there is |
 //! | [`embedding`] | embedding and head, in parts where a buffer cannot hold them |
@@ -41,6 +42,8 @@ pub mod fit;
 pub mod fit_config;
 pub mod generate;
 mod gguf;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod linear;
 mod loader;
 pub mod lora;

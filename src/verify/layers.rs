@@ -99,7 +99,8 @@ pub(super) fn rms_norm(device: &Device) -> Result<Comparisons> {
         let x = random(rows * width, 3.0, 100 + seed);
         let weight = random(width, 2.0, 200 + seed);
         let pulls = random(rows * width, 1.0, 300 + seed);
-        let epsilon = 1e-5f32;
+        // The result of a single number hardly depends on it, unless the epsilon is large.
+        let epsilon = if width == 1 { 0.5f32 } else { 1e-5 };
         let device = device.clone().autodiff();
         let leaves = (leaf(&x, shape, &device), leaf(&weight, [width], &device));
         let found = kernels::rms_norm(leaves.0.clone(), leaves.1.clone(), epsilon);

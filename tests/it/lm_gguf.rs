@@ -266,3 +266,55 @@ fn a_tokenizer_that_is_not_supported_is_refused_with_the_key_at_fault() {
         assert_refused(&with(change), says);
     }
 }
+
+#[test]
+fn info_shows_a_file_as_its_folder_but_for_the_stored_types() {
+    let folder = untrained();
+    let (_kept, path) = written(&of_folder(folder.path(), 8));
+    let info = |path: &Path| -> Value {
+        let mut command = Command::cargo_bin("proxmo").unwrap();
+        command
+            .args(["lm", "info", "--json", "--batch", "2", "--tokens", "32", "--model"])
+            .arg(path);
+        let assert = command.assert().success().stderr("");
+        serde_json::from_slice(&assert.get_output().stdout).unwrap()
+    };
+    let (mut of_file, mut of_folder) = (info(&path), info(folder.path()));
+    let config = ModelConfig::open(folder.path()).unwrap();
+    let parameters = config.parameters();
+    assert_eq!(of_folder["stored"], json!({ "F32": parameters }));
+    let norms = 5 * 64;
+    assert_eq!(of_file["stored"], json!({ "F32": norms, "Q8_0": parameters - norms }));
+    assert_eq!(of_file["memory"]["parameters"], parameters);
+    assert_eq!(of_file["memory"]["weights"], 4 * parameters);
+    assert!(of_file["memory"]["full"].as_u64().unwrap() > 16 * parameters);
+    assert_eq!((&of_file["tokens"], &of_file["chat_template"]), (&json!(null), &json!(false)));
+    let devices = of_file["devices"].as_array().unwrap();
+    let flex = devices.iter().find(|one| one["backend"] == "flex").unwrap();
+    assert_eq!((&flex["inference"], &flex["full"]), (&json!("fits"), &json!("fits")));
+    for info in [&mut of_file, &mut of_folder] {
+        let info = info.as_object_mut().unwrap();
+        for key in ["stored", "host", "devices"] {
+            info.remove(key);
+        }
+    }
+    assert_eq!(of_file, of_folder);
+}
+
+#[test]
+fn info_writes_sizes_and_devices_for_people() {
+    let folder = untrained();
+    let mut command = Command::cargo_bin("proxmo").unwrap();
+    let assert = command.args(["lm", "info", "--model"]).arg(folder.path()).assert().success();
+    let text = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    for part in [
+        "llama: 2 layers of width 64, 4 heads of width 16 with 2 for keys and values",
+        "parameters   102,720, of them 40,960 in the embedding and head",
+        "stored as    F32 102,720",
+        "vocabulary   320; no tokenizer",
+        "training all weights",
+        "| flex ",
+    ] {
+        assert!(text.contains(part), "{text} does not contain {part}");
+    }
+}

@@ -28,6 +28,8 @@ mod lm_fit;
 mod lm_fit_cli;
 mod lm_generate;
 mod lm_gguf;
+#[cfg(feature = "hub")]
+mod lm_hub;
 mod lm_tokens;
 mod lm_weights;
 mod process_cli;

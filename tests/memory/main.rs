@@ -1,4 +1,4 @@
-//! Memory use of reading games and checkpoints: at most a stated multiple of a file's size.
+//! Memory use of reading games, checkpoints and language models: at most a stated multiple of a file's size.
 //! A separate test binary, because it counts all allocations of the process.
 
 #[allow(dead_code)] // The published games are not played here.
@@ -6,6 +6,7 @@
 mod alfworld;
 #[path = "../it/support/checkpoint.rs"]
 mod checkpoint_support;
+mod lm;
 #[path = "../it/support/shared.rs"]
 mod shared;
 #[path = "../it/support/untrusted/mod.rs"]
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alfworld::game_file;
 use burn::tensor::{Bytes, DType, Device};
@@ -38,6 +39,10 @@ const MIB: usize = 1 << 20;
 
 /// Tests run one at a time, because they count the same memory.
 static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The documented limit of `AlfWorld::load` and `checkpoint`: a multiple of the size of the files plus a
 /// constant.
@@ -117,7 +122,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn reading_a_game_takes_at_most_the_stated_multiple_of_its_size() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("games.tar.xz");
 
@@ -153,7 +158,7 @@ fn reading_a_game_takes_at_most_the_stated_multiple_of_its_size() {
 
 #[test]
 fn archives_of_every_format_take_bounded_memory() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("games");
     let entry = header(tar::EntryType::Regular, b"s/t/u/game.tw-pddl", 1 << 40);
@@ -242,7 +247,7 @@ fn hungry_parts(policy: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn reading_a_checkpoint_takes_at_most_the_stated_multiple_of_its_size() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let (config, spec, newest) = trained(folder.path());
     let size = || -> usize {

@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::input("--dtype", message));
     }
     let model = arguments.model.decoder()?;
-    let source = arguments.model.folder.model.as_path();
+    let source = arguments.model.folder.path()?;
     write_folder(&arguments.output, |folder| {
         if is_adapter {
             return save_adapter(&model, folder, Some(&source.display().to_string()));

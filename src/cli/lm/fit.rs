@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         model = model.with_lora(&config.lora, config.fit.seed)?;
     }
     let model = fitted(model, &config, &data, arguments.json)?;
-    let source = arguments.model.folder.model.as_path();
+    let source = arguments.model.folder.path()?;
     write_folder(&arguments.output, |folder| written(&model, folder, source))?;
     tell!("proxmo: wrote {}", arguments.output.display());
     Ok(())

@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn info(arguments: &Arguments) -> Result<Info> {
-    let ModelFiles { config, weights } = ModelFiles::open(&arguments.model.model)?;
+    let ModelFiles { config, weights } = ModelFiles::open(arguments.model.path()?)?;
     let tokenizer = arguments.model.tokenizer()?;
     let batch = BatchShape { rows: arguments.batch.into(), tokens: arguments.tokens as usize };
     let rank = arguments.rank.into();

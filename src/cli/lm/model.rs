@@ -1,10 +1,13 @@
 //! The options that choose a model and a device.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use burn::tensor::Device;
 use clap::Args;
 
+#[cfg(feature = "hub")]
+use crate::cli::terminal::tell;
 use crate::device::{Backend, Opened, open};
 use crate::error::{Error, Result};
 use crate::lm::{Decoder, ModelFiles, Tokenizer};
@@ -12,22 +15,70 @@ use crate::lm::{Decoder, ModelFiles, Tokenizer};
 /// A model.
 #[derive(Debug, Args)]
 pub struct ModelFolder {
-    /// Folder of the model (config.json, safetensors, tokenizer.json), or a GGUF file.
-    #[arg(long, value_name = "PATH")]
-    pub model: PathBuf,
+    /// Folder of the model (config.json, safetensors, tokenizer.json), a GGUF file, or in a build with the
+    /// feature hub a name on the Hugging Face Hub: owner/name or owner/name@revision.
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// The path, once it is known.
+    #[arg(skip)]
+    path: OnceLock<PathBuf>,
 }
 
 impl ModelFolder {
+    /// The model's folder or file. A name on the Hub is downloaded first, unless it is in the cache.
+    pub fn path(&self) -> Result<&Path> {
+        if self.path.get().is_none() {
+            let found = if self.model.exists() { self.model.clone() } else { named(&self.model)? };
+            let _ = self.path.set(found);
+        }
+        Ok(self.path.get().unwrap_or(&self.model))
+    }
+
+    /// What other programs know the model by: its path, or its name on the Hub without the revision.
+    pub fn name(&self) -> String {
+        let given = self.model.display().to_string();
+        match given.split_once('@') {
+            Some((name, _)) if !self.model.exists() => name.to_string(),
+            _ => given,
+        }
+    }
+
     /// Loads the model's tokenizer, if it has one, and checks it against the model's vocabulary.
     pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
-        let config = ModelFiles::open(&self.model)?.config;
-        let tokenizer = Tokenizer::open_if_present(&self.model)?;
+        let path = self.path()?;
+        let config = ModelFiles::open(path)?.config;
+        let tokenizer = Tokenizer::open_if_present(path)?;
         if let Some(tokenizer) = &tokenizer {
             let checked = tokenizer.check_vocabulary(config.vocabulary);
-            checked.map_err(|error| Error::file(&self.model, error.to_string()))?;
+            checked.map_err(|error| Error::file(path, error.to_string()))?;
         }
         Ok(tokenizer)
     }
+}
+
+/// The folder of a model that is no path here.
+#[cfg(feature = "hub")]
+fn named(name: &Path) -> Result<PathBuf> {
+    use crate::lm::hub::{Hub, HubName};
+    use crate::lm::memory::readable;
+    use etcetera::BaseStrategy;
+
+    let refuse = |message: &str| Error::file(name, message);
+    let known = name.to_str().and_then(HubName::parse);
+    let known = known.ok_or_else(|| refuse("does not exist, and is no name on the Hub"))?;
+    let user = etcetera::choose_base_strategy();
+    let user = user.map_err(|_| refuse("cannot be downloaded: there is no cache folder"))?;
+    let hub = Hub::from_environment(&user.cache_dir().join("proxmo/hub"));
+    hub.folder(&known, &mut |file, size| {
+        let size = size.map(|size| format!(" ({})", readable(size))).unwrap_or_default();
+        tell!("downloading {file}{size}");
+    })
+}
+
+#[cfg(not(feature = "hub"))]
+fn named(name: &Path) -> Result<PathBuf> {
+    let message = "does not exist; names on the Hugging Face Hub need a build with the feature hub";
+    Err(Error::file(name, message))
 }
 
 /// A model and the device that it runs on.
@@ -59,7 +110,7 @@ impl ModelFlags {
 
     /// Loads the model with its adapter onto a device.
     pub fn decoder_on(&self, device: &Device) -> Result<Decoder> {
-        let model = Decoder::open(&self.folder.model, device)?;
+        let model = Decoder::open(self.folder.path()?, device)?;
         match &self.adapter {
             Some(folder) => model.with_adapter(folder),
             None => Ok(model),
