@@ -3,6 +3,7 @@
 
 mod alfworld;
 mod alfworld_variants;
+mod allocator;
 #[cfg(feature = "wgpu")]
 mod auto_backend;
 mod cli;
@@ -21,6 +22,7 @@ mod faults;
 #[cfg(unix)]
 mod faults_cli;
 mod game_sources;
+mod layers;
 mod lm;
 mod lm_fit;
 mod lm_fit_cli;

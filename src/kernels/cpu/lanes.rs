@@ -25,6 +25,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// `Σ a` in 64 bits.
+#[inline(always)]
 pub(super) fn sum(a: &[f32]) -> f64 {
     let mut sums = [0f64; LANES];
     let chunks = a.chunks_exact(LANES);
@@ -139,6 +140,7 @@ pub(super) fn rotate(head: &mut [f32], [cosines, sines]: [&[f32]; 2], back: bool
 }
 
 /// `Σ exp(l − greatest)` and `Σ exp(l − greatest) (l − greatest)` of a few hundred numbers.
+#[inline(always)]
 pub(super) fn softmax_sums(logits: &[f32], greatest: f32) -> (f32, f32) {
     let (mut totals, mut weighed) = ([0f32; LANES], [0f32; LANES]);
     let chunks = logits.chunks_exact(LANES);
@@ -165,6 +167,7 @@ pub(crate) fn softmax_weights(logits: &[f32], scale: f32) -> Vec<f32> {
 }
 
 /// Replaces logits by `p (a − b (log p + H))`, the gradient of their softmax's log-sum and entropy.
+#[inline(always)]
 pub(super) fn softmax_slopes(logits: &mut [f32], [log_sum, entropy]: [f32; 2], [a, b]: [f32; 2]) {
     for logit in logits {
         let log_p = *logit - log_sum;

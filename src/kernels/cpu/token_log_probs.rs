@@ -10,6 +10,7 @@ use burn::backend::{Backend, Slice, TensorMetadata};
 
 use super::lanes;
 use super::tensors::{numbers, taken, tensor};
+use super::vectors::widest;
 use crate::kernels::parameters::Targets;
 
 /// Rows of a block.
@@ -35,6 +36,7 @@ impl Sums {
         Self { greatest: f32::MIN, total: 0.0, weighed: 0.0, chosen: 0.0, finite: true };
 
     /// Adds a window of a row's logits.
+    #[inline(always)]
     fn add(&mut self, logits: &[f32]) {
         self.finite &= lanes::sum(logits).is_finite();
         if !self.finite {
@@ -84,13 +86,19 @@ fn rows<B: Backend>(tensor: &FloatTensor<B>, rows: &Range<usize>) -> FloatTensor
     B::float_slice(tensor.clone(), &[rows.clone().into(), Slice::from(0..columns)])
 }
 
-/// Works on each row of a block.
+/// Works on each row of a block, with the widest vectors.
 fn per_row<T: Send>(
     logits: &mut [f32],
     width: usize,
     state: &mut [T],
     work: impl Fn(usize, &mut [f32], &mut T) + Send + Sync,
 ) {
+    let work = |row, logits: &mut [f32], state: &mut T| {
+        widest(
+            #[inline(always)]
+            || work(row, logits, state),
+        );
+    };
     #[cfg(feature = "parallel")]
     {
         use rayon::prelude::*;
@@ -116,13 +124,19 @@ pub(in crate::kernels) fn logit_statistics<B: Backend>(
             let products = B::float_matmul(rows::<B>(hidden, &block), head.clone());
             let mut logits = taken::<B>(products)?;
             let tokens = &targets.tokens()[block.clone()];
-            per_row(&mut logits, window.len(), &mut sums[block], |row, logits, sums| {
-                let target = (tokens[row] as usize).checked_sub(window.start);
-                if let Some(&logit) = target.and_then(|target| logits.get(target)) {
-                    sums.chosen = logit;
-                }
-                sums.add(logits);
-            });
+            per_row(
+                &mut logits,
+                window.len(),
+                &mut sums[block],
+                #[inline(always)]
+                |row, logits, sums| {
+                    let target = (tokens[row] as usize).checked_sub(window.start);
+                    if let Some(&logit) = target.and_then(|target| logits.get(target)) {
+                        sums.chosen = logit;
+                    }
+                    sums.add(logits);
+                },
+            );
         }
     }
     let statistics = sums.into_iter().flat_map(Sums::statistics).collect();
@@ -182,18 +196,24 @@ fn set_slopes(
     targets: &Targets,
 ) {
     let mut nothing = vec![(); block.len()];
-    per_row(logits, window.len(), &mut nothing, |row, logits, ()| {
-        let row = block.start + row;
-        let [log_sum, entropy, _] = [0, 1, 2].map(|column| statistics[3 * row + column]);
-        let [to_log_sum, to_entropy, to_chosen] =
-            [0, 1, 2].map(|column| gradient[3 * row + column]);
-        if !(log_sum + to_log_sum + to_entropy + to_chosen).is_finite() {
-            return logits.fill(f32::NAN);
-        }
-        lanes::softmax_slopes(logits, [log_sum, entropy], [to_log_sum, to_entropy]);
-        let target = (targets.tokens()[row] as usize).checked_sub(window.start);
-        if let Some(slope) = target.and_then(|target| logits.get_mut(target)) {
-            *slope += to_chosen;
-        }
-    });
+    per_row(
+        logits,
+        window.len(),
+        &mut nothing,
+        #[inline(always)]
+        |row, logits, ()| {
+            let row = block.start + row;
+            let [log_sum, entropy, _] = [0, 1, 2].map(|column| statistics[3 * row + column]);
+            let [to_log_sum, to_entropy, to_chosen] =
+                [0, 1, 2].map(|column| gradient[3 * row + column]);
+            if !(log_sum + to_log_sum + to_entropy + to_chosen).is_finite() {
+                return logits.fill(f32::NAN);
+            }
+            lanes::softmax_slopes(logits, [log_sum, entropy], [to_log_sum, to_entropy]);
+            let target = (targets.tokens()[row] as usize).checked_sub(window.start);
+            if let Some(slope) = target.and_then(|target| logits.get_mut(target)) {
+                *slope += to_chosen;
+            }
+        },
+    );
 }
