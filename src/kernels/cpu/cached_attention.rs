@@ -176,15 +176,22 @@ impl Head<'_> {
     ) -> usize {
         let width = self.spans.width;
         let scale = (width as f32).powf(-0.5);
-        let own: [&[f32]; N] = std::array::from_fn(|n| &queries[at + n * width..][..width]);
+        let mut own: [&[f32]; N] = [&[]; N];
+        for n in 0..N {
+            own[n] = &queries[at + n * width..][..width];
+        }
         scores.clear();
         scores.resize(N * keys, 0.0);
-        self.each::<false>(keys, |token, key| {
-            let products = dots(own, key);
-            for n in 0..N {
-                scores[n * keys + token] = products[n] * scale;
-            }
-        });
+        self.each::<false>(
+            keys,
+            #[inline(always)]
+            |token, key| {
+                let products = dots(own, key);
+                for n in 0..N {
+                    scores[n * keys + token] = products[n] * scale;
+                }
+            },
+        );
         let mut shares = [0.0; N];
         for n in 0..N {
             shares[n] = 1.0 / exponentials(&mut scores[n * keys..][..keys]);
@@ -192,15 +199,20 @@ impl Head<'_> {
         let whole = width - width % LANES;
         for first in (0..whole).step_by(LANES) {
             let mut sums = [[0f32; LANES]; N];
-            self.each::<true>(keys, |token, value| {
-                let value: &[f32; LANES] = value[first..][..LANES].try_into().expect("16 numbers");
-                for n in 0..N {
-                    let weight = scores[n * keys + token];
-                    for lane in 0..LANES {
-                        sums[n][lane] += weight * value[lane];
+            self.each::<true>(
+                keys,
+                #[inline(always)]
+                |token, value| {
+                    let value: &[f32; LANES] =
+                        value[first..][..LANES].try_into().expect("16 numbers");
+                    for n in 0..N {
+                        let weight = scores[n * keys + token];
+                        for lane in 0..LANES {
+                            sums[n][lane] += weight * value[lane];
+                        }
                     }
-                }
-            });
+                },
+            );
             for n in 0..N {
                 let place = &mut mixed[at + n * width + first..][..LANES];
                 for lane in 0..LANES {
@@ -209,14 +221,18 @@ impl Head<'_> {
             }
         }
         if whole < width {
-            self.each::<true>(keys, |token, value| {
-                for n in 0..N {
-                    let weight = scores[n * keys + token] * shares[n];
-                    for column in whole..width {
-                        mixed[at + n * width + column] += weight * value[column];
+            self.each::<true>(
+                keys,
+                #[inline(always)]
+                |token, value| {
+                    for n in 0..N {
+                        let weight = scores[n * keys + token] * shares[n];
+                        for column in whole..width {
+                            mixed[at + n * width + column] += weight * value[column];
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         N
     }
@@ -287,9 +303,10 @@ impl Head<'_> {
         for (block, scores) in scores.as_chunks_mut::<KEYS>().0.iter_mut().enumerate() {
             // A page holds whole blocks. Keys past the last one are not used.
             let slot = self.span.slot((block * KEYS).min(keys - 1));
-            let block: [&[f32]; KEYS] = std::array::from_fn(|key| {
-                &self.cells[(slot + key) * columns + self.head * width..][..width]
-            });
+            let mut block: [&[f32]; KEYS] = [&[]; KEYS];
+            for key in 0..KEYS {
+                block[key] = &self.cells[(slot + key) * columns + self.head * width..][..width];
+            }
             let mut sums = [[0f32; LANES]; KEYS];
             for (column, query) in queries.iter().enumerate() {
                 for key in 0..KEYS {
@@ -309,24 +326,33 @@ impl Head<'_> {
         let mut sums = [[0f32; LANES]; COLUMNS];
         let rest = COLUMNS.min(self.spans.width - column);
         if rest < COLUMNS {
-            self.each::<true>(weights.len(), |token, value| {
-                for (sums, &number) in sums.iter_mut().zip(&value[column..]) {
-                    for lane in 0..LANES {
-                        sums[lane] += number * weights[token][lane];
+            self.each::<true>(
+                weights.len(),
+                #[inline(always)]
+                |token, value| {
+                    for (sums, &number) in sums.iter_mut().zip(&value[column..]) {
+                        for lane in 0..LANES {
+                            sums[lane] += number * weights[token][lane];
+                        }
                     }
-                }
-            });
+                },
+            );
             return sums;
         }
-        self.each::<true>(weights.len(), |token, value| {
-            let value: &[f32; COLUMNS] = value[column..][..COLUMNS].try_into().expect("8 numbers");
-            let weights = &weights[token];
-            for place in 0..COLUMNS {
-                for lane in 0..LANES {
-                    sums[place][lane] += value[place] * weights[lane];
+        self.each::<true>(
+            weights.len(),
+            #[inline(always)]
+            |token, value| {
+                let value: &[f32; COLUMNS] =
+                    value[column..][..COLUMNS].try_into().expect("8 numbers");
+                let weights = &weights[token];
+                for place in 0..COLUMNS {
+                    for lane in 0..LANES {
+                        sums[place][lane] += value[place] * weights[lane];
+                    }
                 }
-            }
-        });
+            },
+        );
         sums
     }
 }
@@ -346,16 +372,20 @@ fn dots<const N: usize>(queries: [&[f32]; N], key: &[f32]) -> [f32; N] {
         }
     }
     let tail = chunks.len() * LANES;
-    std::array::from_fn(|n| {
-        let mut sums = sums[n];
+    let mut products = [0f32; N];
+    for n in 0..N {
+        let sums = &mut sums[n];
         for half in [8, 4, 2, 1] {
             for lane in 0..half {
                 sums[lane] += sums[lane + half];
             }
         }
-        let rest = rest.iter().zip(&queries[n][tail..]).map(|(key, query)| key * query);
-        sums[0] + rest.sum::<f32>()
-    })
+        products[n] = sums[0];
+        for (key, query) in rest.iter().zip(&queries[n][tail..]) {
+            products[n] += key * query;
+        }
+    }
+    products
 }
 
 /// Replaces scores by `exp(score − greatest)` and gives their sum: NaN if a score is not finite.

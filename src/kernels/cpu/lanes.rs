@@ -35,6 +35,7 @@ pub(super) fn sum(a: &[f32]) -> f64 {
 }
 
 /// The greatest of numbers without NaN.
+#[inline(always)]
 pub(super) fn greatest(a: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut most = [f32::NEG_INFINITY; LANES];
