@@ -273,8 +273,20 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 }
 
 #[cfg(not(feature = "wgpu"))]
-pub(crate) fn is_software_gpu(_: &Device) -> bool {
-    false
+fn open_adapter(_: &Device) -> Option<Adapter> {
+    None
+}
+
+/// Whether `device` is a software GPU that this process opened.
+pub(crate) fn is_software_gpu(device: &Device) -> bool {
+    open_adapter(device).is_some_and(|adapter| adapter.kind == AdapterKind::Cpu)
+}
+
+/// The largest buffer that a kernel of `device` can bind, in bytes; `None` if it has no limit, or this
+/// process has not opened the device.
+#[cfg(feature = "lm")]
+pub(crate) fn max_binding(device: &Device) -> Option<u64> {
+    open_adapter(device).map(|adapter| adapter.max_binding).filter(|&limit| limit > 0)
 }
 
 /// Whether tensors on `device` are computed by the calling thread, so that two threads compute twice as
@@ -289,6 +301,12 @@ pub(crate) fn computes_here(device: &Device) -> bool {
     device == Device::flex()
 }
 
+/// Whether tensors on `device` lie in the machine's own memory, as far as is known.
+#[cfg(feature = "lm")]
+pub(crate) fn uses_host_memory(device: &Device) -> bool {
+    computes_here(device) || is_software_gpu(device)
+}
+
 #[cfg(not(feature = "wgpu"))]
 fn gpu_adapters(_: &[Backend]) -> Vec<Adapter> {
     Vec::new()
@@ -300,9 +318,7 @@ fn open_gpu(adapter: &Adapter, _: &[Adapter]) -> Result<Device> {
 }
 
 #[cfg(feature = "wgpu")]
-pub(crate) use gpu::is_software_gpu;
-#[cfg(feature = "wgpu")]
-use gpu::{gpu_adapters, open_gpu};
+use gpu::{gpu_adapters, open_adapter, open_gpu};
 
 #[cfg(feature = "wgpu")]
 mod gpu {
@@ -371,17 +387,17 @@ mod gpu {
     }
 
     /// Devices by backend and index.
-    type OpenDevices = HashMap<(Backend, usize), (Device, AdapterKind)>;
+    type OpenDevices = HashMap<(Backend, usize), (Device, Adapter)>;
 
     /// The open devices. A wgpu device can be initialised only once in a process.
     static OPENED: Mutex<Option<OpenDevices>> = Mutex::new(None);
 
-    /// Whether `device` is a software GPU that this process opened.
-    pub(crate) fn is_software_gpu(device: &Device) -> bool {
+    /// The adapter of a device that this process opened.
+    pub(super) fn open_adapter(device: &Device) -> Option<Adapter> {
         let device = device.clone().without_autodiff();
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         let mut opened = opened.iter().flat_map(HashMap::values);
-        opened.any(|(one, kind)| *one == device && *kind == AdapterKind::Cpu)
+        opened.find(|(one, _)| *one == device).map(|(_, adapter)| adapter.clone())
     }
 
     pub(super) fn open_gpu(adapter: &Adapter, adapters: &[Adapter]) -> Result<Device> {
@@ -415,7 +431,7 @@ mod gpu {
                     adapter.name, adapter.backend
                 ))
             })?;
-        opened.insert(key, (device.clone(), adapter.kind));
+        opened.insert(key, (device.clone(), adapter.clone()));
         Ok(device)
     }
 }

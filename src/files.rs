@@ -51,6 +51,51 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path))
 }
 
+/// Checks that a folder can be written by [`write_folder`]: it does not exist or is empty.
+///
+/// # Errors
+/// Fails if it is not empty, is a file, or cannot be read.
+#[cfg(feature = "cli")]
+pub fn expect_vacant(path: &Path) -> Result<()> {
+    let mut entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::file(path, "is not empty, expected a new or an empty folder")),
+    }
+}
+
+/// Writes a folder atomically: `fill` writes it under a temporary name beside `path`, then it is
+/// renamed. `path` must not exist or be empty.
+///
+/// # Errors
+/// Returns the error of `fill`, or one of the file system; `path` is then unchanged.
+#[cfg(feature = "cli")]
+pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    expect_vacant(path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let temporary = builder.tempdir_in(parent).map_err(Error::io("write", path))?;
+    fill(temporary.path())?;
+    sync_folder(temporary.path())?;
+    // Only Unix can rename onto an empty folder.
+    if !cfg!(unix) && path.exists() {
+        std::fs::remove_dir(path).map_err(Error::io("replace", path))?;
+    }
+    std::fs::rename(temporary.path(), path).map_err(Error::io("write", path))?;
+    // It has another name now, so there is nothing to remove.
+    let _ = temporary.keep();
+    sync_folder(parent)
+}
+
 /// Locks a folder for this process until dropped. The system releases the lock when the process ends,
 /// for any reason; the file `.lock` stays and has no meaning without the lock.
 #[derive(Debug)]
@@ -120,6 +165,27 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         let message = write_atomic(&folder.path().join("no/such/f"), b"x").unwrap_err().to_string();
         assert!(message.contains("cannot write"), "{message}");
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_folder_is_written_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        let failed = write_folder(&path, |folder| {
+            std::fs::write(folder.join("x"), "1").unwrap();
+            Err(Error::Run("broken".into()))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "broken");
+        assert_eq!(std::fs::read_dir(root.path().join("a")).unwrap().count(), 0);
+        let fill = |folder: &Path| write_new(&folder.join("x"), b"1");
+        write_folder(&path, fill).unwrap();
+        assert_eq!(std::fs::read(path.join("x")).unwrap(), b"1");
+        let message = write_folder(&path, fill).unwrap_err().to_string();
+        assert!(message.contains("is not empty"), "{message}");
+        std::fs::remove_file(path.join("x")).unwrap();
+        write_folder(&path, fill).unwrap();
+        assert_eq!(std::fs::read_dir(root.path().join("a")).unwrap().count(), 1);
     }
 
     #[test]

@@ -82,11 +82,15 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "burn")]
+mod gradients;
 mod json_scan;
 #[cfg(feature = "burn")]
 pub mod kernels;
 #[cfg(feature = "lm")]
 pub mod lm;
+#[cfg(feature = "burn")]
+mod optimizer;
 mod parallel;
 #[cfg(feature = "burn")]
 pub mod policy;
@@ -97,6 +101,8 @@ pub mod report;
 pub mod rollout;
 #[cfg(all(feature = "burn", feature = "fs"))]
 pub mod runs;
+#[cfg(feature = "burn")]
+mod schedule;
 pub mod settings;
 pub mod stream;
 #[cfg(feature = "burn")]

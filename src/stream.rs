@@ -22,6 +22,8 @@ pub enum Purpose {
     Weights = 5,
     /// Generated tasks.
     Generator = 6,
+    /// Initial weights of an adapter.
+    Adapter = 8,
     /// The tokens that a language model writes.
     Tokens = 7,
 }

@@ -9,6 +9,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::backend::KernelBackend;
 use super::cached_attention::CacheSpans;
+use super::layers::AdamWStep;
 use super::parameters::EpisodeComparison;
 use super::parameters::{Neighbourhood, Targets};
 use crate::episodes::Layout;
@@ -79,6 +80,83 @@ impl<B: KernelBackend> Backward<B, 2> for LogitStep {
         }
         if let Some(node) = head {
             grads.register::<B>(node.id, to_head);
+        }
+    }
+}
+
+/// The backward step of SwiGLU.
+#[derive(Debug)]
+struct SwigluStep;
+
+impl<B: KernelBackend> Backward<B, 2> for SwigluStep {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [gate_node, up_node] = ops.parents;
+        let gradient = grads.consume::<B>(&ops.node);
+        let [gate, up] = ops.state;
+        let (to_gate, to_up) = B::swiglu_gradients(gate, up, gradient);
+        if let Some(node) = gate_node {
+            grads.register::<B>(node.id, to_gate);
+        }
+        if let Some(node) = up_node {
+            grads.register::<B>(node.id, to_up);
+        }
+    }
+}
+
+/// The backward step of root mean square normalisation.
+#[derive(Debug)]
+struct RmsNormStep;
+
+impl<B: KernelBackend> Backward<B, 2> for RmsNormStep {
+    type State = ([FloatTensor<B>; 2], f32);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, weight_node] = ops.parents;
+        let gradient = grads.consume::<B>(&ops.node);
+        let ([x, weight], epsilon) = ops.state;
+        let (to_x, to_weight) =
+            B::rms_norm_gradients(x, weight, gradient, epsilon, weight_node.is_some());
+        if let Some(node) = x_node {
+            grads.register::<B>(node.id, to_x);
+        }
+        if let Some(node) = weight_node {
+            grads.register::<B>(node.id, to_weight);
+        }
+    }
+}
+
+/// The backward step of the causal softmax.
+#[derive(Debug)]
+struct CausalSoftmaxStep;
+
+impl<B: KernelBackend> Backward<B, 1> for CausalSoftmaxStep {
+    type State = (FloatTensor<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [scores] = ops.parents;
+        let gradient = grads.consume::<B>(&ops.node);
+        let (weights, scale) = ops.state;
+        if let Some(node) = scores {
+            grads.register::<B>(node.id, B::causal_softmax_gradient(weights, gradient, scale));
+        }
+    }
+}
+
+/// The backward step of the rotation.
+#[derive(Debug)]
+struct RotateStep;
+
+impl<B: KernelBackend> Backward<B, 1> for RotateStep {
+    type State = ([FloatTensor<B>; 2], bool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x] = ops.parents;
+        let gradient = grads.consume::<B>(&ops.node);
+        let ([cosines, sines], back) = ops.state;
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::rotate(gradient, cosines, sines, !back));
         }
     }
 }
@@ -200,5 +278,108 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             [queries, keys, values, cache].map(|tensor| tensor.into_primitive());
         let (mixed, cache) = B::cached_attention(queries, keys, values, cache, spans);
         (constant::<B, C>(mixed), constant::<B, C>(cache))
+    }
+
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (gate, gate_node) = gate.into_parts();
+        let (up, up_node) = up.into_parts();
+        match SwigluStep.prepare::<C>([gate_node, up_node]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let saved = [gate.clone(), up.clone()];
+                step.finish(saved, B::swiglu(gate, up))
+            }
+            OpsKind::UnTracked(step) => step.finish(B::swiglu(gate, up)),
+        }
+    }
+
+    /// Gradients are constants: there are no second derivatives.
+    fn swiglu_gradients(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [gate, up, gradient] = [gate, up, gradient].map(|tensor| tensor.into_primitive());
+        let (to_gate, to_up) = B::swiglu_gradients(gate, up, gradient);
+        (constant::<B, C>(to_gate), constant::<B, C>(to_up))
+    }
+
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        match RmsNormStep.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let saved = ([x.clone(), weight.clone()], epsilon);
+                step.finish(saved, B::rms_norm(x, weight, epsilon))
+            }
+            OpsKind::UnTracked(step) => step.finish(B::rms_norm(x, weight, epsilon)),
+        }
+    }
+
+    /// Gradients are constants: there are no second derivatives.
+    fn rms_norm_gradients(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f32,
+        wants_weight: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [x, weight, gradient] = [x, weight, gradient].map(|tensor| tensor.into_primitive());
+        let (to_x, to_weight) = B::rms_norm_gradients(x, weight, gradient, epsilon, wants_weight);
+        (constant::<B, C>(to_x), constant::<B, C>(to_weight))
+    }
+
+    fn causal_softmax(scores: FloatTensor<Self>, scale: f32) -> FloatTensor<Self> {
+        let (scores, node) = scores.into_parts();
+        let weights = B::causal_softmax(scores, scale);
+        match CausalSoftmaxStep.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((weights.clone(), scale), weights),
+            OpsKind::UnTracked(step) => step.finish(weights),
+        }
+    }
+
+    /// Gradients are constants: there are no second derivatives.
+    fn causal_softmax_gradient(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        let [weights, gradient] = [weights, gradient].map(|tensor| tensor.into_primitive());
+        constant::<B, C>(B::causal_softmax_gradient(weights, gradient, scale))
+    }
+
+    /// The tables are constants.
+    fn rotate(
+        x: FloatTensor<Self>,
+        cosines: FloatTensor<Self>,
+        sines: FloatTensor<Self>,
+        back: bool,
+    ) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        let [cosines, sines] = [cosines, sines].map(|table| table.into_primitive());
+        let rotated = B::rotate(x, cosines.clone(), sines.clone(), back);
+        match RotateStep.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(([cosines, sines], back), rotated),
+            OpsKind::UnTracked(step) => step.finish(rotated),
+        }
+    }
+
+    /// Constants: steps are not differentiated.
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [parameter, gradient, moment_1, moment_2] =
+            [parameter, gradient, moment_1, moment_2].map(|tensor| tensor.into_primitive());
+        let (parameter, moment_1, moment_2) =
+            B::adamw(parameter, gradient, moment_1, moment_2, step);
+        let of = constant::<B, C>;
+        (of(parameter), of(moment_1), of(moment_2))
     }
 }

@@ -9,6 +9,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 use super::cached_attention::CacheSpans;
 #[cfg(feature = "fusion")]
 use super::fusion;
+use super::layers::AdamWStep;
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 use super::{cpu, portable};
 use crate::episodes::Layout;
@@ -131,6 +132,85 @@ pub trait KernelBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::cached_attention::<Self>([queries, keys, values], cache, &spans)
     }
+
+    /// `silu(gate) ⊙ up`.
+    #[fusion(dtype = gate, shape = gate)]
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::swiglu::<Self>(gate, up)
+    }
+
+    /// The gradients of [`KernelBackend::swiglu`] by gate and up, from its arguments and the gradient of its
+    /// result.
+    #[fusion(meta = fusion::first_and_second)]
+    fn swiglu_gradients(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::swiglu_gradients::<Self>(gate, up, gradient)
+    }
+
+    /// Root mean square normalisation of rows.
+    #[fusion(dtype = x, shape = x)]
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        portable::rms_norm::<Self>(x, weight, epsilon)
+    }
+
+    /// The gradients of [`KernelBackend::rms_norm`] by rows and weight, from its arguments and the gradient
+    /// of its result. Zeros for a weight that `wants_weight` does not ask for.
+    #[fusion(meta = fusion::rms_norm_gradients)]
+    fn rms_norm_gradients(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f32,
+        wants_weight: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::rms_norm_gradients::<Self>(x, weight, gradient, epsilon, wants_weight)
+    }
+
+    /// The softmax of scaled scores over the keys up to each query.
+    #[fusion(dtype = scores, shape = scores)]
+    fn causal_softmax(scores: FloatTensor<Self>, scale: f32) -> FloatTensor<Self> {
+        portable::causal_softmax::<Self>(scores, scale)
+    }
+
+    /// The gradient of [`KernelBackend::causal_softmax`], from its result and the gradient of that.
+    #[fusion(dtype = weights, shape = weights)]
+    fn causal_softmax_gradient(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        portable::causal_softmax_gradient::<Self>(weights, gradient, scale)
+    }
+
+    /// Rotation of pairs by the angles of their tokens, or back, which is its gradient.
+    #[fusion(dtype = x, shape = x)]
+    fn rotate(
+        x: FloatTensor<Self>,
+        cosines: FloatTensor<Self>,
+        sines: FloatTensor<Self>,
+        back: bool,
+    ) -> FloatTensor<Self> {
+        portable::rotate::<Self>(x, cosines, sines, back)
+    }
+
+    /// A parameter and its moments after a step of AdamW.
+    #[fusion(meta = fusion::adamw)]
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        portable::adamw::<Self>([parameter, gradient, moment_1, moment_2], step)
+    }
 }
 
 /// The body that CPU backends share: matrix products of the backend, and plain loops.
@@ -223,6 +303,67 @@ macro_rules! on_the_cpu {
                 spans: CacheSpans,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
                 cpu::cached_attention::<Self>([queries, keys, values], cache, &spans)
+            }
+
+            fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+                cpu::swiglu::<Self>(gate, up)
+            }
+
+            fn swiglu_gradients(
+                gate: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::swiglu_gradients::<Self>(gate, up, gradient)
+            }
+
+            fn rms_norm(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                epsilon: f32,
+            ) -> FloatTensor<Self> {
+                cpu::rms_norm::<Self>(x, weight, epsilon)
+            }
+
+            fn rms_norm_gradients(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                epsilon: f32,
+                wants_weight: bool,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::rms_norm_gradients::<Self>(x, weight, gradient, epsilon, wants_weight)
+            }
+
+            fn causal_softmax(scores: FloatTensor<Self>, scale: f32) -> FloatTensor<Self> {
+                cpu::causal_softmax::<Self>(scores, scale)
+            }
+
+            fn causal_softmax_gradient(
+                weights: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                scale: f32,
+            ) -> FloatTensor<Self> {
+                cpu::causal_softmax_gradient::<Self>(weights, gradient, scale)
+            }
+
+            fn rotate(
+                x: FloatTensor<Self>,
+                cosines: FloatTensor<Self>,
+                sines: FloatTensor<Self>,
+                back: bool,
+            ) -> FloatTensor<Self> {
+                cpu::rotate::<Self>(x, cosines, sines, back)
+            }
+
+            fn adamw(
+                parameter: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                moment_1: FloatTensor<Self>,
+                moment_2: FloatTensor<Self>,
+                step: AdamWStep,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+                cpu::adamw::<Self>([parameter, gradient, moment_1, moment_2], step)
             }
         }
     };

@@ -4,6 +4,7 @@ use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::Shape;
 
 use super::cached_attention::CacheSpans;
+use super::layers::AdamWStep;
 use super::parameters::{EpisodeComparison, Neighbourhood, Targets};
 
 /// A result of another shape.
@@ -72,4 +73,35 @@ pub(super) fn cached_attention(
     _spans: &CacheSpans,
 ) -> (TensorSpec, TensorSpec) {
     (queries.clone(), cache.clone())
+}
+
+/// Gradients of the shapes of two arguments.
+pub(super) fn first_and_second(
+    first: &TensorSpec,
+    second: &TensorSpec,
+    _gradient: &TensorSpec,
+) -> (TensorSpec, TensorSpec) {
+    (first.clone(), second.clone())
+}
+
+/// Gradients have the shapes of their arguments.
+pub(super) fn rms_norm_gradients(
+    x: &TensorSpec,
+    weight: &TensorSpec,
+    _gradient: &TensorSpec,
+    _epsilon: &f32,
+    _wants_weight: &bool,
+) -> (TensorSpec, TensorSpec) {
+    (x.clone(), weight.clone())
+}
+
+/// The parameter and its moments have one shape.
+pub(super) fn adamw(
+    parameter: &TensorSpec,
+    _gradient: &TensorSpec,
+    moment_1: &TensorSpec,
+    moment_2: &TensorSpec,
+    _step: &AdamWStep,
+) -> (TensorSpec, TensorSpec, TensorSpec) {
+    (parameter.clone(), moment_1.clone(), moment_2.clone())
 }

@@ -8,6 +8,8 @@
 //! | [`discounted_returns`] | the return of each step |
 //! | [`cached_attention`] | causal attention of new tokens over the keys and values of a cache |
 //! | [`token_log_probs`] | log-probability and entropy of tokens from hidden states, with gradients |
+//! | [`swiglu`], [`rms_norm`], [`causal_softmax`], [`rotate`] | layers of language models, with gradients |
+//! | [`adamw`] | a step of the optimizer |
 //!
 //! Those of credit read their settings from [`CreditConfig`](crate::credit::CreditConfig), and groups and episodes from
 //! [`Layout`](crate::episodes::Layout). Tensors may be on any device: on wgpu the operations are WGSL
@@ -24,6 +26,7 @@ mod cpu;
 mod engine;
 #[cfg(feature = "fusion")]
 mod fusion;
+mod layers;
 mod parameters;
 mod portable;
 mod proximity;
@@ -40,6 +43,7 @@ pub use cached_attention::{CacheSpans, PAGE, Span, cached_attention};
 #[cfg(feature = "lm")]
 pub(crate) use cpu::{log_sum_and_entropy, softmax_weights};
 pub use engine::{Unsupported, check_training, choose_engine, unsupported};
+pub use layers::{AdamWStep, adamw, causal_softmax, rms_norm, rotate, swiglu};
 pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;
 pub use token_log_probs::{TokenLogProbs, token_log_probs};

@@ -1,16 +1,16 @@
 //! Causal attention with grouped queries (arXiv 2305.13245).
 
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::cache::Cache;
 use super::config::ModelConfig;
-use super::mlp::Linear;
+use super::linear::Linear;
+use super::loader::Loader;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::Loader;
 use crate::error::Result;
-use crate::kernels::CacheSpans;
+use crate::kernels::{CacheSpans, causal_softmax};
 
 /// `softmax(Q Kᵀ / sqrt(width)) V` for each query head, over the tokens up to its own.
 #[derive(Module, Debug)]
@@ -54,14 +54,20 @@ impl Attention {
         })
     }
 
-    /// Attention of `x`, `[rows * tokens, hidden]`, within each row. `future`, `[1, 1, tokens, tokens]`,
-    /// is true where a key comes after its query.
+    /// Calls `act` with the name and each linear map.
+    pub(super) fn for_linears(&mut self, name: &str, act: &mut dyn FnMut(&str, &mut Linear)) {
+        act(&format!("{name}.q_proj"), &mut self.q_proj);
+        act(&format!("{name}.k_proj"), &mut self.k_proj);
+        act(&format!("{name}.v_proj"), &mut self.v_proj);
+        act(&format!("{name}.o_proj"), &mut self.o_proj);
+    }
+
+    /// Attention of `x`, `[rows * tokens, hidden]`, within each row.
     pub fn forward(
         &self,
         x: Tensor<2>,
         [rows, tokens]: [usize; 2],
         rope: &Rope,
-        future: &Tensor<4, Bool>,
     ) -> Tensor<2> {
         let (heads, kv_heads, width) = (self.heads, self.kv_heads, self.width);
         let group = heads / kv_heads;
@@ -71,16 +77,10 @@ impl Attention {
         let q = rope.apply(normalised(q, self.q_norm.as_ref())).swap_dims(1, 2);
         let k = rope.apply(normalised(k, self.k_norm.as_ref())).swap_dims(1, 2);
         // Query heads that share a key head become rows of one product, so no key is repeated.
-        let q = q.mul_scalar((width as f64).powf(-0.5)).reshape([
-            rows,
-            kv_heads,
-            group * tokens,
-            width,
-        ]);
+        let q = q.reshape([rows, kv_heads, group * tokens, width]);
         let shape = [rows * kv_heads, group, tokens, tokens];
         let scores = q.matmul(k.swap_dims(2, 3)).reshape(shape);
-        let scores = scores.mask_fill(future.clone().expand(shape), f32::NEG_INFINITY);
-        let weights = activation::softmax(scores, 3);
+        let weights = causal_softmax(scores, (width as f32).powf(-0.5));
         let mixed = weights.reshape([rows, kv_heads, group * tokens, tokens]).matmul(v);
         let mixed = mixed.reshape([rows, heads, tokens, width]).swap_dims(1, 2);
         self.o_proj.forward(mixed.reshape([rows * tokens, heads * width]))

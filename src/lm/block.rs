@@ -1,15 +1,16 @@
 //! One layer of the decoder.
 
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 use super::attention::Attention;
 use super::cache::Cache;
 use super::config::ModelConfig;
+use super::linear::Linear;
+use super::loader::Loader;
 use super::mlp::Mlp;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::Loader;
 use crate::error::Result;
 use crate::kernels::CacheSpans;
 
@@ -35,16 +36,21 @@ impl Block {
         })
     }
 
-    /// Maps `x`, `[rows * tokens, hidden]`, to the same shape. For `future` see [`Attention::forward`].
+    /// Calls `act` with the name and each linear map of the layer.
+    pub(super) fn for_linears(&mut self, name: &str, act: &mut dyn FnMut(&str, &mut Linear)) {
+        self.self_attn.for_linears(&format!("{name}.self_attn"), act);
+        self.mlp.for_linears(&format!("{name}.mlp"), act);
+    }
+
+    /// Maps `x`, `[rows * tokens, hidden]`, to the same shape.
     pub fn forward(
         &self,
         x: Tensor<2>,
         shape: [usize; 2],
         rope: &Rope,
-        future: &Tensor<4, Bool>,
     ) -> Tensor<2> {
         let normed = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normed, shape, rope, future);
+        let x = x + self.self_attn.forward(normed, shape, rope);
         x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
     }
 

@@ -1,43 +1,13 @@
-//! Linear maps and the gated feed-forward layer.
+//! The gated feed-forward layer.
 
-use burn::module::{Module, Param};
-use burn::tensor::{Tensor, activation};
+use burn::module::Module;
+use burn::tensor::Tensor;
 
 use super::config::ModelConfig;
-use super::weights::Loader;
+use super::linear::Linear;
+use super::loader::Loader;
 use crate::error::Result;
-
-/// `y = x Wᵀ + b`, with `W` as Hugging Face stores it, `[outputs, inputs]`.
-#[derive(Module, Debug)]
-pub struct Linear {
-    weight: Param<Tensor<2>>,
-    bias: Option<Param<Tensor<1>>>,
-}
-
-impl Linear {
-    pub(super) fn load(
-        loader: &Loader,
-        name: &str,
-        [inputs, outputs]: [usize; 2],
-        has_bias: bool,
-    ) -> Result<Self> {
-        let weight = loader.parameter(&format!("{name}.weight"), [outputs, inputs])?;
-        let bias = match has_bias {
-            true => Some(loader.parameter(&format!("{name}.bias"), [outputs])?),
-            false => None,
-        };
-        Ok(Self { weight, bias })
-    }
-
-    /// Maps `x`, `[rows, inputs]`, to `[rows, outputs]`.
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.val().transpose());
-        match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(),
-            None => y,
-        }
-    }
-}
+use crate::kernels::swiglu;
 
 /// SwiGLU (arXiv 2002.05202): `y = (silu(x G) ⊙ x U) D`.
 #[derive(Module, Debug)]
@@ -60,9 +30,16 @@ impl Mlp {
         })
     }
 
+    /// Calls `act` with the name and each linear map.
+    pub(super) fn for_linears(&mut self, name: &str, act: &mut dyn FnMut(&str, &mut Linear)) {
+        act(&format!("{name}.gate_proj"), &mut self.gate_proj);
+        act(&format!("{name}.up_proj"), &mut self.up_proj);
+        act(&format!("{name}.down_proj"), &mut self.down_proj);
+    }
+
     /// Maps `x`, `[rows, hidden]`, to the same shape.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let gate = activation::silu(self.gate_proj.forward(x.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone());
+        self.down_proj.forward(swiglu(gate, self.up_proj.forward(x)))
     }
 }

@@ -1,16 +1,27 @@
-//! Language models in the layout of Hugging Face: load, score and generate.
+//! Language models in the layout of Hugging Face, or in GGUF files: load, score, generate and fit.
 //!
 //! | file | contents |
 //! |---|---|
 //! | [`cache`] | keys and values of sequences that grow |
 //! | [`config`] | `config.json`: the shape of a model |
-//! | [`weights`] | safetensors files, single or sharded, checked before anything is allocated |
+//! | [`source`] | the files of a model: a folder, or a GGUF file |
+//! | [`weights`] | weights in files, read in pieces |
+//! | [`encoding`] | the number formats of stored weights |
+//! | `gguf` | GGUF files: configuration, names, tokenizer |
+//! | `loader` | parameters from weights, checked before anything is allocated |
+//! | [`memory`] | what a model takes in memory, and what there is |
+//! | [`embedding`] | embedding and head, in parts where a buffer cannot hold them |
 //! | [`rope`] | rotary position embedding |
 //! | [`norm`] | root mean square normalisation |
 //! | [`attention`] | causal attention with grouped queries |
+//! | [`linear`] | linear maps |
+//! | [`lora`] | low-rank adapters |
 //! | [`mlp`] | the gated feed-forward layer |
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
+//! | [`fit`], [`fit_config`], [`sequence`] | fitting to sequences |
+//! | [`peft`] | adapters in PEFT's files |
+//! | `recompute` | the gradient with layers computed again |
 //! | [`save`] | writing a model |
 //! | [`sampling`] | drawing tokens |
 //! | [`generate`] | continuing sequences |
@@ -24,15 +35,28 @@ pub mod attention;
 pub mod block;
 pub mod cache;
 pub mod config;
+pub mod embedding;
+pub mod encoding;
+pub mod fit;
+pub mod fit_config;
 pub mod generate;
+mod gguf;
+pub mod linear;
+mod loader;
+pub mod lora;
+pub mod memory;
 pub mod mlp;
 pub mod model;
 pub mod norm;
+pub mod peft;
 mod python_json;
+mod recompute;
 pub mod rope;
 pub mod sampling;
 pub mod save;
 pub mod scoring;
+pub mod sequence;
+pub mod source;
 pub mod stop;
 pub mod template;
 pub mod tokenizer;
@@ -41,11 +65,17 @@ pub mod weights;
 
 pub use cache::{Cache, RowId};
 pub use config::ModelConfig;
+pub use fit::{FitStep, Fitter};
+pub use fit_config::FitConfig;
 pub use generate::{Continuation, End, Generator, Task};
+pub use lora::LoraConfig;
 pub use model::Decoder;
+pub use peft::save_adapter;
 pub use sampling::Sampling;
-pub use save::save;
+pub use save::{SaveOptions, StoredType, save, save_as};
 pub use scoring::{Scores, score, score_branches};
+pub use sequence::{Order, Sequence};
+pub use source::ModelFiles;
 pub use stop::StopText;
 pub use template::{Chat, ChatTemplate};
 pub use tokenizer::Tokenizer;

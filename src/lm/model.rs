@@ -2,61 +2,89 @@
 
 use std::path::Path;
 
-use burn::module::{Module, Param};
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::block::Block;
 use super::cache::{Cache, RowId};
 use super::config::ModelConfig;
+use super::embedding::Embedding;
+use super::linear::Linear;
+use super::loader::Loader;
+use super::memory;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::weights::{Loader, Weights};
+use super::source::ModelFiles;
+use crate::device::max_binding;
 use crate::error::{Error, Result};
 
 /// A decoder-only transformer: embedding, layers, normalisation and head.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    embed_tokens: Param<Tensor<2>>,
+    embed_tokens: Embedding,
     layers: Vec<Block>,
     norm: Norm,
-    lm_head: Option<Param<Tensor<2>>>,
+    lm_head: Option<Embedding>,
     #[module(skip)]
     config: ModelConfig,
 }
 
+/// A ragged batch of sequences, as the layers need it.
+pub(super) struct Inputs {
+    /// Tokens, padded at the end of rows, `[rows * tokens]`.
+    ids: Tensor<1, Int>,
+    /// Rows and tokens.
+    shape: [usize; 2],
+    rope: Rope,
+}
+
 impl Decoder {
-    /// Loads a model from a folder with `config.json` and safetensors. Weights become 32-bit floats.
+    /// Loads a model from a folder with `config.json` and safetensors, or from a GGUF file. Weights
+    /// become 32-bit floats.
     ///
     /// # Errors
-    /// Returns an error if the folder holds no supported model, or a weight is missing, has another
-    /// shape or type, or is not finite. The headers of all files are checked before any weight is read.
-    pub fn open(folder: &Path, device: &Device) -> Result<Self> {
-        let config = ModelConfig::open(folder)?;
-        let weights = Weights::open(folder)?;
-        // The first pass checks names and shapes only.
-        Self::load(&config, &Loader::checking(&weights, device))?;
-        Self::load(&config, &Loader::reading(&weights, device))
+    /// Returns an error if the folder or file holds no supported model, a weight is missing, has another
+    /// shape or type, or is not finite, or the device has too little memory or too small buffers. All of
+    /// this but the values is checked before anything is allocated.
+    pub fn open(path: &Path, device: &Device) -> Result<Self> {
+        Self::of_files(&ModelFiles::open(path)?, device, max_binding(device))
+    }
+
+    /// Loads a model whose files are open. `max_binding` is the largest buffer that the device can bind,
+    /// in bytes; `None` sets no limit. Embedding and head are divided into parts that fit.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_files(files: &ModelFiles, device: &Device, max_binding: Option<u64>) -> Result<Self> {
+        let loader = || Loader::of_files(&files.weights, device, max_binding);
+        Self::load(&files.config, &loader().checking())?;
+        memory::check_fits(&files.config, device)?;
+        Self::load(&files.config, &loader())
     }
 
     /// An untrained model: weights are drawn from a normal distribution, and the seed determines them.
     ///
     /// # Errors
-    /// Returns an error if the configuration is invalid.
+    /// Returns an error if the configuration is invalid, or the device has too little memory or too small
+    /// buffers.
     pub fn untrained(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
         config.check().map_err(|message| Error::input("config", message))?;
-        Self::load(config, &Loader::initial(seed, device))
+        memory::check_fits(config, device)?;
+        let loader = || Loader::initial(seed, device, max_binding(device));
+        Self::load(config, &loader().checking())?;
+        Self::load(config, &loader())
     }
 
     fn load(config: &ModelConfig, loader: &Loader) -> Result<Self> {
         let table = [config.vocabulary, config.hidden];
         let head = match config.tied {
             true => None,
-            false => Some(loader.parameter("lm_head.weight", table)?),
+            false => Some(Embedding::load(loader, "lm_head.weight", table)?),
         };
         let layers = (0..config.layers)
             .map(|layer| Block::load(loader, &format!("model.layers.{layer}"), config));
         Ok(Self {
-            embed_tokens: loader.parameter("model.embed_tokens.weight", table)?,
+            embed_tokens: Embedding::load(loader, "model.embed_tokens.weight", table)?,
             layers: layers.collect::<Result<_>>()?,
             norm: Norm::load(loader, "model.norm", config.hidden, config.norm_epsilon)?,
             lm_head: head,
@@ -71,7 +99,7 @@ impl Decoder {
 
     /// The device of the weights.
     pub fn device(&self) -> Device {
-        self.embed_tokens.val().device()
+        self.embed_tokens.device()
     }
 
     /// Hidden states after the last normalisation, `[rows * tokens, hidden]`, where `tokens` is the
@@ -82,6 +110,19 @@ impl Decoder {
     /// Returns an error if there is no row, a row is empty or longer than the context, or an id is out
     /// of range.
     pub fn hidden(&self, rows: &[&[u32]]) -> Result<Tensor<2>> {
+        let inputs = self.inputs(rows)?;
+        let mut x = self.embed(&inputs);
+        for layer in 0..self.layers.len() {
+            x = self.layer(layer, x, &inputs);
+        }
+        Ok(self.normalised(x))
+    }
+
+    /// What the layers need to know of sequences, on the model's device.
+    ///
+    /// # Errors
+    /// As [`hidden`](Self::hidden).
+    pub(super) fn inputs(&self, rows: &[&[u32]]) -> Result<Inputs> {
         rows.iter().try_for_each(|row| self.check_ids(row))?;
         let tokens = rows.iter().map(|row| row.len()).max();
         let tokens = tokens.ok_or_else(|| Error::input("ids", "there are no rows"))?;
@@ -90,17 +131,38 @@ impl Decoder {
             row.iter().map(|&id| id as i32).chain(std::iter::repeat_n(0, tokens - row.len()))
         });
         let ids = TensorData::new(padded.collect::<Vec<i32>>(), [rows.len() * tokens]);
-        let ids = Tensor::<1, Int>::from_data(ids, &device);
-        let rope = Rope::new(&self.config, tokens, &device);
-        let future: Vec<bool> =
-            (0..tokens).flat_map(|query| (0..tokens).map(move |key| key > query)).collect();
-        let future = TensorData::new(future, [1, 1, tokens, tokens]);
-        let future = Tensor::<4, Bool>::from_data(future, &device);
-        let mut x = self.embed_tokens.val().select(0, ids);
-        for layer in &self.layers {
-            x = layer.forward(x, [rows.len(), tokens], &rope, &future);
+        Ok(Inputs {
+            ids: Tensor::from_data(ids, &device),
+            shape: [rows.len(), tokens],
+            rope: Rope::new(&self.config, tokens, &device),
+        })
+    }
+
+    /// Embeddings of the tokens, `[rows * tokens, hidden]`.
+    pub(super) fn embed(&self, inputs: &Inputs) -> Tensor<2> {
+        self.embed_tokens.lookup(inputs.ids.clone())
+    }
+
+    /// Maps hidden states, `[rows * tokens, hidden]`, by one layer.
+    pub(super) fn layer(&self, layer: usize, x: Tensor<2>, inputs: &Inputs) -> Tensor<2> {
+        self.layers[layer].forward(x, inputs.shape, &inputs.rope)
+    }
+
+    /// The last normalisation of hidden states.
+    pub(super) fn normalised(&self, x: Tensor<2>) -> Tensor<2> {
+        self.norm.forward(x)
+    }
+
+    /// Whether the embedding is trained.
+    pub(super) fn trains_embedding(&self) -> bool {
+        self.embed_tokens.is_require_grad()
+    }
+
+    /// Calls `act` with the full name, such as `model.layers.0.self_attn.q_proj`, and each linear map.
+    pub(super) fn for_linears(&mut self, act: &mut dyn FnMut(&str, &mut Linear)) {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            layer.for_linears(&format!("model.layers.{index}"), act);
         }
-        Ok(self.norm.forward(x))
     }
 
     /// Appends tokens to sequences of a cache. Gives the hidden states of the new tokens after the last
@@ -123,7 +185,7 @@ impl Decoder {
         let ids: Vec<i32> =
             new.iter().flat_map(|(_, ids)| ids.iter().map(|&id| id as i32)).collect();
         let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
-        let mut x = self.embed_tokens.val().select(0, ids);
+        let mut x = self.embed_tokens.lookup(ids);
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.extend(x, &rope, cache, index, &spans)?;
         }
@@ -134,17 +196,17 @@ impl Decoder {
     pub fn logits_of(&self, hidden: Tensor<2>, tokens: &[u32]) -> Tensor<2> {
         let tokens: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
         let tokens = Tensor::<1, Int>::from_data(tokens.as_slice(), &hidden.device());
-        hidden.matmul(self.head().select(0, tokens).transpose())
+        hidden.matmul(self.head().lookup(tokens).transpose())
     }
 
     /// Logits, `[rows, vocabulary]`, of hidden states, `[rows, hidden]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        hidden.matmul(self.head().transpose())
+        self.head().logits(hidden)
     }
 
-    /// The output head, `[vocabulary, width]`: a weight of its own, or the embedding.
-    pub(super) fn head(&self) -> Tensor<2> {
-        self.lm_head.as_ref().unwrap_or(&self.embed_tokens).val()
+    /// The output head: a table of its own, or the embedding.
+    pub(super) fn head(&self) -> &Embedding {
+        self.lm_head.as_ref().unwrap_or(&self.embed_tokens)
     }
 
     /// Checks that a sequence can be fed to the model.

@@ -3,8 +3,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::weights::Loader;
+use super::loader::Loader;
 use crate::error::Result;
+use crate::kernels::rms_norm;
 
 /// `y = g ⊙ x / sqrt(mean(x²) + ε)` over the last dimension.
 #[derive(Module, Debug)]
@@ -21,7 +22,6 @@ impl Norm {
 
     /// Normalises `x`, `[…, width]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let scale = (x.clone().square().mean_dim(D - 1) + self.epsilon).sqrt();
-        x / scale * self.weight.val().unsqueeze()
+        rms_norm(x, self.weight.val(), self.epsilon as f32)
     }
 }

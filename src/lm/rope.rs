@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{ModelConfig, RopeScaling};
+use crate::kernels::rotate;
 
 /// Cosines and sines of the positions of a sequence, `[1, tokens, 1, head_width / 2]` each.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ impl Rope {
         positions: impl Iterator<Item = usize> + Clone,
         device: &Device,
     ) -> Self {
-        let frequencies = frequencies(config);
+        let frequencies = config.frequencies();
         let table = |of: fn(f64) -> f64| {
             let values: Vec<f32> = (positions.clone())
                 .flat_map(|at| frequencies.iter().map(move |one| of(at as f64 * one) as f32))
@@ -39,19 +40,17 @@ impl Rope {
     /// Rotates each pair `(x_i, x_{i + width / 2})` of `x`, `[rows, tokens, heads, width]`, by the angle
     /// `θ` of its position: `(a cos θ − b sin θ, b cos θ + a sin θ)`.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
-        let low = a.clone() * self.cosines.clone() - b.clone() * self.sines.clone();
-        let high = b * self.cosines.clone() + a * self.sines.clone();
-        Tensor::cat(vec![low, high], 3)
+        rotate(x, self.cosines.clone(), self.sines.clone())
     }
 }
 
-/// Angle per position of each pair, `[head_width / 2]`: `theta^(−2i / width)`, scaled.
-fn frequencies(config: &ModelConfig) -> Vec<f64> {
-    let half = config.head_width / 2;
-    let plain = |i: usize| config.rope_theta.powf(-(i as f64) / half as f64);
-    (0..half).map(|i| scaled(plain(i), config.rope_scaling.as_ref())).collect()
+impl ModelConfig {
+    /// Angle per position of each pair, `[head_width / 2]`: `theta^(−2i / width)`, scaled.
+    pub(super) fn frequencies(&self) -> Vec<f64> {
+        let half = self.head_width / 2;
+        let plain = |i: usize| self.rope_theta.powf(-(i as f64) / half as f64);
+        (0..half).map(|i| scaled(plain(i), self.rope_scaling.as_ref())).collect()
+    }
 }
 
 fn scaled(frequency: f64, scaling: Option<&RopeScaling>) -> f64 {

@@ -38,7 +38,7 @@ pub fn score(model: &Decoder, rows: &[&[u32]], with_logits: bool) -> Result<Vec<
         true => Some(last_logits(model, &hidden, rows)?),
         false => None,
     };
-    let scores = token_log_probs(hidden, &[model.head()], &targets)?;
+    let scores = token_log_probs(hidden, &model.head().parts(), &targets)?;
     let (log_probs, entropy) = (read(scores.log_probs)?, read(scores.entropies)?);
     let of_row = |(index, row): (usize, &&[u32])| {
         let first = index * tokens;

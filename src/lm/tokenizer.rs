@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use tokenizers::{ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
+use super::gguf;
 use super::template::{Chat, ChatTemplate};
 use crate::error::{Error, Result};
 
@@ -46,11 +47,15 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads the tokenizer of a model's folder: `tokenizer.json`, and where they exist
     /// `tokenizer_config.json`, `special_tokens_map.json`, `chat_template.jinja`,
-    /// `generation_config.json` and `config.json`.
+    /// `generation_config.json` and `config.json`. Or that of a GGUF file.
     ///
     /// # Errors
     /// Returns an error that names the file if one cannot be read or is invalid.
     pub fn open(folder: &Path) -> Result<Self> {
+        if folder.is_file() {
+            let missing = || Error::file(folder, "has no tokenizer");
+            return gguf::tokenizer(folder)?.ok_or_else(missing);
+        }
         let path = folder.join("tokenizer.json");
         let bytes = read_limited(&path, MAX_FILE)?;
         let tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes));
@@ -75,12 +80,13 @@ impl Tokenizer {
     }
 
     /// Reads the tokenizer of a model's folder like [`open`](Self::open), or returns `None` if there is
-    /// no `tokenizer.json`.
+    /// no `tokenizer.json`, or no tokenizer in the GGUF file.
     ///
     /// # Errors
     /// Returns the errors of [`open`](Self::open).
     pub fn open_if_present(folder: &Path) -> Result<Option<Self>> {
         match folder.join("tokenizer.json").exists() {
+            _ if folder.is_file() => gguf::tokenizer(folder),
             true => Self::open(folder).map(Some),
             false => Ok(None),
         }

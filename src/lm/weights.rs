@@ -1,184 +1,189 @@
-//! Weights in safetensors files, one or several.
+//! Weights in files: safetensors, single or sharded, or GGUF.
+//!
+//! Opening reads the files' headers only. Values are read weight by weight, in pieces, so that loading a
+//! model takes its own size in memory, and little more.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::f64::consts::TAU;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use burn::module::Param;
-use burn::tensor::{Device, Tensor, TensorData};
-use half::{bf16, f16};
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
-
+use super::encoding::Encoding;
 use crate::error::{Error, Result};
-use crate::stream::{Purpose, Stream};
 
-/// The index of a sharded model: the file of each weight.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
+mod safetensors;
+
+/// Largest number of bytes that are read at once.
+const PIECE: usize = 1 << 20;
+
+/// Where a weight is, and how it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Its file, as an index.
+    pub file: usize,
+    /// Its shape, the last dimension contiguous.
+    pub shape: Vec<usize>,
+    /// How its numbers are stored, or the name of a format that is not supported.
+    pub encoding: Result<Encoding, String>,
+    /// The place of its first byte in the file.
+    pub first: u64,
+    /// Number of heads whose rows are stored in the order of interleaved rotary pairs
+    /// ([`super::gguf`]), 0 if they are in the order of halves.
+    pub interleaved_heads: usize,
 }
 
-/// The bytes of a model's weight files.
+/// The weights of a model: where each one is. Names are those of Hugging Face.
 #[derive(Debug)]
 pub struct Weights {
-    files: Vec<(PathBuf, Vec<u8>)>,
-    /// For a sharded model, the file of each weight as an index into `files`.
-    shards: Option<BTreeMap<String, usize>>,
+    /// The file that lists the weights: it is named if one is missing.
+    listing: PathBuf,
+    files: Vec<(PathBuf, Mutex<File>)>,
+    entries: BTreeMap<String, Entry>,
 }
 
 impl Weights {
-    /// Reads `model.safetensors` of a folder, or the files that `model.safetensors.index.json` names.
+    pub(super) fn new(
+        listing: PathBuf,
+        files: Vec<(PathBuf, File)>,
+        entries: BTreeMap<String, Entry>,
+    ) -> Self {
+        let files = files.into_iter().map(|(path, file)| (path, Mutex::new(file))).collect();
+        Self { listing, files, entries }
+    }
+
+    /// Number of stored numbers in each encoding; formats that are not supported by their name.
+    pub fn encodings(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for entry in self.entries.values() {
+            let name = match &entry.encoding {
+                Ok(encoding) => encoding.to_string(),
+                Err(name) => name.clone(),
+            };
+            let count =
+                entry.shape.iter().fold(1u64, |product, &x| product.saturating_mul(x as u64));
+            let sum: &mut u64 = counts.entry(name).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        counts
+    }
+
+    /// Whether there is a weight of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The place of a weight, which must have the given shape and a supported encoding.
+    pub(super) fn entry(&self, name: &str, shape: &[usize]) -> Result<(&Entry, Encoding)> {
+        let entry = self.entries.get(name);
+        let missing = || Error::file(&self.listing, format!("weight '{name}' is missing"));
+        let entry = entry.ok_or_else(missing)?;
+        if entry.shape != shape {
+            let found = &entry.shape;
+            let message = format!("weight '{name}' has shape {found:?}, expected {shape:?}");
+            return Err(self.refuse(entry, message));
+        }
+        self.encoding(name, entry).map(|encoding| (entry, encoding))
+    }
+
+    /// The shape and values of every weight.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read, or the index is invalid or names a file that is not
-    /// there.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let index_path = folder.join("model.safetensors.index.json");
-        let single = folder.join("model.safetensors");
-        if single.exists() || !index_path.exists() {
-            let bytes = std::fs::read(&single).map_err(Error::io("read", &single))?;
-            return Ok(Self { files: vec![(single, bytes)], shards: None });
-        }
-        let text = std::fs::read(&index_path).map_err(Error::io("read", &index_path))?;
-        let index: Index = serde_json::from_slice(&text)
-            .map_err(|error| Error::file(&index_path, error.to_string()))?;
-        let names: BTreeSet<&String> = index.weight_map.values().collect();
-        let mut files = Vec::with_capacity(names.len());
-        for name in &names {
-            let path = folder.join(name);
-            // A shard lies beside its index; a name with folders could reach any file.
-            if Path::new(name).file_name().is_none_or(|own| own != name.as_str()) {
-                return Err(Error::file(&index_path, format!("'{name}' is not a file name")));
+    /// Returns an error if the file cannot be read, or a weight is of another type or not finite.
+    pub(super) fn read_all(&self) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>> {
+        let read = |(name, entry): (&String, &Entry)| {
+            let rows = entry.shape.first().copied().unwrap_or(1);
+            let values = self.read(name, entry, self.encoding(name, entry)?, 0..rows)?;
+            Ok((name.clone(), (entry.shape.clone(), values)))
+        };
+        self.entries.iter().map(read).collect()
+    }
+
+    fn encoding(&self, name: &str, entry: &Entry) -> Result<Encoding> {
+        match &entry.encoding {
+            Ok(encoding) => Ok(*encoding),
+            Err(found) => {
+                let expected = match self.listing.extension() {
+                    Some(kind) if kind == "safetensors" || kind == "json" => "F32, F16 or BF16",
+                    _ => "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K",
+                };
+                let message = format!("weight '{name}' is of type {found}, expected {expected}");
+                Err(self.refuse(entry, message))
             }
-            if !path.exists() {
-                return Err(Error::file(&index_path, format!("shard '{name}' does not exist")));
-            }
-            let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-            files.push((path, bytes));
         }
-        let place: BTreeMap<&String, usize> =
-            names.iter().enumerate().map(|(place, &name)| (name, place)).collect();
-        let shards = index.weight_map.iter().map(|(weight, file)| (weight.clone(), place[file]));
-        Ok(Self { shards: Some(shards.collect()), files })
     }
 
-    /// The file that should hold a weight.
-    fn file_of(&self, name: &str) -> usize {
-        self.shards.as_ref().and_then(|shards| shards.get(name)).copied().unwrap_or(0)
-    }
-}
-
-/// Where the values of parameters come from.
-enum Source<'a> {
-    /// Files. Names, shapes and types are checked; values are read only if asked for.
-    Files { weights: &'a Weights, is_reading: bool },
-    /// The initial values of an untrained model.
-    Initial(RefCell<ChaCha8Rng>),
-}
-
-/// Makes parameters of weights.
-pub(super) struct Loader<'a> {
-    source: Source<'a>,
-    device: &'a Device,
-}
-
-/// Standard deviation of the initial weights, as transformers initialises Llama.
-const INITIAL_DEVIATION: f32 = 0.02;
-
-impl<'a> Loader<'a> {
-    /// A loader that checks names, shapes and types, and whose parameters are never materialised.
-    pub(super) fn checking(weights: &'a Weights, device: &'a Device) -> Self {
-        Self { source: Source::Files { weights, is_reading: false }, device }
+    fn refuse(&self, entry: &Entry, message: String) -> Error {
+        Error::file(&self.files[entry.file].0, message)
     }
 
-    /// A loader that reads values.
-    pub(super) fn reading(weights: &'a Weights, device: &'a Device) -> Self {
-        Self { source: Source::Files { weights, is_reading: true }, device }
-    }
-
-    /// A loader that gives initial values: normal with deviation 0.02, norms 1 and biases 0. The seed
-    /// determines the weights.
-    pub(super) fn initial(seed: u64, device: &'a Device) -> Self {
-        let rng = Stream::new(seed, Purpose::Weights).rng();
-        Self { source: Source::Initial(RefCell::new(rng)), device }
-    }
-
-    /// The weight of a name and shape as a parameter.
-    pub(super) fn parameter<const D: usize>(
+    /// The numbers of some rows of a weight, where a row is all that has the same first index.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or a number is not finite.
+    pub(super) fn read(
         &self,
         name: &str,
-        shape: [usize; D],
-    ) -> Result<Param<Tensor<D>>> {
-        let (weights, is_reading) = match &self.source {
-            Source::Files { weights, is_reading } => (weights, *is_reading),
-            Source::Initial(rng) => return Ok(self.initial_parameter(name, shape, rng)),
-        };
-        let (path, bytes) = &weights.files[weights.file_of(name)];
-        let refuse = |message: String| Error::file(path, message);
-        let file = SafeTensors::deserialize(bytes).map_err(|error| refuse(error.to_string()))?;
-        let weight =
-            file.tensor(name).map_err(|_| refuse(format!("weight '{name}' is missing")))?;
-        if weight.shape() != shape {
-            let found = weight.shape();
-            let message = format!("weight '{name}' has shape {found:?}, expected {shape:?}");
-            return Err(refuse(message));
-        }
-        if !matches!(weight.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            let found = weight.dtype();
-            let message =
-                format!("weight '{name}' is of type {found:?}, expected F32, F16 or BF16");
-            return Err(refuse(message));
-        }
-        if !is_reading {
-            return Ok(Param::from_tensor(Tensor::zeros([1; D], self.device)));
-        }
-        let values = floats(weight.dtype(), weight.data());
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            let message = format!("weight '{name}' holds {value}, expected finite values");
-            return Err(refuse(message));
-        }
-        let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
-        Ok(Param::from_tensor(tensor))
-    }
-
-    fn initial_parameter<const D: usize>(
-        &self,
-        name: &str,
-        shape: [usize; D],
-        rng: &RefCell<ChaCha8Rng>,
-    ) -> Param<Tensor<D>> {
-        let count = shape.iter().product();
-        let values = match name {
-            name if name.ends_with("norm.weight") => vec![1.0; count],
-            name if name.ends_with(".bias") => vec![0.0; count],
-            _ => {
-                let mut rng = rng.borrow_mut();
-                (0..count).map(|_| INITIAL_DEVIATION * normal(&mut rng)).collect()
+        entry: &Entry,
+        encoding: Encoding,
+        rows: Range<usize>,
+    ) -> Result<Vec<f32>> {
+        let width: usize = entry.shape.iter().skip(1).product();
+        let mut values = Vec::with_capacity(rows.len() * width);
+        match entry.interleaved_heads {
+            0 => self.read_into(entry, encoding, rows, &mut values)?,
+            heads => {
+                // In each head, row `half * j + i` is stored as row `2 i + j`.
+                let half = entry.shape[0] / heads / 2;
+                for row in rows {
+                    let (head, own) = (row / (2 * half), row % (2 * half));
+                    let stored = 2 * half * head + 2 * (own % half) + own / half;
+                    self.read_into(entry, encoding, stored..stored + 1, &mut values)?;
+                }
             }
-        };
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
+        }
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => {
+                let message = format!("weight '{name}' holds {value}, expected finite values");
+                Err(self.refuse(entry, message))
+            }
+            None => Ok(values),
+        }
+    }
+
+    fn read_into(
+        &self,
+        entry: &Entry,
+        encoding: Encoding,
+        rows: Range<usize>,
+        values: &mut Vec<f32>,
+    ) -> Result<()> {
+        let width: usize = entry.shape.iter().skip(1).product();
+        let (numbers, bytes) = encoding.block();
+        // Opening has checked that a row, or a vector, consists of whole blocks.
+        let place = |row: usize| (row * width / numbers * bytes) as u64;
+        let (start, end) = (place(rows.start), place(rows.end));
+        let (path, file) = &self.files[entry.file];
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error| Error::io("read", path)(error);
+        file.seek(SeekFrom::Start(entry.first + start)).map_err(failed)?;
+        let whole = PIECE / bytes * bytes;
+        let mut piece = vec![0; whole.min((end - start) as usize)];
+        let mut left = (end - start) as usize;
+        while left > 0 {
+            let now = left.min(whole);
+            file.read_exact(&mut piece[..now]).map_err(failed)?;
+            encoding.decode(&piece[..now], values);
+            left -= now;
+        }
+        Ok(())
     }
 }
 
-/// A number of the standard normal distribution, by the Box-Muller transform.
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
-    ((-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()) as f32
-}
-
-/// The values of a weight's little-endian bytes.
-fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
-    match dtype {
-        Dtype::F16 => {
-            bytes.as_chunks().0.iter().map(|&one| f16::from_le_bytes(one).to_f32()).collect()
-        }
-        Dtype::BF16 => {
-            bytes.as_chunks().0.iter().map(|&one| bf16::from_le_bytes(one).to_f32()).collect()
-        }
-        _ => bytes.as_chunks().0.iter().map(|&one| f32::from_le_bytes(one)).collect(),
-    }
+/// Opens a file and tells its length.
+pub(super) fn open(path: &Path) -> Result<(File, u64)> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let length = file.metadata().map_err(Error::io("read", path))?.len();
+    Ok((file, length))
 }

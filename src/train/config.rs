@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::kernels::check_training;
 use crate::policy::PolicyConfig;
 use crate::rollout::Limits;
+use crate::schedule::Schedule;
 use crate::settings;
 
 /// The settings of a training run. `config.toml` has one table for each field.
@@ -183,31 +184,6 @@ impl RolloutConfig {
     /// Limits on environment errors.
     pub fn limits(&self) -> Limits {
         Limits { max_errors: self.max_env_errors, step_timeout: self.step_timeout }
-    }
-}
-
-/// How a setting changes over a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// No change.
-    Constant,
-    /// Linear decay to a tenth.
-    #[default]
-    Linear,
-    /// Cosine decay to a tenth.
-    Cosine,
-}
-
-impl Schedule {
-    /// The factor on the setting's initial value at a point of the run, `progress` in [0, 1].
-    fn factor(self, progress: f64) -> f64 {
-        let progress = progress.clamp(0.0, 1.0);
-        match self {
-            Self::Constant => 1.0,
-            Self::Linear => 1.0 - 0.9 * progress,
-            Self::Cosine => 0.1 + 0.45 * (1.0 + (std::f64::consts::PI * progress).cos()),
-        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! number of shards is a setting, independent of the number of threads, because the last digits of a
 //! sum depend on how it is split.
 
-use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -13,12 +12,10 @@ use super::loss::{Loss, LossInputs, imitation_loss, loss};
 use super::update_batch::UpdateBatch;
 use crate::device::{computes_here, read_async};
 use crate::error::Result;
+use crate::gradients::Gradient;
 use crate::parallel::par_map;
 use crate::policy::{Inputs, InputsOf, Policy};
 use crate::rollout::RolloutBatch;
-
-/// A gradient by parameter.
-pub(super) struct Gradient(pub(super) GradientsParams);
 
 /// The objective of an update.
 pub(super) enum Objective {
@@ -134,76 +131,15 @@ pub(super) async fn read_back<P: Policy>(
     gradient: &Gradient,
     policy: &P,
 ) -> Result<([f64; Loss::VALUES], f64)> {
-    let mut squares = Squares { gradient, sums: vec![loss] };
-    policy.visit(&mut squares);
-    let values = read_async(Tensor::cat(squares.sums, 0)).await?;
+    let squares = gradient.squares(policy);
+    let values = std::iter::once(loss).chain(squares).collect();
+    let values = read_async(Tensor::cat(values, 0)).await?;
     let mut loss = [0.0; Loss::VALUES];
     for (target, value) in loss.iter_mut().zip(&values) {
         *target = f64::from(*value);
     }
     let sum: f64 = values[loss.len()..].iter().map(|value| f64::from(*value)).sum();
     Ok((loss, sum.sqrt()))
-}
-
-impl Gradient {
-    /// The sum of two gradients of the same parameters.
-    fn add<P: Policy>(mut self, policy: &P, other: Self) -> Self {
-        policy.visit(&mut Add { sum: &mut self, other });
-        self
-    }
-
-    /// Multiplies by `factor`.
-    pub(super) fn scale<P: Policy>(&mut self, policy: &P, factor: f32) {
-        policy.visit(&mut Scale { gradient: self, factor });
-    }
-
-    fn change<const D: usize>(
-        &mut self,
-        param: &Param<Tensor<D>>,
-        change: impl FnOnce(Tensor<D>) -> Tensor<D>,
-    ) {
-        if let Some(gradient) = self.0.remove::<D>(param.id) {
-            self.0.register(param.id, change(gradient));
-        }
-    }
-}
-
-struct Squares<'a> {
-    gradient: &'a Gradient,
-    sums: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for Squares<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradient.0.get::<D>(param.id) {
-            self.sums.push(gradient.square().sum());
-        }
-    }
-}
-
-struct Scale<'a> {
-    gradient: &'a mut Gradient,
-    factor: f32,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let factor = self.factor;
-        self.gradient.change(param, |gradient| gradient.mul_scalar(factor));
-    }
-}
-
-struct Add<'a> {
-    sum: &'a mut Gradient,
-    other: Gradient,
-}
-
-impl ModuleVisitor for Add<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(other) = self.other.0.remove::<D>(param.id) {
-            self.sum.change(param, |gradient| gradient + other);
-        }
-    }
 }
 
 #[cfg(test)]

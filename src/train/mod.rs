@@ -14,7 +14,6 @@ mod kind_result;
 mod locate;
 mod loss;
 mod metrics;
-pub(crate) mod optimizer;
 mod preset;
 mod statistics;
 mod surrogate;
@@ -22,7 +21,8 @@ mod trainer;
 mod update;
 mod update_batch;
 
-pub use config::{Aggregation, Config, RolloutConfig, RunConfig, Schedule, UpdateConfig};
+pub use crate::schedule::Schedule;
+pub use config::{Aggregation, Config, RolloutConfig, RunConfig, UpdateConfig};
 pub use differences::{
     NOT_SET, SettingChanges, SettingDifference, SettingsByKey, differences, settings_by_key,
 };

@@ -6,7 +6,6 @@ use web_time::Instant;
 use super::assign::CreditStep;
 use super::config::{Config, UpdateConfig};
 use super::metrics::{IterationMetrics, Seconds};
-use super::optimizer::adamw;
 use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
@@ -14,9 +13,13 @@ use crate::credit;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::kernels;
+use crate::optimizer::adamw;
 use crate::policy::{EncoderOf, InputsOf, Policy, Sampling};
 use crate::rollout::{CollectionProgress, Plan, RolloutBatch, collect_watched_async};
 use crate::stream::{Purpose, Stream};
+
+/// Added to the root of the second moment in AdamW.
+const EPSILON: f32 = 1e-5;
 
 /// Trains a policy, one iteration per call. It uses no files and no terminal.
 pub struct Trainer<P: Policy> {
@@ -40,7 +43,7 @@ impl<P: Policy> Trainer<P> {
     /// A trainer at iteration 0. `policy` lives on a device with autodiff; a copy of it is the
     /// reference policy of the KL term.
     pub fn new(config: Config, policy: P, encoder: EncoderOf<P>) -> Self {
-        let optimizer = adamw(config.update.weight_decay);
+        let optimizer = adamw(config.update.weight_decay, EPSILON);
         let reference = (config.update.kl_weight > 0.0).then(|| policy.valid());
         let learner = Learner { policy, reference, optimizer, consecutive_skips: 0 };
         let credit_state = credit::CreditState::default();

@@ -2,8 +2,8 @@
 //!
 //! [`TESTS`] compare a device with definitions in 64 bits ([`oracle`]): [`cases`] for proximity and its
 //! gradients, [`EpisodeCase`] for returns and the episode part of advantages, [`oracle::TokenCase`] for the
-//! log-probabilities of tokens. A small [`training`] is
-//! compared with flex's, update by update. [`run`] runs them on adapters of this machine, for `proxmo
+//! log-probabilities of tokens, and layers of language models with their gradients. A small [`training`]
+//! is compared with flex's, update by update. [`run`] runs them on adapters of this machine, for `proxmo
 //! verify`; the crate's own tests run the same.
 //!
 //! ```
@@ -23,6 +23,7 @@
 pub mod cases;
 mod comparisons;
 mod episodes;
+mod layers;
 pub mod oracle;
 mod proximity;
 mod report;
@@ -56,7 +57,7 @@ const fn test(name: &'static str, check: fn(&Device) -> Result<Comparisons>) -> 
 }
 
 /// All tests, kernels first.
-pub const TESTS: [Test; 18] = [
+pub const TESTS: [Test; 24] = [
     test("proximity, shapes", proximity::shapes),
     test("proximity, settings", proximity::settings),
     test("proximity, extremes", proximity::extremes),
@@ -71,6 +72,12 @@ pub const TESTS: [Test; 18] = [
     test("token log-probabilities", token_log_probs::scores),
     test("token log-probabilities, gradients", token_log_probs::gradients),
     test("token log-probabilities, NaN and infinity", token_log_probs::non_finite),
+    test("layers, SwiGLU", layers::swiglu),
+    test("layers, normalisation", layers::rms_norm),
+    test("layers, causal softmax", layers::causal_softmax),
+    test("layers, rotation", layers::rotation),
+    test("layers, NaN and infinity", layers::non_finite),
+    test("AdamW", layers::adamw),
     test("training, gradients", training::gradients),
     test("training, losses", training::losses),
     test("training, weights", training::trained_weights),

@@ -6,20 +6,20 @@ use clap::Args;
 
 use crate::device::{Backend, Opened, open};
 use crate::error::{Error, Result};
-use crate::lm::{Decoder, ModelConfig, Tokenizer};
+use crate::lm::{Decoder, ModelFiles, Tokenizer};
 
 /// A model.
 #[derive(Debug, Args)]
 pub struct ModelFolder {
-    /// Folder of the model: config.json, safetensors, tokenizer.json.
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the model (config.json, safetensors, tokenizer.json), or a GGUF file.
+    #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
 }
 
 impl ModelFolder {
     /// Loads the model's tokenizer, if it has one, and checks it against the model's vocabulary.
     pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
-        let config = ModelConfig::open(&self.model)?;
+        let config = ModelFiles::open(&self.model)?.config;
         let tokenizer = Tokenizer::open_if_present(&self.model)?;
         if let Some(tokenizer) = &tokenizer {
             let checked = tokenizer.check_vocabulary(config.vocabulary);

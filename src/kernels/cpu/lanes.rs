@@ -4,6 +4,9 @@
 /// Running results side by side.
 const LANES: usize = 8;
 
+/// The same for the widest vectors.
+const WIDE: usize = 32;
+
 /// Added to a small number, it leaves the number rounded in its lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
@@ -38,33 +41,101 @@ pub(super) fn sum(a: &[f32]) -> f64 {
 #[inline(always)]
 pub(super) fn greatest(a: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut most = [f32::NEG_INFINITY; LANES];
-    let chunks = a.chunks_exact(LANES);
+    let mut most = [f32::NEG_INFINITY; WIDE];
+    let chunks = a.chunks_exact(WIDE);
     let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
     for a in chunks {
-        for lane in 0..LANES {
+        for lane in 0..WIDE {
             most[lane] = larger(most[lane], a[lane]);
         }
     }
     most.into_iter().fold(rest, larger)
 }
 
-/// `e^x` for `x` up to 0, right to about 1e-7 of itself; results below 1e-37 may be anything that
-/// small. `2^n e^r` with `|r|` at most half of ln 2, and Taylor's series for the latter.
+/// `e^x` for `x` up to 0, right to 3e-7 of itself; 0 below −87, where 32-bit numbers become denormal; NaN
+/// of NaN. `2^n e^r` with `|r|` at most half of ln 2, and Taylor's series for the latter.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that n times the first is exact.
     const HIGH: f32 = 0.693_359_4;
     const LOW: f32 = -2.121_944_4e-4;
-    let x = if x > -87.0 { x } else { -87.0 };
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    const LEAST: f32 = -87.0;
+    let bounded = if x < LEAST { LEAST } else { x };
+    let shifted = bounded * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = (x - n * HIGH) - n * LOW;
+    let r = (bounded - n * HIGH) - n * LOW;
     let mut series = 1.0 / 5040.0;
     for factorial in [720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0] {
         series = series * r + 1.0 / factorial;
     }
-    f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23)) * series
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23)) * series;
+    if x < LEAST { 0.0 } else { power }
+}
+
+/// `1 / (1 + e^−x)`, right to 5e-7 of itself; 0 below −87.
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let small = exp(-x.abs());
+    let share = 1.0 / (1.0 + small);
+    if x < 0.0 { small * share } else { share }
+}
+
+/// `Σ f(a, b)` over pairs, in 32 bits.
+#[inline(always)]
+pub(super) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut sums = [0f32; WIDE];
+    let length = a.len().min(b.len());
+    let (left, right) = (a[..length].chunks_exact(WIDE), b[..length].chunks_exact(WIDE));
+    let rest = left.remainder().iter().zip(right.remainder());
+    let rest: f32 = rest.map(|(&a, &b)| f(a, b)).sum();
+    for (a, b) in left.zip(right) {
+        for lane in 0..WIDE {
+            sums[lane] += f(a[lane], b[lane]);
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Replaces gates by `silu(gate) up`.
+#[inline(always)]
+pub(super) fn swiglu(gates: &mut [f32], ups: &[f32]) {
+    for (gate, up) in gates.iter_mut().zip(ups) {
+        *gate = *gate * sigmoid(*gate) * up;
+    }
+}
+
+/// Replaces gates by their gradients, and the gradients of [`swiglu`] by those of the ups.
+#[inline(always)]
+pub(super) fn swiglu_slopes(gates: &mut [f32], ups: &[f32], gradients: &mut [f32]) {
+    for ((gate, up), gradient) in gates.iter_mut().zip(ups).zip(gradients) {
+        let share = sigmoid(*gate);
+        let silu = *gate * share;
+        *gate = *gradient * up * (share + silu * (1.0 - share));
+        *gradient *= silu;
+    }
+}
+
+/// Replaces scores by `softmax(scale · scores)`, all NaN if one is NaN or infinite.
+#[inline(always)]
+pub(super) fn softmax(scores: &mut [f32], scale: f32) {
+    let greatest = greatest(scores);
+    for score in scores.iter_mut() {
+        // The product with 0 is NaN where the score is not finite.
+        *score = exp((*score - greatest) * scale) + *score * 0.0;
+    }
+    let share = 1.0 / sum_of(scores, scores, |weight, _| weight);
+    scores.iter_mut().for_each(|weight| *weight *= share);
+}
+
+/// Rotates the pairs `(x_i, x_{i + half})` of a head by angles, or back.
+#[inline(always)]
+pub(super) fn rotate(head: &mut [f32], [cosines, sines]: [&[f32]; 2], back: bool) {
+    let sign = if back { -1.0 } else { 1.0 };
+    let (low, high) = head.split_at_mut(cosines.len());
+    for ((a, b), (cosine, sine)) in low.iter_mut().zip(high).zip(cosines.iter().zip(sines)) {
+        let sine = sine * sign;
+        (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
+    }
 }
 
 /// `Σ exp(l − greatest)` and `Σ exp(l − greatest) (l − greatest)` of a few hundred numbers.

@@ -3,6 +3,7 @@
 mod cached_attention;
 mod episodes;
 mod lanes;
+mod layers;
 mod proximity;
 mod tensors;
 mod token_log_probs;
@@ -11,6 +12,10 @@ mod vectors;
 
 pub(super) use cached_attention::cached_attention;
 pub(super) use episodes::{discounted_returns, episode_advantages};
+pub(super) use layers::{
+    adamw, causal_softmax, causal_softmax_gradient, rms_norm, rms_norm_gradients, rotate, swiglu,
+    swiglu_gradients,
+};
 #[cfg(feature = "lm")]
 pub(crate) use lanes::softmax_weights;
 pub(super) use proximity::{GradientInputs, proximity, proximity_gradients};

@@ -1,7 +1,9 @@
 //! Tensors of a CPU backend as numbers, and back.
 
+use std::any::Any;
+
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, TensorMetadata};
+use burn::backend::{Backend, Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 /// A tensor's numbers; `None` if they are not 32 bits wide.
@@ -22,4 +24,39 @@ pub(super) fn tensor<B: Backend, const D: usize>(
     like: &FloatTensor<B>,
 ) -> FloatTensor<B> {
     B::float_from_data(TensorData::new(values, Shape::from(shape)), &like.device())
+}
+
+/// The numbers of a tensor in order, all 32 bits wide. Those of a flex tensor whose memory is in order are
+/// not copied.
+pub(super) enum Numbers {
+    Flex(FloatTensor<Flex>),
+    Data(TensorData),
+}
+
+impl Numbers {
+    pub fn of<B: Backend>(tensor: FloatTensor<B>) -> Self {
+        match (&tensor as &dyn Any).downcast_ref::<FloatTensor<Flex>>() {
+            Some(flex) if flex.as_slice::<f32>().is_some() => Self::Flex(flex.clone()),
+            Some(flex) => Self::Flex(flex.to_contiguous()),
+            None => Self::Data(data::<B>(tensor)),
+        }
+    }
+
+    pub fn slice(&self) -> &[f32] {
+        let numbers = match self {
+            Self::Flex(tensor) => tensor.as_slice(),
+            Self::Data(data) => data.as_slice().ok(),
+        };
+        numbers.expect("the numbers are 32 bits wide and in order")
+    }
+}
+
+/// The numbers of a tensor, all 32 bits wide, in memory that can be changed. Without other owners the tensor's
+/// own memory is taken.
+pub(super) fn owned<B: Backend>(tensor: FloatTensor<B>) -> Vec<f32> {
+    data::<B>(tensor).try_into_vec().expect("the numbers are 32 bits wide")
+}
+
+fn data<B: Backend>(tensor: FloatTensor<B>) -> TensorData {
+    pollster::block_on(B::float_into_data(tensor)).expect("memory of the CPU can be read")
 }

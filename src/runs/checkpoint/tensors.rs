@@ -15,7 +15,7 @@ use super::files::OPTIMIZER;
 use super::manifest::Manifest;
 use crate::device::read;
 use crate::error::{Error, Result};
-use crate::train::optimizer;
+use crate::optimizer;
 
 pub(super) fn weights_bytes<P: Module>(policy: &P, folder: &Path) -> Result<Vec<u8>> {
     let refuse = |error: &dyn std::fmt::Display| Error::file(folder, one_line(error));

@@ -6,6 +6,7 @@
 mod credit;
 mod episodes;
 mod graph;
+pub(super) mod layers;
 mod play;
 mod proximity;
 mod statistics;

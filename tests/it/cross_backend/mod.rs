@@ -53,6 +53,16 @@ fn episode_advantages_are_their_definition_everywhere() {
 }
 
 #[test]
+fn layers_and_their_gradients_are_their_definition_everywhere() {
+    verify("layers, ");
+}
+
+#[test]
+fn a_step_of_adamw_is_its_definition_everywhere() {
+    verify("AdamW");
+}
+
+#[test]
 fn token_log_probabilities_and_their_gradients_are_their_definition_everywhere() {
     verify("token log-probabilities");
 }
