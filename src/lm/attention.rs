@@ -63,12 +63,7 @@ impl Attention {
     }
 
     /// Attention of `x`, `[rows * tokens, hidden]`, within each row.
-    pub fn forward(
-        &self,
-        x: Tensor<2>,
-        [rows, tokens]: [usize; 2],
-        rope: &Rope,
-    ) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, [rows, tokens]: [usize; 2], rope: &Rope) -> Tensor<2> {
         let (heads, kv_heads, width) = (self.heads, self.kv_heads, self.width);
         let group = heads / kv_heads;
         let q = self.q_proj.forward(x.clone()).reshape([rows, tokens, heads, width]);

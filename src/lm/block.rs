@@ -43,12 +43,7 @@ impl Block {
     }
 
     /// Maps `x`, `[rows * tokens, hidden]`, to the same shape.
-    pub fn forward(
-        &self,
-        x: Tensor<2>,
-        shape: [usize; 2],
-        rope: &Rope,
-    ) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, shape: [usize; 2], rope: &Rope) -> Tensor<2> {
         let normed = self.input_layernorm.forward(x.clone());
         let x = x + self.self_attn.forward(normed, shape, rope);
         x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))

@@ -5,7 +5,9 @@ mod alfworld;
 mod alfworld_variants;
 #[cfg(feature = "wgpu")]
 mod auto_backend;
+mod cached_attention;
 mod cli;
+
 mod clone;
 mod compare_cli;
 mod credit_cases;
@@ -24,6 +26,7 @@ mod game_sources;
 mod lm;
 mod lm_fit;
 mod lm_generate;
+mod lm_generate_cli;
 mod lm_tokens;
 mod lm_weights;
 mod process_cli;
