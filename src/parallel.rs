@@ -18,6 +18,7 @@ pub(crate) fn par_map<T: Send>(count: usize, work: impl Fn(usize) -> T + Send + 
 
 /// Calls `work` with each item. The calls share no mutable state. `least` is the number of items from
 /// which a thread of its own pays.
+#[cfg(feature = "burn")]
 pub(crate) fn par_each<T: Send>(items: Vec<T>, least: usize, work: impl Fn(T) + Send + Sync) {
     #[cfg(feature = "parallel")]
     {
