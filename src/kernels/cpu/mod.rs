@@ -12,12 +12,12 @@ mod vectors;
 
 pub(super) use cached_attention::cached_attention;
 pub(super) use episodes::{discounted_returns, episode_advantages};
+#[cfg(feature = "lm")]
+pub(crate) use lanes::softmax_weights;
 pub(super) use layers::{
     adamw, causal_softmax, causal_softmax_gradient, rms_norm, rms_norm_gradients, rotate, swiglu,
     swiglu_gradients,
 };
-#[cfg(feature = "lm")]
-pub(crate) use lanes::softmax_weights;
 pub(super) use proximity::{GradientInputs, proximity, proximity_gradients};
 #[cfg(feature = "lm")]
 pub(crate) use token_log_probs::log_sum_and_entropy;
