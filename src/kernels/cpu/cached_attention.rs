@@ -364,15 +364,15 @@ impl Head<'_> {
             // A page holds whole blocks. Keys past the last one are not used.
             let slot = self.span.slot((block * KEYS).min(keys - 1));
             let mut block: [&[f32]; KEYS] = [&[]; KEYS];
-            for key in 0..KEYS {
-                block[key] = &self.cells[(slot + key) * columns + self.head * width..][..width];
+            for (key, place) in block.iter_mut().enumerate() {
+                *place = &self.cells[(slot + key) * columns + self.head * width..][..width];
             }
             let mut sums = [[0f32; LANES]; KEYS];
             for (column, query) in queries.iter().enumerate() {
-                for key in 0..KEYS {
-                    let number = block[key][column];
+                for (sums, key) in sums.iter_mut().zip(&block) {
+                    let number = key[column];
                     for lane in 0..LANES {
-                        sums[key][lane] += number * query[lane];
+                        sums[lane] += number * query[lane];
                     }
                 }
             }
