@@ -3,13 +3,15 @@
 //! Memory is handed out in pages, so that sequences of any lengths share it, may grow at any time, and
 //! leave no gaps that later sequences cannot use.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use burn::tensor::{Device, Tensor};
 
 use super::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::kernels::{CacheSpans, PAGE, Span, cached_attention};
 
-/// A sequence of a cache. It is valid until the sequence is removed.
+/// A sequence of a cache. No two sequences of a cache have the same, even after one is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowId(usize);
 
@@ -19,8 +21,9 @@ pub struct Cache {
     /// By layer: `[slots, 2 * kv_heads * head_width]`. Taken while it is written, so that the write has
     /// the only owner and happens in place.
     layers: Vec<Option<Tensor<2>>>,
-    rows: Vec<Option<Row>>,
-    free_rows: Vec<usize>,
+    rows: BTreeMap<RowId, Row>,
+    /// Sequences that were ever started.
+    started: usize,
     free_pages: Vec<u32>,
     /// Pages that exist.
     pages: usize,
@@ -41,8 +44,8 @@ impl Cache {
     pub fn new(config: &ModelConfig, device: &Device) -> Self {
         Self {
             layers: vec![None; config.layers],
-            rows: Vec::new(),
-            free_rows: Vec::new(),
+            rows: BTreeMap::new(),
+            started: 0,
             free_pages: Vec::new(),
             pages: 0,
             // A page's number is 32 bits wide.
@@ -81,34 +84,22 @@ impl Cache {
 
     /// Starts an empty sequence.
     pub fn add(&mut self) -> RowId {
-        let row = Some(Row::default());
-        match self.free_rows.pop() {
-            Some(index) => {
-                self.rows[index] = row;
-                RowId(index)
-            }
-            None => {
-                self.rows.push(row);
-                RowId(self.rows.len() - 1)
-            }
-        }
+        let row = RowId(self.started);
+        self.started += 1;
+        self.rows.insert(row, Row::default());
+        row
     }
 
     /// Forgets a sequence. Later ones use its memory.
     pub fn remove(&mut self, row: RowId) {
-        if let Some(row_memory) = self.rows.get_mut(row.0).and_then(Option::take) {
-            self.free_pages.extend(row_memory.pages.into_iter().rev());
-            self.free_rows.push(row.0);
+        if let Some(row) = self.rows.remove(&row) {
+            self.free_pages.extend(row.pages.into_iter().rev());
         }
     }
 
     /// Tokens of a sequence; 0 if it was removed.
     pub fn tokens(&self, row: RowId) -> usize {
-        self.row(row).map_or(0, |row| row.tokens)
-    }
-
-    fn row(&self, row: RowId) -> Option<&Row> {
-        self.rows.get(row.0).and_then(Option::as_ref)
+        self.rows.get(&row).map_or(0, |row| row.tokens)
     }
 
     /// Numbers of a token in a layer.
@@ -126,7 +117,7 @@ impl Cache {
         }
         let mut spans = Vec::with_capacity(new.len());
         for (row, ids) in new {
-            let Some(row) = self.rows.get_mut(row.0).and_then(Option::as_mut) else { continue };
+            let Some(row) = self.rows.get_mut(row) else { continue };
             let before = row.tokens;
             row.tokens += ids.len();
             while row.pages.len() * PAGE < row.tokens {
@@ -141,13 +132,13 @@ impl Cache {
     /// Checks that new tokens fit and gives the number of pages that they need.
     fn check(&self, new: &[(RowId, &[u32])]) -> Result<usize> {
         let mut wanted = 0;
-        let mut is_seen = vec![false; self.rows.len()];
+        let mut seen = BTreeSet::new();
         for (index, (id, ids)) in new.iter().enumerate() {
             let place = || format!("sequence {index} of the batch");
-            let Some(row) = self.row(*id) else {
+            let Some(row) = self.rows.get(id) else {
                 return Err(Error::input(place(), "was removed from the cache"));
             };
-            if std::mem::replace(&mut is_seen[id.0], true) {
+            if !seen.insert(*id) {
                 return Err(Error::input(place(), "occurs twice"));
             }
             let tokens = row.tokens + ids.len();

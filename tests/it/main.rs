@@ -6,6 +6,7 @@ mod alfworld_variants;
 mod allocator;
 #[cfg(feature = "wgpu")]
 mod auto_backend;
+mod cached_attention;
 mod cli;
 mod clone;
 mod compare_cli;
@@ -27,6 +28,7 @@ mod lm;
 mod lm_fit;
 mod lm_fit_cli;
 mod lm_generate;
+mod lm_generate_cli;
 mod lm_gguf;
 #[cfg(feature = "hub")]
 mod lm_hub;

@@ -1,7 +1,7 @@
 //! Attention of new tokens over a cache of keys and values, each sequence in place.
 //!
-//! One token's few queries go key by key, with the numbers of a head side by side. Many queries go
-//! 16 at a time, side by side. Either way the order of additions of a query depends on its own sequence
+//! One token's few queries go key by key and page by page, with the numbers of a head side by side. Many
+//! queries go 16 at a time, side by side. Either way the order of additions of a query depends on its own sequence
 //! only, not on the batch.
 
 use burn::backend::tensor::FloatTensor;
@@ -105,31 +105,164 @@ fn attend(queries: &[f32], cells: &[f32], spans: &CacheSpans) -> Vec<f32> {
 
 #[inline(always)]
 fn attend_block(block: Block, cells: &[f32], spans: &CacheSpans) {
-    let tokens = block.queries.len() / (spans.heads * spans.width);
+    let row = spans.heads * spans.width;
+    let tokens = block.queries.len() / row;
     let mut scratch = Vec::new();
-    for head in 0..spans.kv_heads {
-        let view = Head { cells, span: block.span, spans, head };
-        if tokens * spans.group() >= MANY {
+    if tokens * spans.group() >= MANY {
+        for head in 0..spans.kv_heads {
+            let view = Head { cells, span: block.span, spans, head };
             let lanes: Vec<[usize; 2]> = (0..tokens)
                 .flat_map(|token| (0..spans.group()).map(move |member| [token, member]))
                 .collect();
             for tile in lanes.chunks(LANES) {
-                view.many(tile, &block.queries, block.first, block.mixed, &mut scratch);
+                view.many(tile, block.queries, block.first, block.mixed, &mut scratch);
             }
-            continue;
         }
-        for token in 0..tokens {
-            let keys = block.first + token + 1;
-            let mut member = 0;
-            while member < spans.group() {
-                let at = view.offset(token, member);
-                let size = match spans.group() - member {
-                    1 => view.few::<1>(at, &block.queries, keys, block.mixed, &mut scratch),
-                    2 => view.few::<2>(at, &block.queries, keys, block.mixed, &mut scratch),
-                    3 => view.few::<3>(at, &block.queries, keys, block.mixed, &mut scratch),
-                    _ => view.few::<4>(at, &block.queries, keys, block.mixed, &mut scratch),
+        return;
+    }
+    let tokens = block.queries.chunks_exact(row).zip(block.mixed.chunks_exact_mut(row));
+    for (at, (queries, mixed)) in tokens.enumerate() {
+        let token = Token { cells, span: block.span, spans, keys: block.first + at + 1 };
+        token.attend(queries, mixed, &mut scratch);
+    }
+}
+
+/// One token and the keys and values that it sees. They are read page by page, as they lie in memory.
+struct Token<'a> {
+    cells: &'a [f32],
+    span: &'a Span,
+    spans: &'a CacheSpans,
+    keys: usize,
+}
+
+impl Token<'_> {
+    /// Attention of the token's queries, `[heads * width]`.
+    #[inline(always)]
+    fn attend(&self, queries: &[f32], mixed: &mut [f32], scores: &mut Vec<f32>) {
+        let (keys, width) = (self.keys, self.spans.width);
+        scores.clear();
+        scores.resize(self.spans.heads * keys, 0.0);
+        for first in (0..keys).step_by(PAGE) {
+            self.each_tile(first, queries, scores, mixed, true);
+        }
+        for (scores, mixed) in scores.chunks_exact_mut(keys).zip(mixed.chunks_exact_mut(width)) {
+            let share = 1.0 / exponentials(scores);
+            for score in scores {
+                *score *= share;
+            }
+            mixed.fill(0.0);
+        }
+        for first in (0..keys).step_by(PAGE) {
+            self.each_tile(first, queries, scores, mixed, false);
+        }
+    }
+
+    /// The scores of a page, or what its values add, for up to four queries of one key head at a time.
+    #[inline(always)]
+    fn each_tile(
+        &self,
+        first: usize,
+        queries: &[f32],
+        scores: &mut [f32],
+        mixed: &mut [f32],
+        is_scoring: bool,
+    ) {
+        let (keys, width, columns) = (self.keys, self.spans.width, self.spans.columns());
+        let start = self.span.slot(first) * columns;
+        let page = &self.cells[start..start + PAGE.min(keys - first) * columns];
+        for head in 0..self.spans.kv_heads {
+            let group = self.spans.group();
+            let mut query = head * group;
+            while query < (head + 1) * group {
+                let scores = &mut scores[query * keys..];
+                let (own, mixed) = (&queries[query * width..], &mut mixed[query * width..]);
+                let place = Place { first, keys, width, columns, column: head * width };
+                // Compilers make little of three at a time.
+                query += match (head + 1) * group - query {
+                    1 => place.tile::<1>(page, own, scores, mixed, is_scoring),
+                    2 | 3 => place.tile::<2>(page, own, scores, mixed, is_scoring),
+                    _ => place.tile::<4>(page, own, scores, mixed, is_scoring),
                 };
-                member += size;
+            }
+        }
+    }
+}
+
+/// A head within a page, and the page within the keys.
+struct Place {
+    first: usize,
+    keys: usize,
+    width: usize,
+    columns: usize,
+    column: usize,
+}
+
+impl Place {
+    /// The work of `N` queries on a page. Gives `N`.
+    #[inline(always)]
+    fn tile<const N: usize>(
+        &self,
+        page: &[f32],
+        queries: &[f32],
+        scores: &mut [f32],
+        mixed: &mut [f32],
+        is_scoring: bool,
+    ) -> usize {
+        match is_scoring {
+            true => self.score::<N>(page, queries, scores),
+            false => self.mix::<N>(page, scores, mixed),
+        }
+        N
+    }
+
+    #[inline(always)]
+    fn score<const N: usize>(&self, page: &[f32], queries: &[f32], scores: &mut [f32]) {
+        let scale = (self.width as f32).powf(-0.5);
+        let mut own: [&[f32]; N] = [&[]; N];
+        for n in 0..N {
+            own[n] = &queries[n * self.width..][..self.width];
+        }
+        for (at, cell) in page.chunks_exact(self.columns).enumerate() {
+            let products = dots(own, &cell[self.column..][..self.width]);
+            for n in 0..N {
+                scores[n * self.keys + self.first + at] = products[n] * scale;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn mix<const N: usize>(&self, page: &[f32], scores: &[f32], mixed: &mut [f32]) {
+        let count = page.len() / self.columns;
+        let column = self.columns / 2 + self.column;
+        let mut weights = [[0f32; PAGE]; N];
+        for n in 0..N {
+            let own = &scores[n * self.keys + self.first..][..count];
+            weights[n][..count].copy_from_slice(own);
+        }
+        let whole = self.width - self.width % LANES;
+        for start in (0..whole).step_by(LANES) {
+            let mut sums = [[0f32; LANES]; N];
+            for n in 0..N {
+                sums[n].copy_from_slice(&mixed[n * self.width + start..][..LANES]);
+            }
+            for (at, cell) in page.chunks_exact(self.columns).enumerate() {
+                let value: &[f32; LANES] =
+                    cell[column + start..][..LANES].try_into().expect("16 numbers");
+                for n in 0..N {
+                    for lane in 0..LANES {
+                        sums[n][lane] += weights[n][at] * value[lane];
+                    }
+                }
+            }
+            for n in 0..N {
+                mixed[n * self.width + start..][..LANES].copy_from_slice(&sums[n]);
+            }
+        }
+        for (at, cell) in page.chunks_exact(self.columns).enumerate() {
+            for n in 0..N {
+                for place in whole..self.width {
+                    mixed[n * self.width + place] += weights[n][at] * cell[column + place];
+                }
             }
         }
     }
@@ -151,74 +284,17 @@ impl Head<'_> {
         (token * heads + self.head * self.spans.group() + member) * width
     }
 
-    /// Calls `work` with each of the first keys, or with `VALUES` each of the values.
+    /// Calls `work` with each of the first values.
     #[inline(always)]
-    fn each<const VALUES: bool>(&self, count: usize, mut work: impl FnMut(usize, &[f32])) {
+    fn each(&self, count: usize, mut work: impl FnMut(usize, &[f32])) {
         let (columns, width) = (self.spans.columns(), self.spans.width);
-        let within = self.head * width + if VALUES { columns / 2 } else { 0 };
+        let within = self.head * width + columns / 2;
         for (page, first) in self.span.pages.iter().zip((0..count).step_by(PAGE)) {
             let page = &self.cells[*page as usize * PAGE * columns..][..PAGE * columns];
             for token in first..count.min(first + PAGE) {
                 work(token, &page[(token - first) * columns + within..][..width]);
             }
         }
-    }
-
-    /// Attention of `N` queries of one token, which begin at `at`. Gives `N`.
-    #[inline(always)]
-    fn few<const N: usize>(
-        &self,
-        at: usize,
-        queries: &[f32],
-        keys: usize,
-        mixed: &mut [f32],
-        scores: &mut Vec<f32>,
-    ) -> usize {
-        let width = self.spans.width;
-        let scale = (width as f32).powf(-0.5);
-        let own: [&[f32]; N] = std::array::from_fn(|n| &queries[at + n * width..][..width]);
-        scores.clear();
-        scores.resize(N * keys, 0.0);
-        self.each::<false>(keys, |token, key| {
-            let products = dots(own, key);
-            for n in 0..N {
-                scores[n * keys + token] = products[n] * scale;
-            }
-        });
-        let mut shares = [0.0; N];
-        for n in 0..N {
-            shares[n] = 1.0 / exponentials(&mut scores[n * keys..][..keys]);
-        }
-        let whole = width - width % LANES;
-        for first in (0..whole).step_by(LANES) {
-            let mut sums = [[0f32; LANES]; N];
-            self.each::<true>(keys, |token, value| {
-                let value: &[f32; LANES] = value[first..][..LANES].try_into().expect("16 numbers");
-                for n in 0..N {
-                    let weight = scores[n * keys + token];
-                    for lane in 0..LANES {
-                        sums[n][lane] += weight * value[lane];
-                    }
-                }
-            });
-            for n in 0..N {
-                let place = &mut mixed[at + n * width + first..][..LANES];
-                for lane in 0..LANES {
-                    place[lane] = sums[n][lane] * shares[n];
-                }
-            }
-        }
-        if whole < width {
-            self.each::<true>(keys, |token, value| {
-                for n in 0..N {
-                    let weight = scores[n * keys + token] * shares[n];
-                    for column in whole..width {
-                        mixed[at + n * width + column] += weight * value[column];
-                    }
-                }
-            });
-        }
-        N
     }
 
     /// Attention of up to 16 queries, each given by its token and its place in the group.
@@ -287,15 +363,16 @@ impl Head<'_> {
         for (block, scores) in scores.as_chunks_mut::<KEYS>().0.iter_mut().enumerate() {
             // A page holds whole blocks. Keys past the last one are not used.
             let slot = self.span.slot((block * KEYS).min(keys - 1));
-            let block: [&[f32]; KEYS] = std::array::from_fn(|key| {
-                &self.cells[(slot + key) * columns + self.head * width..][..width]
-            });
+            let mut block: [&[f32]; KEYS] = [&[]; KEYS];
+            for (key, place) in block.iter_mut().enumerate() {
+                *place = &self.cells[(slot + key) * columns + self.head * width..][..width];
+            }
             let mut sums = [[0f32; LANES]; KEYS];
             for (column, query) in queries.iter().enumerate() {
-                for key in 0..KEYS {
-                    let number = block[key][column];
+                for (sums, key) in sums.iter_mut().zip(&block) {
+                    let number = key[column];
                     for lane in 0..LANES {
-                        sums[key][lane] += number * query[lane];
+                        sums[lane] += number * query[lane];
                     }
                 }
             }
@@ -309,24 +386,33 @@ impl Head<'_> {
         let mut sums = [[0f32; LANES]; COLUMNS];
         let rest = COLUMNS.min(self.spans.width - column);
         if rest < COLUMNS {
-            self.each::<true>(weights.len(), |token, value| {
-                for (sums, &number) in sums.iter_mut().zip(&value[column..]) {
-                    for lane in 0..LANES {
-                        sums[lane] += number * weights[token][lane];
+            self.each(
+                weights.len(),
+                #[inline(always)]
+                |token, value| {
+                    for (sums, &number) in sums.iter_mut().zip(&value[column..]) {
+                        for lane in 0..LANES {
+                            sums[lane] += number * weights[token][lane];
+                        }
                     }
-                }
-            });
+                },
+            );
             return sums;
         }
-        self.each::<true>(weights.len(), |token, value| {
-            let value: &[f32; COLUMNS] = value[column..][..COLUMNS].try_into().expect("8 numbers");
-            let weights = &weights[token];
-            for place in 0..COLUMNS {
-                for lane in 0..LANES {
-                    sums[place][lane] += value[place] * weights[lane];
+        self.each(
+            weights.len(),
+            #[inline(always)]
+            |token, value| {
+                let value: &[f32; COLUMNS] =
+                    value[column..][..COLUMNS].try_into().expect("8 numbers");
+                let weights = &weights[token];
+                for place in 0..COLUMNS {
+                    for lane in 0..LANES {
+                        sums[place][lane] += value[place] * weights[lane];
+                    }
                 }
-            }
-        });
+            },
+        );
         sums
     }
 }
@@ -346,16 +432,22 @@ fn dots<const N: usize>(queries: [&[f32]; N], key: &[f32]) -> [f32; N] {
         }
     }
     let tail = chunks.len() * LANES;
-    std::array::from_fn(|n| {
-        let mut sums = sums[n];
-        for half in [8, 4, 2, 1] {
-            for lane in 0..half {
-                sums[lane] += sums[lane + half];
-            }
+    let mut products = [0f32; N];
+    for n in 0..N {
+        let sums = &sums[n];
+        // Written out, compilers add the halves as vectors.
+        let mut eight = [0f32; 8];
+        for lane in 0..8 {
+            eight[lane] = sums[lane] + sums[lane + 8];
         }
-        let rest = rest.iter().zip(&queries[n][tail..]).map(|(key, query)| key * query);
-        sums[0] + rest.sum::<f32>()
-    })
+        let four =
+            [eight[0] + eight[4], eight[1] + eight[5], eight[2] + eight[6], eight[3] + eight[7]];
+        products[n] = (four[0] + four[2]) + (four[1] + four[3]);
+        for (key, query) in rest.iter().zip(&queries[n][tail..]) {
+            products[n] += key * query;
+        }
+    }
+    products
 }
 
 /// Replaces scores by `exp(score − greatest)` and gives their sum: NaN if a score is not finite.
