@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let tokenizer = arguments.model.tokenizer()?;
     let tokenizer = tokenizer.filter(Tokenizer::has_template).ok_or_else(|| {
         let message = "has no chat template (tokenizer.json, chat_template.jinja)";
-        Error::file(&arguments.model.folder.model, message)
+        Error::input(arguments.model.folder.name(), message)
     })?;
     let model = arguments.model.decoder()?;
     let interrupted = interrupt_flag()?;

@@ -34,6 +34,15 @@ impl ModelFolder {
         Ok(self.path.get().unwrap_or(&self.model))
     }
 
+    /// What other programs know the model by: its path, or its name on the Hub without the revision.
+    pub fn name(&self) -> String {
+        let given = self.model.display().to_string();
+        match given.split_once('@') {
+            Some((name, _)) if !self.model.exists() => name.to_string(),
+            _ => given,
+        }
+    }
+
     /// Loads the model's tokenizer, if it has one, and checks it against the model's vocabulary.
     pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
         let path = self.path()?;

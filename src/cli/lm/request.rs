@@ -98,8 +98,7 @@ impl Request {
     }
 
     /// The chat as the line gives it.
-    #[cfg(test)]
-    fn chat(&self) -> Option<&Chat> {
+    pub fn chat(&self) -> Option<&Chat> {
         self.chat.as_ref()
     }
 
