@@ -190,5 +190,19 @@ pub fn load_model(path: &std::path::Path) -> Result<()> {
     crate::lm::Tokenizer::open_if_present(path).map(drop)
 }
 
+/// Adds the adapter of a folder to a small model: one layer of width 2 without grouped queries.
+///
+/// # Errors
+/// Returns the errors of loading.
+#[cfg(feature = "lm")]
+pub fn load_adapter(folder: &std::path::Path) -> Result<()> {
+    let config = r#"{"model_type": "llama", "vocab_size": 4, "hidden_size": 2, "intermediate_size": 2,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 8}"#;
+    let refuse = |message: String| Error::input("config.json", message);
+    let config = crate::lm::ModelConfig::parse(config).map_err(refuse)?;
+    let device = crate::device::open(crate::device::Backend::Flex, 0)?.device;
+    crate::lm::Decoder::untrained(&config, 0, &device)?.with_adapter(folder).map(drop)
+}
+
 #[cfg(test)]
 mod tests;

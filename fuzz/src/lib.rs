@@ -9,9 +9,10 @@ use proxmo::Result;
 use proxmo::env::alfworld::AlfWorld;
 use proxmo::fuzzing;
 
-/// Memory limit for reading a game: a constant plus a multiple of the file's size.
-const BASE_BYTES: usize = 16 << 20;
-const BYTES_PER_BYTE: usize = 32;
+/// The constant part of the memory limit for reading a file.
+pub const BASE_BYTES: usize = 16 << 20;
+/// What each byte of the file adds to the limit.
+pub const BYTES_PER_BYTE: usize = 32;
 
 /// Counts allocations. An allocation beyond the limit aborts the process, which the fuzzer reports as a
 /// crash. Parts of the fuzzer itself are not counted.

@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let source = arguments.model.folder.path()?;
     write_folder(&arguments.output, |folder| {
         if is_adapter {
-            return save_adapter(&model, folder, Some(&source.display().to_string()));
+            return save_adapter(&model, folder, Some(&arguments.model.folder.name()));
         }
         let shard_bytes = (arguments.shard_size * 1e9) as u64;
         let options = SaveOptions { stored: arguments.dtype, shard_bytes };

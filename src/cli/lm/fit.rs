@@ -1,6 +1,6 @@
 //! `proxmo lm fit`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
@@ -71,8 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         model = model.with_lora(&config.lora, config.fit.seed)?;
     }
     let model = fitted(model, &config, &data, arguments.json)?;
-    let source = arguments.model.folder.path()?;
-    write_folder(&arguments.output, |folder| written(&model, folder, source))?;
+    write_folder(&arguments.output, |folder| match model.has_adapter() {
+        true => save_adapter(&model, folder, Some(&arguments.model.folder.name())),
+        false => save(&model, folder, Some(arguments.model.folder.path()?)),
+    })?;
     tell!("proxmo: wrote {}", arguments.output.display());
     Ok(())
 }
@@ -133,13 +135,5 @@ fn print(done: &FitStep, steps: u64, json: bool) {
             })
         ),
         false => say!("step {step}/{steps}: loss {loss:.6}, gradient norm {gradient_norm:.6}"),
-    }
-}
-
-/// Writes the adapter, or the model if it has none, into a folder.
-fn written(model: &Decoder, folder: &Path, source: &Path) -> Result<()> {
-    match model.has_adapter() {
-        true => save_adapter(model, folder, Some(&source.display().to_string())),
-        false => save(model, folder, Some(source)),
     }
 }
