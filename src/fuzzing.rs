@@ -204,5 +204,41 @@ pub fn load_adapter(folder: &std::path::Path) -> Result<()> {
     crate::lm::Decoder::untrained(&config, 0, &device)?.with_adapter(folder).map(drop)
 }
 
+/// Renders a chat with an untrusted template.
+///
+/// # Errors
+/// Returns the errors of the template.
+#[cfg(feature = "lm")]
+pub fn render(template: &str) -> std::result::Result<String, String> {
+    use crate::lm::{Chat, ChatTemplate};
+    let chat = Chat {
+        add_generation_prompt: true,
+        ..Chat::new([("system", "Act."), ("user", " look "), ("assistant", "go to shelf 1")])
+    };
+    let special = [("bos_token".to_string(), "<s>".to_string())];
+    ChatTemplate::parse(template)?.render(&chat, &special.into())
+}
+
+/// Encodes a text with an untrusted `tokenizer.json`, and decodes the tokens at once and one by one.
+///
+/// # Errors
+/// Returns the errors of the tokenizer.
+///
+/// # Panics
+/// Panics if a property of tokenizers does not hold.
+#[cfg(feature = "lm")]
+pub fn tokenize(file: &[u8], text: &str) -> std::result::Result<(), String> {
+    use crate::lm::tokenizer::{Parts, Tokenizer};
+    let tokenizer = Tokenizer::from_parts(Parts::parse(file)?)?;
+    let ids = tokenizer.encode(text).map_err(|error| error.to_string())?;
+    assert!(ids.iter().all(|&id| (id as usize) < tokenizer.size()));
+    tokenizer.decode(&ids).map_err(|error| error.to_string())?;
+    let mut stream = tokenizer.stream();
+    for id in ids {
+        stream.push(id).map_err(|error| error.to_string())?;
+    }
+    stream.finish().map(|_| ()).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests;

@@ -304,3 +304,55 @@ proptest! {
         }
     }
 }
+
+#[cfg(feature = "lm")]
+const TOKENIZER: &str = include_str!("../../fuzz/seeds/tokenizer/bytes");
+
+#[cfg(feature = "lm")]
+const CHAT_TEMPLATE: &str = include_str!("../../fuzz/seeds/chat_template/roles");
+
+#[cfg(feature = "lm")]
+const TOKENIZER_WORDS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ",",
+    ":",
+    "0",
+    "-1",
+    "99999999999",
+    "null",
+    "\"Ġ\"",
+    "{\"type\":\"BPE\"}",
+];
+
+#[cfg(feature = "lm")]
+const TEMPLATE_WORDS: &[&str] = &[
+    "{{", "}}", "{%", "%}", "-", "for", "in", "if", "set", "messages", "[::-1]", "|tojson", "('",
+    "~", "x",
+];
+
+#[cfg(feature = "lm")]
+proptest! {
+    #[test]
+    fn altered_tokenizers_are_used_or_refused(changes in changes(TOKENIZER_WORDS, 0..8, 1..4)) {
+        let _ = tokenize(altered(TOKENIZER, &changes).as_bytes(), "go to <|end|> shelf 1");
+    }
+
+    #[test]
+    fn altered_chat_templates_are_rendered_or_refused(
+        changes in changes(TEMPLATE_WORDS, 0..8, 1..6)
+    ) {
+        let _ = render(&altered(CHAT_TEMPLATE, &changes));
+    }
+}
+
+#[cfg(feature = "lm")]
+#[test]
+fn the_unchanged_tokenizer_and_chat_template_can_be_used() {
+    tokenize(TOKENIZER.as_bytes(), "go to <|end|> shelf 1").unwrap();
+    let text = render(CHAT_TEMPLATE).unwrap();
+    assert!(text.ends_with("<|assistant|>"), "{text}");
+}

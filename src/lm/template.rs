@@ -1,15 +1,23 @@
 //! Chat templates: messages to text.
 //!
-//! A template is written in Jinja and comes with the model, so it is untrusted: rendering has a limit of
-//! work and memory, and a template reaches no files. Templates find what transformers offers them, and
-//! are rendered to the same bytes.
+//! A template is written in Jinja and comes with the model, so it is untrusted. It reaches no files, and
+//! its work is limited in units of minijinja. These units do not count everything: two operands that
+//! share their parts can take time without end to compare. So rendering also has a limit of time, on a
+//! thread with room for the deepest values that the units pay for. Templates find what transformers
+//! offers them, and are rendered to the same bytes.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, ErrorKind, Value};
+use minijinja::value::{Serde, ValueKind};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, Value, escape_formatter,
+};
 use regex::Regex;
 use serde_json::Map;
 
@@ -23,7 +31,16 @@ pub const MAX_TEMPLATE: usize = 1 << 20;
 const FUEL: u64 = 1_000_000;
 
 /// Additional work for each byte of the chat.
-const FUEL_PER_BYTE: u64 = 16;
+const FUEL_PER_BYTE: u64 = 4;
+
+/// Limit of the work that a rendering may take.
+const MAX_FUEL: u64 = 8_000_000;
+
+/// Limit of the time that a rendering may take. An honest template takes a thousandth.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Stack of the thread that renders. Each level of a nested value takes some of it.
+const STACK: usize = 1 << 30;
 
 /// The name of the template that is used unless another one fits better.
 const DEFAULT: &str = "default";
@@ -59,6 +76,8 @@ impl Chat {
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    /// Set once a rendering ran out of time; its thread may still be at work.
+    is_endless: Arc<AtomicBool>,
 }
 
 impl ChatTemplate {
@@ -92,7 +111,7 @@ impl ChatTemplate {
             added.map_err(|error| format!("the chat template is invalid: {error}"))?;
         }
         match environment.get_template(DEFAULT) {
-            Ok(_) => Ok(Self { environment }),
+            Ok(_) => Ok(Self { environment, is_endless: Arc::default() }),
             Err(_) => Err(format!("no chat template is named '{DEFAULT}'")),
         }
     }
@@ -131,13 +150,37 @@ impl ChatTemplate {
             + serde_json::to_string(&chat.others).map_or(0, |text| text.len());
         // The fuel is a property of the environment; a clone shares the compiled templates.
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(FUEL + FUEL_PER_BYTE * bytes as u64));
-        let rendered =
-            environment.get_template(name).and_then(|template| template.render(variables));
-        rendered.map_err(|error| match error.kind() {
-            ErrorKind::OutOfFuel => "the chat template takes too much work for this chat".into(),
-            _ => format!("the chat template fails: {error}"),
-        })
+        environment.set_fuel(Some((FUEL + FUEL_PER_BYTE * bytes as u64).min(MAX_FUEL)));
+        let variables = Value::from_pairs(variables);
+        self.within_limits(move || environment.get_template(name)?.render(variables))
+    }
+
+    /// Calls `render` on a thread of its own, for a limited time.
+    fn within_limits(
+        &self,
+        render: impl FnOnce() -> Result<String, Error> + Send + 'static,
+    ) -> Result<String, String> {
+        let too_much = || "the chat template takes too much work for this chat".to_string();
+        if self.is_endless.load(Ordering::Relaxed) {
+            return Err(too_much());
+        }
+        let (sender, receiver) = channel();
+        let work = move || {
+            // Fails if the time was up.
+            let _ = sender.send(render());
+        };
+        let thread = std::thread::Builder::new().name("chat template".into()).stack_size(STACK);
+        thread.spawn(work).map_err(|error| format!("cannot start a thread: {error}"))?;
+        match receiver.recv_timeout(TIME_LIMIT) {
+            Ok(Ok(text)) => Ok(text),
+            Ok(Err(error)) if error.kind() == ErrorKind::OutOfFuel => Err(too_much()),
+            Ok(Err(error)) => Err(format!("the chat template fails: {error}")),
+            Err(RecvTimeoutError::Timeout) => {
+                self.is_endless.store(true, Ordering::Relaxed);
+                Err(too_much())
+            }
+            Err(RecvTimeoutError::Disconnected) => Err("the chat template fails".into()),
+        }
     }
 }
 
@@ -159,14 +202,44 @@ pub(crate) fn environment() -> Result<Environment<'static>, String> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(|error| error.to_string())?);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(format);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("tojson", to_json);
     environment.add_function("raise_exception", |message: String| -> Result<Value, _> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        Err(Error::new(ErrorKind::InvalidOperation, message))
     });
     environment.add_function("strftime_now", |format: &str| {
         jiff::fmt::strtime::format(format, &jiff::Zoned::now())
-            .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
+            .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
     });
     Ok(environment)
+}
+
+/// Writes a value of the output. For lists and maps, fuel is consumed as they are written: minijinja
+/// counts them only afterwards, and one that shares its parts can be endless.
+fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => {
+            let mut charged = Charged { out, state, failed: None };
+            let written = write!(charged, "{value}");
+            charged.failed.map_or_else(|| written.map_err(Error::from), Err)
+        }
+        _ => escape_formatter(out, state, value),
+    }
+}
+
+struct Charged<'a, 'o, 's, 'e> {
+    out: &'a mut Output<'o>,
+    state: &'a State<'s, 'e>,
+    failed: Option<Error>,
+}
+
+impl Write for Charged<'_, '_, '_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if let Err(error) = self.state.consume_fuel(1 + text.len() as u64 / 64) {
+            self.failed = Some(error);
+            return Err(fmt::Error);
+        }
+        self.out.write_str(text)
+    }
 }

@@ -32,6 +32,17 @@ pub struct Parts {
     pub end_ids: Vec<u32>,
 }
 
+impl Parts {
+    /// The tokenizer of a `tokenizer.json` alone.
+    ///
+    /// # Errors
+    /// Returns a message if the file is invalid.
+    pub fn parse(file: &[u8]) -> Result<Self, String> {
+        let tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(file))?;
+        Ok(Self { tokenizer, template: None, special: BTreeMap::new(), end_ids: Vec::new() })
+    }
+}
+
 /// Turns text into tokens and back, and chats into text.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -58,8 +69,7 @@ impl Tokenizer {
         }
         let path = folder.join("tokenizer.json");
         let bytes = read_limited(&path, MAX_FILE)?;
-        let tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes));
-        let tokenizer = tokenizer.map_err(|message| Error::file(&path, message))?;
+        let parts = Parts::parse(&bytes).map_err(|message| Error::file(&path, message))?;
         let config = members(&folder.join("tokenizer_config.json"))?;
         let mut special = BTreeMap::new();
         for members in [&members(&folder.join("special_tokens_map.json"))?, &config] {
@@ -70,12 +80,8 @@ impl Tokenizer {
             members(&path).and_then(|members| end_ids(&members, &path)).transpose()
         });
         let template = template_of(folder, &config)?;
-        let parts = Parts {
-            tokenizer,
-            template,
-            special,
-            end_ids: end_ids.transpose()?.unwrap_or_default(),
-        };
+        let end_ids = end_ids.transpose()?.unwrap_or_default();
+        let parts = Parts { template, special, end_ids, ..parts };
         Self::from_parts(parts).map_err(|message| Error::file(&path, message))
     }
 
@@ -241,6 +247,10 @@ impl TextStream<'_> {
     /// # Errors
     /// Returns an error if the tokenizer's decoder fails.
     pub fn push(&mut self, id: u32) -> Result<String> {
+        if self.tokenizer.inner.id_to_token(id).is_none() {
+            // It has no text, and does not end a row of bytes.
+            return Ok(String::new());
+        }
         self.ids.push(id);
         if self.tokenizer.is_byte(id) {
             return Ok(String::new());

@@ -114,7 +114,7 @@ fn what_does_not_fit_is_refused_in_one_line_and_nothing_is_written() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("kept"), "x").unwrap();
     let assert = new(&["--output", folder.to_str().unwrap()]).assert();
-    assert.code(2).stdout("").stderr(contains("new: is not empty: choose another folder"));
+    assert.code(2).stdout("").stderr(contains("new: is not empty"));
     assert_eq!(files(&folder), [("kept".into(), b"x".to_vec())]);
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
 }

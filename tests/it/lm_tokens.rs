@@ -399,6 +399,13 @@ fn a_broken_or_hostile_template_is_an_error() {
         let error = rendered(template).unwrap_err();
         assert!(error.contains(says), "{template}: {error}");
     }
+    // Dropping and printing a value takes stack for each level.
+    let chain = "{% set ns = namespace(x=[]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}";
+    assert_eq!(rendered(&format!("{chain}{{{{ 1 }}}}")).as_deref(), Ok("1"));
+    assert!(rendered(&format!("{chain}{{{{ ns.x }}}}")).is_ok_and(|text| text.len() == 180_002));
+    assert!(
+        rendered(&format!("{chain}{{{{ ns.x|tojson }}}}")).unwrap_err().contains("nested more")
+    );
     let deep = format!("{}{}", "{% if 1 %}".repeat(5000), "{% endif %}".repeat(5000));
     assert!(ChatTemplate::parse(&deep).is_err());
     let long = "x".repeat((1 << 20) + 1);
@@ -413,6 +420,12 @@ fn a_template_that_fails_is_refused_with_its_file_or_line() {
     let path = folder.join("chat_template.jinja");
     fs::write(&path, "{% for %}").unwrap();
     refused("tokens", &folder, chat, "chat_template.jinja: the chat template is invalid");
+    // No unit of work is counted while the two are compared.
+    let endless = "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}\
+                   {% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}\
+                   {{ ns.x == ns.y }}";
+    fs::write(&path, endless).unwrap();
+    refused("tokens", &folder, chat, "takes too much work");
     fs::write(&path, "{{ raise_exception('no\nuser') }}").unwrap();
     refused("tokens", &folder, chat, "standard input:1: messages: the chat template fails: ");
     fs::write(

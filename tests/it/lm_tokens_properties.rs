@@ -87,4 +87,11 @@ fn a_piece_never_ends_within_a_character() {
         let (last, before) = pieces.split_last().unwrap();
         assert_eq!((before.concat().as_str(), last.contains('\u{fffd}')), ("a", true), "{name}");
     }
+    // Whether bytes are a character depends on all of their row, which an id without a token does not
+    // end.
+    let (_, llama) =
+        tokenizers().iter().find(|(name, _)| name == "llama").unwrap_or(&tokenizers()[0]);
+    for ids in [vec![6, 640, 134], vec![201, 175, 640], vec![201, 175, 261, 340]] {
+        assert_eq!(streamed(llama, &ids).concat(), llama.decode(&ids).unwrap(), "{ids:?}");
+    }
 }
