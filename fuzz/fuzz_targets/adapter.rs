@@ -10,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use proxmo::fuzzing::{expect_readable, load_adapter};
 use proxmo_fuzz::{BASE_BYTES, BYTES_PER_BYTE, temporary_folder, with_memory_limit};
 
-const CONFIG: &str = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 2, "target_modules": ["q_proj"]}"#;
+const CONFIG: &str =
+    r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 2, "target_modules": ["q_proj"]}"#;
 
 const HEADER: &str = r#"{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight":
     {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]},

@@ -13,8 +13,6 @@
 
 mod interface;
 mod kind;
-#[cfg(feature = "lm")]
-pub mod lm;
 mod parts;
 mod registry;
 mod response;

@@ -6,8 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::kind::{PolicyKind, PolicySpec, SpecVisitor};
-#[cfg(feature = "lm")]
-use super::lm::{LmConfig, LmSpec};
 use super::scorer::{ScorerConfig, ScorerSpec};
 use crate::env::Environment;
 use crate::error::Result;
@@ -133,9 +131,6 @@ macro_rules! kinds {
 kinds! {
     /// A small network that reads text and chooses among the admissible actions.
     Scorer(ScorerConfig, ScorerSpec),
-    /// A language model that reads the episode as a chat and answers with its next action.
-    #[cfg(feature = "lm")]
-    Lm(LmConfig, LmSpec),
 }
 
 fn read_spec<S: PolicySpec>(json: &str) -> Result<S, String> {

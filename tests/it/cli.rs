@@ -309,7 +309,9 @@ fn a_backend_is_verified_and_an_absent_one_is_an_error() {
     assert!(tests.len() >= 10);
     for test in tests {
         let number = |key: &str| test[key].as_f64().unwrap();
-        assert!(number("worst_error") < number("bound"), "{test}");
+        // A test of which rows are NaN has no error and no bound.
+        let (error, bound) = (number("worst_error"), number("bound"));
+        assert!(error < bound || (error == 0.0 && bound == 0.0), "{test}");
         assert!(number("compared") > 0.0 && number("seconds") >= 0.0, "{test}");
     }
     verify(&["--backend", "auto"]).assert().code(2).stderr(contains("expected all, vulkan"));

@@ -362,10 +362,10 @@ fn rows_of_one_batch_may_have_different_choices_or_none() {
         (prompts[row].as_slice(), task)
     };
     let together = continued(&model, (0..4).map(of).collect());
-    for row in 0..4 {
+    for (row, together) in together.iter().enumerate() {
         let alone = &continued(&model, vec![of(row)])[0];
-        assert_eq!((&together[row].ids, together[row].end), (&alone.ids, alone.end));
-        assert_close(&together[row].log_probs, &alone.log_probs, "log-probabilities");
+        assert_eq!((&together.ids, together.end), (&alone.ids, alone.end));
+        assert_close(&together.log_probs, &alone.log_probs, "log-probabilities");
     }
     assert_eq!(together[1].ids, [40, 41, 42]);
     assert_eq!((&together[1].log_probs[..], together[1].end), (&[0.0; 3][..], End::Choice(0)));

@@ -192,8 +192,8 @@ fn an_index_that_does_not_fit_its_shards_is_refused_with_the_weight() {
         let index = json!({ "weight_map": map });
         fs::write(at("model.safetensors.index.json"), index.to_string()).unwrap();
     };
-    write(&at("a.safetensors"), &[norm.clone()]);
-    write(&at("b.safetensors"), &[table.clone()]);
+    write(&at("a.safetensors"), std::slice::from_ref(&norm));
+    write(&at("b.safetensors"), std::slice::from_ref(&table));
 
     index(json!({ norm.0: "a.safetensors", table.0: "c.safetensors" }));
     assert!(refusal(folder.path()).contains("index.json: shard 'c.safetensors' does not exist"));
