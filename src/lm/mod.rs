@@ -23,7 +23,7 @@
 //! | [`fit`], [`fit_config`], [`sequence`] | fitting to sequences |
 //! | [`peft`] | adapters in PEFT's files |
 //! | `recompute` | the gradient with layers computed again |
-//! | [`save`] | writing a model |
+//! | [`save`](mod@save) | writing a model |
 //! | [`sampling`] | drawing tokens |
 //! | [`generate`] | continuing sequences |
 //! | [`trie`] | the choices of a constrained continuation |
