@@ -19,7 +19,7 @@ pub trait Inputs: Default + Send + Sync {
     }
 
     /// The unit of a row: rows of a unit share work, as the steps of an episode do in a policy that
-    /// reads it as one sequence. A minibatch takes whole units.
+    /// reads it as one sequence. They are adjacent. A minibatch takes whole units.
     fn unit(&self, row: usize) -> usize {
         row
     }

@@ -1,6 +1,6 @@
 //! One iteration's updates: epochs of shuffled minibatches.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
@@ -180,27 +180,25 @@ impl<P: Policy> Learner<P> {
     }
 }
 
-/// The rows of each unit, in the order of the units' first rows.
-fn units<I: Inputs>(inputs: &I, rows: usize) -> Vec<Vec<usize>> {
-    let mut places = HashMap::new();
-    let mut units: Vec<Vec<usize>> = Vec::new();
+/// The rows of each unit, which are adjacent.
+fn units<I: Inputs>(inputs: &I, rows: usize) -> Vec<Range<usize>> {
+    let mut units: Vec<Range<usize>> = Vec::new();
     for row in 0..rows {
-        let place = *places.entry(inputs.unit(row)).or_insert(units.len());
-        if place == units.len() {
-            units.push(Vec::new());
+        match units.last_mut() {
+            Some(last) if inputs.unit(row) == inputs.unit(last.start) => last.end = row + 1,
+            _ => units.push(row..row + 1),
         }
-        units[place].push(row);
     }
     units
 }
 
 /// Minibatches of whole units, each with at least `size` rows, except the last.
-fn minibatches(units: &[Vec<usize>], size: usize) -> Vec<Vec<usize>> {
+fn minibatches(units: &[Range<usize>], size: usize) -> Vec<Vec<usize>> {
     let mut minibatches: Vec<Vec<usize>> = Vec::new();
     for unit in units {
         match minibatches.last_mut().filter(|rows| rows.len() < size) {
-            Some(rows) => rows.extend(unit),
-            None => minibatches.push(unit.clone()),
+            Some(rows) => rows.extend(unit.clone()),
+            None => minibatches.push(unit.clone().collect()),
         }
     }
     minibatches
@@ -248,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_minibatch_takes_whole_units() {
-        let units = [vec![0, 1], vec![2], vec![3, 4, 5], vec![6]];
+        let units = [0..2, 2..3, 3..6, 6..7];
         assert_eq!(minibatches(&units, 2), [vec![0, 1], vec![2, 3, 4, 5], vec![6]]);
         assert_eq!(minibatches(&units, 100), [(0..7).collect::<Vec<_>>()]);
     }

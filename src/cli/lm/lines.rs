@@ -48,19 +48,23 @@ fn batches<R: Read>(
         number += 1;
         let place = format!("{name}:{number}");
         let read = read_line(input, &place);
-        let is_end = !matches!(read, Ok(Some(_)));
-        if let Ok(Some(text)) = &read
-            && !text.trim().is_empty()
-        {
-            batch.push(Line { place, text: text.clone() });
-        }
-        let waits = is_end || !input.buffer().contains(&b'\n');
+        let end = match read {
+            Ok(Some(text)) => {
+                if !text.trim().is_empty() {
+                    batch.push(Line { place, text });
+                }
+                None
+            }
+            Ok(None) => Some(Ok(())),
+            Err(error) => Some(Err(error)),
+        };
+        let waits = end.is_some() || !input.buffer().contains(&b'\n');
         if !batch.is_empty() && (waits || batch.len() >= most) {
             work(&batch)?;
             batch.clear();
         }
-        if is_end {
-            return read.map(|_| ());
+        if let Some(end) = end {
+            return end;
         }
     }
 }
