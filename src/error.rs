@@ -57,6 +57,12 @@ pub enum Error {
         /// Tokens that it may hold.
         limit: usize,
     },
+    /// A model's logits are NaN or infinite.
+    #[error("{name}: the model's logits are not finite")]
+    NonFiniteLogits {
+        /// The sequence.
+        name: String,
+    },
     /// A run failed after its start.
     #[error("{0}")]
     Run(String),
@@ -125,7 +131,10 @@ impl Error {
                 | ErrorKind::TimedOut => 1,
                 _ => 2,
             },
-            Self::Environment(_) | Self::Run(_) | Self::CacheFull { .. } => 1,
+            Self::Environment(_)
+            | Self::Run(_)
+            | Self::CacheFull { .. }
+            | Self::NonFiniteLogits { .. } => 1,
         }
     }
 }

@@ -119,7 +119,10 @@ impl Fitter {
             let part: Vec<&Sequence> = part.into_iter().map(|index| batch[index]).collect();
             let targets = Targets::of(&part, tokens);
             let (loss, gradient) = match self.config.recompute {
-                true => recompute::differentiate(model, &targets)?,
+                true => recompute::differentiate(model, &targets.rows, |hidden| {
+                    let loss = targets.loss(model, hidden)?;
+                    Ok((loss.clone(), loss.inner()))
+                })?,
                 false => {
                     let loss = targets.loss(model, model.hidden(&targets.rows)?)?;
                     let gradients = GradientsParams::from_grads(loss.backward(), model);

@@ -394,8 +394,8 @@ fn draw(
             false => sampling.draw(logits, uniforms[row]),
         };
         drawn.ok_or_else(|| {
-            let name = active[row].task.name;
-            Error::Run(format!("{name}: the model's logits are not finite"))
+            let name = active[row].task.name.to_string();
+            Error::NonFiniteLogits { name }
         })
     };
     if !choosing.is_empty() {

@@ -57,7 +57,7 @@ pub mod new;
 pub mod norm;
 pub mod peft;
 mod python_json;
-mod recompute;
+pub(crate) mod recompute;
 pub mod rope;
 pub mod sampling;
 pub mod save;

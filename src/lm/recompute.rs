@@ -8,19 +8,26 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
 
-use super::fit::Targets;
 use super::model::Decoder;
 use crate::error::Result;
 use crate::gradients::Gradient;
 
-/// The loss of some rows, `[1]`, without autodiff, and its gradient by the trained weights of a model
-/// with autodiff.
-pub(super) fn differentiate(model: &Decoder, targets: &Targets) -> Result<(Tensor<1>, Gradient)> {
+/// A loss of sequences, and its gradient by the trained weights of a model with autodiff. `loss` turns the
+/// hidden states after the last normalisation, `[rows * tokens, hidden]`, into the loss, `[1]`, and a
+/// further result.
+///
+/// # Errors
+/// Fails if a sequence does not fit the model, or `loss` fails.
+pub(crate) fn differentiate<T>(
+    model: &Decoder,
+    rows: &[&[u32]],
+    loss: impl FnOnce(Tensor<2>) -> Result<(Tensor<1>, T)>,
+) -> Result<(T, Gradient)> {
     let layers = model.config().layers;
-    let mut states = states(&model.valid(), targets)?;
-    let inputs = model.inputs(&targets.rows)?;
+    let mut states = states(&model.valid(), rows)?;
+    let inputs = model.inputs(rows)?;
     let x = leaf(states.split_off(layers).remove(0));
-    let loss = targets.loss(model, model.normalised(x.clone()))?;
+    let (loss, result) = loss(model.normalised(x.clone()))?;
     let (mut upstream, mut sum) = back(model, &x, loss.backward());
     for (layer, state) in states.into_iter().enumerate().rev() {
         let x = leaf(state);
@@ -34,12 +41,12 @@ pub(super) fn differentiate(model: &Decoder, targets: &Targets) -> Result<(Tenso
         let gradients = (model.embed(&inputs) * Tensor::from_inner(upstream)).sum().backward();
         sum = sum.add(model, Gradient(GradientsParams::from_grads(gradients, model)));
     }
-    Ok((loss.inner(), sum))
+    Ok((result, sum))
 }
 
 /// The input of each layer and the output of the last, `[rows * tokens, hidden]` each.
-fn states(model: &Decoder, targets: &Targets) -> Result<Vec<Tensor<2>>> {
-    let inputs = model.inputs(&targets.rows)?;
+fn states(model: &Decoder, rows: &[&[u32]]) -> Result<Vec<Tensor<2>>> {
+    let inputs = model.inputs(rows)?;
     let mut x = model.embed(&inputs);
     let mut states = vec![x.clone()];
     for layer in 0..model.config().layers {

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
 
 use super::encoding::Encoding;
 use crate::error::{Error, Result};
@@ -60,6 +62,19 @@ impl Weights {
     ) -> Self {
         let files = files.into_iter().map(|(path, file)| (path, Mutex::new(file))).collect();
         Self { listing, files, entries }
+    }
+
+    /// The SHA-256 of the files' contents, one after another, in hexadecimal.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read.
+    pub fn sha256(&self) -> Result<String> {
+        let mut sum = Sha256::new();
+        for (path, _) in &self.files {
+            let mut file = File::open(path).map_err(Error::io("open", path))?;
+            io::copy(&mut file, &mut sum).map_err(Error::io("read", path))?;
+        }
+        Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Number of stored numbers in each encoding; formats that are not supported by their name.

@@ -1,10 +1,11 @@
 //! The traits of a policy's two halves.
 
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 
-use super::response::{Answer, Responses, Sampling, TokenScores};
+use super::response::{Answer, Responses, Sampling, TokenScores, TokenUsage};
 use crate::env::Texts;
 use crate::error::Result;
 
@@ -84,8 +85,24 @@ pub trait Policy: Module + Sync {
     /// An empty cache.
     fn cache(&self) -> Self::Cache;
 
-    /// Responds to `rows` of `inputs`, the current steps of all episodes in progress, drawing from one random stream per row. If a row's
-    /// distribution is not finite, neither is the log-probability of its response.
+    /// Whether checkpoints hold the weight of this name. Others come with the policy when it is built,
+    /// such as those of a pretrained model that is not trained.
+    fn is_stored(&self, _weight: &str) -> bool {
+        true
+    }
+
+    /// Number of episodes that may be in progress at once. Others wait for the end of one.
+    fn max_active(&self) -> usize {
+        usize::MAX
+    }
+
+    /// What the responses with a cache have cost so far.
+    fn usage(_cache: &Self::Cache) -> TokenUsage {
+        TokenUsage::default()
+    }
+
+    /// Responds to `rows` of `inputs`, the current steps of all episodes in progress, drawing from one
+    /// random stream per row. If a row's distribution is not finite, neither is the log-probability of its response.
     ///
     /// # Errors
     /// Fails if the device fails.
@@ -132,6 +149,20 @@ pub trait Policy: Module + Sync {
         responses: &Responses,
         temperature: f32,
     ) -> TokenScores;
+
+    /// The gradient of a loss by the weights. `loss` turns the scores of [`evaluate`](Self::evaluate) into
+    /// the loss, `[1]`, and values that are returned beside the gradient.
+    fn differentiate(
+        &self,
+        inputs: &<Self::Encoder as Encoder>::Inputs,
+        rows: &[usize],
+        responses: &Responses,
+        temperature: f32,
+        loss: impl FnOnce(TokenScores) -> (Tensor<1>, Tensor<1>),
+    ) -> (Tensor<1>, GradientsParams) {
+        let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature));
+        (values, GradientsParams::from_grads(loss.backward(), self))
+    }
 
     /// The policy's own embedding of the states of `rows`, without gradients: `[rows, width]`.
     fn embed(&self, inputs: &<Self::Encoder as Encoder>::Inputs, rows: &[usize]) -> Tensor<2>;

@@ -25,4 +25,4 @@ pub use interface::{Encoder, Inputs, Policy};
 pub use kind::{EncoderOf, InputsOf, PolicyKind, PolicySpec, SpecVisitor};
 pub(crate) use parts::read_parts;
 pub use registry::{PolicyConfig, PolicyDescription};
-pub use response::{Answer, Responses, Sampling, TokenScores};
+pub use response::{Answer, Responses, Sampling, TokenScores, TokenUsage};

@@ -95,6 +95,29 @@ impl Responses {
     }
 }
 
+/// What the responses of a policy that generates tokens have cost. All 0 for other policies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenUsage {
+    /// Tokens of observations that were read.
+    pub read: u64,
+    /// Tokens of responses that were drawn.
+    pub drawn: u64,
+    /// Tokens of responses that were the only ones possible.
+    pub forced: u64,
+    /// The largest size of the keys and values that were held at once, in bytes.
+    pub cache_bytes: u64,
+}
+
+impl TokenUsage {
+    /// Adds the tokens of another rollout. The size of the cache is that of the larger one.
+    pub fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.drawn += other.drawn;
+        self.forced += other.forced;
+        self.cache_bytes = self.cache_bytes.max(other.cache_bytes);
+    }
+}
+
 /// Scores of given responses under a policy. Both tensors have the shape `[rows, tokens]`, padded to
 /// the longest response; padding is finite and has no meaning.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use super::snapshot::Snapshot;
 use crate::env::Texts;
 use crate::episodes::Batch;
 use crate::error::Result;
-use crate::policy::{Inputs, Responses};
+use crate::policy::{Inputs, Responses, TokenUsage};
 
 /// What an environment reports at the end of an episode.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,6 +47,8 @@ pub struct RolloutBatch<I> {
     /// Losses after which an episode was played again from its seed. The batch is as if they had not
     /// happened.
     pub replayed: Vec<EnvironmentError>,
+    /// What the responses have cost, those of lost episodes included.
+    pub usage: TokenUsage,
 }
 
 impl<I: Inputs> RolloutBatch<I> {

@@ -15,7 +15,7 @@ use super::snapshot::Snapshot;
 use crate::env::{Environment, Texts};
 use crate::episodes::{BatchBuilder, TextTable};
 use crate::error::{Error, Result};
-use crate::policy::{Answer, Encoder, Inputs, Policy, Responses, Sampling};
+use crate::policy::{Answer, Encoder, Inputs, Policy, Responses, Sampling, TokenUsage};
 use crate::stream::{Purpose, Stream};
 
 /// The episodes to play.
@@ -117,6 +117,7 @@ struct Steps<I> {
     goals: Vec<String>,
     errors: Vec<EnvironmentError>,
     replayed: Vec<EnvironmentError>,
+    usage: TokenUsage,
 }
 
 /// Plays a plan to the end of its last episode.
@@ -223,7 +224,8 @@ struct Played<M> {
     lost: Vec<Place>,
 }
 
-/// Plays episodes in lock-step to the end of the last one.
+/// Plays episodes in lock-step to the end of the last one. Those beyond the number that the policy holds
+/// at once wait for the end of others.
 async fn play<P: Policy>(
     stage: Stage<'_, P::Encoder>,
     policy: &P,
@@ -237,7 +239,9 @@ async fn play<P: Policy>(
     let mut count_start = |started| watch(CollectionProgress { started, ..progress });
     let mut episodes = start(stage, attempt, steps, &mut count_start)?;
     progress.started = progress.episodes;
-    let mut active: Vec<usize> = (0..episodes.len()).collect();
+    let room = policy.max_active().max(1);
+    let mut waiting = 0..episodes.len();
+    let mut active: Vec<usize> = waiting.by_ref().take(room).collect();
     let mut cache = policy.cache();
     while !active.is_empty() {
         let first = steps.inputs.len();
@@ -281,9 +285,11 @@ async fn play<P: Policy>(
         limits.check(&steps.errors)?;
         progress.steps += active.len();
         active.retain(|&episode| !episodes[episode].is_over());
-        progress.ended = progress.episodes - active.len();
+        active.extend(waiting.by_ref().take(room - active.len()));
+        progress.ended = progress.episodes - active.len() - waiting.len();
         watch(progress);
     }
+    steps.usage.add(&P::usage(&cache));
     let (kept, lost): (Vec<_>, Vec<_>) =
         episodes.into_iter().partition(|episode| episode.fault.is_none());
     let lost = lost.iter().map(|episode| (episode.group, episode.number));
@@ -448,6 +454,7 @@ fn arrange<I: Inputs, M>(
         ends,
         errors: steps.errors,
         replayed: steps.replayed,
+        usage: steps.usage,
     })
 }
 

@@ -46,6 +46,7 @@ impl<I: Inputs> RolloutBatch<I> {
         self.ends.extend(other.ends);
         self.errors.extend(other.errors);
         self.replayed.extend(other.replayed);
+        self.usage.add(&other.usage);
         Ok(())
     }
 }

@@ -4,7 +4,6 @@
 //! number of shards is a setting, independent of the number of threads, because the last digits of a
 //! sum depend on how it is split.
 
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::loss::{Loss, LossInputs, imitation_loss, loss};
@@ -14,7 +13,7 @@ use crate::device::{computes_here, read_async};
 use crate::error::Result;
 use crate::gradients::Gradient;
 use crate::parallel::par_map;
-use crate::policy::{Inputs, InputsOf, Policy};
+use crate::policy::{Inputs, InputsOf, Policy, TokenScores};
 use crate::rollout::RolloutBatch;
 
 /// The objective of an update.
@@ -35,9 +34,16 @@ pub(super) fn differentiate<P: Policy>(
 ) -> (Tensor<1>, Gradient) {
     let weights = token_weights(update.batch, rows, update.config.aggregation);
     let one = |policy: &P, weights: &[f32], rows: &[usize]| {
-        let losses = evaluate(policy, update, rows, weights, objective);
-        let gradients = GradientsParams::from_grads(losses.total.backward(), policy);
-        (losses.values(), Gradient(gradients))
+        let batch = update.batch;
+        let (responses, temperature) = (batch.responses.select(rows), update.temperature);
+        let loss = |scores| {
+            let loss = loss_of(scores, update, rows, weights, objective);
+            let values = loss.values();
+            (loss.total, values)
+        };
+        let (values, gradients) =
+            policy.differentiate(&batch.inputs, rows, &responses, temperature, loss);
+        (values, Gradient(gradients))
     };
     if let Some(parts) = policy.parts(&update.batch.inputs, rows) {
         let part = |places: &Vec<usize>| {
@@ -71,18 +77,17 @@ fn added<P: Policy>(
     (values + other_values, gradient.add(policy, other))
 }
 
-fn evaluate<P: Policy>(
-    policy: &P,
-    update: &UpdateBatch<InputsOf<P>>,
+/// The loss of the scores of some rows' responses.
+fn loss_of<I: Inputs>(
+    scores: TokenScores,
+    update: &UpdateBatch<I>,
     rows: &[usize],
     weights: &[f32],
     objective: &Objective,
 ) -> Loss {
     let batch = update.batch;
-    let responses = batch.responses.select(rows);
-    let scores = policy.evaluate(&batch.inputs, rows, &responses, update.temperature);
     let device = scores.log_probs.device();
-    let width = responses.width();
+    let width = scores.log_probs.dims()[1];
     let pad = |token: &dyn Fn(usize, usize, usize) -> f32| {
         padded(rows, width, &device, |row| batch.responses.range(row), token)
     };

@@ -61,6 +61,9 @@ pub struct IterationMetrics {
     pub learning_rate: f64,
     /// Updates skipped because a loss or gradient was not finite.
     pub skipped_updates: usize,
+    /// Tokens of the rollout, if the policy generates tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenMetrics>,
     /// Diagnostics of credit assignment.
     pub credit: serde_json::Value,
     /// Settings that changed before this iteration, because the run was resumed with others.
@@ -71,6 +74,21 @@ pub struct IterationMetrics {
     /// Evaluation on held-out tasks, if one follows this iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationMetrics>,
+}
+
+/// Tokens of one iteration's rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct TokenMetrics {
+    /// Tokens of observations that were read.
+    pub read: u64,
+    /// Tokens of responses that were drawn from several.
+    pub drawn: u64,
+    /// Fraction of the responses' tokens that were the only ones possible.
+    pub forced_share: f64,
+    /// Tokens read, drawn and forced in a second of the rollout.
+    pub per_second: f64,
+    /// The largest size of the keys and values that were held at once, in bytes.
+    pub cache_bytes: u64,
 }
 
 /// Wall-clock seconds of one iteration.

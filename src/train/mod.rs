@@ -35,7 +35,7 @@ pub use evaluate::{
 pub use imitation_config::ImitationConfig;
 pub use kind_result::KindResult;
 pub use loss::{Loss, LossInputs, loss};
-pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, read_metrics};
+pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, TokenMetrics, read_metrics};
 pub use preset::Preset;
 pub use surrogate::{LossConfig, Ratio, SurrogateLoss, TokenWeights, clipped_surrogate};
 pub use trainer::Trainer;

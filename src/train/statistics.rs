@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::evaluate::mean_ends;
-use crate::policy::Inputs;
+use super::metrics::TokenMetrics;
+use crate::policy::{Inputs, TokenUsage};
 use crate::rollout::{EpisodeEnd, RolloutBatch};
 
 /// Counts over all groups of a rollout.
@@ -22,6 +23,7 @@ pub(super) struct RolloutStatistics {
     pub environment_errors: usize,
     /// Environment steps.
     pub steps: usize,
+    usage: TokenUsage,
 }
 
 impl RolloutStatistics {
@@ -45,6 +47,7 @@ impl RolloutStatistics {
         self.invalid += batch.data.valid().iter().filter(|&&valid| !valid).count();
         self.steps += batch.rows();
         self.environment_errors += batch.errors.len();
+        self.usage.add(&batch.usage);
     }
 
     /// Fraction of episodes that reached their goal, if every episode tells.
@@ -56,6 +59,19 @@ impl RolloutStatistics {
     /// The mean score of an episode, and the means of the environment's further numbers.
     pub fn mean_ends(&self) -> (Option<f64>, BTreeMap<String, f64>) {
         mean_ends(self.ends.iter())
+    }
+
+    /// The tokens of a rollout that took some seconds, if the policy generates tokens.
+    pub fn tokens(&self, seconds: f64) -> Option<TokenMetrics> {
+        let TokenUsage { read, drawn, forced, cache_bytes } = self.usage;
+        let all = read + drawn + forced;
+        (all > 0).then(|| TokenMetrics {
+            read,
+            drawn,
+            forced_share: forced as f64 / (drawn + forced).max(1) as f64,
+            per_second: all as f64 / seconds.max(f64::MIN_POSITIVE),
+            cache_bytes,
+        })
     }
 
     /// Mean summed reward of an episode.

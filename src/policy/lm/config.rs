@@ -85,10 +85,19 @@ pub struct LmConfig {
     #[garde(skip)]
     #[schemars(extend("x-flag" = "prompt-template", "x-value" = "FILE"))]
     pub template: String,
+    /// Memory for the keys and values of episodes in progress, in MiB. Each counts with the whole context;
+    /// episodes beyond that wait for the end of others.
+    #[garde(range(min = 1, max = 1_000_000_000))]
+    #[schemars(extend("x-flag" = "max-cache", "x-value" = "MIB"))]
+    pub max_cache: u64,
     /// Tokens, with padding, that an update computes at once. It bounds the memory of an update.
     #[garde(range(min = 1, max = 100_000_000))]
     #[schemars(extend("x-flag" = "part-tokens"))]
     pub part_tokens: usize,
+    /// Compute the layers again in the backward pass instead of keeping their values. It needs a
+    /// fraction of the memory, and about a third more time.
+    #[garde(skip)]
+    pub recompute: bool,
 }
 
 impl Default for LmConfig {
@@ -107,7 +116,9 @@ impl Default for LmConfig {
             response: ResponseMode::Choice,
             max_response_tokens: 32,
             template: String::new(),
+            max_cache: 4096,
             part_tokens: 8192,
+            recompute: false,
         }
     }
 }

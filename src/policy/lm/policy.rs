@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
@@ -15,8 +16,10 @@ use super::inputs::{Constraint, LmInputs, Row};
 use super::layout::Layout;
 use crate::error::{Error, Result};
 use crate::kernels::{TokenLogProbs, token_log_probs};
-use crate::lm::{Branch, Cache, Decoder, End, Generator, RowId, Sequences, Task, score_branches};
-use crate::policy::{Answer, Policy, Responses, Sampling, TokenScores};
+use crate::lm::{
+    Branch, Cache, Decoder, End, Generator, RowId, Sequences, Task, recompute, score_branches,
+};
+use crate::policy::{Answer, Policy, Responses, Sampling, TokenScores, TokenUsage};
 
 /// A language model that plays.
 #[derive(Module, Debug)]
@@ -32,6 +35,9 @@ pub(super) struct LmSettings {
     pub layout: Layout,
     pub max_response_tokens: usize,
     pub part_tokens: usize,
+    pub recompute: bool,
+    /// Episodes that may be in progress at once.
+    pub max_active: usize,
 }
 
 /// What the model keeps of the episodes in progress.
@@ -40,6 +46,7 @@ pub struct LmCache {
     sequences: Option<Sequences>,
     /// The sequence of each transcript.
     held: HashMap<usize, RowId>,
+    usage: TokenUsage,
 }
 
 impl LmPolicy {
@@ -59,7 +66,62 @@ impl LmPolicy {
     /// The hidden states at places of transcripts, `[places, hidden]`. A place is a number of tokens: the
     /// state after them.
     fn states(&self, inputs: &LmInputs, places: &[(usize, usize)]) -> Result<Tensor<2>> {
-        // Each transcript is read up to its last place.
+        let reading = Reading::of(inputs, places);
+        Ok(reading.select(self.model.hidden(&reading.sequences)?))
+    }
+
+    fn scores(
+        &self,
+        inputs: &LmInputs,
+        rows: &[usize],
+        responses: &Responses,
+        temperature: f32,
+    ) -> Result<TokenScores> {
+        let wanted = Wanted::of(inputs, rows, responses)?;
+        let hidden = self.states(inputs, &wanted.places)?;
+        self.scores_of(wanted, hidden, temperature)
+    }
+
+    /// The scores of the hidden states at the wanted places.
+    fn scores_of(
+        &self,
+        wanted: Wanted,
+        hidden: Tensor<2>,
+        temperature: f32,
+    ) -> Result<TokenScores> {
+        let hidden = hidden.div_scalar(temperature);
+        let free = wanted.targets.len();
+        let branches: Vec<&Branch> = wanted.branches.iter().collect();
+        let (decided, width) = (branches.len(), hidden.dims()[1]);
+        let of_free = token_log_probs(
+            hidden.clone().slice([0..free, 0..width]),
+            &self.model.head_parts(),
+            &wanted.targets,
+        )?;
+        let of_branches =
+            score_branches(&self.model, hidden.slice([free..free + decided, 0..width]), &branches)?;
+        Ok(wanted.arranged(&of_free, &of_branches))
+    }
+
+    /// Scores that are NaN, for rows that cannot be scored. Transcripts are checked when they are written,
+    /// so this happens if the device fails only. An update with NaN is skipped and reported.
+    fn no_scores(&self, responses: &Responses) -> TokenScores {
+        let shape = [responses.len(), responses.width()];
+        let nan = || Tensor::full(shape, f32::NAN, &self.model.device());
+        TokenScores { log_probs: nan(), entropy: nan() }
+    }
+}
+
+/// The beginnings of transcripts that hidden states are read from.
+struct Reading<'a> {
+    sequences: Vec<&'a [u32]>,
+    /// The number of each place among all tokens of the padded sequences.
+    places: Vec<i32>,
+}
+
+impl<'a> Reading<'a> {
+    /// Each transcript is read up to its last place.
+    fn of(inputs: &'a LmInputs, places: &[(usize, usize)]) -> Self {
         let mut needed: BTreeMap<usize, usize> = BTreeMap::new();
         for &(transcript, tokens) in places {
             let most = needed.entry(transcript).or_default();
@@ -72,35 +134,17 @@ impl LmPolicy {
             .map(|(&transcript, &tokens)| &inputs.transcripts[transcript][..tokens])
             .collect();
         let width = sequences.iter().map(|ids| ids.len()).max().unwrap_or(0);
-        let hidden = self.model.hidden(&sequences)?;
-        let places = places
-            .iter()
-            .map(|&(transcript, tokens)| (number[&transcript] * width + tokens - 1) as i32)
-            .collect::<Vec<_>>();
-        let places = Tensor::<1, Int>::from_data(places.as_slice(), &hidden.device());
-        Ok(hidden.select(0, places))
+        let place = |&(transcript, tokens): &(usize, usize)| {
+            (number[&transcript] * width + tokens - 1) as i32
+        };
+        let places = places.iter().map(place).collect();
+        Self { sequences, places }
     }
 
-    fn scores(
-        &self,
-        inputs: &LmInputs,
-        rows: &[usize],
-        responses: &Responses,
-        temperature: f32,
-    ) -> Result<TokenScores> {
-        let wanted = Wanted::of(inputs, rows, responses)?;
-        let hidden = self.states(inputs, &wanted.places)?.div_scalar(temperature);
-        let free = wanted.targets.len();
-        let branches: Vec<&Branch> = wanted.branches.iter().collect();
-        let (decided, width) = (branches.len(), hidden.dims()[1]);
-        let of_free = token_log_probs(
-            hidden.clone().slice([0..free, 0..width]),
-            &self.model.head_parts(),
-            &wanted.targets,
-        )?;
-        let of_branches =
-            score_branches(&self.model, hidden.slice([free..free + decided, 0..width]), &branches)?;
-        Ok(wanted.arranged(&of_free, &of_branches))
+    /// The hidden states at the places, `[places, hidden]`, of those of all tokens.
+    fn select(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let places = Tensor::<1, Int>::from_data(self.places.as_slice(), &hidden.device());
+        hidden.select(0, places)
     }
 }
 
@@ -175,7 +219,24 @@ impl Policy for LmPolicy {
     type Cache = LmCache;
 
     fn cache(&self) -> LmCache {
-        LmCache { sequences: Some(Sequences::new(self.new_cache())), held: HashMap::new() }
+        LmCache {
+            sequences: Some(Sequences::new(self.new_cache())),
+            held: HashMap::new(),
+            usage: TokenUsage::default(),
+        }
+    }
+
+    /// With an adapter, its weights only: the others are those of the pretrained model.
+    fn is_stored(&self, weight: &str) -> bool {
+        !self.model.has_adapter() || weight.contains(".lora.")
+    }
+
+    fn max_active(&self) -> usize {
+        self.settings.max_active
+    }
+
+    fn usage(cache: &LmCache) -> TokenUsage {
+        cache.usage
     }
 
     async fn respond_async(
@@ -209,11 +270,23 @@ impl Policy for LmPolicy {
         };
         let tasks: Vec<Task> = draws.iter_mut().enumerate().map(task).collect();
         let tasks = sequences.into_iter().zip(tasks).collect();
-        let continued = generator.run(tasks, &mut |_, _| Ok(ControlFlow::Continue(())))?;
+        let continued = match generator.run(tasks, &mut |_, _| Ok(ControlFlow::Continue(()))) {
+            Err(Error::NonFiniteLogits { name }) => return Ok(without_distribution(&names, &name)),
+            continued => continued?,
+        };
+        cache.usage.cache_bytes = cache.usage.cache_bytes.max(generator.cache().bytes() as u64);
         cache.sequences = Some(generator.into_sequences());
         let mut answers = Vec::with_capacity(rows.len());
         let mut responses = Responses::default();
-        for one in continued {
+        for (one, &row) in continued.into_iter().zip(rows) {
+            let forced = match (one.end, inputs.rows[row].constraint.choices()) {
+                (End::Choice(choice), Some(trie)) => {
+                    one.ids.len().saturating_sub(trie.branches(choice).len())
+                }
+                _ => 0,
+            };
+            cache.usage.forced += forced as u64;
+            cache.usage.drawn += (one.ids.len() - forced) as u64;
             answers.push(match one.end {
                 End::Choice(choice) => Answer::Admissible(choice),
                 _ => Answer::Text(self.written(&one.ids, &stop_ids)?),
@@ -257,13 +330,40 @@ impl Policy for LmPolicy {
         responses: &Responses,
         temperature: f32,
     ) -> TokenScores {
-        // Transcripts were checked when they were written, so this fails with the device only. An update
-        // with NaN is skipped and reported.
-        self.scores(inputs, rows, responses, temperature).unwrap_or_else(|_| {
-            let shape = [rows.len(), responses.width()];
-            let nan = || Tensor::full(shape, f32::NAN, &self.model.device());
-            TokenScores { log_probs: nan(), entropy: nan() }
-        })
+        self.scores(inputs, rows, responses, temperature)
+            .unwrap_or_else(|_| self.no_scores(responses))
+    }
+
+    fn differentiate(
+        &self,
+        inputs: &LmInputs,
+        rows: &[usize],
+        responses: &Responses,
+        temperature: f32,
+        loss: impl FnOnce(TokenScores) -> (Tensor<1>, Tensor<1>),
+    ) -> (Tensor<1>, GradientsParams) {
+        let wanted = match Wanted::of(inputs, rows, responses) {
+            Ok(wanted) if self.settings.recompute && !wanted.places.is_empty() => wanted,
+            _ => {
+                let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature));
+                return (values, GradientsParams::from_grads(loss.backward(), self));
+            }
+        };
+        let reading = Reading::of(inputs, &wanted.places);
+        let mut loss = Some(loss);
+        let of_hidden = |hidden| {
+            let scores = self
+                .scores_of(wanted, reading.select(hidden), temperature)
+                .unwrap_or_else(|_| self.no_scores(responses));
+            loss.take().map(|loss| loss(scores)).ok_or_else(|| Error::Run("lost a loss".into()))
+        };
+        match recompute::differentiate(&self.model, &reading.sequences, of_hidden) {
+            Ok((values, gradient)) => (values, gradient.0),
+            Err(_) => (
+                Tensor::full([1], f32::NAN, &self.model.device()),
+                GradientsParams::new(),
+            ),
+        }
     }
 
     /// The model's last hidden state at the decision.
@@ -279,6 +379,16 @@ impl Policy for LmPolicy {
         });
         states.without_autodiff()
     }
+}
+
+/// The answers to rows of which one, by its name, has no distribution: its log-probability is NaN. The
+/// others are not answered.
+fn without_distribution(names: &[String], name: &str) -> (Vec<Answer>, Responses) {
+    let mut responses = Responses::default();
+    for other in names {
+        responses.push(&[0], &[if other == name { f32::NAN } else { 0.0 }]);
+    }
+    (vec![Answer::Text(String::new()); names.len()], responses)
 }
 
 impl LmPolicy {
@@ -324,6 +434,7 @@ impl LmCache {
             };
             let known = generator.ids(row).len();
             generator.append(row, &tokens[known..])?;
+            self.usage.read += (tokens.len() - known) as u64;
             of_rows.push(row);
         }
         Ok(of_rows)

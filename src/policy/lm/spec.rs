@@ -1,7 +1,7 @@
 //! What the settings of a language model become for an environment.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
@@ -12,9 +12,12 @@ use super::config::LmConfig;
 use super::encoder::LmEncoder;
 use super::layout::{Layout, WORDING};
 use super::policy::{LmPolicy, LmSettings};
+use crate::device::max_binding;
 use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::lm::{Bpe, BpeOptions, Decoder, ModelConfig, NewModelConfig, Tokenizer};
+use crate::lm::{
+    Bpe, BpeOptions, Cache, Decoder, ModelConfig, ModelFiles, NewModelConfig, Tokenizer,
+};
 use crate::policy::kind::{PolicyKind, PolicySpec};
 use crate::policy::walks::{TextCollector, random_texts};
 use crate::settings;
@@ -28,10 +31,44 @@ const NEW_CONTEXT: usize = 4096;
 pub struct LmSpec {
     /// The settings.
     pub settings: LmConfig,
-    /// The `tokenizer.json` of a new model. A pretrained model has its own files.
+    /// The `tokenizer.json` of a new model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
+    /// The files of a pretrained model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<Pretrained>,
     /// The template of the environment's messages.
     pub wording: String,
+}
+
+/// The files of a pretrained model, which checkpoints refer to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pretrained {
+    /// The folder or GGUF file, from the root of the file system.
+    pub path: PathBuf,
+    /// The SHA-256 of its weights.
+    pub sha256: String,
+}
+
+impl Pretrained {
+    fn of(path: &Path) -> Result<Self> {
+        let sha256 = ModelFiles::open(path)?.weights.sha256()?;
+        let path = std::path::absolute(path).map_err(Error::io("find", path))?;
+        Ok(Self { path, sha256 })
+    }
+
+    /// Opens the files, if they are those that the policy began with.
+    fn open(&self) -> Result<ModelFiles> {
+        let files = ModelFiles::open(&self.path)?;
+        match files.weights.sha256()? == self.sha256 {
+            true => Ok(files),
+            false => Err(Error::file(
+                &self.path,
+                "holds other weights than those that the policy was trained from",
+            )),
+        }
+    }
 }
 
 /// All texts, each once.
@@ -61,32 +98,37 @@ impl PolicyKind for LmConfig {
                 std::fs::read_to_string(path).map_err(Error::io("read", path))?
             }
         };
-        let tokenizer = match self.model.as_str() {
-            "" => {
-                let texts: AllTexts =
-                    random_texts(environment, environment.vocabulary_tasks(), seed)?;
-                let options = BpeOptions { vocabulary: self.vocabulary, ..BpeOptions::default() };
-                Some(Bpe::train(texts.0.iter(), &options)?.to_json()?)
-            }
-            _ => None,
-        };
-        Ok(LmSpec { settings: self.clone(), tokenizer, wording })
+        if !self.model.is_empty() {
+            let pretrained = Some(Pretrained::of(Path::new(&self.model))?);
+            return Ok(LmSpec { settings: self.clone(), tokenizer: None, pretrained, wording });
+        }
+        if self.lora.rank > 0 {
+            let message = "an adapter needs a pretrained model: set policy.model too";
+            return Err(Error::setting("policy.lora.rank", message));
+        }
+        let texts: AllTexts = random_texts(environment, environment.vocabulary_tasks(), seed)?;
+        let options = BpeOptions { vocabulary: self.vocabulary, ..BpeOptions::default() };
+        let tokenizer = Some(Bpe::train(texts.0.iter(), &options)?.to_json()?);
+        Ok(LmSpec { settings: self.clone(), tokenizer, pretrained: None, wording })
     }
 }
 
 impl LmSpec {
-    fn tokenizer(&self) -> Result<Tokenizer> {
-        match &self.tokenizer {
-            Some(json) => Bpe::tokenizer_of(json),
-            None => Tokenizer::open(Path::new(&self.settings.model)),
-        }
-    }
-
-    /// The model without an adapter.
-    fn model(&self, tokenizer: &Tokenizer, seed: u64, device: &Device) -> Result<Decoder> {
-        match &self.tokenizer {
-            Some(_) => Decoder::untrained(&self.shape(tokenizer.size())?, seed, device),
-            None => Decoder::open(Path::new(&self.settings.model), device),
+    /// The tokenizer and the model without an adapter.
+    fn parts(&self, seed: u64, device: &Device) -> Result<(Tokenizer, Decoder)> {
+        match (&self.tokenizer, &self.pretrained) {
+            (Some(json), _) => {
+                let tokenizer = Bpe::tokenizer_of(json)?;
+                let shape = self.shape(tokenizer.size())?;
+                Ok((tokenizer, Decoder::untrained(&shape, seed, device)?))
+            }
+            (None, Some(pretrained)) => {
+                let files = pretrained.open()?;
+                let tokenizer = Tokenizer::open(&pretrained.path)?;
+                tokenizer.check_vocabulary(files.config.vocabulary)?;
+                Ok((tokenizer, Decoder::of_files(&files, device, max_binding(device))?))
+            }
+            (None, None) => Err(Error::input("policy", "has neither a tokenizer nor a model")),
         }
     }
 
@@ -105,10 +147,8 @@ impl PolicySpec for LmSpec {
     type Policy = LmPolicy;
 
     fn build(&self, seed: u64, device: &Device) -> Result<(LmPolicy, LmEncoder)> {
-        let tokenizer = Arc::new(self.tokenizer()?);
-        let mut model = self.model(&tokenizer, seed, device)?;
-        tokenizer.check_vocabulary(model.config().vocabulary)?;
-        let layout = Layout::new(tokenizer, &self.wording)?;
+        let (tokenizer, mut model) = self.parts(seed, device)?;
+        let layout = Layout::new(Arc::new(tokenizer), &self.wording)?;
         if self.settings.lora.rank > 0 {
             model = model.with_lora(&self.settings.lora, seed)?;
         }
@@ -122,16 +162,22 @@ impl PolicySpec for LmSpec {
             }
         };
         let model = model.map(&mut Numbered(0));
+        let tokens = Cache::new(model.config(), device).bytes_of(context) as u64;
         let settings = LmSettings {
             layout: layout.clone(),
             max_response_tokens: self.settings.max_response_tokens,
             part_tokens: self.settings.part_tokens,
+            recompute: self.settings.recompute,
+            max_active: ((self.settings.max_cache << 20) / tokens.max(1)).max(1) as usize,
         };
         let encoder = LmEncoder::new(layout, self.settings.clone(), context);
         Ok((LmPolicy::new(model, settings), encoder))
     }
 
     fn validate(&self) -> Result<(), String> {
+        if self.tokenizer.is_some() == self.pretrained.is_some() {
+            return Err("expected either a tokenizer or a pretrained model".into());
+        }
         settings::check(&self.settings, "settings").map_err(|error| error.to_string())
     }
 
@@ -143,10 +189,11 @@ impl PolicySpec for LmSpec {
     }
 
     fn expect_settings(&self, config: &LmConfig) -> Result<(), String> {
-        // How an update is divided may change. All else is part of the policy.
+        // Memory and time may change. All else is part of the policy.
+        const FREE: [&str; 4] = ["model", "max_cache", "part_tokens", "recompute"];
         let tree = |config: &LmConfig| serde_json::to_value(config).map_err(|e| e.to_string());
         let (saved, given) = (tree(&self.settings)?, tree(config)?);
-        let differs = |key: &&String| saved[*key] != given[*key] && *key != "part_tokens";
+        let differs = |key: &&String| saved[*key] != given[*key] && !FREE.contains(&key.as_str());
         match saved.as_object().and_then(|saved| saved.keys().find(differs)) {
             None => Ok(()),
             Some(key) => Err(format!(

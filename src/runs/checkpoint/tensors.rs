@@ -16,18 +16,22 @@ use super::manifest::Manifest;
 use crate::device::read;
 use crate::error::{Error, Result};
 use crate::optimizer;
+use crate::policy::Policy;
 
-pub(super) fn weights_bytes<P: Module>(policy: &P, folder: &Path) -> Result<Vec<u8>> {
+pub(super) fn weights_bytes<P: Policy>(policy: &P, folder: &Path) -> Result<Vec<u8>> {
+    let names = Parameters::of(policy).all.into_iter().map(|parameter| parameter.name);
     let refuse = |error: &dyn std::fmt::Display| Error::file(folder, one_line(error));
     // One metadata entry only: the store writes several in an order that changes from run to run, and
     // equal weights must give equal bytes.
-    let mut store =
-        SafetensorsStore::from_bytes(None).clear_metadata().metadata("format", "safetensors");
+    let mut store = SafetensorsStore::from_bytes(None)
+        .clear_metadata()
+        .metadata("format", "safetensors")
+        .with_full_paths(names.filter(|name| policy.is_stored(name)));
     policy.save_into(&mut store).map_err(|error| refuse(&error))?;
     Ok(store.get_bytes().map_err(|error| refuse(&error))?.to_vec())
 }
 
-pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str) -> Result<P> {
+pub(super) fn load_into<P: Policy>(mut policy: P, checkpoint: &Path, name: &str) -> Result<P> {
     let path = &checkpoint.join(name);
     let bytes = Manifest::open(checkpoint)?.read(checkpoint, name)?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).validate(false).allow_partial(true);
@@ -35,7 +39,8 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
     let parameters = Parameters::of(&policy);
     for tensor in tensors.values() {
         // Checked before any tensor is read, because the store scans the whole header for each.
-        if !parameters.all.iter().any(|parameter| parameter.name == tensor.name) {
+        let is_known = parameters.all.iter().any(|parameter| parameter.name == tensor.name);
+        if !is_known || !policy.is_stored(&tensor.name) {
             let message = format!("weight '{}' is unknown to this policy", tensor.name);
             return Err(Error::file(path, message));
         }
@@ -50,7 +55,7 @@ pub(super) fn load_into<P: Module>(mut policy: P, checkpoint: &Path, name: &str)
     if let Some(error) = result.errors.first() {
         return Err(Error::file(path, one_line(error)));
     }
-    if let Some((missing, _)) = result.missing.first() {
+    if let Some((missing, _)) = result.missing.iter().find(|(name, _)| policy.is_stored(name)) {
         return Err(Error::file(path, format!("weight '{missing}' is missing")));
     }
     Ok(policy)
