@@ -139,16 +139,17 @@ impl Bpe {
         written.map_err(|error| Error::Run(format!("cannot write a tokenizer: {error}")))
     }
 
-    /// The tokenizer of a `tokenizer.json` that [`to_json`](Self::to_json) gave, with the chat template
-    /// [`CHAT_TEMPLATE`].
+    /// Reads a `tokenizer.json` that [`to_json`](Self::to_json) gave for the chat template
+    /// [`CHAT_TEMPLATE`] and no further special tokens.
     ///
     /// # Errors
-    /// Returns a message if the text is no such tokenizer.
-    pub fn tokenizer_of(json: &str) -> Result<Tokenizer> {
+    /// Returns an error if the text is no tokenizer.
+    pub fn parse(json: &str) -> Result<Self> {
         let refuse = |message: String| Error::input("tokenizer", message);
-        let inner = tokenizers::Tokenizer::from_bytes(json);
-        let inner = inner.map_err(|error| refuse(error.to_string()))?;
-        assembled(inner, ChatTemplate::parse(CHAT_TEMPLATE).map_err(refuse)?)
+        let template = ChatTemplate::parse(CHAT_TEMPLATE).map_err(refuse)?;
+        let Parts { tokenizer: inner, .. } = Parts::parse(json.as_bytes()).map_err(refuse)?;
+        let special_tokens = SPECIAL_TOKENS.map(String::from).to_vec();
+        Ok(Self { inner, template, template_source: CHAT_TEMPLATE.into(), special_tokens })
     }
 
     /// The names and contents of the files that describe the tokenizer in a model's folder. `context` is

@@ -213,6 +213,12 @@ impl Tokenizer {
         self.special.get(name).map(String::as_str)
     }
 
+    /// The texts that are special tokens wherever they stand, such as `<|im_end|>`.
+    pub fn special_texts(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder();
+        added.into_values().filter(|token| token.special).map(|token| token.content).collect()
+    }
+
     /// The id of a token.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)

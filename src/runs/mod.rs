@@ -15,9 +15,13 @@ mod run;
 mod settings_file;
 mod start;
 mod trained;
+#[cfg(feature = "lm")]
+mod trained_model;
 mod training;
 
 pub use demonstrations::{Demonstrations, Remark, demonstrations};
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
 pub use trained::TrainedPolicy;
+#[cfg(feature = "lm")]
+pub use trained_model::TrainedModel;

@@ -83,10 +83,10 @@ pub struct TokenMetrics {
     pub read: u64,
     /// Tokens of responses that were drawn from several.
     pub drawn: u64,
-    /// Fraction of the responses' tokens that were the only ones possible.
+    /// Tokens of responses that were the only ones possible.
+    pub forced: u64,
+    /// Their fraction of all tokens of responses.
     pub forced_share: f64,
-    /// Tokens read, drawn and forced in a second of the rollout.
-    pub per_second: f64,
     /// The largest size of the keys and values that were held at once, in bytes.
     pub cache_bytes: u64,
 }

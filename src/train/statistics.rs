@@ -61,17 +61,12 @@ impl RolloutStatistics {
         mean_ends(self.ends.iter())
     }
 
-    /// The tokens of a rollout that took some seconds, if the policy generates tokens.
-    pub fn tokens(&self, seconds: f64) -> Option<TokenMetrics> {
+    /// The tokens of the rollout, if the policy generates tokens.
+    pub fn tokens(&self) -> Option<TokenMetrics> {
         let TokenUsage { read, drawn, forced, cache_bytes } = self.usage;
-        let all = read + drawn + forced;
-        (all > 0).then(|| TokenMetrics {
-            read,
-            drawn,
-            forced_share: forced as f64 / (drawn + forced).max(1) as f64,
-            per_second: all as f64 / seconds.max(f64::MIN_POSITIVE),
-            cache_bytes,
-        })
+        let forced_share = forced as f64 / (drawn + forced).max(1) as f64;
+        let metrics = TokenMetrics { read, drawn, forced, forced_share, cache_bytes };
+        (read + drawn + forced > 0).then_some(metrics)
     }
 
     /// Mean summed reward of an episode.

@@ -100,7 +100,7 @@ impl<P: Policy> Trainer<P> {
             invalid: statistics.invalid(),
             mixed_groups: statistics.mixed_groups(),
             zero_variance: statistics.zero_variance(),
-            tokens: statistics.tokens((played - begun).as_secs_f64()),
+            tokens: statistics.tokens(),
             credit: serde_json::to_value(&credit.diagnostics)
                 .map_err(|error| Error::Run(format!("cannot write credit diagnostics: {error}")))?,
             seconds: Seconds {

@@ -13,9 +13,16 @@ use serde_json::Value;
 /// Tiny runs with some successes, so that all state of a run is in use. The entropy bonus changes the
 /// weights of iterations without successes.
 const SETTINGS: &str = "--seed 10 --train-tasks 40 --held-out 20 --groups 4 --group-size 6 \
-    --difficulty easy --max-steps 40 --policy-embedding 8 --hidden 8 --eval-every 2 \
+    --difficulty easy --max-steps 40 --eval-every 2 \
     --eval-temperature 1 --warmup 5 --proximity-temperature auto --learning-rate 0.02 \
     --entropy-weight 0.01 --quiet --run";
+
+/// A tiny scorer.
+const SCORER: &str = "--policy-embedding 8 --hidden 8";
+
+/// A tiny language model, with episodes that wait for memory.
+const LANGUAGE_MODEL: &str = "--policy lm --lm-layers 1 --lm-width 16 --lm-heads 2 --lm-vocabulary 300 \
+    --lm-context 1024 --max-cache 1 --recompute true";
 
 fn arguments(run: &Path, more: &str) -> Vec<String> {
     let mut all = vec!["train".to_string()];
@@ -25,6 +32,9 @@ fn arguments(run: &Path, more: &str) -> Vec<String> {
     let settings = if more.contains("--resume") { "--quiet --run" } else { SETTINGS };
     all.extend(settings.split_whitespace().map(str::to_string));
     all.push(run.display().to_string());
+    if !more.contains("--resume") && !more.contains("--policy lm") {
+        all.extend(SCORER.split_whitespace().map(str::to_string));
+    }
     all.extend(more.split_whitespace().map(str::to_string));
     all
 }
@@ -133,28 +143,47 @@ fn killed_while_writing(run: &Path) -> bool {
 }
 
 /// The environment variable `PROXMO_KILLS` sets the number of kills.
+fn max_kills(default: u32) -> u32 {
+    std::env::var("PROXMO_KILLS").map_or(default, |kills| kills.parse().unwrap())
+}
+
 #[test]
 fn a_run_killed_at_any_time_resumes_to_the_same_bytes() {
-    const ITERATIONS: u64 = 8;
-    let max_kills: u32 = std::env::var("PROXMO_KILLS").map_or(40, |kills| kills.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
+    let run = kill_and_resume(folder.path(), "", 8, max_kills(40));
+    let last = state(&run, 8);
+    assert!(!last["credit"]["prediction_errors"].as_array().unwrap().is_empty(), "{last}");
+    assert_ne!(last["best"]["won"], 0, "{last}");
+}
+
+#[test]
+fn a_language_models_run_killed_at_any_time_resumes_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = kill_and_resume(folder.path(), LANGUAGE_MODEL, 3, max_kills(6));
+    let lines: Vec<Value> =
+        metrics(&run).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let tokens = &lines.last().unwrap()["tokens"];
+    assert!(tokens["drawn"].as_u64().unwrap() > 0, "{tokens}");
+    assert!(tokens["cache_bytes"].as_u64().unwrap() <= 1 << 20, "{tokens}");
+}
+
+/// Kills a run at random times until it is done, again and again, and compares each with a whole one, whose
+/// folder it returns.
+fn kill_and_resume(folder: &Path, settings: &str, iterations: u64, max_kills: u32) -> PathBuf {
     let mut delays = Stream::new(0, Purpose::Environment).rng();
     let (mut kills, mut while_writing) = (0, 0);
     let whole = [1, 2].map(|every| {
-        let run = folder.path().join(format!("whole-{every}"));
-        let settings = format!("--iterations {ITERATIONS} --checkpoint-every {every}");
+        let run = folder.join(format!("whole-{every}"));
+        let settings = format!("{settings} --iterations {iterations} --checkpoint-every {every}");
         let begun = Instant::now();
         train(&run, &settings);
         (run, settings, begun.elapsed())
     });
     let (run, ..) = &whole[0];
-    assert_ne!(content(run, ITERATIONS)[0], content(run, ITERATIONS - 1)[0], "weights change");
-    let last = state(run, ITERATIONS);
-    assert!(!last["credit"]["prediction_errors"].as_array().unwrap().is_empty(), "{last}");
-    assert_ne!(last["best"]["won"], 0, "{last}");
+    assert_ne!(content(run, iterations)[0], content(run, iterations - 1)[0], "weights change");
     for trial in 0.. {
         let (whole, settings, took) = &whole[trial % whole.len()];
-        let parts = folder.path().join(format!("parts-{trial}"));
+        let parts = folder.join(format!("parts-{trial}"));
         loop {
             // As a user would: resume if the run has begun.
             let begun = parts.join("config.toml").exists();
@@ -180,13 +209,14 @@ fn a_run_killed_at_any_time_resumes_to_the_same_bytes() {
                 break;
             }
         }
-        assert_same(whole, &parts, ITERATIONS);
+        assert_same(whole, &parts, iterations);
         assert_tidy(&parts);
         if kills >= max_kills {
             println!("{kills} kills in {} runs, {while_writing} of them while writing", trial + 1);
             break;
         }
     }
+    run.clone()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! `proxmo lm export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -10,20 +11,29 @@ use crate::cli::terminal::tell;
 use crate::error::{Error, Result};
 use crate::files::write_folder;
 use crate::lm::{SaveOptions, StoredType, save_adapter, save_as};
+use crate::runs::TrainedModel;
+use crate::runs::checkpoint::{self, CheckpointSelector};
 
-/// Write a model in the layout of Hugging Face, with another type of weights or an adapter merged.
+/// Write a model, or the model of a run, in the layout of Hugging Face.
 ///
-/// Without --merge, an adapter is written in the layout of PEFT.
+/// Weights may get another type, and an adapter can be merged into them. Without --merge, an adapter is
+/// written in the layout of PEFT.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(flatten)]
-    model: ModelFlags,
+    model: Option<ModelFlags>,
+    /// Folder of a run of `proxmo train --policy lm`, in place of a model.
+    #[arg(long, value_name = "RUN", required_unless_present = "model", conflicts_with_all = ["model", "adapter"])]
+    run: Option<PathBuf>,
+    /// Checkpoint of the run: an iteration, newest or best.
+    #[arg(long, value_name = "WHICH", requires = "run")]
+    checkpoint: Option<CheckpointSelector>,
     /// Folder to write. It must not exist or be empty.
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Add the adapter to the weights of the model, and write the model.
-    #[arg(long, requires = "adapter")]
+    #[arg(long)]
     merge: bool,
     /// Type of the model's weights: f32, bf16 or f16.
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = stored_type())]
@@ -36,7 +46,8 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   proxmo lm export --model SmolLM2-135M-Instruct --adapter adapter --merge --output merged
-  proxmo lm export --model merged --dtype bf16 --output small";
+  proxmo lm export --model merged --dtype bf16 --output small
+  proxmo lm export --run runs/agent --output agent";
 
 fn stored_type() -> impl TypedValueParser<Value = StoredType> {
     let names = StoredType::NAMES.map(|(name, _)| name);
@@ -55,21 +66,52 @@ fn gigabytes(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let is_adapter = arguments.model.adapter.is_some() && !arguments.merge;
-    if is_adapter && arguments.dtype != StoredType::F32 {
-        let message = "adapters are written as f32; with --merge, the model can have another type";
-        return Err(Error::input("--dtype", message));
-    }
-    let model = arguments.model.decoder()?;
-    let source = arguments.model.folder.path()?;
-    write_folder(&arguments.output, |folder| {
-        if is_adapter {
-            return save_adapter(&model, folder, Some(&arguments.model.folder.name()));
-        }
-        let shard_bytes = (arguments.shard_size * 1e9) as u64;
-        let options = SaveOptions { stored: arguments.dtype, shard_bytes };
-        save_as(&model.merged(), folder, Some(source), &options)
-    })?;
+    match (&arguments.model, &arguments.run) {
+        (Some(model), _) => export_model(arguments, model),
+        (None, Some(run)) => export_run(arguments, run),
+        // One of the two is required.
+        (None, None) => Ok(()),
+    }?;
     tell!("proxmo: wrote {}", arguments.output.display());
     Ok(())
+}
+
+impl Arguments {
+    fn options(&self) -> SaveOptions {
+        SaveOptions { stored: self.dtype, shard_bytes: (self.shard_size * 1e9) as u64 }
+    }
+
+    fn expect_type_of_adapter(&self) -> Result<()> {
+        let message = "adapters are written as f32; with --merge, the model can have another type";
+        match self.dtype {
+            StoredType::F32 => Ok(()),
+            _ => Err(Error::input("--dtype", message)),
+        }
+    }
+}
+
+fn export_model(arguments: &Arguments, flags: &ModelFlags) -> Result<()> {
+    if arguments.merge && flags.adapter.is_none() {
+        return Err(Error::input("--merge", "there is no adapter to merge, give --adapter too"));
+    }
+    let is_adapter = flags.adapter.is_some() && !arguments.merge;
+    if is_adapter {
+        arguments.expect_type_of_adapter()?;
+    }
+    let model = flags.decoder()?;
+    let source = flags.folder.path()?;
+    write_folder(&arguments.output, |folder| match is_adapter {
+        true => save_adapter(&model, folder, Some(&flags.folder.name())),
+        false => save_as(&model.merged(), folder, Some(source), &arguments.options()),
+    })
+}
+
+fn export_run(arguments: &Arguments, run: &Path) -> Result<()> {
+    let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
+    let trained = TrainedModel::load(&checkpoint, &Device::flex())?;
+    if trained.model.has_adapter() && !arguments.merge {
+        arguments.expect_type_of_adapter()?;
+    }
+    let TrainedModel { spec, model, .. } = trained;
+    spec.export(&model, &arguments.output, arguments.merge, &arguments.options())
 }

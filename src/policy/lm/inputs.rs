@@ -47,6 +47,16 @@ pub struct LmInputs {
 }
 
 impl LmInputs {
+    /// The tokens of the transcript that a row lies in.
+    pub fn transcript(&self, row: usize) -> &[u32] {
+        &self.transcripts[self.rows[row].transcript]
+    }
+
+    /// The length of the longest transcript, in tokens.
+    pub fn longest(&self) -> usize {
+        self.transcripts.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// Starts a transcript and gives its number.
     pub(super) fn begin(&mut self, tokens: Vec<u32>) -> usize {
         self.transcripts.push(tokens);

@@ -1,5 +1,6 @@
 //! The wording of a transcript: a chat in which the environment speaks as the user.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use minijinja::value::Serde;
@@ -48,6 +49,8 @@ pub(super) struct Layout {
     end: u32,
     /// Whether `around` begins with the text of `end`.
     has_end: bool,
+    /// The texts of special tokens.
+    special: Arc<[String]>,
 }
 
 impl Layout {
@@ -65,7 +68,8 @@ impl Layout {
             .map_err(|error| refuse(error.to_string()))?;
         environment.set_fuel(Some(FUEL));
         let (around, end, has_end) = around_of(&tokenizer)?;
-        Ok(Self { tokenizer, wording: environment, around, end, has_end })
+        let special = tokenizer.special_texts().into();
+        Ok(Self { tokenizer, wording: environment, around, end, has_end, special })
     }
 
     /// The token that ends an answer.
@@ -107,7 +111,19 @@ impl Layout {
 
     /// The tokens of an answer, without its end.
     pub fn answer(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode(text)
+        self.tokenizer.encode(&self.plain(text))
+    }
+
+    /// A text of the environment without special tokens: a space divides what would be one. So an
+    /// environment cannot end its message and speak as the model.
+    fn plain<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut plain = Cow::Borrowed(text);
+        for special in self.special.iter().filter(|special| text.contains(special.as_str())) {
+            let first = special.chars().next().map_or(0, char::len_utf8);
+            let divided = format!("{} {}", &special[..first], &special[first..]);
+            plain = Cow::Owned(plain.replace(special.as_str(), &divided));
+        }
+        plain
     }
 
     /// The text of an answer's tokens.
@@ -117,8 +133,15 @@ impl Layout {
 
     fn text(&self, message: &Message) -> Result<String> {
         let &Message { first, goal, history, observation, admissible } = message;
+        let (goal, observation) = (self.plain(goal), self.plain(observation));
+        let plain = |step: &PastStep| PastStep {
+            observation: self.plain(&step.observation).into_owned(),
+            action: self.plain(&step.action).into_owned(),
+        };
+        let history: Vec<PastStep> = history.iter().map(plain).collect();
         let history = Value::from(Serde(history));
-        let listed = |texts: &Texts| Value::from_iter(texts.iter().map(str::to_string));
+        let listed =
+            |texts: &Texts| Value::from_iter(texts.iter().map(|text| self.plain(text).into_owned()));
         let admissible = admissible.map(listed);
         let rendered = self.wording.get_template("message").and_then(|template| {
             template.render(context! { first, goal, history, observation, admissible })

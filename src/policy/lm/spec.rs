@@ -15,8 +15,10 @@ use super::policy::{LmPolicy, LmSettings};
 use crate::device::max_binding;
 use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::files::{write_folder, write_new};
 use crate::lm::{
-    Bpe, BpeOptions, Cache, Decoder, ModelConfig, ModelFiles, NewModelConfig, Tokenizer,
+    Bpe, BpeOptions, Cache, Decoder, ModelConfig, ModelFiles, NewModelConfig, SaveOptions, Tokenizer,
+    save_adapter, save_as,
 };
 use crate::policy::kind::{PolicyKind, PolicySpec};
 use crate::policy::walks::{TextCollector, random_texts};
@@ -114,22 +116,54 @@ impl PolicyKind for LmConfig {
 }
 
 impl LmSpec {
-    /// The tokenizer and the model without an adapter.
-    fn parts(&self, seed: u64, device: &Device) -> Result<(Tokenizer, Decoder)> {
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// Returns an error if a pretrained model's files cannot be read.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
         match (&self.tokenizer, &self.pretrained) {
-            (Some(json), _) => {
-                let tokenizer = Bpe::tokenizer_of(json)?;
-                let shape = self.shape(tokenizer.size())?;
-                Ok((tokenizer, Decoder::untrained(&shape, seed, device)?))
-            }
+            (Some(json), _) => Bpe::parse(json)?.tokenizer(),
+            (None, Some(pretrained)) => Tokenizer::open(&pretrained.path),
+            (None, None) => Err(neither()),
+        }
+    }
+
+    /// The model without an adapter.
+    fn model(&self, tokenizer: &Tokenizer, seed: u64, device: &Device) -> Result<Decoder> {
+        match (&self.tokenizer, &self.pretrained) {
+            (Some(_), _) => Decoder::untrained(&self.shape(tokenizer.size())?, seed, device),
             (None, Some(pretrained)) => {
                 let files = pretrained.open()?;
-                let tokenizer = Tokenizer::open(&pretrained.path)?;
                 tokenizer.check_vocabulary(files.config.vocabulary)?;
-                Ok((tokenizer, Decoder::of_files(&files, device, max_binding(device))?))
+                Decoder::of_files(&files, device, max_binding(device))
             }
-            (None, None) => Err(Error::input("policy", "has neither a tokenizer nor a model")),
+            (None, None) => Err(neither()),
         }
+    }
+
+    /// Writes a trained model into a folder, for Hugging Face: the model, or its adapter in the layout of
+    /// PEFT if it has one and `merge` is not set.
+    ///
+    /// # Errors
+    /// Returns an error if the folder holds something, or a file cannot be read or written.
+    pub fn export(
+        &self,
+        model: &Decoder,
+        folder: &Path,
+        merge: bool,
+        options: &SaveOptions,
+    ) -> Result<()> {
+        let pretrained = self.pretrained.as_ref().map(|pretrained| pretrained.path.as_path());
+        write_folder(folder, |folder| {
+            if model.has_adapter() && !merge {
+                let base = pretrained.map(|path| path.display().to_string());
+                return save_adapter(model, folder, base.as_deref());
+            }
+            save_as(&model.merged(), folder, pretrained, options)?;
+            let Some(json) = &self.tokenizer else { return Ok(()) };
+            let files = Bpe::parse(json)?.files(model.config().context)?;
+            files.iter().try_for_each(|(name, bytes)| write_new(&folder.join(name), bytes))
+        })
     }
 
     /// The shape of a new model.
@@ -147,7 +181,8 @@ impl PolicySpec for LmSpec {
     type Policy = LmPolicy;
 
     fn build(&self, seed: u64, device: &Device) -> Result<(LmPolicy, LmEncoder)> {
-        let (tokenizer, mut model) = self.parts(seed, device)?;
+        let tokenizer = self.tokenizer()?;
+        let mut model = self.model(&tokenizer, seed, device)?;
         let layout = Layout::new(Arc::new(tokenizer), &self.wording)?;
         if self.settings.lora.rank > 0 {
             model = model.with_lora(&self.settings.lora, seed)?;
@@ -209,6 +244,10 @@ impl PolicySpec for LmSpec {
             model => model.to_string(),
         }
     }
+}
+
+fn neither() -> Error {
+    Error::input("policy", "has neither a tokenizer nor a pretrained model")
 }
 
 /// Numbers the parameters in order, so that a saved optimizer state matches its parameters.
