@@ -15,7 +15,7 @@ use crate::report;
 use crate::rollout::CollectionProgress;
 use crate::runs::auto::DeviceChoice;
 use crate::runs::{Recorder, RunStart, RunSummary};
-use crate::train::{Config, IterationMetrics, KindResult, RunConfig};
+use crate::train::{Config, IterationMetrics, KindResult, RunConfig, UpdateProgress};
 
 /// Writes `curve.svg` and `report.html` at the end of a run.
 pub struct ReportWriter;
@@ -40,8 +40,8 @@ pub struct TerminalRecorder<'a> {
     begun_at: (f64, Instant),
     /// Whether a GPU trains, which compiles kernels in the first iteration.
     on_gpu: bool,
-    /// Begin of the collection under way, and the time of the last line about it.
-    collecting: Option<(Instant, Instant)>,
+    /// Begin of the iteration under way, and the time of the last line about it.
+    under_way: Option<(Instant, Instant)>,
     lines: u64,
     /// Results of the policy that the run starts from.
     initial: Vec<KindResult>,
@@ -56,7 +56,7 @@ pub struct TerminalRecorder<'a> {
 /// Number of lines after which the column heads are repeated.
 const LINES_PER_PAGE: u64 = 25;
 
-/// Time after which a collection under way is reported, and again after each further time of this
+/// Time after which an iteration under way is reported, and again after each further time of this
 /// length.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
@@ -71,7 +71,7 @@ impl<'a> TerminalRecorder<'a> {
             run: None,
             begun_at: (0.0, Instant::now()),
             on_gpu: false,
-            collecting: None,
+            under_way: None,
             lines: 0,
             initial: Vec::new(),
             initial_name: "untrained",
@@ -147,6 +147,16 @@ impl<'a> TerminalRecorder<'a> {
         self.print(&columns.line(metrics, self.initial_name));
     }
 
+    /// Prints a line about an iteration that takes long.
+    fn tell_how_far(&mut self, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        let (begun, last) = *self.under_way.get_or_insert((now, now));
+        if !self.quiet && now - last >= TELL_AFTER {
+            self.under_way = Some((begun, now));
+            self.print(&format!("  {} s: {}", (now - begun).as_secs(), text()));
+        }
+    }
+
     /// Prints a line above the bars.
     fn print(&self, line: &str) {
         let bar = self.evaluating.as_ref().or(self.training.as_ref());
@@ -211,26 +221,20 @@ impl Recorder for TerminalRecorder<'_> {
     }
 
     fn collecting(&mut self, progress: &CollectionProgress) {
-        let now = Instant::now();
-        let (begun, last) = *self.collecting.get_or_insert((now, now));
-        if self.quiet || now - last < TELL_AFTER {
-            return;
-        }
-        self.collecting = Some((begun, now));
         let CollectionProgress { episodes, started, ended, steps } = *progress;
-        let seconds = (now - begun).as_secs();
-        match started < episodes {
-            true => {
-                self.print(&format!("  {seconds} s: {started} of {episodes} episodes have begun"))
-            }
-            false => self.print(&format!(
-                "  {seconds} s: {ended} of {episodes} episodes have ended, {steps} steps"
-            )),
-        }
+        self.tell_how_far(|| match started < episodes {
+            true => format!("{started} of {episodes} episodes have begun"),
+            false => format!("{ended} of {episodes} episodes have ended, {steps} steps"),
+        });
+    }
+
+    fn updating(&mut self, progress: &UpdateProgress) {
+        let UpdateProgress { done, total } = *progress;
+        self.tell_how_far(|| format!("{done} of {total} updates are done"));
     }
 
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {
-        self.collecting = None;
+        self.under_way = None;
         self.keep_initial(metrics);
         if let Some(bar) = self.evaluating.take() {
             bar.finish_and_clear();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::rollout::CollectionProgress;
-use crate::train::{Config, Evaluation, IterationMetrics, SettingChanges};
+use crate::train::{Config, Evaluation, IterationMetrics, SettingChanges, UpdateProgress};
 
 /// A run that begins or resumes.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,9 @@ pub trait Recorder {
     /// The episodes of an iteration are being played. Called at every time step.
     fn collecting(&mut self, _progress: &CollectionProgress) {}
 
+    /// The policy is being updated. Called before every update.
+    fn updating(&mut self, _progress: &UpdateProgress) {}
+
     /// An iteration is complete. Iteration 0 is the evaluation of the untrained policy.
     ///
     /// # Errors
@@ -128,6 +131,10 @@ impl Recorder for Recorders<'_> {
 
     fn collecting(&mut self, progress: &CollectionProgress) {
         self.0.iter_mut().for_each(|recorder| recorder.collecting(progress));
+    }
+
+    fn updating(&mut self, progress: &UpdateProgress) {
+        self.0.iter_mut().for_each(|recorder| recorder.updating(progress));
     }
 
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {

@@ -29,7 +29,9 @@ use crate::error::{Error, Result};
 use crate::files::{FolderLock, write_atomic};
 use crate::policy::Sampling;
 use crate::rollout::{Demonstration, EnvironmentError};
-use crate::train::{Evaluation, EvaluationPlan, IterationMetrics, SettingChanges, spread};
+use crate::train::{
+    Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, SettingChanges, spread,
+};
 
 /// A run under way.
 pub struct Run<'a> {
@@ -132,7 +134,10 @@ impl<'a> Run<'a> {
         let (config, iteration) = (self.training.config(), self.training.iteration());
         let progress = config.schedule_done(iteration, self.elapsed());
         let recorders = &mut self.recorders;
-        let mut watch = |progress| recorders.collecting(&progress);
+        let mut watch = |progress| match progress {
+            IterationProgress::Collecting(progress) => recorders.collecting(&progress),
+            IterationProgress::Updating(progress) => recorders.updating(&progress),
+        };
         let iteration = match self.training.advance(self.environment, progress, &mut watch) {
             Ok(iteration) => iteration,
             Err(error) => return Err(self.save_after(error)),

@@ -33,8 +33,7 @@ impl TrainedModel {
         let spec = match checkpoint::read_description(checkpoint)? {
             PolicyDescription::Lm(spec) => spec,
             other => {
-                let message =
-                    format!("holds a policy of kind '{}', expected 'lm'", other.kind());
+                let message = format!("holds a policy of kind '{}', expected 'lm'", other.kind());
                 return Err(Error::file(checkpoint, message));
             }
         };

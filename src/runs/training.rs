@@ -11,8 +11,10 @@ use crate::env::Environment;
 use crate::episodes::EpisodeRecord;
 use crate::error::Result;
 use crate::policy::{InputsOf, PolicyDescription, PolicySpec, SpecVisitor};
-use crate::rollout::{CollectionProgress, Demonstration, EnvironmentError, RolloutBatch, replay};
-use crate::train::{Config, Evaluation, EvaluationPlan, IterationMetrics, Trainer, evaluate};
+use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay};
+use crate::train::{
+    Config, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer, evaluate,
+};
 
 /// The result of one iteration.
 pub(super) struct Iteration {
@@ -50,12 +52,12 @@ pub(super) trait Training {
         demonstrations: &[Demonstration],
     ) -> Result<()>;
 
-    /// Trains one iteration, and tells `watch` how far its episodes are.
+    /// Trains one iteration, and tells `watch` how far it is.
     fn advance(
         &mut self,
         environment: &dyn Environment,
         progress: f64,
-        watch: &mut dyn FnMut(CollectionProgress),
+        watch: &mut dyn FnMut(IterationProgress),
     ) -> Result<Iteration>;
 
     /// Evaluates the policy.
@@ -144,10 +146,11 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         &mut self,
         environment: &dyn Environment,
         progress: f64,
-        watch: &mut dyn FnMut(CollectionProgress),
+        watch: &mut dyn FnMut(IterationProgress),
     ) -> Result<Iteration> {
         if let Some(demonstrations) = &self.demonstrations {
-            let metrics = self.trainer.imitate(demonstrations, progress)?;
+            let iteration = self.trainer.imitate_watched_async(demonstrations, progress, watch);
+            let metrics = pollster::block_on(iteration)?;
             return Ok(Iteration {
                 metrics,
                 errors: Vec::new(),

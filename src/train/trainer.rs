@@ -6,6 +6,7 @@ use web_time::Instant;
 use super::assign::CreditStep;
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds};
+use super::progress::{IterationProgress, UpdateProgress};
 use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
@@ -64,7 +65,7 @@ impl<P: Policy> Trainer<P> {
         self.iterate_watched_async(environment, progress, &mut |_| {}).await
     }
 
-    /// [`Trainer::iterate_async`] that tells `watch` how far the episodes are.
+    /// [`Trainer::iterate_async`] that tells `watch` how far it is.
     ///
     /// # Errors
     /// As [`Trainer::iterate_async`].
@@ -72,11 +73,12 @@ impl<P: Policy> Trainer<P> {
         &mut self,
         environment: &dyn Environment,
         progress: f64,
-        watch: &mut dyn FnMut(CollectionProgress),
+        watch: &mut dyn FnMut(IterationProgress),
     ) -> Result<(IterationMetrics, Rollout<P>)> {
         kernels::check_training(&self.config.credit)?;
         let begun = Instant::now();
-        let (batch, statistics) = self.play(environment, watch).await?;
+        let mut collecting = |progress| watch(IterationProgress::Collecting(progress));
+        let (batch, statistics) = self.play(environment, &mut collecting).await?;
         let played = Instant::now();
         let step = CreditStep {
             config: &self.config.credit,
@@ -86,7 +88,9 @@ impl<P: Policy> Trainer<P> {
         let policy = self.learner.policy.valid();
         let credit = step.assign(&policy, &batch, &mut self.credit_state).await?;
         let assigned = Instant::now();
-        let updated = self.learn(&batch, &credit.advantages_f32(), progress).await?;
+        let mut updating = |progress| watch(IterationProgress::Updating(progress));
+        let advantages = credit.advantages_f32();
+        let updated = self.learn(&batch, &advantages, progress, &mut updating).await?;
         self.steps += statistics.steps as u64;
         let (score, metrics) = statistics.mean_ends();
         let metrics = IterationMetrics {
@@ -136,11 +140,25 @@ impl<P: Policy> Trainer<P> {
         demonstrations: &Rollout<P>,
         progress: f64,
     ) -> Result<IterationMetrics> {
+        self.imitate_watched_async(demonstrations, progress, &mut |_| {}).await
+    }
+
+    /// [`Trainer::imitate_async`] that tells `watch` how far it is.
+    ///
+    /// # Errors
+    /// As [`Trainer::imitate_async`].
+    pub async fn imitate_watched_async(
+        &mut self,
+        demonstrations: &Rollout<P>,
+        progress: f64,
+        watch: &mut dyn FnMut(IterationProgress),
+    ) -> Result<IterationMetrics> {
         let begun = Instant::now();
         let config = self.update_config(progress);
         let update = self.update_batch(demonstrations, &[], progress, &config);
         let learning_rate = update.learning_rate;
-        let stats = self.learner.imitate_async(&update).await?;
+        let mut updating = |progress| watch(IterationProgress::Updating(progress));
+        let stats = self.learner.imitate_watched_async(&update, &mut updating).await?;
         let mut metrics = self.finish_update(&stats, learning_rate);
         metrics.seconds.update = begun.elapsed().as_secs_f64();
         Ok(metrics)
@@ -164,11 +182,12 @@ impl<P: Policy> Trainer<P> {
         batch: &Rollout<P>,
         advantages: &[f32],
         progress: f64,
+        watch: &mut dyn FnMut(UpdateProgress),
     ) -> Result<IterationMetrics> {
         let config = self.update_config(progress);
         let update = self.update_batch(batch, advantages, progress, &config);
         let learning_rate = update.learning_rate;
-        let stats = self.learner.learn_async(&update).await?;
+        let stats = self.learner.learn_watched_async(&update, watch).await?;
         Ok(self.finish_update(&stats, learning_rate))
     }
 

@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 use super::gradient::{Objective, differentiate, read_back};
 use super::locate::describe_non_finite;
 use super::loss::Loss;
+use super::progress::UpdateProgress;
 use super::update_batch::UpdateBatch;
 use crate::error::{Error, Result};
 use crate::policy::{Inputs, InputsOf, Policy, read_parts};
@@ -59,8 +60,20 @@ impl<P: Policy> Learner<P> {
         &mut self,
         update: &UpdateBatch<'_, InputsOf<P>>,
     ) -> Result<UpdateStats> {
+        self.learn_watched_async(update, &mut |_| {}).await
+    }
+
+    /// [`Learner::learn_async`] that tells `watch` how far it is.
+    ///
+    /// # Errors
+    /// As [`Learner::learn_async`].
+    pub async fn learn_watched_async(
+        &mut self,
+        update: &UpdateBatch<'_, InputsOf<P>>,
+        watch: &mut dyn FnMut(UpdateProgress),
+    ) -> Result<UpdateStats> {
         let reference = self.reference_log_probs(update).await?;
-        self.minimise(update, &Objective::Surrogate(reference)).await
+        self.minimise(update, &Objective::Surrogate(reference), watch).await
     }
 
     /// [`Learner::learn_async`], blocking.
@@ -79,7 +92,19 @@ impl<P: Policy> Learner<P> {
         &mut self,
         update: &UpdateBatch<'_, InputsOf<P>>,
     ) -> Result<UpdateStats> {
-        self.minimise(update, &Objective::Imitation).await
+        self.imitate_watched_async(update, &mut |_| {}).await
+    }
+
+    /// [`Learner::imitate_async`] that tells `watch` how far it is.
+    ///
+    /// # Errors
+    /// As [`Learner::learn_async`].
+    pub async fn imitate_watched_async(
+        &mut self,
+        update: &UpdateBatch<'_, InputsOf<P>>,
+        watch: &mut dyn FnMut(UpdateProgress),
+    ) -> Result<UpdateStats> {
+        self.minimise(update, &Objective::Imitation, watch).await
     }
 
     /// [`Learner::imitate_async`], blocking.
@@ -95,15 +120,22 @@ impl<P: Policy> Learner<P> {
         &mut self,
         update: &UpdateBatch<'_, InputsOf<P>>,
         objective: &Objective,
+        watch: &mut dyn FnMut(UpdateProgress),
     ) -> Result<UpdateStats> {
         let config = update.config;
         let mut units = units(&update.batch.inputs, update.batch.rows());
         let size = minibatch_size(update.batch.rows(), config.minibatch);
         let mut rng = update.shuffle.rng();
         let mut stats = UpdateStats::default();
-        for _ in 0..config.epochs {
+        let mut done = 0;
+        for epoch in 0..config.epochs {
             units.shuffle(&mut rng);
-            for rows in minibatches(&units, size) {
+            let minibatches = minibatches(&units, size);
+            // Later epochs are shuffled in another way, and may have one more or less.
+            let total = done + minibatches.len() * (config.epochs - epoch);
+            for rows in minibatches {
+                watch(UpdateProgress { done, total });
+                done += 1;
                 self.step(update, &rows, objective, &mut stats).await?;
                 if self.consecutive_skips >= config.max_skipped_updates {
                     return Err(Error::Run(format!(

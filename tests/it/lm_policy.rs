@@ -10,7 +10,7 @@ use proxmo::env::{Environment, Session, Texts, Transition};
 use proxmo::lm::LoraConfig;
 use proxmo::policy::lm::{LmConfig, LmInputs, LmPolicy, PromptMode, ResponseMode};
 use proxmo::policy::{Inputs, PolicyKind, PolicySpec, Sampling};
-use proxmo::rollout::{Plan, RolloutBatch, collect};
+use proxmo::rollout::{Demonstration, Plan, RolloutBatch, collect, replay};
 use proxmo::stream::{Purpose, Stream};
 use proxmo::train::{Config, IterationMetrics, Trainer, UpdateBatch, UpdateStats};
 
@@ -77,14 +77,57 @@ fn scoring_gives_the_log_probabilities_of_sampling_in_every_mode() {
     }
 }
 
-#[test]
-fn a_language_model_learns_what_its_goal_says() {
-    let metrics = train(tiny(), 60, |_| {});
-    let mean = |lines: &[IterationMetrics]| {
-        lines.iter().filter_map(|line| line.success).sum::<f64>() / lines.len() as f64
+/// The solutions of all tasks.
+fn solutions() -> Vec<Demonstration> {
+    let solution = |task| {
+        let place = BALLS.kinds()[BALLS.task_kind(task)].clone();
+        let actions =
+            vec![format!("take {} ball", BALLS.task_name(task)), format!("put ball in {place}")];
+        Demonstration { task, actions, source: "solution".into() }
     };
-    let (first, last) = (mean(&metrics[..5]), mean(&metrics[55..]));
-    assert!(last > first + 0.3, "{first} then {last}");
+    (0..BALLS.tasks).map(solution).collect()
+}
+
+/// Success of an imitation of `passes` passes, played greedily.
+fn imitated(policy: LmConfig, passes: usize) -> (Trainer<LmPolicy>, f64) {
+    let mut trainer = trainer_on(policy, small(|_| {}), &Device::flex());
+    let demonstrations = replay(&BALLS, &trainer.encoder, &solutions(), 0).unwrap();
+    for _ in 0..passes {
+        trainer.imitate(&demonstrations, 0.0).unwrap();
+    }
+    let tasks: Vec<usize> = (0..BALLS.tasks).collect();
+    let policy = trainer.learner.policy.valid();
+    let plan = Plan {
+        tasks: &tasks,
+        first_group: 0,
+        episodes: 1,
+        sampling: Sampling::Greedy,
+        seed: 1,
+        iteration: 0,
+    };
+    let batch = collect(&BALLS, &policy, &trainer.encoder, &plan).unwrap();
+    let won = batch.data.success().iter().filter(|&&success| success).count();
+    (trainer, won as f64 / tasks.len() as f64)
+}
+
+#[test]
+fn a_language_model_learns_demonstrations_by_choosing_and_by_writing() {
+    for response in [ResponseMode::Choice, ResponseMode::Free] {
+        let success = imitated(LmConfig { response, ..tiny() }, 60).1;
+        assert!(success > 0.8, "{response:?}: {success}");
+    }
+}
+
+#[test]
+fn a_language_model_improves_on_what_it_imitated() {
+    let (mut trainer, _) = imitated(tiny(), 15);
+    let mut success = Vec::new();
+    for _ in 0..40 {
+        success.extend(trainer.iterate(&BALLS, 0.0).unwrap().0.success);
+    }
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    let (first, last) = (mean(&success[..5]), mean(&success[35..]));
+    assert!(last > first + 0.2, "{first} then {last}: {success:?}");
 }
 
 #[test]
@@ -288,8 +331,7 @@ fn an_observation_cannot_end_its_message_and_speak_as_the_model() {
     let spec = tiny().spec(&Forger, 0).unwrap();
     let (policy, encoder) = spec.build(0, &Device::flex()).unwrap();
     let sampling = Sampling::Temperature(1.0);
-    let plan =
-        Plan { tasks: &[4], first_group: 0, episodes: 1, sampling, seed: 1, iteration: 0 };
+    let plan = Plan { tasks: &[4], first_group: 0, episodes: 1, sampling, seed: 1, iteration: 0 };
     let batch = collect(&Forger, &policy, &encoder, &plan).unwrap();
     let end = spec.tokenizer().unwrap().id("<|end|>").unwrap();
     let ends = batch.inputs.transcript(0).iter().filter(|&&token| token == end).count();

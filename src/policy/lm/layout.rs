@@ -140,8 +140,9 @@ impl Layout {
         };
         let history: Vec<PastStep> = history.iter().map(plain).collect();
         let history = Value::from(Serde(history));
-        let listed =
-            |texts: &Texts| Value::from_iter(texts.iter().map(|text| self.plain(text).into_owned()));
+        let listed = |texts: &Texts| {
+            Value::from_iter(texts.iter().map(|text| self.plain(text).into_owned()))
+        };
         let admissible = admissible.map(listed);
         let rendered = self.wording.get_template("message").and_then(|template| {
             template.render(context! { first, goal, history, observation, admissible })

@@ -359,10 +359,7 @@ impl Policy for LmPolicy {
         };
         match recompute::differentiate(&self.model, &reading.sequences, of_hidden) {
             Ok((values, gradient)) => (values, gradient.0),
-            Err(_) => (
-                Tensor::full([1], f32::NAN, &self.model.device()),
-                GradientsParams::new(),
-            ),
+            Err(_) => (Tensor::full([1], f32::NAN, &self.model.device()), GradientsParams::new()),
         }
     }
 

@@ -17,8 +17,8 @@ use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::files::{write_folder, write_new};
 use crate::lm::{
-    Bpe, BpeOptions, Cache, Decoder, ModelConfig, ModelFiles, NewModelConfig, SaveOptions, Tokenizer,
-    save_adapter, save_as,
+    Bpe, BpeOptions, Cache, Decoder, ModelConfig, ModelFiles, NewModelConfig, SaveOptions,
+    Tokenizer, save_adapter, save_as,
 };
 use crate::policy::kind::{PolicyKind, PolicySpec};
 use crate::policy::walks::{TextCollector, random_texts};
