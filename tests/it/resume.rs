@@ -12,17 +12,17 @@ use serde_json::Value;
 
 /// Tiny runs with some successes, so that all state of a run is in use. The entropy bonus changes the
 /// weights of iterations without successes.
-const SETTINGS: &str = "--seed 10 --train-tasks 40 --held-out 20 --groups 4 --group-size 6 \
-    --difficulty easy --max-steps 40 --eval-every 2 \
-    --eval-temperature 1 --warmup 5 --proximity-temperature auto --learning-rate 0.02 \
-    --entropy-weight 0.01 --quiet --run";
+const SETTINGS: &str = "--seed 10 --difficulty easy --eval-every 2 --eval-temperature 1 \
+    --warmup 5 --proximity-temperature auto --learning-rate 0.02 --entropy-weight 0.01 --quiet --run";
 
 /// A tiny scorer.
-const SCORER: &str = "--policy-embedding 8 --hidden 8";
+const SCORER: &str = "--policy-embedding 8 --hidden 8 --train-tasks 40 --held-out 20 --groups 4 \
+    --group-size 6 --max-steps 40";
 
 /// A tiny language model, with episodes that wait for memory.
 const LANGUAGE_MODEL: &str = "--policy lm --lm-layers 1 --lm-width 16 --lm-heads 2 --lm-vocabulary 300 \
-    --lm-context 1024 --max-cache 1 --recompute true";
+    --lm-context 2048 --max-cache 1 --recompute true --train-tasks 10 --held-out 4 --groups 3 \
+    --group-size 4 --max-steps 8";
 
 fn arguments(run: &Path, more: &str) -> Vec<String> {
     let mut all = vec!["train".to_string()];
