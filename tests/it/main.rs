@@ -27,6 +27,7 @@ mod layers;
 mod lm;
 mod lm_fit;
 mod lm_fit_cli;
+mod lm_fit_resume;
 mod lm_generate;
 mod lm_generate_cli;
 mod lm_gguf;
