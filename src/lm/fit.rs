@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use super::fit_config::FitConfig;
 use super::model::Decoder;
 use super::moments::{self, Moments};
-use super::recompute;
+use super::recompute::{self, back, leaf};
 use super::sequence::{Sequence, parts_of};
 use crate::device::read_async;
 use crate::error::{Error, Result};
@@ -134,11 +134,7 @@ impl Fitter {
             let targets = Targets::of(&part, tokens);
             let (loss, gradient) = match self.config.recompute {
                 true => recompute::differentiate(model, &targets)?,
-                false => {
-                    let loss = targets.loss(model, model.hidden(&targets.rows)?)?;
-                    let gradients = GradientsParams::from_grads(loss.backward(), model);
-                    (loss.inner(), Gradient(gradients))
-                }
+                false => differentiate(model, &targets)?,
             };
             sum = Some(match sum {
                 Some((before, added)) => (before + loss, added.add(model, gradient)),
@@ -147,6 +143,23 @@ impl Fitter {
         }
         sum.ok_or_else(|| Error::input("batch", "there are no sequences"))
     }
+}
+
+/// The loss of some rows, `[1]`, without autodiff, and its gradient by the trained weights.
+fn differentiate(model: &Decoder, targets: &Targets) -> Result<(Tensor<1>, Gradient)> {
+    let inputs = model.inputs(&targets.rows)?;
+    // Autodiff would form a gradient as large as the table for the rows that were looked up.
+    let x = model.embed(&inputs).inner();
+    if !model.trains_embedding() {
+        let loss = targets.loss(model, model.hidden_of(Tensor::from_inner(x), &inputs))?;
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        return Ok((loss.inner(), Gradient(gradients)));
+    }
+    let x = leaf(x);
+    let loss = targets.loss(model, model.hidden_of(x.clone(), &inputs))?;
+    let (upstream, mut gradient) = back(model, &x, loss.backward());
+    model.add_embedding_gradient(&inputs, &upstream, &mut gradient);
+    Ok((loss.inner(), gradient))
 }
 
 /// Rows to feed, and which of their tokens count.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use assert_cmd::Command;
@@ -287,13 +287,18 @@ fn a_training_that_fails_leaves_no_empty_folder() {
 #[test]
 fn an_output_without_a_name_is_refused() {
     let place = Place::new();
+    let empty = tempfile::tempdir().unwrap();
     let mut command = Command::cargo_bin("proxmo").unwrap();
-    command.current_dir(tempfile::tempdir().unwrap().path());
-    command.args(place.arguments("x", "").iter().map(|word| {
-        match Path::new(word) == place.path("x") {
-            true => "..",
-            false => word.as_str(),
-        }
-    }));
-    command.assert().code(2);
+    let output = place.path("x").display().to_string();
+    let arguments = place.arguments("x", "");
+    let arguments = arguments.iter().map(|word| if *word == output { ".." } else { word });
+    // The parent is empty but for this folder, which could otherwise become the result's.
+    let inner = empty.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    command.current_dir(&inner).args(arguments).assert().code(2).stdout("");
+    command = Command::cargo_bin("proxmo").unwrap();
+    let arguments = place.arguments("x", "");
+    let arguments = arguments.iter().map(|word| if *word == output { "none/.." } else { word });
+    command.current_dir(&inner).args(arguments);
+    command.assert().code(2).stderr(contains("none/..: has no name of its own"));
 }

@@ -34,6 +34,7 @@ mod lm_gguf;
 #[cfg(feature = "hub")]
 mod lm_hub;
 mod lm_new;
+mod lm_smollm2;
 mod lm_tokens;
 mod lm_tokens_properties;
 mod lm_weights;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::fit_input::sequences;
 use super::fit_state::StateFolder;
+use super::lines::InputFlags;
 use super::model::ModelFlags;
 use crate::cli::progress::bar;
 use crate::cli::settings::{FitFlags, FitSettings};
@@ -47,9 +48,8 @@ use crate::settings;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFlags,
-    /// File of JSON lines; - for standard input.
-    #[arg(long, short, value_name = "FILE")]
-    input: PathBuf,
+    #[command(flatten)]
+    input: InputFlags,
     /// Folder to write. It must not exist or be empty.
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let config = settings_of(arguments, state.as_ref())?;
     let tokenizer = arguments.model.tokenizer()?;
     let mut model = arguments.model.decoder_on(&arguments.model.device()?.device.autodiff())?;
-    let data = sequences(&arguments.input, &model, tokenizer.as_ref())?;
+    let data = sequences(&arguments.input.input, &model, tokenizer.as_ref())?;
     let start = FitStart::of(&model, &data, &config.fit, &config.lora)?;
     if config.lora.rank > 0 {
         model = model.with_lora(&config.lora, config.fit.seed)?;
