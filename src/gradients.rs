@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 /// Numbers that are squared at once: the squares are as large as what they are of.
-const PIECE: usize = 1 << 22;
+const PIECE: usize = 1 << 20;
 
 /// A gradient by parameter.
 pub(crate) struct Gradient(pub(crate) GradientsParams);

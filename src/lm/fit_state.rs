@@ -193,8 +193,12 @@ impl Fitter {
     /// Writes the state into a folder, atomically. It replaces the folder's earlier state.
     ///
     /// # Errors
-    /// Fails if a weight or a moment is not finite, or the device or the file system fails.
+    /// Fails if no step was taken, a weight or a moment is not finite, or the device or the file system
+    /// fails.
     pub fn save_state(&self, folder: &Path, start: &FitStart) -> Result<()> {
+        if self.done == 0 {
+            return Err(Error::input("training state", "no step was taken, expected at least one"));
+        }
         let header =
             Header { version: VERSION, done: self.done, steps: self.steps, start: start.clone() };
         let path = folder.join(STATE);

@@ -209,7 +209,11 @@ fn a_model_that_is_not_supported_is_refused_with_the_key_at_fault() {
             "up_proj.weight' is missing",
         ),
         (
-            &|file| file.weights[0].0 = "blk.0.attn_qkv.weight".into(),
+            &|file| {
+                let mut names = file.weights.iter_mut().map(|weight| &mut weight.0);
+                *names.find(|name| *name == "blk.0.attn_q.weight").unwrap() =
+                    "blk.0.attn_qkv.weight".into();
+            },
             "attn_qkv.weight' is none of a llama",
         ),
         (&|file| file.weights[3].0 = file.weights[4].0.clone(), "appears twice"),
