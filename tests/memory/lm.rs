@@ -148,7 +148,7 @@ fn training_few_tokens_takes_three_numbers_for_each_parameter_beside_the_weights
             (taken as f64 / 4.0 - 3.0 * parameters as f64) / largest as f64
         );
         // Gradient and moments; weights and moments are changed in place.
-        assert!(taken <= 4 * (3 * parameters + largest / 2), "{parameters} took {taken}");
+        assert!(taken <= 4 * (3 * parameters + largest), "{parameters} took {taken}");
     }
 }
 
