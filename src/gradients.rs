@@ -56,7 +56,7 @@ impl ModuleVisitor for Squares<'_> {
         }
         let flat = gradient.reshape([count]);
         for first in (0..count).step_by(PIECE) {
-            let piece = flat.clone().slice([first..count.min(first + PIECE)]);
+            let piece = flat.clone().narrow(0, first, PIECE.min(count - first));
             self.sums.push(piece.square().sum());
         }
     }
