@@ -15,15 +15,21 @@ const UNFINISHED: &str = ".unfinished-";
 /// # Errors
 /// Fails if the file system fails; the old content is then unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic_by(path, |temporary| write_new(temporary, bytes))
+}
+
+/// [`write_atomic`] of a file that `fill` writes and syncs under the name that it is given.
+///
+/// # Errors
+/// Returns the error of `fill`, or one of the file system; the old content is then unchanged.
+pub fn write_atomic_by(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = temporary_file()
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(Error::io("write", path))?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(Error::io("write", path))?;
+    let folder = folder.unwrap_or(Path::new("."));
+    let file = temporary_file().tempfile_in(folder).map_err(Error::io("write", path))?;
+    let file = file.into_temp_path();
+    fill(&file)?;
     file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
-    sync_folder(folder.unwrap_or(Path::new(".")))
+    sync_folder(folder)
 }
 
 /// Removes temporary files of [`write_atomic`] that killed processes left. Only a process that holds the

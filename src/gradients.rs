@@ -4,6 +4,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
+/// Numbers that are squared at once: the squares are as large as what they are of.
+const PIECE: usize = 1 << 20;
+
 /// A gradient by parameter.
 pub(crate) struct Gradient(pub(crate) GradientsParams);
 
@@ -19,7 +22,8 @@ impl Gradient {
         module.visit(&mut Scale { gradient: self, factor });
     }
 
-    /// The sum of the squares of each parameter's gradient, `[1]` each.
+    /// Sums of squares, `[1]` each, whose sum is that of the whole gradient: one a parameter, or several
+    /// of a large one.
     pub(crate) fn squares<M: Module>(&self, module: &M) -> Vec<Tensor<1>> {
         let mut squares = Squares { gradient: self, sums: Vec::new() };
         module.visit(&mut squares);
@@ -44,8 +48,16 @@ struct Squares<'a> {
 
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradient.0.get::<D>(param.id) {
+        let Some(gradient) = self.gradient.0.get::<D>(param.id) else { return };
+        let count = gradient.shape().num_elements();
+        if count <= PIECE {
             self.sums.push(gradient.square().sum());
+            return;
+        }
+        let flat = gradient.reshape([count]);
+        for first in (0..count).step_by(PIECE) {
+            let piece = flat.clone().narrow(0, first, PIECE.min(count - first));
+            self.sums.push(piece.square().sum());
         }
     }
 }

@@ -87,6 +87,7 @@ mod gradients;
 mod json_scan;
 #[cfg(feature = "burn")]
 pub mod kernels;
+mod lines;
 #[cfg(feature = "lm")]
 pub mod lm;
 #[cfg(feature = "burn")]

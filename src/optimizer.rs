@@ -18,10 +18,9 @@ thread_local! {
     static TARGET: RefCell<Option<Device>> = const { RefCell::new(None) };
 }
 
-/// An optimizer for a whole model, with decay rates 0.9 and 0.999 of its moments. `epsilon` is added to
-/// the root of the second moment.
+/// An optimizer for a whole model, with [`Constants::new`].
 pub(crate) fn adamw(weight_decay: f32, epsilon: f32) -> ModuleOptimizer {
-    Placed { beta_1: 0.9, beta_2: 0.999, epsilon, weight_decay }.into()
+    Placed(Constants::new(weight_decay, epsilon)).into()
 }
 
 /// An optimizer with the state of a record, loaded onto a device without autodiff.
@@ -36,13 +35,40 @@ pub(crate) fn load(
     loaded
 }
 
+/// The constants of AdamW.
 #[derive(Clone)]
-struct Placed {
+pub(crate) struct Constants {
     beta_1: f32,
     beta_2: f32,
     epsilon: f32,
     weight_decay: f32,
 }
+
+impl Constants {
+    /// Those with decay rates 0.9 and 0.999 of the moments. `epsilon` is added to the root of the second
+    /// moment.
+    pub(crate) fn new(weight_decay: f32, epsilon: f32) -> Self {
+        Self { beta_1: 0.9, beta_2: 0.999, epsilon, weight_decay }
+    }
+
+    /// What step `time`, from 1, needs of them.
+    pub(crate) fn at(&self, learning_rate: f64, time: usize) -> AdamWStep {
+        let (beta_1, beta_2) = (f64::from(self.beta_1), f64::from(self.beta_2));
+        let correction = |beta: f64| (1.0 / (1.0 - beta.powi(time as i32))) as f32;
+        AdamWStep {
+            rate: learning_rate as f32,
+            kept: (1.0 - learning_rate * f64::from(self.weight_decay)) as f32,
+            beta_1: self.beta_1,
+            beta_2: self.beta_2,
+            correction_1: correction(beta_1),
+            correction_2: correction(beta_2),
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Placed(Constants);
 
 #[derive(Clone)]
 struct PlacedState<const D: usize>(AdamWState<D>);
@@ -62,17 +88,7 @@ impl Optimizer for Placed {
             AdaptiveMomentumState::new(0, zeros.clone(), zeros)
         });
         let time = state.time + 1;
-        let (beta_1, beta_2) = (f64::from(self.beta_1), f64::from(self.beta_2));
-        let correction = |beta: f64| (1.0 / (1.0 - beta.powi(time as i32))) as f32;
-        let step = AdamWStep {
-            rate: learning_rate as f32,
-            kept: (1.0 - learning_rate * f64::from(self.weight_decay)) as f32,
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            correction_1: correction(beta_1),
-            correction_2: correction(beta_2),
-            epsilon: self.epsilon,
-        };
+        let step = self.0.at(learning_rate, time);
         let before = [tensor, state.moment_1, state.moment_2];
         let [tensor, first, second] = kernels::adamw(before, gradient, step);
         let state = AdaptiveMomentumState::new(time, first, second);

@@ -11,10 +11,8 @@ use serde_json::value::RawValue;
 
 use super::record::{EpisodeRecord, read_episode, reason};
 use crate::error::{Error, Result};
-use crate::json_scan::{NonFinite, non_finite, on_one_line, utf8, without_mark};
-
-/// Length limit of a line in bytes.
-const MAX_LINE: u64 = 64 << 20;
+use crate::json_scan::{NonFinite, non_finite, on_one_line, utf8};
+use crate::lines::{not_utf8, read_line};
 
 /// Length limit in bytes of a file whose objects are not one a line.
 const MAX_WHOLE: u64 = 1 << 30;
@@ -44,8 +42,8 @@ pub fn read_episodes(input: &mut dyn BufRead, name: &str) -> Result<Vec<EpisodeR
     Ok(episodes)
 }
 
-/// The lines of an episode file that are not blank, with their numbers. At most [`MAX_LINE`] bytes are
-/// held in memory at a time.
+/// The lines of an episode file that are not blank, with their numbers. At most 64 MiB are held in
+/// memory at a time.
 ///
 /// A file that is one JSON array, or whose objects extend over several lines, is read whole instead:
 /// each object is returned as one line, with the number of the line in which it begins.
@@ -65,22 +63,6 @@ pub(crate) struct EpisodeLines<'a> {
 }
 
 impl EpisodeLines<'_> {
-    /// The next line, blank or not, without its end.
-    fn read(&mut self) -> Result<Option<String>, String> {
-        let mut line = Vec::new();
-        let mut input = (&mut *self.input).take(MAX_LINE + 1);
-        let read = input.read_until(b'\n', &mut line).map_err(|error| error.to_string())?;
-        if read == 0 {
-            return Ok(None);
-        }
-        if line.pop_if(|last| *last == b'\n').is_none() && read as u64 > MAX_LINE {
-            return Err(format!("expected a line of at most {MAX_LINE} bytes, found a longer one"));
-        }
-        let text = if self.number == 1 { without_mark(&line) } else { &line };
-        let text = utf8(text).map_err(|found| not_utf8(&found))?;
-        Ok(Some(text.to_string()))
-    }
-
     /// Reads the rest of a file whose first line, `first`, is not one object.
     fn read_whole(&mut self, first: &str) -> Result<()> {
         let begin = self.number;
@@ -108,15 +90,6 @@ impl EpisodeLines<'_> {
             objects(&text, begin).map_err(|(line, message)| Error::input(place(line), message))?;
         Ok(())
     }
-}
-
-/// The message for bytes that are not UTF-8.
-fn not_utf8(found: &str) -> String {
-    let advice = match found.starts_with("UTF-16") {
-        true => "; convert the file, for example with iconv -f UTF-16 -t UTF-8",
-        false => "",
-    };
-    format!("expected UTF-8, found {found}{advice}")
 }
 
 /// The objects of a JSON array, or of a sequence of JSON values, each on one line and with the number
@@ -172,7 +145,7 @@ impl Iterator for EpisodeLines<'_> {
                 return Some(Ok(object));
             }
             self.number += 1;
-            match self.read() {
+            match read_line(self.input, self.number == 1) {
                 Ok(None) => return None,
                 Ok(Some(line)) if line.trim().is_empty() => {}
                 Ok(Some(line)) => {

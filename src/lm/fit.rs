@@ -1,18 +1,19 @@
 //! Fitting to sequences of tokens.
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::{Int, Tensor};
 
 use super::fit_config::FitConfig;
 use super::model::Decoder;
-use super::recompute;
+use super::moments::{self, Moments};
+use super::recompute::{self, back, leaf};
 use super::sequence::{Sequence, parts_of};
 use crate::device::read_async;
 use crate::error::{Error, Result};
 use crate::gradients::Gradient;
 use crate::kernels::token_log_probs;
-use crate::optimizer::adamw;
+use crate::optimizer::Constants;
 use crate::settings;
 
 /// Added to the root of the second moment in AdamW, as PyTorch does.
@@ -36,11 +37,12 @@ pub struct FitStep {
 /// A model in training, and the state of its optimizer. With an adapter, only the adapter is trained.
 pub struct Fitter {
     /// `None` only within the optimizer's step, which can change weights in place if it owns them alone.
-    model: Option<Decoder>,
-    optimizer: ModuleOptimizer,
+    pub(super) model: Option<Decoder>,
+    optimizer: Constants,
+    pub(super) moments: Moments,
     config: FitConfig,
-    steps: u64,
-    done: u64,
+    pub(super) steps: u64,
+    pub(super) done: u64,
 }
 
 impl Fitter {
@@ -55,8 +57,14 @@ impl Fitter {
             true => model,
             false => model.train(),
         };
-        let optimizer = adamw(config.weight_decay, EPSILON);
-        Ok(Self { model: Some(model), optimizer, config: config.clone(), steps, done: 0 })
+        Ok(Self {
+            model: Some(model),
+            optimizer: Constants::new(config.weight_decay, EPSILON),
+            moments: Moments::new(),
+            config: config.clone(),
+            steps,
+            done: 0,
+        })
     }
 
     /// Fits the model to a batch by one step.
@@ -87,8 +95,9 @@ impl Fitter {
             gradient.scale(self.current(), (limit / norm) as f32);
         }
         let learning_rate = self.config.learning_rate_at(self.done, self.steps);
-        self.model =
-            self.model.take().map(|model| self.optimizer.step(learning_rate, model, gradient.0));
+        let update = self.optimizer.at(learning_rate, step as usize);
+        let update = |model| moments::step(model, gradient, &mut self.moments, update);
+        self.model = self.model.take().map(update);
         self.done = step;
         Ok(FitStep { step, loss, gradient_norm: norm, learning_rate, tokens })
     }
@@ -106,7 +115,12 @@ impl Fitter {
         self.current().valid()
     }
 
-    fn current(&self) -> &Decoder {
+    /// Number of steps done.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    pub(super) fn current(&self) -> &Decoder {
         self.model.as_ref().expect("there is a model between steps")
     }
 
@@ -123,11 +137,7 @@ impl Fitter {
                     let loss = targets.loss(model, hidden)?;
                     Ok((loss.clone(), loss.inner()))
                 })?,
-                false => {
-                    let loss = targets.loss(model, model.hidden(&targets.rows)?)?;
-                    let gradients = GradientsParams::from_grads(loss.backward(), model);
-                    (loss.inner(), Gradient(gradients))
-                }
+                false => differentiate(model, &targets)?,
             };
             sum = Some(match sum {
                 Some((before, added)) => (before + loss, added.add(model, gradient)),
@@ -136,6 +146,23 @@ impl Fitter {
         }
         sum.ok_or_else(|| Error::input("batch", "there are no sequences"))
     }
+}
+
+/// The loss of some rows, `[1]`, without autodiff, and its gradient by the trained weights.
+fn differentiate(model: &Decoder, targets: &Targets) -> Result<(Tensor<1>, Gradient)> {
+    let inputs = model.inputs(&targets.rows)?;
+    // Autodiff would form a gradient as large as the table for the rows that were looked up.
+    let x = model.embed(&inputs).inner();
+    if !model.trains_embedding() {
+        let loss = targets.loss(model, model.hidden_of(Tensor::from_inner(x), &inputs))?;
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        return Ok((loss.inner(), Gradient(gradients)));
+    }
+    let x = leaf(x);
+    let loss = targets.loss(model, model.hidden_of(x.clone(), &inputs))?;
+    let (upstream, mut gradient) = back(model, &x, loss.backward());
+    model.add_embedding_gradient(&inputs, &upstream, &mut gradient);
+    Ok((loss.inner(), gradient))
 }
 
 /// Rows to feed, and which of their tokens count.
@@ -225,8 +252,8 @@ mod tests {
         let (_, gradient) = fitter.differentiate(&all.iter().collect::<Vec<_>>(), 6).unwrap();
         // Two matrices of two maps of two layers.
         assert_eq!(gradient.0.len(), 8);
-        // Two moments of each.
-        assert_eq!(fitter.optimizer.to_record().len(), 16);
+        // Moments of each.
+        assert_eq!(fitter.moments.len(), 8);
     }
 
     /// With `G` the gradient by the weight that the adapter makes, `W + s B A`, the chain rule gives

@@ -21,6 +21,8 @@
 //! | [`block`] | one layer of the decoder |
 //! | [`model`] | the decoder |
 //! | [`fit`], [`fit_config`], [`sequence`] | fitting to sequences |
+//! | [`fit_state`] | the state of a training, written and read |
+//! | `moments` | the moments of AdamW |
 //! | [`peft`] | adapters in PEFT's files |
 //! | `recompute` | the gradient with layers computed again |
 //! | [`save`](mod@save) | writing a model |
@@ -43,6 +45,7 @@ pub mod embedding;
 pub mod encoding;
 pub mod fit;
 pub mod fit_config;
+pub mod fit_state;
 pub mod generate;
 mod gguf;
 #[cfg(feature = "hub")]
@@ -53,6 +56,7 @@ pub mod lora;
 pub mod memory;
 pub mod mlp;
 pub mod model;
+mod moments;
 pub mod new;
 pub mod norm;
 pub mod peft;
@@ -75,6 +79,7 @@ pub use cache::{Cache, RowId};
 pub use config::ModelConfig;
 pub use fit::{FitStep, Fitter};
 pub use fit_config::FitConfig;
+pub use fit_state::{FitStart, FitState};
 pub use generate::{Continuation, End, Generator, Sequences, Task};
 pub use lora::LoraConfig;
 pub use model::Decoder;

@@ -17,6 +17,7 @@ use super::rope::Rope;
 use super::source::ModelFiles;
 use crate::device::max_binding;
 use crate::error::{Error, Result};
+use crate::gradients::Gradient;
 
 /// A decoder-only transformer: embedding, layers, normalisation and head.
 #[derive(Module, Debug)]
@@ -111,11 +112,15 @@ impl Decoder {
     /// of range.
     pub fn hidden(&self, rows: &[&[u32]]) -> Result<Tensor<2>> {
         let inputs = self.inputs(rows)?;
-        let mut x = self.embed(&inputs);
+        Ok(self.hidden_of(self.embed(&inputs), &inputs))
+    }
+
+    /// Hidden states after the last normalisation of embeddings, `[rows * tokens, hidden]`.
+    pub(super) fn hidden_of(&self, mut x: Tensor<2>, inputs: &Inputs) -> Tensor<2> {
         for layer in 0..self.layers.len() {
-            x = self.layer(layer, x, &inputs);
+            x = self.layer(layer, x, inputs);
         }
-        Ok(self.normalised(x))
+        self.normalised(x)
     }
 
     /// What the layers need to know of sequences, on the model's device.
@@ -156,6 +161,17 @@ impl Decoder {
     /// Whether the embedding is trained.
     pub(super) fn trains_embedding(&self) -> bool {
         self.embed_tokens.is_require_grad()
+    }
+
+    /// Adds what the embeddings of the tokens contribute to a gradient; `upstream`, `[rows * tokens,
+    /// hidden]`, is the gradient by them.
+    pub(super) fn add_embedding_gradient(
+        &self,
+        inputs: &Inputs,
+        upstream: &Tensor<2>,
+        gradient: &mut Gradient,
+    ) {
+        self.embed_tokens.add_gradient(&inputs.ids.clone().inner(), upstream, gradient);
     }
 
     /// Calls `act` with the full name, such as `model.layers.0.self_attn.q_proj`, and each linear map.

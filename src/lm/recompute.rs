@@ -38,8 +38,7 @@ pub(crate) fn differentiate<T>(
         (upstream, sum) = (next, sum.add(model, gradient));
     }
     if model.trains_embedding() {
-        let gradients = (model.embed(&inputs) * Tensor::from_inner(upstream)).sum().backward();
-        sum = sum.add(model, Gradient(GradientsParams::from_grads(gradients, model)));
+        model.add_embedding_gradient(&inputs, &upstream, &mut sum);
     }
     Ok((result, sum))
 }
@@ -56,12 +55,17 @@ fn states(model: &Decoder, rows: &[&[u32]]) -> Result<Vec<Tensor<2>>> {
     Ok(states)
 }
 
-fn leaf(state: Tensor<2>) -> Tensor<2> {
+/// A tensor with autodiff that gets a gradient.
+pub(super) fn leaf(state: Tensor<2>) -> Tensor<2> {
     Tensor::from_inner(state).require_grad()
 }
 
 /// The gradient by a leaf, and those by the weights.
-fn back(model: &Decoder, x: &Tensor<2>, mut gradients: Gradients) -> (Tensor<2>, Gradient) {
+pub(super) fn back(
+    model: &Decoder,
+    x: &Tensor<2>,
+    mut gradients: Gradients,
+) -> (Tensor<2>, Gradient) {
     let of_x = x.grad_remove(&mut gradients).unwrap_or_else(|| x.clone().inner().zeros_like());
     (of_x, Gradient(GradientsParams::from_grads(gradients, model)))
 }

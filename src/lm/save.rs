@@ -47,7 +47,7 @@ impl StoredType {
         [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16)];
 
     /// The name in `config.json`.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
             Self::Bf16 => "bfloat16",
@@ -229,11 +229,24 @@ pub(super) fn write_safetensors(path: &Path, weights: Vec<Stored>) -> Result<()>
 }
 
 fn write_as(path: &Path, weights: Vec<Stored>, stored: StoredType) -> Result<()> {
+    // transformers refuses files without it.
+    write_with(path, weights, stored, ("format", "pt"))
+}
+
+/// Writes weights and one entry of metadata. Several would be in an order that changes.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub(super) fn write_with(
+    path: &Path,
+    weights: Vec<Stored>,
+    stored: StoredType,
+    (key, value): (&str, &str),
+) -> Result<()> {
     let failed = RefCell::new(None);
     let views =
         weights.iter().map(|weight| (&weight.name, Lazy { weight, stored, failed: &failed }));
-    // transformers refuses files without it.
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let metadata = HashMap::from([(key.to_string(), value.to_string())]);
     let written = serialize_to_file(views, Some(metadata), path);
     if let Some(error) = failed.into_inner() {
         return Err(error);

@@ -14,9 +14,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, ValueKind};
+use minijinja::value::{Kwargs, Serde, StringInput, ValueKind};
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, Value, escape_formatter,
+    AutoEscape, Environment, Error, ErrorKind, Output, State, Value, escape_formatter, filters,
 };
 use regex::Regex;
 use serde_json::Map;
@@ -205,6 +205,7 @@ pub(crate) fn environment() -> Result<Environment<'static>, String> {
     environment.set_formatter(format);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("tojson", to_json);
+    environment.add_filter("join", join);
     environment.add_function("raise_exception", |message: String| -> Result<Value, _> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
@@ -213,6 +214,24 @@ pub(crate) fn environment() -> Result<Environment<'static>, String> {
             .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
     });
     Ok(environment)
+}
+
+/// The filter `join`, with fuel for the joined texts before they are copied: minijinja counts them only
+/// afterwards, and a list can name one text very often.
+fn join(
+    state: &mut State,
+    values: &Value,
+    joiner: Option<StringInput<'_>>,
+    attribute: Option<&str>,
+    others: Kwargs,
+) -> Result<Value, Error> {
+    // What is no list is refused by the filter itself.
+    for item in values.try_iter().into_iter().flatten() {
+        if let Some(text) = item.as_str() {
+            state.consume_fuel(text.len() as u64 / 64)?;
+        }
+    }
+    filters::join(state, values, joiner, attribute, others)
 }
 
 /// Writes a value of the output. For lists and maps, fuel is consumed as they are written: minijinja

@@ -93,6 +93,11 @@ impl Weights {
         counts
     }
 
+    /// The names of all weights, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
     /// Whether there is a weight of that name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)

@@ -253,31 +253,3 @@ fn a_loss_or_gradient_that_is_not_finite_ends_the_training_and_writes_nothing() 
     assert.code(1).stderr(contains("expected a finite number; lower the learning rate"));
     assert_eq!(entries(root.path()), [""; 0]);
 }
-
-#[cfg(unix)]
-#[test]
-fn an_interrupted_training_ends_after_its_step_and_writes_the_result() {
-    use std::io::{BufRead, BufReader, Write};
-    use std::process::Stdio;
-    let Some(model) = shared("lm/models/qwen2") else { return };
-    let root = tempfile::tempdir().unwrap();
-    let output = root.path().join("x");
-    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("proxmo"));
-    command.args(["lm", "fit", "--backend", "flex", "--lora", "2", "--steps", "1000000"]);
-    command.args(["--input", "-", "--model"]).arg(&model).arg("--output").arg(&output);
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"{\"ids\":[5,6,7,8]}\n").unwrap();
-    let mut steps = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(steps.next().unwrap().unwrap().starts_with("step 1/1000000: loss "));
-    let interrupt =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
-    let others = steps.count();
-    let ended = child.wait_with_output().unwrap();
-    assert!(ended.status.success());
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains("stopping after this step") && said.contains("wrote"), "{said}");
-    assert!(others < 999_999);
-    assert_eq!(entries(&output), ["adapter_config.json", "adapter_model.safetensors"]);
-}

@@ -9,7 +9,7 @@ use proxmo::lm::{Chat, Decoder, ModelConfig, ModelFiles, Scores, Tokenizer, save
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::gguf::{Gguf, encoded, of_folder};
+use crate::support::gguf::{Gguf, TEXT, encoded, of_folder, text};
 use crate::support::shared::shared;
 
 const MODELS: [&str; 4] = ["llama", "llama3-sharded-bf16", "qwen2", "qwen3"];
@@ -209,7 +209,11 @@ fn a_model_that_is_not_supported_is_refused_with_the_key_at_fault() {
             "up_proj.weight' is missing",
         ),
         (
-            &|file| file.weights[0].0 = "blk.0.attn_qkv.weight".into(),
+            &|file| {
+                let mut names = file.weights.iter_mut().map(|weight| &mut weight.0);
+                *names.find(|name| *name == "blk.0.attn_q.weight").unwrap() =
+                    "blk.0.attn_qkv.weight".into();
+            },
             "attn_qkv.weight' is none of a llama",
         ),
         (&|file| file.weights[3].0 = file.weights[4].0.clone(), "appears twice"),
@@ -242,6 +246,30 @@ fn a_model_that_is_not_supported_is_refused_with_the_key_at_fault() {
     );
     assert_refused(&of_kind(77), "up_proj.weight' is of type number 77, expected F32");
     assert_refused(&of_kind(14), "rows of 64 are not whole blocks of 256");
+}
+
+/// Recorded by `checks/lm_qwen2_tokens.py`.
+const QWEN2_TOKENS: &str = include_str!("lm_qwen2_tokens.json");
+
+#[test]
+fn the_splitting_rules_of_qwen2_give_the_tokens_of_transformers() {
+    let reference: Value = serde_json::from_str(QWEN2_TOKENS).unwrap();
+    let mut file = Gguf::default();
+    file.text("tokenizer.ggml.model", "gpt2");
+    file.text("tokenizer.ggml.pre", "qwen2");
+    for name in ["tokens", "merges"] {
+        let texts = reference[name].as_array().unwrap().iter();
+        let texts: Vec<Vec<u8>> = texts.map(|one| text(one.as_str().unwrap())).collect();
+        file.array(&format!("tokenizer.ggml.{name}"), TEXT, &texts);
+    }
+    let (_kept, path) = written(&file);
+    let tokenizer = Tokenizer::open(&path).unwrap();
+    let texts = reference["texts"].as_array().unwrap();
+    assert!(texts.len() > 15);
+    for text in texts {
+        let ids = tokenizer.encode(text["text"].as_str().unwrap()).unwrap();
+        assert_eq!(json!(ids), text["ids"], "{}", text["text"]);
+    }
 }
 
 #[test]

@@ -9,33 +9,26 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::support::process::python;
+use crate::support::process::{one_step, python};
 
 /// Four levers; the one that the goal names pays 3, the others 0.5. An episode is one step. With the
 /// argument `score`, the program also scores.
 const LEVERS: &str = r#"
 import json, sys
+NAME = "levers"
 names = ["red", "green", "blue", "grey"]
-sessions = {}
-for line in sys.stdin:
-    request = json.loads(line)
-    if request["op"] == "close":
-        break
-    if request["op"] == "describe":
-        answer = {"protocol": 1, "name": "levers", "tasks": 40, "max_steps": 1}
-    elif request["op"] == "reset":
-        task = request.get("seed", request.get("number", 0)) % 4
-        sessions[request["session"]] = task
-        answer = {"session": request["session"], "task": f"lever {task}", "goal": f"pull {names[task]}",
-                  "observation": "four levers", "admissible": [f"pull {name}" for name in names]}
-    else:
-        right = request["action"] == f"pull {names[sessions[request['session']]]}"
-        answer = {"session": request["session"], "observation": "done", "admissible": [],
-                  "reward": 3.0 if right else 0.5, "terminated": True, "truncated": False,
-                  "metrics": {"pulls": 1, "noise/level": 0.25 if right else 0.75}}
-        if "score" in sys.argv:
-            answer["score"] = 1.0 if right else 0.2
-    print(json.dumps(answer), flush=True)
+
+def begin(number):
+    return {"task": f"lever {number % 4}", "goal": f"pull {names[number % 4]}",
+            "observation": "four levers", "admissible": [f"pull {name}" for name in names]}
+
+def end(number, action):
+    right = action == f"pull {names[number % 4]}"
+    answer = {"observation": "done", "reward": 3.0 if right else 0.5,
+              "metrics": {"pulls": 1, "noise/level": 0.25 if right else 0.75}}
+    if "score" in sys.argv:
+        answer["score"] = 1.0 if right else 0.2
+    return answer
 "#;
 
 fn proxmo(arguments: &[&str]) -> Command {
@@ -50,7 +43,7 @@ fn program(folder: &Path, more: &str) -> Option<String> {
         return None;
     }
     let path = folder.join("levers.py");
-    fs::write(&path, LEVERS).unwrap();
+    fs::write(&path, one_step(LEVERS)).unwrap();
     Some(format!("python3 {} {more}", shlex::try_quote(path.to_str()?).unwrap()))
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use proxmo::device::{Backend, open};
 use proxmo::lm::memory::{BatchShape, Memory};
 use proxmo::lm::{
-    Decoder, FitConfig, Fitter, ModelConfig, ModelFiles, SaveOptions, Sequence, StoredType, save_as,
+    Chat, ChatTemplate, Decoder, FitConfig, Fitter, ModelConfig, ModelFiles, SaveOptions, Sequence,
+    StoredType, save_as,
 };
 use serde_json::json;
 
@@ -123,4 +124,51 @@ fn training_takes_three_quarters_to_one_and_a_half_times_the_estimate() {
         }
     }
     assert!(ratios.iter().all(|ratio| (0.75..=1.5).contains(ratio)), "{ratios:?}");
+}
+
+#[test]
+fn training_few_tokens_takes_three_numbers_for_each_parameter_beside_the_weights() {
+    let _alone = alone();
+    let config = config(20_000, 256);
+    let parameters = config.parameters() as usize;
+    let largest = config.embedding_parameters() as usize;
+    let row = Sequence::whole((0..9).collect()).unwrap();
+    for recompute in [false, true] {
+        let model = Decoder::untrained(&config, 1, &flex()).unwrap();
+        let fit = FitConfig { recompute, batch: 1, ..FitConfig::default() };
+        let ((), taken) = peak(|| {
+            let mut fitter = Fitter::new(model, &fit, 3).unwrap();
+            for _ in 0..3 {
+                fitter.step(&[&row]).unwrap();
+            }
+        });
+        println!(
+            "recompute {recompute}: {} numbers a parameter and {} of the largest weight",
+            taken / parameters / 4,
+            (taken as f64 / 4.0 - 3.0 * parameters as f64) / largest as f64
+        );
+        // Gradient and moments; weights and moments are changed in place.
+        assert!(taken <= 4 * (3 * parameters + largest), "{parameters} took {taken}");
+    }
+}
+
+#[test]
+fn values_that_a_template_builds_and_does_not_write_are_bounded() {
+    let _alone = alone();
+    let kept = "{% set ns = namespace(all=[]) %}{% for i in range(100000) %}";
+    let templates = [
+        format!("{kept}{{% set ns.all = ns.all + ['x' * 1000000] %}}{{% endfor %}}"),
+        format!("{kept}{{% set ns.all = [ns.all, 'x' ~ i ~ 'y' * 5000] %}}{{% endfor %}}"),
+        "{% set x = 'x' * 1000000 %}{% set y = x.replace('x', x) %}".into(),
+        "{% set x = 'x' * 1000000 %}{% set y = x|replace('x', x) %}".into(),
+        "{% set x = 'x' * 1000000 %}{% set y = x.join(range(100000)) %}".into(),
+        "{% set x = ['x' * 1000000] * 1000000 %}{% set y = x|join|upper %}".into(),
+    ];
+    for template in templates {
+        let parsed = ChatTemplate::parse(&template).unwrap();
+        let chat = Chat::new([("user", "hello")]);
+        let (rendered, taken) = peak(|| parsed.render(&chat, &Default::default()));
+        println!("{template} took {taken}: {rendered:?}");
+        assert!(rendered.is_err() && taken < 256 * MIB, "{template} took {taken}: {rendered:?}");
+    }
 }

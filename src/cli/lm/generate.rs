@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::draws::DrawFlags;
-use super::lines::{Line, for_batches};
+use super::lines::{BatchFlags, Line};
 use super::model::ModelFlags;
 use super::request::{Choice, Request};
 use crate::cli::json_line::with_members;
@@ -40,9 +40,8 @@ use crate::lm::{
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFlags,
-    /// File of JSON lines; - for standard input.
-    #[arg(long, short, value_name = "FILE")]
-    input: PathBuf,
+    #[command(flatten)]
+    input: BatchFlags,
     #[command(flatten)]
     draws: DrawFlags,
     /// Text that ends a continuation, which is cut before it. May be repeated.
@@ -51,9 +50,6 @@ pub struct Arguments {
     /// File with a choice on each line. Blank lines are ignored.
     #[arg(long, value_name = "FILE")]
     choices: Option<PathBuf>,
-    /// Number of sequences that are continued together.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    batch: u16,
 }
 
 const EXAMPLES: &str = "\
@@ -77,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let cache = Cache::new(model.config(), &model.device());
     let mut generator = Generator::new(&model, cache);
     let mut done = 0;
-    for_batches(&arguments.input, arguments.batch.into(), &mut |lines| {
+    arguments.input.for_batches(&mut |lines| {
         job.continued(&mut generator, lines, done)?.iter().for_each(|line| hand_over!("{line}"));
         done += lines.len();
         Ok(())

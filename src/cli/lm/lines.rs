@@ -1,14 +1,42 @@
 //! JSON lines in.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use crate::cli::credit::STANDARD;
 use crate::error::{Error, Result};
+use crate::lines::read_line;
 
-/// Length limit of a line, in bytes.
-const MAX_LINE: u64 = 64 << 20;
+/// The file with the input.
+#[derive(Debug, Args)]
+pub struct InputFlags {
+    /// File of JSON lines; - for standard input.
+    #[arg(long, short, value_name = "FILE")]
+    pub input: PathBuf,
+}
+
+/// The file with the input, and how many of its lines are taken at once.
+#[derive(Debug, Args)]
+pub struct BatchFlags {
+    #[command(flatten)]
+    file: InputFlags,
+    /// Number of sequences that are computed together.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+}
+
+impl BatchFlags {
+    /// Calls `work` with the lines, batch by batch, as [`for_batches`] does.
+    ///
+    /// # Errors
+    /// As [`for_batches`].
+    pub fn for_batches(&self, work: &mut dyn FnMut(&[Line]) -> Result<()>) -> Result<()> {
+        for_batches(&self.file.input, self.batch.into(), work)
+    }
+}
 
 /// A line of the input that is not blank.
 #[derive(Debug)]
@@ -47,8 +75,7 @@ fn batches<R: Read>(
     loop {
         number += 1;
         let place = format!("{name}:{number}");
-        let read = read_line(input, &place);
-        let end = match read {
+        let end = match read_line(input, number == 1) {
             Ok(Some(text)) => {
                 if !text.trim().is_empty() {
                     batch.push(Line { place, text });
@@ -56,7 +83,7 @@ fn batches<R: Read>(
                 None
             }
             Ok(None) => Some(Ok(())),
-            Err(error) => Some(Err(error)),
+            Err(message) => Some(Err(Error::input(&place, message))),
         };
         let waits = end.is_some() || !input.buffer().contains(&b'\n');
         if !batch.is_empty() && (waits || batch.len() >= most) {
@@ -67,22 +94,6 @@ fn batches<R: Read>(
             return end;
         }
     }
-}
-
-fn read_line<R: Read>(input: &mut BufReader<R>, place: &str) -> Result<Option<String>> {
-    let mut line = Vec::new();
-    let read = (&mut *input).take(MAX_LINE + 1).read_until(b'\n', &mut line);
-    let read = read.map_err(|error| Error::input(place, error.to_string()))?;
-    if read == 0 {
-        return Ok(None);
-    }
-    if line.pop_if(|last| *last == b'\n').is_none() && read as u64 > MAX_LINE {
-        let message = format!("expected a line of at most {MAX_LINE} bytes, found a longer one");
-        return Err(Error::input(place, message));
-    }
-    line.pop_if(|last| *last == b'\r');
-    let text = String::from_utf8(line);
-    text.map(Some).map_err(|error| Error::input(place, format!("is not UTF-8: {error}")))
 }
 
 #[cfg(test)]
@@ -102,12 +113,14 @@ mod tests {
     fn lines_come_in_batches_and_blank_ones_are_dropped() {
         assert_eq!(sizes(b"1\n\n2\n3\r\n4", 2).0, [2, 1, 1]);
         assert_eq!(sizes(b"", 2).0, [0; 0]);
+        // A byte-order mark is no text.
+        assert_eq!(sizes(b"\xef\xbb\xbf\n1", 2).0, [1]);
     }
 
     #[test]
     fn an_error_names_its_line_after_the_lines_before_it() {
         let (sizes, result) = sizes(b"1\n2\n\xff\n", 8);
         assert_eq!(sizes, [2]);
-        assert!(result.unwrap_err().to_string().starts_with("in:3: is not UTF-8"));
+        assert!(result.unwrap_err().to_string().starts_with("in:3: expected UTF-8, found "));
     }
 }

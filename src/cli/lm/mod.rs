@@ -5,6 +5,7 @@ mod draws;
 mod export;
 mod fit;
 mod fit_input;
+mod fit_state;
 mod generate;
 mod info;
 mod lines;

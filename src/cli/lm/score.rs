@@ -1,10 +1,8 @@
 //! `proxmo lm score`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::lines::{Line, for_batches};
+use super::lines::{BatchFlags, Line};
 use super::model::ModelFlags;
 use super::request::Request;
 use crate::cli::json_line::with_members;
@@ -23,12 +21,8 @@ use crate::lm::{Decoder, Tokenizer, score};
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFlags,
-    /// File of JSON lines; - for standard input.
-    #[arg(long, short, value_name = "FILE")]
-    input: PathBuf,
-    /// Number of sequences that are computed together.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    batch: u16,
+    #[command(flatten)]
+    input: BatchFlags,
     /// Add "logits_last": the logits after the last token.
     #[arg(long)]
     logits: bool,
@@ -42,7 +36,7 @@ Examples:
 pub fn run(arguments: &Arguments) -> Result<()> {
     let tokenizer = arguments.model.tokenizer()?;
     let model = arguments.model.decoder()?;
-    for_batches(&arguments.input, arguments.batch.into(), &mut |lines| {
+    arguments.input.for_batches(&mut |lines| {
         scored(&model, tokenizer.as_ref(), lines, arguments.logits)?
             .iter()
             .for_each(|line| hand_over!("{line}"));

@@ -1,10 +1,8 @@
 //! `proxmo lm tokens`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::lines::{Line, for_batches};
+use super::lines::{InputFlags, Line, for_batches};
 use super::model::ModelFolder;
 use super::request::Request;
 use crate::cli::json_line::with_members;
@@ -25,9 +23,8 @@ use crate::lm::Tokenizer;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFolder,
-    /// File of JSON lines; - for standard input.
-    #[arg(long, short, value_name = "FILE")]
-    input: PathBuf,
+    #[command(flatten)]
+    input: InputFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -37,7 +34,7 @@ Examples:
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let tokenizer = arguments.model.tokenizer()?;
-    for_batches(&arguments.input, 1, &mut |lines| {
+    for_batches(&arguments.input.input, 1, &mut |lines| {
         for line in lines {
             hand_over!("{}", tokenized(tokenizer.as_ref(), line)?);
         }

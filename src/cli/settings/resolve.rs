@@ -123,10 +123,10 @@ impl Flags<Evaluation> {
 }
 
 impl Flags<Fitting> {
-    /// The settings of fitting: defaults, then flags. They are not checked as a whole.
-    pub fn resolve(&self) -> Result<FitSettings> {
+    /// The settings of fitting: `base`, then flags. They are not checked as a whole.
+    pub fn resolve(&self, base: &FitSettings) -> Result<FitSettings> {
         let refuse = |error: serde_json::Error| Error::setting("fit", error.to_string());
-        let mut tree = serde_json::to_value(FitSettings::default()).map_err(refuse)?;
+        let mut tree = serde_json::to_value(base).map_err(refuse)?;
         for (setting, value) in &self.given {
             set(&mut tree, setting, value.clone());
         }

@@ -1,6 +1,6 @@
 //! The headers of safetensors files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,15 @@ impl Weights {
         let (file, entries) = header(path, 0)?;
         let path = path.to_path_buf();
         Ok(Self::new(path.clone(), vec![(path, file)], entries.into_iter().collect()))
+    }
+
+    /// [`of_file`](Self::of_file) with the file's metadata.
+    ///
+    /// # Errors
+    /// As [`of_file`](Self::of_file).
+    pub(in crate::lm) fn with_metadata(path: &Path) -> Result<(Self, HashMap<String, String>)> {
+        let (_, _, metadata) = raw_header(path)?;
+        Ok((Self::of_file(path)?, metadata.metadata().clone().unwrap_or_default()))
     }
 
     fn sharded(folder: &Path, path: PathBuf) -> Result<Self> {
@@ -101,8 +110,8 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(&text).map_err(|error| Error::file(path, error.to_string()))
 }
 
-/// The weights that a file's header lists, with the bounds of the file.
-fn header(path: &Path, index: usize) -> Result<(File, Vec<(String, Entry)>)> {
+/// A file, the place of its first weight, and its header, which fits the file.
+fn raw_header(path: &Path) -> Result<(File, u64, Metadata)> {
     let (mut file, length) = open(path)?;
     let refuse = |message: String| Error::file(path, message);
     let mut size = [0; 8];
@@ -130,6 +139,12 @@ fn header(path: &Path, index: usize) -> Result<(File, Vec<(String, Entry)>)> {
         let message = format!("holds {found} bytes of weights, but its header lists {data}");
         return Err(refuse(message));
     }
+    Ok((file, start, metadata))
+}
+
+/// The weights that a file's header lists, with the bounds of the file.
+fn header(path: &Path, index: usize) -> Result<(File, Vec<(String, Entry)>)> {
+    let (file, start, metadata) = raw_header(path)?;
     let entry = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
         let encoding = match info.dtype {
             Dtype::F32 => Ok(Encoding::F32),

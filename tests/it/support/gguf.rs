@@ -9,7 +9,8 @@ use serde_json::Value;
 
 const U32: u32 = 4;
 const F32: u32 = 6;
-const TEXT: u32 = 8;
+/// The type of a text.
+pub const TEXT: u32 = 8;
 const ARRAY: u32 = 9;
 
 /// A file in the making.
@@ -42,7 +43,7 @@ impl Gguf {
         self.put(key, TEXT, &text(value));
     }
 
-    fn array(&mut self, key: &str, kind: u32, values: &[Vec<u8>]) {
+    pub fn array(&mut self, key: &str, kind: u32, values: &[Vec<u8>]) {
         let head = [&kind.to_le_bytes()[..], &(values.len() as u64).to_le_bytes()].concat();
         self.put(key, ARRAY, &[head, values.concat()].concat());
     }

@@ -12,6 +12,12 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = include_str!("program.py");
 
+/// A program in Python whose episodes are one step. `tasks` defines `NAME`, `begin(number)` and
+/// `end(number, action)`, and imports json and sys.
+pub fn one_step(tasks: &str) -> String {
+    format!("{tasks}\n{}", include_str!("one_step.py"))
+}
+
 /// Whether Python is installed. Panics in CI if it is not.
 pub fn python() -> bool {
     let mut asked = Command::new("python3");
