@@ -139,6 +139,18 @@ impl Bpe {
         written.map_err(|error| Error::Run(format!("cannot write a tokenizer: {error}")))
     }
 
+    /// The tokenizer of a `tokenizer.json` that [`to_json`](Self::to_json) gave, with the chat template
+    /// [`CHAT_TEMPLATE`].
+    ///
+    /// # Errors
+    /// Returns a message if the text is no such tokenizer.
+    pub fn tokenizer_of(json: &str) -> Result<Tokenizer> {
+        let refuse = |message: String| Error::input("tokenizer", message);
+        let inner = tokenizers::Tokenizer::from_bytes(json);
+        let inner = inner.map_err(|error| refuse(error.to_string()))?;
+        assembled(inner, ChatTemplate::parse(CHAT_TEMPLATE).map_err(refuse)?)
+    }
+
     /// The names and contents of the files that describe the tokenizer in a model's folder. `context` is
     /// the largest number of tokens of a sequence.
     ///

@@ -37,6 +37,9 @@ pub struct Task<'a> {
     pub stop_ids: &'a [u32],
     /// The choices that the continuation is constrained to.
     pub choices: Option<&'a Trie>,
+    /// Whether log-probabilities and entropies are those of logits divided by the temperature, in place of
+    /// those at temperature 1.
+    pub is_tempered: bool,
 }
 
 /// What ended a continuation.
@@ -73,6 +76,20 @@ pub struct Continuation {
 /// end a text are not told. [`ControlFlow::Break`] ends the continuation after this token.
 pub type Watch<'a> = dyn FnMut(usize, u32) -> Result<ControlFlow<()>> + 'a;
 
+/// Sequences of tokens and what a model keeps of them, apart from the model.
+#[derive(Debug)]
+pub struct Sequences {
+    cache: Cache,
+    rows: BTreeMap<RowId, Vec<u32>>,
+}
+
+impl Sequences {
+    /// No sequences. The cache is empty, on the model's device, and may have a limit.
+    pub fn new(cache: Cache) -> Self {
+        Self { cache, rows: BTreeMap::new() }
+    }
+}
+
 /// Sequences of tokens and what a model keeps of them.
 ///
 /// A sequence lives as long as its owner needs it: tokens may be appended to it and continuations drawn
@@ -88,7 +105,18 @@ pub struct Generator<'a> {
 impl<'a> Generator<'a> {
     /// No sequences. The cache is empty, on the model's device, and may have a limit.
     pub fn new(model: &'a Decoder, cache: Cache) -> Self {
-        Self { model, cache, rows: BTreeMap::new() }
+        Self::resume(model, Sequences::new(cache))
+    }
+
+    /// Goes on with the sequences of an earlier generator of the same model.
+    pub fn resume(model: &'a Decoder, sequences: Sequences) -> Self {
+        let Sequences { cache, rows } = sequences;
+        Self { model, cache, rows }
+    }
+
+    /// The sequences, for a later generator of the same model.
+    pub fn into_sequences(self) -> Sequences {
+        Sequences { cache: self.cache, rows: self.rows }
     }
 
     /// Starts a sequence. Nothing is computed.
@@ -436,7 +464,11 @@ fn draw(
         (0..active.len()).partition(|&row| options[row].is_some());
     let mut draws: Vec<Option<Draw>> = vec![None; active.len()];
     let drawn = |row: usize, logits: &[f32]| {
-        active[row].task.sampling.draw(logits, uniforms[row])
+        let Task { sampling, is_tempered, .. } = &active[row].task;
+        match *is_tempered && sampling.is_random() {
+            true => sampling.draw_tempered(logits, uniforms[row]),
+            false => sampling.draw(logits, uniforms[row]),
+        }
     };
     if !choosing.is_empty() {
         let tokens: BTreeSet<u32> = options.iter().flatten().flatten().copied().collect();

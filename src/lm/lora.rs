@@ -34,6 +34,7 @@ pub struct LoraConfig {
     pub alpha: f64,
     /// Whether the output is divided by the square root of the rank (rsLoRA, arXiv 2312.03732).
     #[garde(skip)]
+    #[schemars(extend("x-flag" = "rslora"))]
     pub rslora: bool,
     /// Names of the linear maps that get an adapter, with commas between: q_proj, k_proj, v_proj, o_proj,
     /// gate_proj, up_proj, down_proj, or all-linear for all of them.

@@ -75,7 +75,7 @@ pub use cache::{Cache, RowId};
 pub use config::ModelConfig;
 pub use fit::{FitStep, Fitter};
 pub use fit_config::FitConfig;
-pub use generate::{Continuation, Continuing, Draft, End, Generator, Task};
+pub use generate::{Continuation, Continuing, Draft, End, Generator, Sequences, Task};
 pub use lora::LoraConfig;
 pub use model::Decoder;
 pub use new::NewModelConfig;

@@ -204,6 +204,11 @@ impl Decoder {
         self.head().logits(hidden)
     }
 
+    /// The output head in parts of the vocabulary, `[part, width]` each.
+    pub fn head_parts(&self) -> Vec<Tensor<2>> {
+        self.head().parts()
+    }
+
     /// The output head: a table of its own, or the embedding.
     pub(super) fn head(&self) -> &Embedding {
         self.lm_head.as_ref().unwrap_or(&self.embed_tokens)

@@ -75,6 +75,14 @@ impl Sampling {
         Some(Draw { index, log_prob: logits[index] - log_sum, entropy })
     }
 
+    /// [`Sampling::draw`] with the log-probability and the entropy of the logits divided by the
+    /// temperature, which is above 0.
+    pub(super) fn draw_tempered(&self, logits: &[f32], uniform: f64) -> Option<Draw> {
+        let scale = (1.0 / self.temperature) as f32;
+        let logits: Vec<f32> = logits.iter().map(|logit| logit * scale).collect();
+        Self { temperature: 1.0, ..self.clone() }.draw(&logits, uniform)
+    }
+
     fn index(&self, logits: &[f32], uniform: f64) -> usize {
         let weights = softmax_weights(logits, (1.0 / self.temperature) as f32);
         let is_cut = (1..weights.len()).contains(&self.top_k) || self.top_p < 1.0;

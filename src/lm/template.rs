@@ -197,7 +197,7 @@ fn messages(chat: &Chat) -> Value {
 }
 
 /// What transformers offers templates.
-fn environment() -> Result<Environment<'static>, String> {
+pub(crate) fn environment() -> Result<Environment<'static>, String> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(|error| error.to_string())?);

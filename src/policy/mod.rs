@@ -13,6 +13,8 @@
 
 mod interface;
 mod kind;
+#[cfg(feature = "lm")]
+pub mod lm;
 mod parts;
 mod registry;
 mod response;

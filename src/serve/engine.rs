@@ -413,6 +413,7 @@ impl<'a> Running<'a> {
             max_tokens: self.job.max_tokens,
             stop_ids: tokenizer.end_ids(),
             choices: self.job.choices.as_ref().map(|choices| &choices.trie),
+            is_tempered: false,
         }
     }
 

@@ -98,7 +98,15 @@ fn sequences_that_grow_in_a_cache_have_the_states_of_whole_sequences_on_vulkan()
 /// A task without choices and stop tokens.
 fn task(sampling: Sampling, row: usize, max_tokens: usize) -> Task<'static> {
     let rng = Stream::new(3, Purpose::Tokens).of(row, 0).rng();
-    Task { name: "row", sampling, rng, max_tokens, stop_ids: &[], choices: None }
+    Task {
+        name: "row",
+        sampling,
+        rng,
+        max_tokens,
+        stop_ids: &[],
+        choices: None,
+        is_tempered: false,
+    }
 }
 
 fn generator(model: &Decoder) -> Generator<'_> {

@@ -33,6 +33,7 @@ mod lm_gguf;
 #[cfg(feature = "hub")]
 mod lm_hub;
 mod lm_new;
+mod lm_policy;
 mod lm_tokens;
 mod lm_tokens_properties;
 mod lm_weights;

@@ -137,6 +137,7 @@ impl<'a> Talk<'a> {
             max_tokens: self.arguments.draws.max_tokens as usize,
             stop_ids: self.tokenizer.end_ids(),
             choices: None,
+            is_tempered: false,
         };
         let mut text = StopText::new(self.tokenizer, &[]);
         let continuations = self.generator.run(vec![(row, task)], &mut |_, token| {

@@ -135,6 +135,7 @@ impl Job<'_> {
                 max_tokens: self.arguments.draws.max_tokens as usize,
                 stop_ids,
                 choices: prompt.choices.as_ref().map(|(_, trie)| trie),
+                is_tempered: false,
             };
             (row, task)
         });

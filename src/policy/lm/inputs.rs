@@ -1,0 +1,141 @@
+//! Transcripts: the tokens of episodes, and the steps within them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::lm::{Branch, Trie};
+use crate::policy::Inputs;
+
+/// A step.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    /// The transcript that it lies in.
+    pub transcript: usize,
+    /// Number of tokens of the transcript before the step's response.
+    pub start: usize,
+    /// How its response is constrained.
+    pub constraint: Constraint,
+}
+
+/// How a response is constrained.
+#[derive(Debug, Clone)]
+pub(super) enum Constraint {
+    /// Not at all.
+    Free,
+    /// To choices. The response is still to come.
+    Choices(Arc<Trie>),
+    /// To choices. These are the decisions that led to the response.
+    Decided(Vec<Branch>),
+}
+
+impl Constraint {
+    /// The choices of a response that is still to come.
+    pub fn choices(&self) -> Option<&Trie> {
+        match self {
+            Self::Choices(choices) => Some(choices),
+            Self::Free | Self::Decided(_) => None,
+        }
+    }
+}
+
+/// Transcripts and their steps. A transcript only grows: the tokens that were sampled are the tokens that
+/// are trained on.
+#[derive(Debug, Clone, Default)]
+pub struct LmInputs {
+    pub(super) transcripts: Vec<Vec<u32>>,
+    pub(super) rows: Vec<Row>,
+}
+
+impl LmInputs {
+    /// Starts a transcript and gives its number.
+    pub(super) fn begin(&mut self, tokens: Vec<u32>) -> usize {
+        self.transcripts.push(tokens);
+        self.transcripts.len() - 1
+    }
+
+    /// Appends a row for the next response to a transcript.
+    pub(super) fn push_row(&mut self, transcript: usize, choices: Option<Arc<Trie>>) -> usize {
+        let start = self.transcripts[transcript].len();
+        let constraint = choices.map_or(Constraint::Free, Constraint::Choices);
+        self.rows.push(Row { transcript, start, constraint });
+        self.rows.len() - 1
+    }
+
+    /// Appends the response of a row to its transcript, of which it is the last row.
+    pub(super) fn respond(&mut self, row: usize, response: &[u32]) {
+        let row = &mut self.rows[row];
+        self.transcripts[row.transcript].extend_from_slice(response);
+        if let Some(choices) = row.constraint.choices() {
+            let choice = (0..choices.len()).find(|&choice| choices.tokens(choice) == response);
+            let branches = choice.map(|choice| choices.branches(choice));
+            row.constraint = Constraint::Decided(branches.unwrap_or_default());
+        }
+    }
+}
+
+impl Inputs for LmInputs {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn unit(&self, row: usize) -> usize {
+        self.rows[row].transcript
+    }
+
+    /// A token that is the only one possible is no decision.
+    fn is_decision(&self, row: usize, token: usize) -> bool {
+        match &self.rows[row].constraint {
+            Constraint::Decided(branches) => branches.iter().any(|branch| branch.at == token),
+            Constraint::Free | Constraint::Choices(_) => true,
+        }
+    }
+
+    /// Transcripts without rows are dropped.
+    fn reorder(&mut self, order: &[usize]) {
+        let mut places = HashMap::new();
+        let mut transcripts = Vec::new();
+        let mut rows = Vec::with_capacity(order.len());
+        for &row in order {
+            let mut row = self.rows[row].clone();
+            row.transcript = *places.entry(row.transcript).or_insert_with_key(|&old| {
+                transcripts.push(std::mem::take(&mut self.transcripts[old]));
+                transcripts.len() - 1
+            });
+            rows.push(row);
+        }
+        *self = Self { transcripts, rows };
+    }
+
+    fn append(&mut self, other: Self) {
+        let shift = self.transcripts.len();
+        self.transcripts.extend(other.transcripts);
+        let moved = |row: Row| Row { transcript: row.transcript + shift, ..row };
+        self.rows.extend(other.rows.into_iter().map(moved));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reordering_and_appending_keep_each_rows_transcript() {
+        let with = |token: u32, rows: usize| {
+            let mut inputs = LmInputs::default();
+            let transcript = inputs.begin(vec![token]);
+            for _ in 0..rows {
+                inputs.push_row(transcript, None);
+            }
+            inputs
+        };
+        let mut inputs = with(7, 2);
+        inputs.append(with(8, 1));
+        inputs.append(with(9, 1));
+        inputs.reorder(&[3, 1, 0]);
+        let tokens: Vec<u32> =
+            inputs.rows.iter().map(|row| inputs.transcripts[row.transcript][0]).collect();
+        assert_eq!(tokens, [9, 7, 7]);
+        assert_eq!(inputs.transcripts.len(), 2);
+        assert!(inputs.unit(1) == inputs.unit(2) && inputs.unit(0) != inputs.unit(1));
+    }
+}

@@ -1,0 +1,331 @@
+//! A language model as a policy.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor, TensorData};
+use rand::RngCore;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::answer::parse_action;
+use super::encoder::LmEncoder;
+use super::inputs::{Constraint, LmInputs, Row};
+use super::layout::Layout;
+use crate::error::{Error, Result};
+use crate::kernels::{TokenLogProbs, token_log_probs};
+use crate::lm::{Branch, Cache, Decoder, End, Generator, RowId, Sequences, Task, score_branches};
+use crate::policy::{Answer, Policy, Responses, Sampling, TokenScores};
+
+/// A language model that plays.
+#[derive(Module, Debug)]
+pub struct LmPolicy {
+    model: Decoder,
+    #[module(skip)]
+    settings: LmSettings,
+}
+
+/// The settings of a policy's answers.
+#[derive(Debug, Clone)]
+pub(super) struct LmSettings {
+    pub layout: Layout,
+    pub max_response_tokens: usize,
+    pub part_tokens: usize,
+}
+
+/// What the model keeps of the episodes in progress.
+#[derive(Debug)]
+pub struct LmCache {
+    sequences: Option<Sequences>,
+    /// The sequence of each transcript.
+    held: HashMap<usize, RowId>,
+}
+
+impl LmPolicy {
+    pub(super) fn new(model: Decoder, settings: LmSettings) -> Self {
+        Self { model, settings }
+    }
+
+    fn new_cache(&self) -> Cache {
+        Cache::new(self.model.config(), &self.model.device())
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Decoder {
+        &self.model
+    }
+
+    /// The hidden states at places of transcripts, `[places, hidden]`. A place is a number of tokens: the
+    /// state after them.
+    fn states(&self, inputs: &LmInputs, places: &[(usize, usize)]) -> Result<Tensor<2>> {
+        // Each transcript is read up to its last place.
+        let mut needed: BTreeMap<usize, usize> = BTreeMap::new();
+        for &(transcript, tokens) in places {
+            let most = needed.entry(transcript).or_default();
+            *most = tokens.max(*most);
+        }
+        let number: HashMap<usize, usize> =
+            needed.keys().enumerate().map(|(number, &transcript)| (transcript, number)).collect();
+        let sequences: Vec<&[u32]> = needed
+            .iter()
+            .map(|(&transcript, &tokens)| &inputs.transcripts[transcript][..tokens])
+            .collect();
+        let width = sequences.iter().map(|ids| ids.len()).max().unwrap_or(0);
+        let hidden = self.model.hidden(&sequences)?;
+        let places = places
+            .iter()
+            .map(|&(transcript, tokens)| (number[&transcript] * width + tokens - 1) as i32)
+            .collect::<Vec<_>>();
+        let places = Tensor::<1, Int>::from_data(places.as_slice(), &hidden.device());
+        Ok(hidden.select(0, places))
+    }
+
+    fn scores(
+        &self,
+        inputs: &LmInputs,
+        rows: &[usize],
+        responses: &Responses,
+        temperature: f32,
+    ) -> Result<TokenScores> {
+        let wanted = Wanted::of(inputs, rows, responses)?;
+        let hidden = self.states(inputs, &wanted.places)?.div_scalar(temperature);
+        let free = wanted.targets.len();
+        let branches: Vec<&Branch> = wanted.branches.iter().collect();
+        let (decided, width) = (branches.len(), hidden.dims()[1]);
+        let of_free = token_log_probs(
+            hidden.clone().slice([0..free, 0..width]),
+            &self.model.head_parts(),
+            &wanted.targets,
+        )?;
+        let of_branches =
+            score_branches(&self.model, hidden.slice([free..free + decided, 0..width]), &branches)?;
+        Ok(wanted.arranged(&of_free, &of_branches))
+    }
+}
+
+/// The tokens of responses that have a distribution: free ones, then decisions among choices.
+struct Wanted {
+    /// Where the state before each is.
+    places: Vec<(usize, usize)>,
+    /// The free tokens.
+    targets: Vec<u32>,
+    branches: Vec<Branch>,
+    /// `[rows, tokens]`: the number of each token's value, or 0 for a forced token and padding; values
+    /// count from 1.
+    index: Vec<i32>,
+    shape: [usize; 2],
+}
+
+impl Wanted {
+    fn of(inputs: &LmInputs, rows: &[usize], responses: &Responses) -> Result<Self> {
+        let shape = [rows.len(), responses.width()];
+        let mut free: Vec<((usize, usize), u32, usize)> = Vec::new();
+        let mut decided: Vec<((usize, usize), Branch, usize)> = Vec::new();
+        for (at, &row) in rows.iter().enumerate() {
+            let Row { transcript, start, constraint } = &inputs.rows[row];
+            let tokens = &responses.tokens[responses.range(at)];
+            let cell = at * shape[1];
+            let place = |token: usize| (*transcript, start + token);
+            match constraint {
+                Constraint::Free => {
+                    let own = tokens.iter().enumerate();
+                    free.extend(own.map(|(token, &id)| (place(token), id, cell + token)));
+                }
+                Constraint::Decided(branches) => decided
+                    .extend(branches.iter().map(|one| (place(one.at), one.clone(), cell + one.at))),
+                Constraint::Choices(_) => {
+                    let message = format!("row {row} has not been responded to");
+                    return Err(Error::input("responses", message));
+                }
+            }
+        }
+        let mut index = vec![0; shape[0] * shape[1]];
+        let cells = free.iter().map(|one| one.2).chain(decided.iter().map(|one| one.2));
+        for (number, cell) in cells.enumerate() {
+            index[cell] = number as i32 + 1;
+        }
+        let places = free.iter().map(|one| one.0).chain(decided.iter().map(|one| one.0)).collect();
+        Ok(Self {
+            places,
+            targets: free.into_iter().map(|one| one.1).collect(),
+            branches: decided.into_iter().map(|one| one.1).collect(),
+            index,
+            shape,
+        })
+    }
+
+    /// The values as `[rows, tokens]`, 0 for forced tokens and padding.
+    fn arranged(self, free: &TokenLogProbs, decided: &TokenLogProbs) -> TokenScores {
+        let device = free.log_probs.device();
+        let index = Tensor::<1, Int>::from_data(self.index.as_slice(), &device);
+        let arrange = |free: &Tensor<1>, decided: &Tensor<1>| {
+            let parts = vec![Tensor::zeros([1], &device), free.clone(), decided.clone()];
+            Tensor::cat(parts, 0).select(0, index.clone()).reshape(self.shape)
+        };
+        TokenScores {
+            log_probs: arrange(&free.log_probs, &decided.log_probs),
+            entropy: arrange(&free.entropies, &decided.entropies),
+        }
+    }
+}
+
+impl Policy for LmPolicy {
+    type Encoder = LmEncoder;
+    type Cache = LmCache;
+
+    fn cache(&self) -> LmCache {
+        LmCache { sequences: Some(Sequences::new(self.new_cache())), held: HashMap::new() }
+    }
+
+    async fn respond_async(
+        &self,
+        cache: &mut LmCache,
+        inputs: &LmInputs,
+        rows: &[usize],
+        sampling: Sampling,
+        draws: &mut [&mut ChaCha8Rng],
+    ) -> Result<(Vec<Answer>, Responses)> {
+        let sequences = cache.sequences.take().unwrap_or_else(|| Sequences::new(self.new_cache()));
+        let mut generator = Generator::resume(&self.model, sequences);
+        let sequences = cache.follow(&mut generator, inputs, rows)?;
+        let stop_ids = self.settings.layout.stop_ids();
+        let sampling = match sampling {
+            Sampling::Greedy => crate::lm::Sampling::greedy(),
+            Sampling::Temperature(temperature) => crate::lm::Sampling {
+                temperature: f64::from(temperature),
+                ..crate::lm::Sampling::default()
+            },
+        };
+        let names: Vec<String> = rows.iter().map(|row| format!("row {row}")).collect();
+        let task = |(at, draw): (usize, &mut &mut ChaCha8Rng)| Task {
+            name: &names[at],
+            sampling: sampling.clone(),
+            rng: ChaCha8Rng::seed_from_u64(draw.next_u64()),
+            max_tokens: self.settings.max_response_tokens,
+            stop_ids: &stop_ids,
+            choices: inputs.rows[rows[at]].constraint.choices(),
+            is_tempered: true,
+        };
+        let tasks: Vec<Task> = draws.iter_mut().enumerate().map(task).collect();
+        let tasks = sequences.into_iter().zip(tasks).collect();
+        let continued = generator.run(tasks, &mut |_, _| Ok(ControlFlow::Continue(())))?;
+        cache.sequences = Some(generator.into_sequences());
+        let mut answers = Vec::with_capacity(rows.len());
+        let mut responses = Responses::default();
+        for one in continued {
+            answers.push(match one.end {
+                End::Choice(choice) => Answer::Admissible(choice),
+                _ => Answer::Text(self.written(&one.ids, &stop_ids)?),
+            });
+            responses.push(&one.ids, &one.log_probs);
+        }
+        Ok((answers, responses))
+    }
+
+    fn parts(&self, inputs: &LmInputs, rows: &[usize]) -> Option<Vec<Vec<usize>>> {
+        // Transcripts of similar length go together, so that little is padding.
+        let mut units: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (place, &row) in rows.iter().enumerate() {
+            units.entry(inputs.rows[row].transcript).or_default().push(place);
+        }
+        let length = |transcript: usize| inputs.transcripts[transcript].len();
+        let mut units: Vec<(usize, Vec<usize>)> =
+            units.into_iter().map(|(transcript, places)| (length(transcript), places)).collect();
+        units.sort_by_key(|unit| std::cmp::Reverse(unit.0));
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        let (mut longest, mut count) = (0, 0);
+        for (tokens, places) in units {
+            match parts.last_mut().filter(|_| longest * (count + 1) <= self.settings.part_tokens) {
+                Some(part) => {
+                    part.extend(places);
+                    count += 1;
+                }
+                None => {
+                    parts.push(places);
+                    (longest, count) = (tokens, 1);
+                }
+            }
+        }
+        Some(parts)
+    }
+
+    fn evaluate(
+        &self,
+        inputs: &LmInputs,
+        rows: &[usize],
+        responses: &Responses,
+        temperature: f32,
+    ) -> TokenScores {
+        // Transcripts were checked when they were written, so this fails with the device only. An update
+        // with NaN is skipped and reported.
+        self.scores(inputs, rows, responses, temperature).unwrap_or_else(|_| {
+            let shape = [rows.len(), responses.width()];
+            let nan = || Tensor::full(shape, f32::NAN, &self.model.device());
+            TokenScores { log_probs: nan(), entropy: nan() }
+        })
+    }
+
+    /// The model's last hidden state at the decision.
+    fn embed(&self, inputs: &LmInputs, rows: &[usize]) -> Tensor<2> {
+        let place = |&row: &usize| (inputs.rows[row].transcript, inputs.rows[row].start);
+        let places: Vec<(usize, usize)> = rows.iter().map(place).collect();
+        let states = self.states(inputs, &places).unwrap_or_else(|_| {
+            let shape = [rows.len(), self.model.config().hidden];
+            Tensor::from_data(
+                TensorData::new(vec![f32::NAN; shape[0] * shape[1]], shape),
+                &self.model.device(),
+            )
+        });
+        states.without_autodiff()
+    }
+}
+
+impl LmPolicy {
+    /// The action in a response that was written freely. Without one, the response itself, which is not
+    /// admissible.
+    fn written(&self, ids: &[u32], stop_ids: &[u32]) -> Result<String> {
+        let ids = match ids.split_last() {
+            Some((last, rest)) if stop_ids.contains(last) => rest,
+            _ => ids,
+        };
+        let text = self.settings.layout.decode(ids)?;
+        Ok(parse_action(&text).unwrap_or_default())
+    }
+}
+
+impl LmCache {
+    /// The sequences of the transcripts of rows, with all their tokens. Other sequences are removed.
+    fn follow(
+        &mut self,
+        generator: &mut Generator,
+        inputs: &LmInputs,
+        rows: &[usize],
+    ) -> Result<Vec<RowId>> {
+        let transcripts: Vec<usize> = rows.iter().map(|&row| inputs.rows[row].transcript).collect();
+        let current: HashSet<usize> = transcripts.iter().copied().collect();
+        self.held.retain(|transcript, row| {
+            let is_kept = current.contains(transcript);
+            if !is_kept {
+                generator.remove(*row);
+            }
+            is_kept
+        });
+        let mut of_rows = Vec::with_capacity(rows.len());
+        for transcript in transcripts {
+            let tokens = &inputs.transcripts[transcript];
+            let row = match self.held.get(&transcript) {
+                Some(&row) => row,
+                None => {
+                    let row = generator.add(&[])?;
+                    self.held.insert(transcript, row);
+                    row
+                }
+            };
+            let known = generator.ids(row).len();
+            generator.append(row, &tokens[known..])?;
+            of_rows.push(row);
+        }
+        Ok(of_rows)
+    }
+}
