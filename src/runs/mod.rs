@@ -9,6 +9,8 @@ pub mod checkpoint;
 mod cleaning;
 mod demonstrations;
 mod describe;
+#[cfg(feature = "lm")]
+mod language_model;
 mod metrics_file;
 mod recorder;
 mod run;
@@ -20,4 +22,6 @@ mod training;
 pub use demonstrations::{Demonstrations, Remark, demonstrations};
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
-pub use trained::TrainedPolicy;
+#[cfg(feature = "lm")]
+pub use language_model::language_model;
+pub use trained::{PlayedEpisode, TrainedPolicy};

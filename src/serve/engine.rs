@@ -132,8 +132,6 @@ pub enum Failure {
 pub struct EngineLimits {
     /// Sequences that are continued together, at least 1.
     pub batch: usize,
-    /// Jobs that may wait.
-    pub waiting: usize,
     /// Bytes of the cache.
     pub cache_bytes: usize,
     /// How long jobs may go on after the engine is told to stop.
