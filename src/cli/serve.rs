@@ -184,7 +184,7 @@ fn load(arguments: &Arguments) -> Result<Loaded> {
             let tokenizer = flags.tokenizer()?.ok_or_else(|| {
                 Error::input(flags.folder.name(), "has no tokenizer (tokenizer.json)")
             })?;
-            (served_name(&flags)?, flags.decoder_on(&opened.device)?, tokenizer)
+            (served_name(&flags)?, flags.decoder_on(&opened.device)?, Arc::new(tokenizer))
         }
     };
     let last = PathBuf::from(&known);
@@ -194,7 +194,7 @@ fn load(arguments: &Arguments) -> Result<Loaded> {
         (None, true) => last.unwrap_or(known),
         (None, false) => known,
     };
-    Ok(Loaded { name, model, tokenizer: Arc::new(tokenizer), adapter: opened.adapter.name })
+    Ok(Loaded { name, model, tokenizer, adapter: opened.adapter.name })
 }
 
 /// The name of a folder without the path to it, or a name on the Hub as it is.

@@ -54,7 +54,8 @@ impl<'a, P: Policy> ActedEpisode<'a, P> {
         let Self { policy, encoder, sampling, draws, memory, inputs, cache } = self;
         encoder.encode(memory, observation, admissible, inputs);
         let row = crate::policy::Inputs::len(inputs) - 1;
-        let (answers, responses) = policy.respond(cache, inputs, &[row], *sampling, &mut [draws])?;
+        let (answers, responses) =
+            policy.respond(cache, inputs, &[row], *sampling, &mut [draws])?;
         let log_prob = log_prob(&responses)?;
         let action = match answers.into_iter().next() {
             Some(Answer::Text(text)) => Some(text),
@@ -74,7 +75,8 @@ fn log_prob(responses: &Responses) -> Result<f64> {
     match sum.is_finite() {
         true => Ok(sum),
         false => {
-            let message = "the policy's log-probabilities are not finite: its weights have diverged";
+            let message =
+                "the policy's log-probabilities are not finite: its weights have diverged";
             Err(Error::Run(message.into()))
         }
     }

@@ -1,19 +1,20 @@
 //! The language model of a run.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 
 use super::checkpoint;
 use crate::error::{Error, Result};
-use crate::lm::{Bpe, Decoder, Tokenizer};
+use crate::lm::{Decoder, Tokenizer};
 use crate::policy::{PolicyDescription, PolicySpec};
 
 /// Loads the language model of a checkpoint, with its adapter if it has one, and its tokenizer.
 ///
 /// # Errors
 /// Returns an error if the policy is none, or the checkpoint is corrupt or of another version.
-pub fn language_model(checkpoint: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
+pub fn language_model(checkpoint: &Path, device: &Device) -> Result<(Decoder, Arc<Tokenizer>)> {
     let spec = match checkpoint::read_description(checkpoint)? {
         PolicyDescription::Lm(spec) => spec,
         other => {
@@ -25,13 +26,8 @@ pub fn language_model(checkpoint: &Path, device: &Device) -> Result<(Decoder, To
             return Err(Error::file(checkpoint, message));
         }
     };
-    let tokenizer = match (&spec.tokenizer, &spec.pretrained) {
-        (Some(json), _) => Bpe::tokenizer_of(json)?,
-        (None, Some(pretrained)) => Tokenizer::open(&pretrained.path)?,
-        (None, None) => return Err(Error::file(checkpoint, "has no tokenizer")),
-    };
     // The initial weights are replaced.
     let (policy, _) = spec.build(0, device)?;
     let policy = checkpoint::load_weights(policy, checkpoint)?;
-    Ok((policy.model().clone(), tokenizer))
+    Ok((policy.model().clone(), policy.tokenizer().clone()))
 }

@@ -20,8 +20,8 @@ mod trained;
 mod training;
 
 pub use demonstrations::{Demonstrations, Remark, demonstrations};
-pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
-pub use run::Run;
 #[cfg(feature = "lm")]
 pub use language_model::language_model;
+pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
+pub use run::Run;
 pub use trained::{PlayedEpisode, TrainedPolicy};

@@ -38,7 +38,8 @@ impl Choices {
     /// # Errors
     /// Returns an error if a choice has no tokens, or two have the same.
     pub fn new(texts: Vec<String>, tokenizer: &Tokenizer) -> Result<Self> {
-        let encoded = texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
+        let encoded =
+            texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
         let trie = Trie::new(&encoded, tokenizer.end_ids().first().copied())?;
         Ok(Self { texts, trie })
     }

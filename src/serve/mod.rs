@@ -24,7 +24,9 @@ pub mod request;
 pub mod service;
 mod slow_writes;
 
-pub use engine::{Choices, Door, Engine, EngineLimits, Event, Failure, Finish, Job, Listener, door};
+pub use engine::{
+    Choices, Door, Engine, EngineLimits, Event, Failure, Finish, Job, Listener, door,
+};
 pub use http::{Log, Server, ServerOptions};
 pub use refusal::Refusal;
 pub use service::Service;

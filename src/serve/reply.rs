@@ -153,8 +153,7 @@ pub async fn streamed(
     };
     let mut record = record.take();
     record.set_status(200);
-    let mut pieces =
-        Pieces { incoming, include_usage, record, bytes: Vec::new(), is_done: false };
+    let mut pieces = Pieces { incoming, include_usage, record, bytes: Vec::new(), is_done: false };
     pieces.take(first);
     let mut response = Response::new(Body(Kind::Pieces(Box::new(pieces))));
     let headers = response.headers_mut();

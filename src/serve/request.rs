@@ -322,7 +322,9 @@ fn include_usage(value: Value) -> Result<bool, Refusal> {
         match name.as_str() {
             "include_usage" => include = member("stream_options.include_usage", value, TRUTH)?,
             "include_obfuscation" => {}
-            name => return Err(Refusal::member("stream_options", format!("'{name}' is not known"))),
+            name => {
+                return Err(Refusal::member("stream_options", format!("'{name}' is not known")));
+            }
         }
     }
     Ok(include)

@@ -99,12 +99,7 @@ pub struct ModelFlags {
 
 impl ModelFlags {
     /// The flags with values from elsewhere.
-    pub fn new(
-        model: PathBuf,
-        adapter: Option<PathBuf>,
-        backend: Backend,
-        device: usize,
-    ) -> Self {
+    pub fn new(model: PathBuf, adapter: Option<PathBuf>, backend: Backend, device: usize) -> Self {
         let folder = ModelFolder { model, path: OnceLock::new() };
         Self { folder, adapter, backend, device }
     }

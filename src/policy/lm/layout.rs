@@ -51,6 +51,11 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
     /// The layout of a tokenizer's chat template, and a template of the messages.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -15,7 +16,9 @@ use super::inputs::{Constraint, LmInputs, Row};
 use super::layout::Layout;
 use crate::error::{Error, Result};
 use crate::kernels::{TokenLogProbs, token_log_probs};
-use crate::lm::{Branch, Cache, Decoder, End, Generator, RowId, Sequences, Task, score_branches};
+use crate::lm::{
+    Branch, Cache, Decoder, End, Generator, RowId, Sequences, Task, Tokenizer, score_branches,
+};
 use crate::policy::{Answer, Policy, Responses, Sampling, TokenScores};
 
 /// A language model that plays.
@@ -54,6 +57,11 @@ impl LmPolicy {
     /// The model.
     pub fn model(&self) -> &Decoder {
         &self.model
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        self.settings.layout.tokenizer()
     }
 
     /// The hidden states at places of transcripts, `[places, hidden]`. A place is a number of tokens: the
