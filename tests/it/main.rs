@@ -1,6 +1,7 @@
 //! The integration tests, one module a concern. Tests that measure the process itself (its memory, its
 //! handles) have binaries of their own.
 
+mod act;
 mod alfworld;
 mod alfworld_variants;
 mod allocator;
@@ -44,6 +45,7 @@ mod resume;
 mod resume_changes;
 mod returns;
 mod scripts;
+mod serve;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;
