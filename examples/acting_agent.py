@@ -3,8 +3,8 @@
 
     python3 examples/acting_agent.py --run runs/household-1
 
-The environment here is a guessing game, as a stand-in for your own: anything that has a goal, an
-observation and a list of actions. `proxmo act` reads one JSON object per line from standard input and
+The environment here, a room with drawers, stands for your own: anything that has a goal, an observation
+and a list of actions. `proxmo act` reads one JSON object per line from standard input and
 answers each with one line on standard output.
 """
 
