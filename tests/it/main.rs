@@ -46,6 +46,7 @@ mod resume_changes;
 mod returns;
 mod scripts;
 mod serve;
+mod serve_engine;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;
