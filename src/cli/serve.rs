@@ -121,20 +121,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.host.is_loopback() && key.is_none() {
         tell!("proxmo: warning: anyone who reaches {address} may use the model: set --api-key-env");
     }
-    let mut engine = Engine::new(model, tokenizer, limits, inbox);
-    let worked = thread::scope(|scope| {
+    let engine = Engine::new(model, tokenizer, limits, inbox);
+    let (counts, worked) = thread::scope(|scope| {
         let served = scope.spawn(|| {
             let served = server.run();
             // Without connections, the engine has nothing to do either.
             stops.store(true, Ordering::Relaxed);
             served
         });
-        let worked = engine.work(&|| stops.load(Ordering::Relaxed));
+        let (counts, worked) = engine.work(&|| stops.load(Ordering::Relaxed));
         stops.store(true, Ordering::Relaxed);
         let served = served.join().unwrap_or_else(|_| Err(Error::Run("serving failed".into())));
-        worked.and(served)
+        (counts, worked.and(served))
     });
-    tell!("proxmo: {}", tally.summary(&engine.counts(), begun.elapsed()));
+    tell!("proxmo: {}", tally.summary(&counts, begun.elapsed()));
     worked
 }
 

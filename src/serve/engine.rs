@@ -257,17 +257,17 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// What it has done.
-    pub fn counts(&self) -> Counts {
-        self.counts
+    /// Works until it is to stop, or all doors are gone and all jobs done. Then jobs that wait are given
+    /// up, and those that run have the time of grace to end. Returns what it has done, and an error if the
+    /// device failed, for which all jobs are given up.
+    ///
+    /// Jobs that come later are dropped with their listeners.
+    pub fn work(mut self, stops: &dyn Fn() -> bool) -> (Counts, Result<()>) {
+        let worked = self.run(stops);
+        (self.counts, worked)
     }
 
-    /// Works until it is to stop, or all doors are gone and all jobs done. Then jobs that wait are given
-    /// up, and those that run have the time of grace to end.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails. All jobs are given up by then.
-    pub fn work(&mut self, stops: &dyn Fn() -> bool) -> Result<()> {
+    fn run(&mut self, stops: &dyn Fn() -> bool) -> Result<()> {
         loop {
             if stops() {
                 return self.wind_down();

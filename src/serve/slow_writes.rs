@@ -83,3 +83,31 @@ impl AsyncWrite for LimitedWrites {
         self.limited(context, ended)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    #[test]
+    fn a_write_fails_if_the_other_side_reads_nothing_for_too_long() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let written = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = LimitedWrites::new(stream, Duration::from_millis(50));
+            let bytes = vec![0; 1 << 20];
+            let mut write =
+                async || poll_fn(|context| Pin::new(&mut stream).poll_write(context, &bytes)).await;
+            let failed = loop {
+                if let Err(error) = write().await {
+                    break error;
+                }
+            };
+            drop(client);
+            failed
+        });
+        assert_eq!(written.kind(), ErrorKind::TimedOut);
+    }
+}

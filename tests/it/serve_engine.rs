@@ -59,9 +59,9 @@ fn worked(limits: EngineLimits, hand_in: impl FnOnce(&Door), stops: &dyn Fn() ->
     let (door, inbox) = door(64);
     hand_in(&door);
     drop(door);
-    let mut engine = Engine::new(&model, &tokenizer, limits, inbox);
-    engine.work(stops).unwrap();
-    engine.counts()
+    let (counts, worked) = Engine::new(&model, &tokenizer, limits, inbox).work(stops);
+    worked.unwrap();
+    counts
 }
 
 fn limits(tokens: usize) -> EngineLimits {
