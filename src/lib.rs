@@ -47,6 +47,7 @@
 //! | `rollout` | groups of episodes, played in lock-step | `burn` |
 //! | `train` | trainer, loss, evaluation | `burn` |
 //! | `verify` | comparison of backends with 64-bit references | `burn` |
+//! | `serve` | language models for other programs, over HTTP | `serve` |
 //! | `runs` | run folders, checkpoints, resuming, recorders | `burn`, `fs` |
 //! | `report` | learning curves, comparisons, `report.html` | `cli` |
 //!
@@ -61,6 +62,7 @@
 //! | `fs` | with `cli` | game files, run folders, checkpoints |
 //! | `process` | with `cli` | programs as environments |
 //! | `lm` | with `cli` | language models |
+//! | `serve` | with `cli` | language models for other programs |
 //! | `fusion`, `autotune` | no | burn's features of the same names |
 //! | `ndarray` | no | burn's ndarray backend, for comparisons |
 //!
@@ -104,6 +106,8 @@ pub mod rollout;
 pub mod runs;
 #[cfg(feature = "burn")]
 mod schedule;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod settings;
 pub mod stream;
 #[cfg(feature = "burn")]

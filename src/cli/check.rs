@@ -33,6 +33,8 @@ pub fn check(words: &[OsString]) -> Result<()> {
         Command::Import(_)
         | Command::Report(_)
         | Command::Lm(_)
+        | Command::Serve(_)
+        | Command::Act(_)
         | Command::Devices(_)
         | Command::Verify(_) => Ok(()),
     }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 on success, 1 if a run failed, 2 if the input is at fault.
 
+mod act;
 #[cfg(any(test, feature = "fuzzing"))]
 mod check;
 mod clone;
@@ -23,6 +24,7 @@ mod recorder;
 mod report;
 mod run_folder;
 mod runtime_folder;
+mod serve;
 mod settings;
 mod signals;
 mod table;
@@ -64,6 +66,8 @@ Examples:
   proxmo config --preset alfworld           print all settings with their descriptions
   proxmo env list                           list the environments and their settings
   proxmo lm score --model DIR --input -     score tokens with a language model; proxmo lm lists more
+  proxmo serve --model DIR                  serve a language model over HTTP, in OpenAI's form
+  proxmo act --run runs/household-1         let a trained policy act for another program
   proxmo devices                            list the backends and devices of this machine
   proxmo verify                             check that all backends compute the same";
 
@@ -80,6 +84,8 @@ enum Command {
     Config(config::Arguments),
     Env(env::Arguments),
     Lm(lm::Arguments),
+    Serve(serve::Arguments),
+    Act(act::Arguments),
     Devices(devices::Arguments),
     Verify(verify::Arguments),
 }
@@ -94,6 +100,8 @@ impl Command {
                 | Self::Eval(_)
                 | Self::Compare(_)
                 | Self::Lm(_)
+                | Self::Serve(_)
+                | Self::Act(_)
                 | Self::Devices(_)
                 | Self::Verify(_)
         )
@@ -128,6 +136,8 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Lm(arguments) => lm::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Act(arguments) => act::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     };

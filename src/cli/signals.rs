@@ -26,6 +26,20 @@ pub fn stop_on_signal(unit: &'static str) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// A flag that Ctrl-C sets, and on Unix also SIGTERM and SIGHUP, for a command that has nothing to lose. A
+/// second Ctrl-C ends the process immediately. `words` are told first.
+pub fn end_on_signal(words: &'static str) -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    watch(move |is_interrupt| match (flag.swap(true, Ordering::Relaxed), is_interrupt) {
+        (false, _) => tell!("\nproxmo: {words}"),
+        (true, true) => std::process::exit(130),
+        (true, false) => {}
+    })
+    .map_err(|error| Error::Run(format!("cannot handle signals: {error}")))?;
+    Ok(stop)
+}
+
 /// A flag that Ctrl-C sets. A second Ctrl-C before the flag is cleared ends the process, and so do
 /// SIGTERM and SIGHUP.
 pub fn interrupt_flag() -> Result<Arc<AtomicBool>> {

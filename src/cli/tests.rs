@@ -20,10 +20,13 @@ fn commands() -> Vec<(String, Command)> {
     all
 }
 
-/// The commands that share the settings of a run. `lm` works on models alone, and its flags have the names
-/// that are common for models.
+/// The commands that share the settings of a run. `lm`, `serve` and `act` put models to use, and their flags
+/// have the names that are common for models.
 fn commands_of_runs() -> Vec<(String, Command)> {
-    commands().into_iter().filter(|(name, _)| !name.starts_with("proxmo lm ")).collect()
+    let shares = |name: &str| {
+        !name.starts_with("proxmo lm ") && !["proxmo serve", "proxmo act"].contains(&name)
+    };
+    commands().into_iter().filter(|(name, _)| shares(name)).collect()
 }
 
 /// Every name of an argument, hidden ones included.

@@ -191,27 +191,57 @@ impl<'a> Generator<'a> {
                 other => other,
             })?;
         }
-        let mut all: Vec<Progress> = Vec::with_capacity(tasks.len());
-        for (index, (row, task)) in tasks.into_iter().enumerate() {
-            let mut progress = Progress::new(index, row, task);
-            progress.force(self, watch)?;
-            progress.check_length(self);
-            all.push(progress);
+        let mut all: Vec<Continuing> =
+            tasks.into_iter().map(|(row, task)| Continuing::new(row, task)).collect();
+        for (index, one) in all.iter_mut().enumerate() {
+            one.begin(index, self, watch)?;
         }
-        loop {
-            let mut active: Vec<&mut Progress> =
-                all.iter_mut().filter(|progress| progress.end.is_none()).collect();
-            if active.is_empty() {
-                break;
-            }
-            let rows: Vec<RowId> = active.iter().map(|progress| progress.row).collect();
-            let hidden = self.feed(&rows)?;
-            let draws = draw(self.model, &mut active, hidden)?;
-            for (progress, (token, draw)) in active.into_iter().zip(draws) {
-                progress.accept(token, draw, self, watch)?;
+        while all.iter().any(|one| one.draft.end.is_none()) {
+            self.step(&mut all, watch)?;
+            if let Some(one) = all.iter().find(|one| one.draft.is_broken) {
+                return Err(Error::NonFiniteLogits { name: one.task.name.to_string() });
             }
         }
-        Ok(all.into_iter().filter_map(Progress::finish).collect())
+        Ok(all.into_iter().filter_map(|one| one.draft.finish()).collect())
+    }
+
+    /// Begins a continuation that [`Generator::step`] goes on with. Tokens that must come first are
+    /// appended. `index` is what `watch` is called with.
+    ///
+    /// # Errors
+    /// Returns an error if the sequence is empty or was removed, a setting or a choice does not fit, or
+    /// `watch` fails.
+    pub fn begin(&mut self, index: usize, one: &mut Continuing, watch: &mut Watch) -> Result<()> {
+        self.check(one.row, &one.task)?;
+        one.begin(index, self, watch)
+    }
+
+    /// Draws the next token of each continuation that has not ended, and appends it, with those that
+    /// must follow. `watch` is called with places in `all`. Continuations may join and leave between two
+    /// steps.
+    ///
+    /// A continuation whose logits are not finite is [broken](Draft::is_broken), and gets no more tokens.
+    ///
+    /// # Errors
+    /// Returns an error if two continuations are of one sequence, the cache is full, `watch` fails, or the
+    /// device fails.
+    pub fn step(&mut self, all: &mut [Continuing], watch: &mut Watch) -> Result<()> {
+        let active = all.iter_mut().enumerate();
+        let (places, mut active): (Vec<usize>, Vec<&mut Continuing>) =
+            active.filter(|(_, one)| one.draft.goes_on()).unzip();
+        if active.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<RowId> = active.iter().map(|one| one.row).collect();
+        let hidden = self.feed(&rows)?;
+        let draws = draw(self.model, &mut active, hidden)?;
+        for ((index, one), drawn) in places.into_iter().zip(active).zip(draws) {
+            match drawn {
+                Some((token, draw)) => one.accept(index, token, draw, self, watch)?,
+                None => one.draft.is_broken = true,
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, row: RowId, task: &Task) -> Result<()> {
@@ -268,103 +298,41 @@ fn read_piece(
     Ok(hidden.select(0, places))
 }
 
-/// A continuation on its way.
-struct Progress<'a> {
-    index: usize,
-    row: RowId,
-    task: Task<'a>,
+/// What a continuation has come to between two of its tokens.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
     node: Node,
     ids: Vec<u32>,
     log_probs: Vec<f32>,
     entropy: Vec<f32>,
     end: Option<End>,
+    is_broken: bool,
 }
 
-impl<'a> Progress<'a> {
-    fn new(index: usize, row: RowId, task: Task<'a>) -> Self {
-        let (ids, log_probs, entropy) = (Vec::new(), Vec::new(), Vec::new());
-        Self { index, row, task, node: 0, ids, log_probs, entropy, end: None }
+impl Draft {
+    /// Its tokens so far.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
     }
 
-    /// The tokens that can follow, if choices constrain them.
-    fn options(&self) -> Option<Vec<u32>> {
-        match self.task.choices?.next(self.node) {
-            Next::Branch(options) => Some(options),
-            Next::Forced(..) | Next::End(_) => None,
-        }
+    /// The log-probability of each token, as in [`Continuation::log_probs`].
+    pub fn log_probs(&self) -> &[f32] {
+        &self.log_probs
     }
 
-    fn push(&mut self, token: u32, [log_prob, entropy]: [f32; 2], generator: &mut Generator) {
-        self.ids.push(token);
-        self.log_probs.push(log_prob);
-        self.entropy.push(entropy);
-        generator.rows.entry(self.row).or_default().push(token);
+    /// What ended it, if it has ended.
+    pub fn end(&self) -> Option<End> {
+        self.end
     }
 
-    /// Tells the caller of a token.
-    fn tell(&mut self, token: u32, watch: &mut Watch) -> Result<()> {
-        if watch(self.index, token)?.is_break() {
-            self.end = Some(End::Stopped);
-        }
-        Ok(())
+    /// Whether the model's logits are not finite.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
-    /// Takes a drawn token.
-    fn accept(
-        &mut self,
-        token: u32,
-        draw: Draw,
-        generator: &mut Generator,
-        watch: &mut Watch,
-    ) -> Result<()> {
-        self.push(token, [draw.log_prob, draw.entropy], generator);
-        match self.task.choices {
-            Some(choices) => {
-                self.node = choices.step(self.node, token);
-                if Some(token) != choices.end() {
-                    self.tell(token, watch)?;
-                }
-                self.force(generator, watch)
-            }
-            None if self.task.stop_ids.contains(&token) => {
-                self.end = Some(End::StopToken);
-                Ok(())
-            }
-            None => {
-                self.tell(token, watch)?;
-                self.check_length(generator);
-                Ok(())
-            }
-        }
-    }
-
-    /// Appends the tokens of a choice up to the next decision.
-    fn force(&mut self, generator: &mut Generator, watch: &mut Watch) -> Result<()> {
-        let Some(choices) = self.task.choices else { return Ok(()) };
-        while self.end.is_none() {
-            match choices.next(self.node) {
-                Next::Forced(token, next) => {
-                    self.node = next;
-                    self.push(token, [0.0, 0.0], generator);
-                    self.tell(token, watch)?;
-                }
-                Next::End(choice) => self.end = Some(End::Choice(choice)),
-                Next::Branch(_) => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends a continuation that may not grow.
-    fn check_length(&mut self, generator: &Generator) {
-        if self.end.is_some() || self.task.choices.is_some() {
-            return;
-        }
-        if self.ids.len() >= self.task.max_tokens {
-            self.end = Some(End::MaxTokens);
-        } else if generator.ids(self.row).len() >= generator.model.config().context {
-            self.end = Some(End::Context);
-        }
+    /// Whether a further token is to be drawn.
+    fn goes_on(&self) -> bool {
+        self.end.is_none() && !self.is_broken
     }
 
     fn finish(self) -> Option<Continuation> {
@@ -373,12 +341,119 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// The next token of each sequence, from the hidden states of their last tokens.
+/// A sequence that is continued token by token.
+#[derive(Debug)]
+pub struct Continuing<'a> {
+    /// The sequence.
+    pub row: RowId,
+    /// How it is continued. Its random numbers advance with each token.
+    pub task: Task<'a>,
+    /// What it has come to.
+    pub draft: Draft,
+}
+
+impl<'a> Continuing<'a> {
+    /// A continuation without tokens.
+    pub fn new(row: RowId, task: Task<'a>) -> Self {
+        Self { row, task, draft: Draft::default() }
+    }
+
+    fn begin(&mut self, index: usize, generator: &mut Generator, watch: &mut Watch) -> Result<()> {
+        self.force(index, generator, watch)?;
+        self.check_length(generator);
+        Ok(())
+    }
+
+    /// The tokens that can follow, if choices constrain them.
+    fn options(&self) -> Option<Vec<u32>> {
+        match self.task.choices?.next(self.draft.node) {
+            Next::Branch(options) => Some(options),
+            Next::Forced(..) | Next::End(_) => None,
+        }
+    }
+
+    fn push(&mut self, token: u32, [log_prob, entropy]: [f32; 2], generator: &mut Generator) {
+        self.draft.ids.push(token);
+        self.draft.log_probs.push(log_prob);
+        self.draft.entropy.push(entropy);
+        generator.rows.entry(self.row).or_default().push(token);
+    }
+
+    /// Tells the caller of a token.
+    fn tell(&mut self, index: usize, token: u32, watch: &mut Watch) -> Result<()> {
+        if watch(index, token)?.is_break() {
+            self.draft.end = Some(End::Stopped);
+        }
+        Ok(())
+    }
+
+    /// Takes a drawn token.
+    fn accept(
+        &mut self,
+        index: usize,
+        token: u32,
+        draw: Draw,
+        generator: &mut Generator,
+        watch: &mut Watch,
+    ) -> Result<()> {
+        self.push(token, [draw.log_prob, draw.entropy], generator);
+        match self.task.choices {
+            Some(choices) => {
+                self.draft.node = choices.step(self.draft.node, token);
+                if Some(token) != choices.end() {
+                    self.tell(index, token, watch)?;
+                }
+                self.force(index, generator, watch)
+            }
+            None if self.task.stop_ids.contains(&token) => {
+                self.draft.end = Some(End::StopToken);
+                Ok(())
+            }
+            None => {
+                self.tell(index, token, watch)?;
+                self.check_length(generator);
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends the tokens of a choice up to the next decision.
+    fn force(&mut self, index: usize, generator: &mut Generator, watch: &mut Watch) -> Result<()> {
+        let Some(choices) = self.task.choices else { return Ok(()) };
+        while self.draft.end.is_none() {
+            match choices.next(self.draft.node) {
+                Next::Forced(token, next) => {
+                    self.draft.node = next;
+                    self.push(token, [0.0, 0.0], generator);
+                    self.tell(index, token, watch)?;
+                }
+                Next::End(choice) => self.draft.end = Some(End::Choice(choice)),
+                Next::Branch(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a continuation that may not grow.
+    fn check_length(&mut self, generator: &Generator) {
+        if self.draft.end.is_some() || self.task.choices.is_some() {
+            return;
+        }
+        if self.draft.ids.len() >= self.task.max_tokens {
+            self.draft.end = Some(End::MaxTokens);
+        } else if generator.ids(self.row).len() >= generator.model.config().context {
+            self.draft.end = Some(End::Context);
+        }
+    }
+}
+
+/// The next token of each sequence, from the hidden states of their last tokens. `None` for a sequence
+/// whose logits are not finite.
 fn draw(
     model: &Decoder,
-    active: &mut [&mut Progress],
+    active: &mut [&mut Continuing],
     hidden: Tensor<2>,
-) -> Result<Vec<(u32, Draw)>> {
+) -> Result<Vec<Option<(u32, Draw)>>> {
     let uniforms: Vec<f64> = active
         .iter_mut()
         .map(|one| if one.task.sampling.is_random() { one.task.rng.random() } else { 0.0 })
@@ -389,14 +464,10 @@ fn draw(
     let mut draws: Vec<Option<Draw>> = vec![None; active.len()];
     let drawn = |row: usize, logits: &[f32]| {
         let Task { sampling, is_tempered, .. } = &active[row].task;
-        let drawn = match *is_tempered && sampling.is_random() {
+        match *is_tempered && sampling.is_random() {
             true => sampling.draw_tempered(logits, uniforms[row]),
             false => sampling.draw(logits, uniforms[row]),
-        };
-        drawn.ok_or_else(|| {
-            let name = active[row].task.name.to_string();
-            Error::NonFiniteLogits { name }
-        })
+        }
     };
     if !choosing.is_empty() {
         let tokens: BTreeSet<u32> = options.iter().flatten().flatten().copied().collect();
@@ -405,7 +476,7 @@ fn draw(
         for (&row, of_tokens) in choosing.iter().zip(of_tokens.chunks_exact(tokens.len())) {
             let place = |token: &u32| tokens.binary_search(token).unwrap_or_default();
             let own = options[row].iter().flatten().map(|token| of_tokens[place(token)]);
-            draws[row] = Some(drawn(row, &own.collect::<Vec<f32>>())?);
+            draws[row] = drawn(row, &own.collect::<Vec<f32>>());
         }
     }
     let vocabulary = model.config().vocabulary;
@@ -413,7 +484,7 @@ fn draw(
         let logits = read(model.logits(part(&hidden, rows)))?;
         let of_row = |at: usize| drawn(rows[at], &logits[at * vocabulary..][..vocabulary]);
         for (&row, draw) in rows.iter().zip(par_map(rows.len(), of_row)) {
-            draws[row] = Some(draw?);
+            draws[row] = draw;
         }
     }
     let with_token = |(draw, options): (Option<Draw>, Option<Vec<u32>>)| {
@@ -421,7 +492,7 @@ fn draw(
         let token = options.map_or(draw.index as u32, |options| options[draw.index]);
         Some((token, draw))
     };
-    Ok(draws.into_iter().zip(options).filter_map(with_token).collect())
+    Ok(draws.into_iter().zip(options).map(with_token).collect())
 }
 
 /// Some rows of a matrix, in ascending order.

@@ -80,7 +80,7 @@ pub use config::ModelConfig;
 pub use fit::{FitStep, Fitter};
 pub use fit_config::FitConfig;
 pub use fit_state::{FitStart, FitState};
-pub use generate::{Continuation, End, Generator, Sequences, Task};
+pub use generate::{Continuation, Continuing, Draft, End, Generator, Sequences, Task};
 pub use lora::LoraConfig;
 pub use model::Decoder;
 pub use new::NewModelConfig;

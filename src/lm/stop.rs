@@ -1,5 +1,7 @@
 //! The text of a continuation, up to a stop string.
 
+use std::borrow::Cow;
+
 use super::tokenizer::{TextStream, Tokenizer};
 use crate::error::Result;
 
@@ -9,7 +11,7 @@ use crate::error::Result;
 pub struct StopText<'a> {
     /// Until the text is finished.
     stream: Option<TextStream<'a>>,
-    stops: &'a [String],
+    stops: Cow<'a, [String]>,
     /// The text so far. Nothing after a stop string is in it.
     text: String,
     /// Bytes of it that were returned.
@@ -19,8 +21,8 @@ pub struct StopText<'a> {
 
 impl<'a> StopText<'a> {
     /// An empty text. Empty stop strings are ignored.
-    pub fn new(tokenizer: &'a Tokenizer, stops: &'a [String]) -> Self {
-        let stream = Some(tokenizer.stream());
+    pub fn new(tokenizer: &'a Tokenizer, stops: impl Into<Cow<'a, [String]>>) -> Self {
+        let (stream, stops) = (Some(tokenizer.stream()), stops.into());
         Self { stream, stops, text: String::new(), shown: 0, is_stopped: false }
     }
 

@@ -1,5 +1,6 @@
 //! Rollouts: a policy plays groups of episodes, which become flat rows.
 
+mod actor;
 mod batch;
 mod collect;
 mod limits;
@@ -12,6 +13,7 @@ mod snapshot;
 #[cfg(feature = "parallel")]
 mod thread;
 
+pub use actor::{Act, ActedEpisode};
 pub use batch::{EpisodeEnd, RolloutBatch};
 pub use collect::{Plan, collect, collect_watched_async, collect_with, collect_with_async};
 pub(crate) use limits::expect_some;

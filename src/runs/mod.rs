@@ -22,6 +22,6 @@ mod training;
 pub use demonstrations::{Demonstrations, Remark, demonstrations};
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
-pub use trained::TrainedPolicy;
+pub use trained::{PlayedEpisode, TrainedPolicy};
 #[cfg(feature = "lm")]
 pub use trained_model::TrainedModel;

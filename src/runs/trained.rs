@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use rand_chacha::ChaCha8Rng;
 
 use super::checkpoint;
-use crate::env::Environment;
+use crate::env::{Environment, Texts};
 use crate::error::Result;
-use crate::policy::{EncoderOf, PolicySpec, SpecVisitor};
+use crate::policy::{EncoderOf, Policy, PolicySpec, Sampling, SpecVisitor};
+use crate::rollout::{Act, ActedEpisode};
 use crate::train::{Evaluation, EvaluationPlan, evaluate};
 
 /// A trained policy of any kind that a checkpoint can hold.
@@ -52,6 +54,31 @@ impl TrainedPolicy {
     ) -> Result<Evaluation> {
         self.player.evaluate(environment, plan, progress)
     }
+
+    /// Begins an episode of an environment that the caller plays. Actions are drawn from `draws`.
+    pub fn begin(
+        &self,
+        goal: &str,
+        sampling: Sampling,
+        draws: ChaCha8Rng,
+    ) -> Box<dyn PlayedEpisode + '_> {
+        self.player.begin(goal, sampling, draws)
+    }
+}
+
+/// [`ActedEpisode`] without the type of the policy.
+pub trait PlayedEpisode {
+    /// As [`ActedEpisode::act`].
+    ///
+    /// # Errors
+    /// As [`ActedEpisode::act`].
+    fn act(&mut self, observation: &str, admissible: &Texts) -> Result<Act>;
+}
+
+impl<P: Policy> PlayedEpisode for ActedEpisode<'_, P> {
+    fn act(&mut self, observation: &str, admissible: &Texts) -> Result<Act> {
+        ActedEpisode::act(self, observation, admissible)
+    }
 }
 
 /// [`evaluate`] without the type of the policy.
@@ -62,6 +89,13 @@ trait Player {
         plan: &EvaluationPlan,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Evaluation>;
+
+    fn begin(
+        &self,
+        goal: &str,
+        sampling: Sampling,
+        draws: ChaCha8Rng,
+    ) -> Box<dyn PlayedEpisode + '_>;
 }
 
 struct SpecPlayer<S: PolicySpec> {
@@ -77,6 +111,15 @@ impl<S: PolicySpec> Player for SpecPlayer<S> {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Evaluation> {
         evaluate(environment, &self.policy, &self.encoder, plan, progress)
+    }
+
+    fn begin(
+        &self,
+        goal: &str,
+        sampling: Sampling,
+        draws: ChaCha8Rng,
+    ) -> Box<dyn PlayedEpisode + '_> {
+        Box::new(ActedEpisode::begin(&self.policy, &self.encoder, goal, sampling, draws))
     }
 }
 

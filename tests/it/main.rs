@@ -1,6 +1,7 @@
 //! The integration tests, one module a concern. Tests that measure the process itself (its memory, its
 //! handles) have binaries of their own.
 
+mod act;
 mod alfworld;
 mod alfworld_variants;
 mod allocator;
@@ -46,6 +47,8 @@ mod resume;
 mod resume_changes;
 mod returns;
 mod scripts;
+mod serve;
+mod serve_engine;
 #[cfg(feature = "wgpu")]
 mod shaders;
 mod support;

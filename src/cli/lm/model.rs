@@ -98,6 +98,12 @@ pub struct ModelFlags {
 }
 
 impl ModelFlags {
+    /// The flags with values from elsewhere.
+    pub fn new(model: PathBuf, adapter: Option<PathBuf>, backend: Backend, device: usize) -> Self {
+        let folder = ModelFolder { model, path: OnceLock::new() };
+        Self { folder, adapter, backend, device }
+    }
+
     /// Opens the device.
     pub fn device(&self) -> Result<Opened> {
         open(self.backend, self.device)
