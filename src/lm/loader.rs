@@ -214,3 +214,20 @@ fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let (radius, angle): (f64, f64) = (rng.random(), rng.random());
     ((-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()) as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transpose_of_a_matrix_has_its_rows_as_columns_whatever_the_shape() {
+        for (rows, columns) in [(1, 1), (3, 40), (40, 3), (17, 33), (1, 20), (20, 1)] {
+            let values: Vec<f32> = (0..rows * columns).map(|at| at as f32).collect();
+            let turned = transposed(&values, columns);
+            assert_eq!(turned.len(), values.len());
+            for (at, value) in values.iter().enumerate() {
+                assert_eq!(turned[at % columns * rows + at / columns], *value);
+            }
+        }
+    }
+}
