@@ -105,29 +105,30 @@ fn prefill(
     });
 }
 
-/// A step of AdamW on a batch, of all weights or of an adapter of rank 16.
+/// A step of AdamW on a batch: `full` of all weights, `LoRA` of an adapter of rank 16, and with `recompute`
+/// layers are computed again in the backward pass.
 fn train(
     group: &mut BenchmarkGroup<WallTime>,
     name: &str,
     of: fn() -> Value,
     [batch, length]: [usize; 2],
-    with_adapter: bool,
+    options: &str,
 ) {
-    let weights = if with_adapter { "LoRA" } else { "full" };
     group.throughput(Throughput::Elements((batch * length) as u64));
-    group.bench_function(format!("{name} {weights} {batch}x{length}"), |bencher| {
+    group.bench_function(format!("{name} {options} {batch}x{length}"), |bencher| {
         let model = model(of());
         let sequence = |row| Sequence::whole(tokens(length + 1, &model, row));
         let sequences: Result<Vec<Sequence>, _> = (0..batch).map(sequence).collect();
         let sequences = sequences.expect("the sequences are valid");
-        let model = match with_adapter {
+        let model = match options.contains("LoRA") {
             true => model.with_lora(
                 &LoraConfig { rank: 16, targets: "all-linear".into(), ..Default::default() },
                 0,
             ),
             false => Ok(model),
         };
-        let config = FitConfig { batch, ..Default::default() };
+        let recompute = options.contains("recompute");
+        let config = FitConfig { batch, recompute, ..Default::default() };
         let mut fitter = Fitter::new(model.expect("the rank is valid"), &config, 1_000_000)
             .expect("the settings are valid");
         let rows: Vec<&Sequence> = sequences.iter().collect();
@@ -147,9 +148,10 @@ fn training(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("train");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
-    train(&mut group, "small", small, [32, 128], false);
-    train(&mut group, "smollm2", smollm2, [4, 256], true);
-    train(&mut group, "smollm2", smollm2, [8, 256], false);
+    train(&mut group, "small", small, [32, 128], "full");
+    train(&mut group, "smollm2", smollm2, [4, 256], "LoRA");
+    train(&mut group, "smollm2", smollm2, [4, 256], "LoRA recompute");
+    train(&mut group, "smollm2", smollm2, [8, 256], "full");
     group.finish();
 }
 
@@ -160,6 +162,7 @@ fn decoding(criterion: &mut Criterion) {
     decode(&mut group, "small", small, [128, 128]);
     decode(&mut group, "small", small, [128, 512]);
     decode(&mut group, "smollm2", smollm2, [1, 128]);
+    decode(&mut group, "smollm2", smollm2, [8, 128]);
     decode(&mut group, "smollm2", smollm2, [32, 128]);
     group.finish();
 }

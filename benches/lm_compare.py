@@ -1,17 +1,20 @@
 """Language models of proxmo beside PyTorch, case by case: time of an iteration and peak memory.
 
 `python benches/lm_compare.py [WORD …]` runs the cases of `lm_torch.py` whose names hold a word, on two
-threads each, first proxmo (`cargo bench --bench lm`) and then PyTorch. Each case has a process of its own.
-A ratio above 1 means that proxmo is faster, or takes less memory.
+threads each, first proxmo (`cargo bench --bench lm`) and then PyTorch, in turn `RUNS` times (3 unless the
+variable is set), and prints medians. Each run has a process of its own. A ratio above 1 means that proxmo is
+faster, or takes less memory.
 """
 
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+RUNS = int(os.environ.get("RUNS", "3"))
 CRITERION = HERE.parent / "target" / "criterion"
 
 
@@ -41,7 +44,8 @@ def built():
 
 def ours(program, case):
     home = {"RAYON_NUM_THREADS": "2", "CRITERION_HOME": str(CRITERION)}
-    _, memory = run([program, "--bench", "--exact", case], home)
+    times = ["--warm-up-time", "1", "--measurement-time", "4"]
+    _, memory = run([program, "--bench", "--exact", *times, case], home)
     estimates = json.loads((CRITERION / case / "new" / "estimates.json").read_text())
     return estimates["median"]["point_estimate"] / 1e9, memory
 
@@ -59,9 +63,10 @@ def main():
     print("|---|---:|---:|---:|---:|---:|---:|")
     for case in cases:
         if any(word in case for word in words):
-            (seconds, memory), (their_seconds, their_memory) = ours(program, case), theirs(case)
+            pairs = [(*ours(program, case), *theirs(case)) for _ in range(RUNS)]
+            seconds, memory, their_seconds, their_memory = map(statistics.median, zip(*pairs))
             print(
-                f"| {case} | {seconds:.3f} | {their_seconds:.3f} | {their_seconds / seconds:.2f} "
+                f"| {case} | {seconds:.4f} | {their_seconds:.4f} | {their_seconds / seconds:.2f} "
                 f"| {memory:.0f} | {their_memory:.0f} | {their_memory / memory:.2f} |",
                 flush=True,
             )

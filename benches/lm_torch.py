@@ -23,14 +23,19 @@ SHAPES = {
     ),
 }
 
-# Group, model and shape as criterion names them; training says which weights.
+# Group, model and shape as criterion names them; training says which weights, and whether layers are
+# computed again in the backward pass.
 CASES = [
     "prefill/small 32x128",
     "prefill/smollm2 1x512",
     "train/small full 32x128",
     "train/smollm2 LoRA 4x256",
+    "train/smollm2 LoRA recompute 4x256",
     "train/smollm2 full 8x256",
     "decode/small 128x128",
+    "decode/small 128x512",
+    "decode/smollm2 1x128",
+    "decode/smollm2 8x128",
     "decode/smollm2 32x128",
 ]
 
@@ -55,10 +60,13 @@ def prefill(name, batch, length):
     return step
 
 
-def train(name, weights, batch, length):
+def train(name, options, batch, length):
     """A step of AdamW on the mean log-probability of the next tokens."""
     model = model_of(name)
-    if weights == "LoRA":
+    if "recompute" in options:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()
+    if "LoRA" in options:
         import peft
 
         lora = peft.LoraConfig(r=16, lora_alpha=32, target_modules="all-linear")
@@ -95,10 +103,11 @@ def decode(name, batch, context):
 
 def step_of(case):
     group, rest = case.split("/")
-    name, *weights, shape = rest.split()
-    return {"prefill": prefill, "train": train, "decode": decode}[group](
-        name, *weights, *map(int, shape.split("x"))
-    )
+    name, *options, shape = rest.split()
+    batch, length = map(int, shape.split("x"))
+    if group == "train":
+        return train(name, options, batch, length)
+    return {"prefill": prefill, "decode": decode}[group](name, batch, length)
 
 
 def seconds(case, most=15.0):

@@ -31,3 +31,17 @@ pub(crate) fn par_each<T: Send>(items: Vec<T>, least: usize, work: impl Fn(T) + 
         items.into_iter().for_each(work);
     }
 }
+
+/// Calls `work` on a thread that runs parallel loops itself. Elsewhere each loop hands its work over to such
+/// a thread and sleeps until it is done, which takes longer than a small loop.
+#[cfg(feature = "lm")]
+pub(crate) fn among_workers<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "parallel")]
+    {
+        rayon::scope(|_| work())
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        work()
+    }
+}

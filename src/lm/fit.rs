@@ -274,7 +274,8 @@ mod tests {
             if let Some(lora) = &linear.lora {
                 let (a, b) = (lora.a.val().inner(), lora.b.val().inner());
                 // Twice the rank, divided by the rank.
-                let of_weight = expected.0.get::<2>(weights[place]).unwrap().mul_scalar(2.0);
+                let of_weight = expected.0.get::<2>(weights[place]).unwrap();
+                let of_weight = of_weight.transpose().mul_scalar(2.0);
                 let of_a = b.transpose().matmul(of_weight.clone());
                 let of_b = of_weight.matmul(a.transpose());
                 for (id, expected) in [(lora.a.id, of_a), (lora.b.id, of_b)] {

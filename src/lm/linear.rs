@@ -7,10 +7,10 @@ use super::loader::Loader;
 use super::lora::Lora;
 use crate::error::Result;
 
-/// `y = x Wᵀ + b`, with `W` as Hugging Face stores it, `[outputs, inputs]`, plus the output of an
-/// adapter.
+/// `y = x W + b`, plus the output of an adapter.
 #[derive(Module, Debug)]
 pub struct Linear {
+    /// `[inputs, outputs]`, the transpose of what files hold: a product of few rows reads it in order.
     weight: Param<Tensor<2>>,
     bias: Option<Param<Tensor<1>>>,
     pub(super) lora: Option<Lora>,
@@ -23,7 +23,7 @@ impl Linear {
         [inputs, outputs]: [usize; 2],
         has_bias: bool,
     ) -> Result<Self> {
-        let weight = loader.parameter(&format!("{name}.weight"), [outputs, inputs])?;
+        let weight = loader.transposed(&format!("{name}.weight"), [outputs, inputs])?;
         let bias = match has_bias {
             true => Some(loader.parameter(&format!("{name}.bias"), [outputs])?),
             false => None,
@@ -34,7 +34,7 @@ impl Linear {
     /// Maps `x`, `[rows, inputs]`, to `[rows, outputs]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let added = self.lora.as_ref().and_then(|lora| lora.forward(&x));
-        let mut y = x.matmul(self.weight.val().transpose());
+        let mut y = x.matmul(self.weight.val());
         if let Some(bias) = &self.bias {
             y = y + bias.val().unsqueeze();
         }
@@ -46,11 +46,10 @@ impl Linear {
 
     /// Number of inputs and of outputs.
     pub(super) fn shape(&self) -> [usize; 2] {
-        let [outputs, inputs] = self.weight.shape().dims();
-        [inputs, outputs]
+        self.weight.shape().dims()
     }
 
-    /// The weight without the adapter, `[outputs, inputs]`.
+    /// The weight without the adapter, `[inputs, outputs]`.
     #[cfg(test)]
     pub(super) fn weight(&self) -> &Param<Tensor<2>> {
         &self.weight

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::weights::Weights;
 use crate::error::{Error, Result};
+use crate::parallel::par_each;
 use crate::stream::{Purpose, Stream};
 
 /// Where the values of parameters come from.
@@ -67,11 +68,31 @@ impl<'a> Loader<'a> {
         name: &str,
         shape: [usize; D],
     ) -> Result<Param<Tensor<D>>> {
-        let bytes = bytes(shape);
-        if let Some(limit) = self.max_binding.filter(|&limit| bytes > limit) {
-            return Err(too_large(name, bytes, limit));
-        }
+        self.check_binding(name, shape)?;
         self.rows(name, shape, 0..shape[0])
+    }
+
+    fn check_binding<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<()> {
+        let bytes = bytes(shape);
+        match self.max_binding.filter(|&limit| bytes > limit) {
+            Some(limit) => Err(too_large(name, bytes, limit)),
+            None => Ok(()),
+        }
+    }
+
+    /// The transpose of the weight of a name and shape as a parameter.
+    ///
+    /// # Errors
+    /// As [`parameter`](Self::parameter).
+    pub(super) fn transposed(
+        &self,
+        name: &str,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Param<Tensor<2>>> {
+        self.check_binding(name, [rows, columns])?;
+        let values = self.values(name, [rows, columns], 0..rows)?;
+        let values = values.map(|values| transposed(&values, columns));
+        Ok(self.made(values, [columns, rows]))
     }
 
     /// A table, `[rows, width]`, as parameters of consecutive rows: one, or where the device cannot bind
@@ -105,7 +126,18 @@ impl<'a> Loader<'a> {
     ) -> Result<Param<Tensor<D>>> {
         let mut part = shape;
         part[0] = rows.len();
-        let values = match &self.source {
+        Ok(self.made(self.values(name, shape, rows)?, part))
+    }
+
+    /// The values of some rows of a weight; `None` if the loader checks only.
+    fn values<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        rows: Range<usize>,
+    ) -> Result<Option<Vec<f32>>> {
+        let count = rows.len() * shape[1..].iter().product::<usize>();
+        Ok(match &self.source {
             Source::Files(weights) => {
                 let (entry, encoding) = weights.entry(name, &shape)?;
                 match self.is_checking {
@@ -114,14 +146,40 @@ impl<'a> Loader<'a> {
                 }
             }
             Source::Initial(_) if self.is_checking => None,
-            Source::Initial(rng) => Some(initial(name, part.iter().product(), rng)),
-        };
-        let tensor = match values {
-            Some(values) => Tensor::from_data(TensorData::new(values, part), self.device),
-            None => Tensor::zeros([1; D], self.device),
-        };
-        Ok(Param::from_tensor(tensor))
+            Source::Initial(rng) => Some(initial(name, count, rng)),
+        })
     }
+
+    /// A parameter of values.
+    fn made<const D: usize>(
+        &self,
+        values: Option<Vec<f32>>,
+        shape: [usize; D],
+    ) -> Param<Tensor<D>> {
+        Param::from_tensor(match values {
+            Some(values) => Tensor::from_data(TensorData::new(values, shape), self.device),
+            None => Tensor::zeros([1; D], self.device),
+        })
+    }
+}
+
+/// The transpose of a matrix with rows of `columns` values.
+fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+    // Columns side by side that are read at a time, so that no cache line is read twice.
+    const SIDE: usize = 16;
+    let rows = values.len() / columns.max(1);
+    let mut out = vec![0.0; values.len()];
+    let blocks: Vec<(usize, &mut [f32])> =
+        out.chunks_mut((SIDE * rows).max(1)).enumerate().collect();
+    par_each(blocks, 1, |(block, out)| {
+        for (row, values) in values.chunks_exact(columns).enumerate() {
+            let values = &values[block * SIDE..];
+            for (out, value) in out.chunks_exact_mut(rows).zip(values) {
+                out[row] = *value;
+            }
+        }
+    });
+    out
 }
 
 /// Size of a parameter in bytes.
@@ -155,4 +213,21 @@ fn initial(name: &str, count: usize, rng: &RefCell<ChaCha8Rng>) -> Vec<f32> {
 fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let (radius, angle): (f64, f64) = (rng.random(), rng.random());
     ((-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transpose_of_a_matrix_has_its_rows_as_columns_whatever_the_shape() {
+        for (rows, columns) in [(1, 1), (3, 40), (40, 3), (17, 33), (1, 20), (20, 1)] {
+            let values: Vec<f32> = (0..rows * columns).map(|at| at as f32).collect();
+            let turned = transposed(&values, columns);
+            assert_eq!(turned.len(), values.len());
+            for (at, value) in values.iter().enumerate() {
+                assert_eq!(turned[at % columns * rows + at / columns], *value);
+            }
+        }
+    }
 }

@@ -120,9 +120,10 @@ impl Lora {
         self.scale.factor(self.rank())
     }
 
-    /// What it adds to the weight: `s B A`, `[outputs, inputs]`.
+    /// What it adds to the weight: `s (B A)ᵀ`, `[inputs, outputs]`.
     pub(super) fn product(&self) -> Tensor<2> {
-        self.b.val().matmul(self.a.val()).mul_scalar(self.factor())
+        let (a, b) = (self.a.val().transpose(), self.b.val().transpose());
+        a.matmul(b).mul_scalar(self.factor())
     }
 }
 

@@ -15,9 +15,10 @@ use super::memory;
 use super::norm::Norm;
 use super::rope::Rope;
 use super::source::ModelFiles;
-use crate::device::max_binding;
+use crate::device::{computes_here, max_binding};
 use crate::error::{Error, Result};
 use crate::gradients::Gradient;
+use crate::parallel::among_workers;
 
 /// A decoder-only transformer: embedding, layers, normalisation and head.
 #[derive(Module, Debug)]
@@ -201,11 +202,14 @@ impl Decoder {
         let ids: Vec<i32> =
             new.iter().flat_map(|(_, ids)| ids.iter().map(|&id| id as i32)).collect();
         let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
-        let mut x = self.embed_tokens.lookup(ids);
-        for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.extend(x, &rope, cache, index, &spans)?;
-        }
-        Ok(self.norm.forward(x))
+        let work = || {
+            let mut x = self.embed_tokens.lookup(ids);
+            for (index, layer) in self.layers.iter().enumerate() {
+                x = layer.extend(x, &rope, cache, index, &spans)?;
+            }
+            Ok(self.norm.forward(x))
+        };
+        if computes_here(&device) { among_workers(work) } else { work() }
     }
 
     /// Logits of some tokens only, `[rows, tokens]`, of hidden states, `[rows, hidden]`.

@@ -343,6 +343,10 @@ impl ModuleVisitor for Visitor {
         match self.weights.last_mut() {
             // The parts of a table follow one another.
             Some(last) if last.name == name => last.append(param.val()),
+            // Matrices beside tables are those of linear maps, which hold the transpose.
+            _ if D == 2 && !path.contains(".parts.") => {
+                self.weights.push(Stored::new(name, param.val().swap_dims(0, 1)));
+            }
             _ => self.weights.push(Stored::new(name, param.val())),
         }
     }
