@@ -82,7 +82,7 @@ impl Head {
                     let is_whole = !token.text.contains(char::REPLACEMENT_CHARACTER);
                     json!({
                         "token": token.text, "logprob": token.log_prob, "top_logprobs": [],
-                        "bytes": is_whole.then(|| token.text.as_bytes()),
+                        "bytes": is_whole.then_some(token.text.as_bytes()),
                     })
                 };
                 let content: Vec<Value> = tokens.iter().map(one).collect();
