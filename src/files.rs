@@ -15,7 +15,12 @@ const UNFINISHED: &str = ".unfinished-";
 /// # Errors
 /// Fails if the file system fails; the old content is then unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomic_by(path, |temporary| write_new(temporary, bytes))
+    write_atomic_by(path, |temporary| {
+        // The user knows the file by its final name.
+        let mut file =
+            File::options().write(true).open(temporary).map_err(Error::io("write", path))?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path))
+    })
 }
 
 /// [`write_atomic`] of a file that `fill` writes and syncs under the name that it is given.

@@ -33,7 +33,11 @@ impl TrainedModel {
         let spec = match checkpoint::read_description(checkpoint)? {
             PolicyDescription::Lm(spec) => spec,
             other => {
-                let message = format!("holds a policy of kind '{}', expected 'lm'", other.kind());
+                let message = format!(
+                    "the run's policy is of kind '{}', which chooses among actions and writes no \
+                     text: `proxmo act` lets it act",
+                    other.kind()
+                );
                 return Err(Error::file(checkpoint, message));
             }
         };

@@ -112,7 +112,7 @@ fn imitated(policy: LmConfig, passes: usize) -> (Trainer<LmPolicy>, f64) {
 
 #[test]
 fn a_language_model_learns_demonstrations_by_choosing_and_by_writing() {
-    for (response, passes) in [(ResponseMode::Choice, 60), (ResponseMode::Free, 200)] {
+    for (response, passes) in [(ResponseMode::Choice, 60), (ResponseMode::Free, 600)] {
         let success = imitated(LmConfig { response, ..tiny() }, passes).1;
         assert!(success > 0.8, "{response:?}: {success}");
     }
@@ -120,8 +120,9 @@ fn a_language_model_learns_demonstrations_by_choosing_and_by_writing() {
 
 #[test]
 fn a_language_model_improves_on_what_it_imitated() {
-    let (mut trainer, _) = imitated(tiny(), 10);
-    trainer.config.update.learning_rate = 5e-4;
+    let (mut trainer, _) = imitated(tiny(), 6);
+    trainer.config.update.learning_rate = 0.001;
+    trainer.config.rollout.groups = 8;
     let mut success = Vec::new();
     for _ in 0..40 {
         success.extend(trainer.iterate(&BALLS, 0.0).unwrap().0.success);

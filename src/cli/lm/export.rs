@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::model::ModelFlags;
 use crate::cli::terminal::tell;
+use crate::device::{Backend, open};
 use crate::error::{Error, Result};
 use crate::files::write_folder;
 use crate::lm::{SaveOptions, StoredType, save_adapter, save_as};
@@ -21,14 +21,25 @@ use crate::runs::checkpoint::{self, CheckpointSelector};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    #[command(flatten)]
-    model: Option<ModelFlags>,
-    /// Folder of a run of `proxmo train --policy lm`, in place of a model.
-    #[arg(long, value_name = "RUN", required_unless_present = "model", conflicts_with_all = ["model", "adapter"])]
+    /// Folder of the model (config.json, safetensors, tokenizer.json), a GGUF file, or in a build with the
+    /// feature hub a name on the Hugging Face Hub: owner/name or owner/name@revision.
+    #[arg(long, value_name = "MODEL", required_unless_present = "run", conflicts_with = "run")]
+    model: Option<PathBuf>,
+    /// Folder of a LoRA adapter for the model: adapter_config.json, adapter_model.safetensors.
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    adapter: Option<PathBuf>,
+    /// Folder of a run whose policy is a language model (--policy lm), which is written.
+    #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Checkpoint of the run: an iteration, newest or best.
+    /// Checkpoint of the run: latest, best or the number of an iteration [default: latest].
     #[arg(long, value_name = "WHICH", requires = "run")]
     checkpoint: Option<CheckpointSelector>,
+    /// Backend that the model is loaded on: auto, vulkan, metal, dx12, gl, flex or ndarray.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    backend: Backend,
+    /// Index of the device among those of the backend, as `proxmo devices` lists them.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    device: usize,
     /// Folder to write. It must not exist or be empty.
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
@@ -66,11 +77,9 @@ fn gigabytes(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    match (&arguments.model, &arguments.run) {
-        (Some(model), _) => export_model(arguments, model),
-        (None, Some(run)) => export_run(arguments, run),
-        // One of the two is required.
-        (None, None) => Ok(()),
+    match &arguments.run {
+        Some(run) => export_run(arguments, run),
+        None => export_model(arguments),
     }?;
     tell!("proxmo: wrote {}", arguments.output.display());
     Ok(())
@@ -90,7 +99,11 @@ impl Arguments {
     }
 }
 
-fn export_model(arguments: &Arguments, flags: &ModelFlags) -> Result<()> {
+fn export_model(arguments: &Arguments) -> Result<()> {
+    let Arguments { model, adapter, backend, device, .. } = arguments;
+    // The model is required if there is no run.
+    let model = model.clone().unwrap_or_default();
+    let flags = ModelFlags::new(model, adapter.clone(), *backend, *device);
     if arguments.merge && flags.adapter.is_none() {
         return Err(Error::input("--merge", "there is no adapter to merge, give --adapter too"));
     }
@@ -108,7 +121,8 @@ fn export_model(arguments: &Arguments, flags: &ModelFlags) -> Result<()> {
 
 fn export_run(arguments: &Arguments, run: &Path) -> Result<()> {
     let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
-    let trained = TrainedModel::load(&checkpoint, &Device::flex())?;
+    let device = open(arguments.backend, arguments.device)?.device;
+    let trained = TrainedModel::load(&checkpoint, &device)?;
     if trained.model.has_adapter() && !arguments.merge {
         arguments.expect_type_of_adapter()?;
     }
