@@ -243,6 +243,9 @@ pub(super) fn write_with(
     stored: StoredType,
     (key, value): (&str, &str),
 ) -> Result<()> {
+    // The library renames a file that only its owner can read.
+    let ordinary = File::create(path).and_then(|file| file.metadata());
+    let ordinary = ordinary.map_err(Error::io("create", path))?.permissions();
     let failed = RefCell::new(None);
     let views =
         weights.iter().map(|weight| (&weight.name, Lazy { weight, stored, failed: &failed }));
@@ -256,7 +259,9 @@ pub(super) fn write_with(
         error => Error::Run(format!("cannot write {}: {error}", path.display())),
     })?;
     let file = File::options().append(true).open(path).map_err(Error::io("open", path))?;
-    file.sync_all().map_err(Error::io("sync", path))
+    file.set_permissions(ordinary)
+        .and_then(|()| file.sync_all())
+        .map_err(Error::io("sync", path))
 }
 
 /// A weight whose bytes are made when they are asked for, so that no second copy of all weights exists.

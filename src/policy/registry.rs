@@ -109,7 +109,8 @@ macro_rules! kinds {
                     })*
                     #[allow(unreachable_patterns, reason = "reachable once there are two kinds")]
                     _ => Err(format!(
-                        "the saved policy is of kind '{}', the settings name another kind",
+                        "the saved policy is of kind '{0}', the settings name another kind; set \
+                         policy.kind to '{0}'",
                         self.kind()
                     )),
                 }

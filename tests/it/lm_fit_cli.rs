@@ -136,6 +136,8 @@ fn an_adapter_is_fitted_continued_scored_and_merged() {
     export(&["--merge"], "merged");
     export(&["--merge", "--dtype", "bf16", "--shard-size", "0.00005"], "small");
     export(&[], "copied");
+    let mode = |name: &str| fs::metadata(path("copied").join(name)).unwrap().permissions();
+    assert_eq!(mode("adapter_model.safetensors"), mode("adapter_config.json"));
     let score = |model: &Path, more: &[&str]| {
         let mut command = lm("score", model);
         let assert =
