@@ -259,9 +259,7 @@ pub(super) fn write_with(
         error => Error::Run(format!("cannot write {}: {error}", path.display())),
     })?;
     let file = File::options().append(true).open(path).map_err(Error::io("open", path))?;
-    file.set_permissions(ordinary)
-        .and_then(|()| file.sync_all())
-        .map_err(Error::io("sync", path))
+    file.set_permissions(ordinary).and_then(|()| file.sync_all()).map_err(Error::io("sync", path))
 }
 
 /// A weight whose bytes are made when they are asked for, so that no second copy of all weights exists.
