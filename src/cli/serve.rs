@@ -9,14 +9,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::lm::model::ModelFlags;
+use super::lm::model::{ModelFlags, ModelOrRun};
 use super::signals::end_on_signal;
 use super::terminal::tell;
-use crate::device::{Backend, open};
 use crate::error::{Error, Result};
 use crate::lm::{Decoder, Tokenizer};
 use crate::runs::TrainedModel;
-use crate::runs::checkpoint::{self, CheckpointSelector};
 use crate::serve::engine::{Counts, capacity, door};
 use crate::serve::http::Entry;
 use crate::serve::{Engine, EngineLimits, Server, ServerOptions, Service};
@@ -35,25 +33,8 @@ use crate::serve::{Engine, EngineLimits, Server, ServerOptions, Service};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folder of the model (config.json, safetensors, tokenizer.json), a GGUF file, or in a build with the
-    /// feature hub a name on the Hugging Face Hub: owner/name or owner/name@revision.
-    #[arg(long, value_name = "MODEL", required_unless_present = "run", conflicts_with = "run")]
-    model: Option<PathBuf>,
-    /// Folder of a LoRA adapter for the model: adapter_config.json, adapter_model.safetensors.
-    #[arg(long, value_name = "DIR", conflicts_with = "run")]
-    adapter: Option<PathBuf>,
-    /// Folder of a run whose policy is a language model (--policy lm), which is served.
-    #[arg(long, value_name = "DIR")]
-    run: Option<PathBuf>,
-    /// Checkpoint of the run: latest, best or the number of an iteration [default: latest].
-    #[arg(long, value_name = "WHICH", requires = "run")]
-    checkpoint: Option<CheckpointSelector>,
-    /// Backend that computes: auto, vulkan, metal, dx12, gl, flex or ndarray.
-    #[arg(long, value_name = "NAME", default_value_t)]
-    backend: Backend,
-    /// Index of the device among those of the backend, as `proxmo devices` lists them.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    device: usize,
+    #[command(flatten)]
+    source: ModelOrRun,
     /// Name of the model in requests [default: the name of its folder, or on the Hub].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -170,18 +151,14 @@ struct Loaded {
 }
 
 fn load(arguments: &Arguments) -> Result<Loaded> {
-    let opened = open(arguments.backend, arguments.device)?;
-    let (known, model, tokenizer) = match (&arguments.run, &arguments.model) {
-        (Some(run), _) => {
-            let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
-            let TrainedModel { spec, model, .. } = TrainedModel::load(&checkpoint, &opened.device)?;
-            let tokenizer = Arc::new(spec.tokenizer()?);
-            (run.display().to_string(), model, tokenizer)
+    let source = &arguments.source;
+    let opened = source.opened()?;
+    let (known, model, tokenizer) = match (source.trained(&opened.device)?, &source.run) {
+        (Some(TrainedModel { spec, model, .. }), Some(run)) => {
+            (run.display().to_string(), model, Arc::new(spec.tokenizer()?))
         }
-        (None, given) => {
-            let model = given.clone().unwrap_or_default();
-            let adapter = arguments.adapter.clone();
-            let flags = ModelFlags::new(model, adapter, arguments.backend, arguments.device);
+        _ => {
+            let flags = source.flags();
             let tokenizer = flags.tokenizer()?.ok_or_else(|| {
                 Error::input(flags.folder.name(), "has no tokenizer (tokenizer.json)")
             })?;
@@ -190,7 +167,7 @@ fn load(arguments: &Arguments) -> Result<Loaded> {
     };
     let last = PathBuf::from(&known);
     let last = last.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = match (&arguments.name, arguments.run.is_some()) {
+    let name = match (&arguments.name, source.run.is_some()) {
         (Some(name), _) => name.clone(),
         (None, true) => last.unwrap_or(known),
         (None, false) => known,

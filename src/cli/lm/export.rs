@@ -1,18 +1,17 @@
 //! `proxmo lm export`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use burn::tensor::Device;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::model::ModelFlags;
+use super::model::ModelOrRun;
 use crate::cli::terminal::tell;
-use crate::device::{Backend, open};
 use crate::error::{Error, Result};
 use crate::files::write_folder;
 use crate::lm::{SaveOptions, StoredType, save_adapter, save_as};
 use crate::runs::TrainedModel;
-use crate::runs::checkpoint::{self, CheckpointSelector};
 
 /// Write a model, or the model of a run, in the layout of Hugging Face.
 ///
@@ -21,25 +20,8 @@ use crate::runs::checkpoint::{self, CheckpointSelector};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folder of the model (config.json, safetensors, tokenizer.json), a GGUF file, or in a build with the
-    /// feature hub a name on the Hugging Face Hub: owner/name or owner/name@revision.
-    #[arg(long, value_name = "MODEL", required_unless_present = "run", conflicts_with = "run")]
-    model: Option<PathBuf>,
-    /// Folder of a LoRA adapter for the model: adapter_config.json, adapter_model.safetensors.
-    #[arg(long, value_name = "DIR", conflicts_with = "run")]
-    adapter: Option<PathBuf>,
-    /// Folder of a run whose policy is a language model (--policy lm), which is written.
-    #[arg(long, value_name = "DIR")]
-    run: Option<PathBuf>,
-    /// Checkpoint of the run: latest, best or the number of an iteration [default: latest].
-    #[arg(long, value_name = "WHICH", requires = "run")]
-    checkpoint: Option<CheckpointSelector>,
-    /// Backend that the model is loaded on: auto, vulkan, metal, dx12, gl, flex or ndarray.
-    #[arg(long, value_name = "NAME", default_value_t)]
-    backend: Backend,
-    /// Index of the device among those of the backend, as `proxmo devices` lists them.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    device: usize,
+    #[command(flatten)]
+    source: ModelOrRun,
     /// Folder to write. It must not exist or be empty.
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
@@ -77,9 +59,10 @@ fn gigabytes(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    match &arguments.run {
-        Some(run) => export_run(arguments, run),
-        None => export_model(arguments),
+    let device = arguments.source.opened()?.device;
+    match arguments.source.trained(&device)? {
+        Some(trained) => export_run(arguments, &trained),
+        None => export_model(arguments, &device),
     }?;
     tell!("proxmo: wrote {}", arguments.output.display());
     Ok(())
@@ -99,11 +82,8 @@ impl Arguments {
     }
 }
 
-fn export_model(arguments: &Arguments) -> Result<()> {
-    let Arguments { model, adapter, backend, device, .. } = arguments;
-    // The model is required if there is no run.
-    let model = model.clone().unwrap_or_default();
-    let flags = ModelFlags::new(model, adapter.clone(), *backend, *device);
+fn export_model(arguments: &Arguments, device: &Device) -> Result<()> {
+    let flags = arguments.source.flags();
     if arguments.merge && flags.adapter.is_none() {
         return Err(Error::input("--merge", "there is no adapter to merge, give --adapter too"));
     }
@@ -111,7 +91,7 @@ fn export_model(arguments: &Arguments) -> Result<()> {
     if is_adapter {
         arguments.expect_type_of_adapter()?;
     }
-    let model = flags.decoder()?;
+    let model = flags.decoder_on(device)?;
     let source = flags.folder.path()?;
     write_folder(&arguments.output, |folder| match is_adapter {
         true => save_adapter(&model, folder, Some(&flags.folder.name())),
@@ -119,13 +99,10 @@ fn export_model(arguments: &Arguments) -> Result<()> {
     })
 }
 
-fn export_run(arguments: &Arguments, run: &Path) -> Result<()> {
-    let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
-    let device = open(arguments.backend, arguments.device)?.device;
-    let trained = TrainedModel::load(&checkpoint, &device)?;
-    if trained.model.has_adapter() && !arguments.merge {
+fn export_run(arguments: &Arguments, trained: &TrainedModel) -> Result<()> {
+    let TrainedModel { spec, model, .. } = trained;
+    if model.has_adapter() && !arguments.merge {
         arguments.expect_type_of_adapter()?;
     }
-    let TrainedModel { spec, model, .. } = trained;
-    spec.export(&model, &arguments.output, arguments.merge, &arguments.options())
+    spec.export(model, &arguments.output, arguments.merge, &arguments.options())
 }

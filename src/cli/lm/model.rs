@@ -11,6 +11,8 @@ use crate::cli::terminal::tell;
 use crate::device::{Backend, Opened, open};
 use crate::error::{Error, Result};
 use crate::lm::{Decoder, ModelFiles, Tokenizer};
+use crate::runs::TrainedModel;
+use crate::runs::checkpoint::{self, CheckpointSelector};
 
 /// A model.
 #[derive(Debug, Args)]
@@ -98,12 +100,6 @@ pub struct ModelFlags {
 }
 
 impl ModelFlags {
-    /// The flags with values from elsewhere.
-    pub fn new(model: PathBuf, adapter: Option<PathBuf>, backend: Backend, device: usize) -> Self {
-        let folder = ModelFolder { model, path: OnceLock::new() };
-        Self { folder, adapter, backend, device }
-    }
-
     /// Opens the device.
     pub fn device(&self) -> Result<Opened> {
         open(self.backend, self.device)
@@ -126,5 +122,55 @@ impl ModelFlags {
     /// Loads the model's tokenizer, if it has one.
     pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
         self.folder.tokenizer()
+    }
+}
+
+/// A model or the model of a run, and the device that it runs on.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct ModelOrRun {
+    /// Folder of the model (config.json, safetensors, tokenizer.json), a GGUF file, or in a build with the
+    /// feature hub a name on the Hugging Face Hub: owner/name or owner/name@revision.
+    #[arg(long, value_name = "MODEL", required_unless_present = "run", conflicts_with = "run")]
+    model: Option<PathBuf>,
+    /// Folder of a LoRA adapter for the model: adapter_config.json, adapter_model.safetensors.
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    adapter: Option<PathBuf>,
+    /// Folder of a run whose policy is a language model (--policy lm), in place of a model.
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Checkpoint of the run: latest, best or the number of an iteration [default: latest].
+    #[arg(long, value_name = "WHICH", requires = "run")]
+    checkpoint: Option<CheckpointSelector>,
+    /// Backend that computes: auto, vulkan, metal, dx12, gl, flex or ndarray.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    backend: Backend,
+    /// Index of the device among those of the backend, as `proxmo devices` lists them.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    device: usize,
+}
+
+impl ModelOrRun {
+    /// Opens the device.
+    pub fn opened(&self) -> Result<Opened> {
+        open(self.backend, self.device)
+    }
+
+    /// The model's flags, if there is no run.
+    pub fn flags(&self) -> ModelFlags {
+        let model = self.model.clone().unwrap_or_default();
+        ModelFlags {
+            folder: ModelFolder { model, path: OnceLock::new() },
+            adapter: self.adapter.clone(),
+            backend: self.backend,
+            device: self.device,
+        }
+    }
+
+    /// Loads the model of the run, if there is a run, onto a device.
+    pub fn trained(&self, device: &Device) -> Result<Option<TrainedModel>> {
+        let Some(run) = &self.run else { return Ok(None) };
+        let checkpoint = checkpoint::find(run, self.checkpoint.unwrap_or_default())?;
+        TrainedModel::load(&checkpoint, device).map(Some)
     }
 }
