@@ -53,6 +53,11 @@ pub fn clear_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Bytes, such as a checksum, in hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Writes and syncs a file that no other process reads yet.
 ///
 /// # Errors

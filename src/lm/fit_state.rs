@@ -22,7 +22,7 @@ use super::sequence::Sequence;
 use super::weights::Weights;
 use crate::device::read;
 use crate::error::{Error, Result};
-use crate::files::write_atomic_by;
+use crate::files::{hexadecimal, write_atomic_by};
 use crate::settings;
 
 /// Version of the format. A state of another version is refused.
@@ -63,7 +63,7 @@ impl FitStart {
         match digest.failed {
             Some(error) => Err(error),
             None => Ok(Self {
-                model: hexadecimal(digest.sum),
+                model: hexadecimal(&digest.sum.finalize()),
                 sequences: sum_of(sequences),
                 fit: fit.clone(),
                 lora: lora.clone(),
@@ -340,9 +340,5 @@ fn sum_of(sequences: &[Sequence]) -> String {
         sequence.ids().iter().for_each(|id| sum.update(id.to_le_bytes()));
         sequence.mask().iter().for_each(|&counts| sum.update([u8::from(counts)]));
     }
-    hexadecimal(sum)
-}
-
-fn hexadecimal(sum: Sha256) -> String {
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&sum.finalize())
 }

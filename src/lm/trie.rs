@@ -116,6 +116,11 @@ impl Trie {
         &self.choices[choice]
     }
 
+    /// Tokens of the longest choice.
+    pub fn longest(&self) -> usize {
+        self.choices.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// The token that ends a choice which is the beginning of another.
     pub fn end(&self) -> Option<u32> {
         self.end
@@ -126,8 +131,7 @@ impl Trie {
     /// # Errors
     /// Returns an error if a token is out of range, or the longest choice exceeds the context.
     pub fn check(&self, config: &ModelConfig, before: usize) -> Result<()> {
-        let longest = self.choices.iter().map(Vec::len).max().unwrap_or(0);
-        let (tokens, context) = (before + longest, config.context);
+        let (tokens, context) = (before + self.longest(), config.context);
         if tokens > context {
             return Err(Error::ContextOverflow { tokens, context });
         }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::encoding::Encoding;
 use crate::error::{Error, Result};
+use crate::files::hexadecimal;
 
 mod safetensors;
 
@@ -74,7 +75,7 @@ impl Weights {
             let mut file = File::open(path).map_err(Error::io("open", path))?;
             io::copy(&mut file, &mut sum).map_err(Error::io("read", path))?;
         }
-        Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hexadecimal(&sum.finalize()))
     }
 
     /// Number of stored numbers in each encoding; formats that are not supported by their name.

@@ -46,7 +46,7 @@ impl Choices {
 
     /// Tokens of the longest choice.
     pub fn longest(&self) -> usize {
-        (0..self.trie.len()).map(|choice| self.trie.tokens(choice).len()).max().unwrap_or(0)
+        self.trie.longest()
     }
 }
 

@@ -71,8 +71,7 @@ impl LmEncoder {
 
     /// Tokens that a response may take.
     fn reserve(&self, choices: Option<&Trie>) -> usize {
-        let longest = |trie: &Trie| (0..trie.len()).map(|one| trie.tokens(one).len()).max();
-        choices.and_then(longest).unwrap_or(self.config.max_response_tokens)
+        choices.map_or(self.config.max_response_tokens, Trie::longest)
     }
 
     fn message<'a>(

@@ -342,20 +342,20 @@ impl Policy for LmPolicy {
         temperature: f32,
         loss: impl FnOnce(TokenScores) -> (Tensor<1>, Tensor<1>),
     ) -> (Tensor<1>, GradientsParams) {
-        let wanted = match Wanted::of(inputs, rows, responses) {
-            Ok(wanted) if self.settings.recompute && !wanted.places.is_empty() => wanted,
-            _ => {
-                let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature));
-                return (values, GradientsParams::from_grads(loss.backward(), self));
-            }
+        let wanted = match self.settings.recompute {
+            true => Wanted::of(inputs, rows, responses).ok(),
+            false => None,
+        };
+        let Some(wanted) = wanted.filter(|wanted| !wanted.places.is_empty()) else {
+            let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature));
+            return (values, GradientsParams::from_grads(loss.backward(), self));
         };
         let reading = Reading::of(inputs, &wanted.places);
-        let mut loss = Some(loss);
         let of_hidden = |hidden| {
             let scores = self
                 .scores_of(wanted, reading.select(hidden), temperature)
                 .unwrap_or_else(|_| self.no_scores(responses));
-            loss.take().map(|loss| loss(scores)).ok_or_else(|| Error::Run("lost a loss".into()))
+            Ok(loss(scores))
         };
         match recompute::differentiate(&self.model, &reading.sequences, of_hidden) {
             Ok((values, gradient)) => (values, gradient.0),
@@ -389,8 +389,7 @@ fn without_distribution(names: &[String], name: &str) -> (Vec<Answer>, Responses
 }
 
 impl LmPolicy {
-    /// The action in a response that was written freely. Without one, the response itself, which is not
-    /// admissible.
+    /// The action in a response that was written freely; empty if there is none.
     fn written(&self, ids: &[u32], stop_ids: &[u32]) -> Result<String> {
         let ids = match ids.split_last() {
             Some((last, rest)) if stop_ids.contains(last) => rest,

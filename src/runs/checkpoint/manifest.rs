@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::{REFERENCE, REQUIRED};
 use crate::error::{Error, Result};
-use crate::files::write_new;
+use crate::files::{hexadecimal, write_new};
 
 /// Name of the manifest's file.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -148,10 +148,6 @@ impl Entry {
         }
         Err(Error::file(path, "its SHA-256 checksum differs from the manifest"))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
