@@ -26,6 +26,8 @@ pub enum Purpose {
     Tokens = 7,
     /// Initial weights of an adapter.
     Adapter = 8,
+    /// The random actions in demonstrations.
+    Noise = 9,
 }
 
 /// The name of a stream.

@@ -149,7 +149,7 @@ fn of_held_out_split(error: Error) -> Error {
 /// The demonstrations to imitate.
 fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demonstration>> {
     let mut progress = progress(spread(training.tasks(), config.imitation.tasks).len());
-    let found = demonstrations(training, &config.imitation, config.run.seed, &mut progress)?;
+    let found = demonstrations(training, &config.imitation, config.run.seed, 0, &mut progress)?;
     found.remarks.iter().for_each(|remark| tell!("proxmo: warning: {remark}"));
     Ok(found.list)
 }

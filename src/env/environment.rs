@@ -178,4 +178,7 @@ pub trait Session: Send {
 pub trait Player: Send {
     /// The index of the action to take now, among those of [`Session::choices`].
     fn act(&mut self, observation: &str, choices: &Texts) -> usize;
+
+    /// Learns that the action with index `taken` was taken in place of the one that it chose last.
+    fn overrule(&mut self, _choices: &Texts, _taken: usize) {}
 }

@@ -25,6 +25,12 @@ pub trait Inputs: Default + Send + Sync {
         row
     }
 
+    /// Number of tokens of the environment that a row adds to what the policy reads, and that the policy
+    /// can predict. 0 for a policy that predicts responses only.
+    fn observed_tokens(&self, _row: usize) -> usize {
+        0
+    }
+
     /// Whether a token of a row's response was drawn from several. Others have no part in the objective.
     fn is_decision(&self, _row: usize, _token: usize) -> bool {
         true
@@ -151,16 +157,19 @@ pub trait Policy: Module + Sync {
     ) -> TokenScores;
 
     /// The gradient of a loss by the weights. `loss` turns the scores of [`evaluate`](Self::evaluate) into
-    /// the loss, `[1]`, and values that are returned beside the gradient.
+    /// the loss, `[1]`, and values that are returned beside the gradient. With `observations` it also gets
+    /// the sum of the log-probabilities of the rows' [observed tokens](Inputs::observed_tokens), `[1]`, if
+    /// the policy predicts any.
     fn differentiate(
         &self,
         inputs: &<Self::Encoder as Encoder>::Inputs,
         rows: &[usize],
         responses: &Responses,
         temperature: f32,
-        loss: impl FnOnce(TokenScores) -> (Tensor<1>, Tensor<1>),
+        _observations: bool,
+        loss: impl FnOnce(TokenScores, Option<Tensor<1>>) -> (Tensor<1>, Tensor<1>),
     ) -> (Tensor<1>, GradientsParams) {
-        let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature));
+        let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature), None);
         (values, GradientsParams::from_grads(loss.backward(), self))
     }
 

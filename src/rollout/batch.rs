@@ -40,6 +40,8 @@ pub struct RolloutBatch<I> {
     pub responses: Responses,
     /// `[rows]`: the policy's inputs.
     pub inputs: I,
+    /// Rows, in ascending order, that no update learns from.
+    pub left_out: Vec<usize>,
     /// `[episodes]`: what the environment reports at the end of each episode, beside its success.
     pub ends: Vec<EpisodeEnd>,
     /// Episodes that were lost to environment errors. They are in no other field.

@@ -445,6 +445,7 @@ fn arrange<I: Inputs, M>(
     }
     steps.inputs.reorder(&order);
     Ok(RolloutBatch {
+        left_out: Vec::new(),
         tasks: plan.tasks.to_vec(),
         goals: steps.goals,
         data: builder.build()?,

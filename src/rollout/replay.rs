@@ -19,6 +19,8 @@ pub struct Demonstration {
     pub task: usize,
     /// The actions, step by step.
     pub actions: Vec<String>,
+    /// The steps, in ascending order, that are played and not imitated.
+    pub unimitated: Vec<usize>,
     /// The origin, for errors: a file and line, or the name of the player.
     pub source: String,
 }
@@ -28,7 +30,8 @@ pub(crate) fn replay_seed(seed: u64, number: usize) -> u64 {
     Stream::new(seed, Purpose::Environment).of(number, 0).rng().next_u64()
 }
 
-/// Replays demonstrations, one group each. All responses have log-probability 0.
+/// Replays demonstrations, one group each. All responses have log-probability 0. Rows of steps that are
+/// not imitated are [left out](RolloutBatch::left_out).
 ///
 /// # Errors
 /// Returns an error if an environment fails. Names the demonstration and the step if an action is not
@@ -79,6 +82,9 @@ fn play<E: Encoder>(
         let answered = builder.intern(observation);
         session.step(action).map_err(Error::Environment)?;
         encoder.acted(&mut memory, action, &response, &mut batch.inputs);
+        if demonstration.unimitated.binary_search(&step).is_ok() {
+            batch.left_out.push(batch.responses.len());
+        }
         batch.responses.push(&response, &vec![0.0; response.len()]);
         batch.actions.push(action);
         let transition = session.snapshot().transition;

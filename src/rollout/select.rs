@@ -21,6 +21,9 @@ impl<I: Inputs> RolloutBatch<I> {
             kept.iter().flat_map(|&group| self.data.rows_of_group(group)).collect();
         let episodes: Vec<usize> =
             kept.iter().flat_map(|&group| self.data.episodes_of_group(group)).collect();
+        self.left_out = (0..rows.len())
+            .filter(|&row| self.left_out.binary_search(&rows[row]).is_ok())
+            .collect();
         self.tasks = pick(&self.tasks, &kept);
         self.ends = pick(&self.ends, &episodes);
         self.goals = pick(&self.goals, &kept);
@@ -35,6 +38,8 @@ impl<I: Inputs> RolloutBatch<I> {
     /// # Errors
     /// Returns an error if there are too many rows.
     pub fn append(&mut self, other: Self) -> Result<()> {
+        let rows = self.rows();
+        self.left_out.extend(other.left_out.iter().map(|row| row + rows));
         self.data = self.data.concat(&other.data)?;
         self.tasks.extend(other.tasks);
         self.goals.extend(other.goals);

@@ -1,9 +1,14 @@
 //! Demonstrations: episodes that a policy imitates.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
+use std::rc::Rc;
+
+use rand::Rng;
 
 use super::cleaning::{Cleaned, cleaned};
 use crate::env::Environment;
@@ -11,6 +16,7 @@ use crate::env::TaskNames;
 use crate::episodes::{StepRecord, episode_lines, read_episode};
 use crate::error::{Error, Result};
 use crate::rollout::{Demonstration, replay_seed};
+use crate::stream::{Purpose, Stream};
 use crate::train::ImitationConfig;
 use crate::train::{EvaluationPlan, FixedPolicy, evaluate_fixed, spread};
 
@@ -79,7 +85,8 @@ impl Demonstrations {
         if !cleaned.won {
             self.remark(NOT_WON, 1, || source.clone());
         }
-        self.list.push(Demonstration { task, actions: cleaned.actions, source });
+        let (actions, unimitated) = (cleaned.actions, Vec::new());
+        self.list.push(Demonstration { task, actions, unimitated, source });
     }
 }
 
@@ -92,6 +99,8 @@ impl Demonstrations {
 /// An episode with any other action that is not admissible is left out, unless its goal is reached
 /// without it.
 ///
+/// `seed` is the run's. The expert's random actions depend on the `iteration` too.
+///
 /// # Errors
 /// Returns an error if the environment has no expert or no walkthroughs, if the file cannot be read, or
 /// if there is nothing to imitate.
@@ -99,12 +108,16 @@ pub fn demonstrations(
     environment: &dyn Environment,
     config: &ImitationConfig,
     seed: u64,
+    iteration: u64,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Demonstrations> {
     let tasks = spread(environment.tasks(), config.tasks);
     let found = match config.from.as_str() {
         "walkthroughs" => walkthroughs(environment, &tasks, seed)?,
-        "expert" => expert(environment, &tasks, seed, progress)?,
+        "expert" => {
+            let noise = Noise { probability: config.noise, seed, iteration };
+            expert(environment, &tasks, noise, progress)?
+        }
         file => from_file(environment, Path::new(file), config.tasks, seed)?,
     };
     if found.list.is_empty() {
@@ -160,25 +173,49 @@ fn walkthroughs(
     if absent == tasks.len() { Err(lacks(environment, "walkthroughs")) } else { Ok(found) }
 }
 
+/// Random actions among those of the expert.
+#[derive(Clone, Copy)]
+struct Noise {
+    probability: f64,
+    seed: u64,
+    iteration: u64,
+}
+
 fn expert(
     environment: &dyn Environment,
     tasks: &[usize],
-    seed: u64,
+    noise: Noise,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Demonstrations> {
+    // The steps of random actions, by task.
+    let random: Rc<RefCell<HashMap<usize, Vec<usize>>>> = Rc::default();
     let begin = |task: usize| -> Result<FixedPolicy> {
         let expert = environment.expert(task);
         let mut expert = expert.ok_or_else(|| lacks(environment, "expert"))?;
-        Ok(Box::new(move |observation, admissible| expert.act(observation, admissible)))
+        let stream = Stream::new(noise.seed, Purpose::Noise).at(noise.iteration);
+        let (mut rng, random, mut step) = (stream.of(task, 0).rng(), random.clone(), 0);
+        random.borrow_mut().remove(&task);
+        Ok(Box::new(move |observation, admissible| {
+            let mut action = expert.act(observation, admissible);
+            if rng.random_bool(noise.probability) {
+                action = rng.random_range(0..admissible.len());
+                expert.overrule(admissible, action);
+                random.borrow_mut().entry(task).or_default().push(step);
+            }
+            step += 1;
+            action
+        }))
     };
-    let plan = EvaluationPlan { seed, keep_episodes: true, ..EvaluationPlan::new(tasks) };
+    let plan =
+        EvaluationPlan { seed: noise.seed, keep_episodes: true, ..EvaluationPlan::new(tasks) };
     let episodes = evaluate_fixed(environment, &plan, &begin, progress)?.episodes;
     let mut found = Demonstrations::default();
     for (&task, episode) in tasks.iter().zip(episodes) {
         if episode.success == Some(true) {
             let actions = episode.steps.into_iter().map(|step| step.action).collect();
             let source = format!("expert, task {task}");
-            found.list.push(Demonstration { task, actions, source });
+            let unimitated = random.borrow_mut().remove(&task).unwrap_or_default();
+            found.list.push(Demonstration { task, actions, unimitated, source });
         } else {
             let name = environment.task_name(task);
             let message = format!("not won within {} steps", environment.max_steps());

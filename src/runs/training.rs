@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::checkpoint::{self, BestEvaluation, RunState};
+use super::demonstrations::demonstrations;
 use super::recorder::PolicySummary;
 use crate::env::Environment;
 use crate::episodes::EpisodeRecord;
@@ -96,7 +97,7 @@ impl SpecVisitor for NewTraining<'_> {
         let device = self.device.clone().autodiff();
         let (policy, encoder) = spec.build(self.config.run.seed, &device)?;
         let trainer = Trainer::new(self.config, policy, encoder);
-        Ok(Box::new(SpecTraining { spec: spec.clone(), trainer, demonstrations: None }))
+        Ok(Box::new(SpecTraining { spec: spec.clone(), trainer, demonstrations: None, of: 0 }))
     }
 }
 
@@ -105,6 +106,23 @@ struct SpecTraining<S: PolicySpec> {
     spec: S,
     trainer: Trainer<S::Policy>,
     demonstrations: Option<RolloutBatch<InputsOf<S::Policy>>>,
+    /// The iteration that the demonstrations are for, if the expert plays anew for each.
+    of: u64,
+}
+
+impl<S: PolicySpec> SpecTraining<S> {
+    /// Lets the expert play the demonstrations of this iteration, if it plays anew for each.
+    fn renew_demonstrations(&mut self, environment: &dyn Environment) -> Result<()> {
+        let iteration = self.trainer.iteration;
+        let (config, seed) = (&self.trainer.config.imitation, self.trainer.config.run.seed);
+        if config.from == "expert" && config.noise > 0.0 && self.of != iteration {
+            let found = demonstrations(environment, config, seed, iteration, &mut |_| {})?;
+            self.demonstrations = None;
+            self.imitate(environment, &found.list)?;
+            self.of = iteration;
+        }
+        Ok(())
+    }
 }
 
 impl<S: PolicySpec> Training for SpecTraining<S> {
@@ -148,6 +166,9 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         progress: f64,
         watch: &mut dyn FnMut(IterationProgress),
     ) -> Result<Iteration> {
+        if self.demonstrations.is_some() {
+            self.renew_demonstrations(environment)?;
+        }
         if let Some(demonstrations) = &self.demonstrations {
             let iteration = self.trainer.imitate_watched_async(demonstrations, progress, watch);
             let metrics = pollster::block_on(iteration)?;

@@ -21,8 +21,12 @@ pub(super) enum Objective {
     /// The clipped surrogate of the policy's own episodes, with the reference policy's log-probability
     /// of every token of the batch, if there is a reference policy.
     Surrogate(Option<Vec<f32>>),
-    /// The negative log-likelihood of the responses of the batch.
-    Imitation,
+    /// The negative log-likelihood of the responses of the batch, and that of the environment's tokens,
+    /// each a mean, with a weight.
+    Imitation {
+        /// Weight of the environment's tokens.
+        observation_weight: f64,
+    },
 }
 
 /// The loss values over `rows`, and the gradient.
@@ -33,16 +37,33 @@ pub(super) fn differentiate<P: Policy>(
     objective: &Objective,
 ) -> (Tensor<1>, Gradient) {
     let weights = token_weights(update.batch, rows, update.config.aggregation);
+    let observed = match *objective {
+        Objective::Imitation { observation_weight } if observation_weight > 0.0 => {
+            let inputs = &update.batch.inputs;
+            let tokens: usize = rows.iter().map(|&row| inputs.observed_tokens(row)).sum();
+            observation_weight / tokens.max(1) as f64
+        }
+        _ => 0.0,
+    };
     let one = |policy: &P, weights: &[f32], rows: &[usize]| {
         let batch = update.batch;
         let (responses, temperature) = (batch.responses.select(rows), update.temperature);
-        let loss = |scores| {
-            let loss = loss_of(scores, update, rows, weights, objective);
+        let loss = |scores, log_prob: Option<Tensor<1>>| {
+            let mut loss = loss_of(scores, update, rows, weights, objective);
+            if let Some(log_prob) = log_prob {
+                loss.total = loss.total - log_prob.mul_scalar(observed);
+            }
             let values = loss.values();
             (loss.total, values)
         };
-        let (values, gradients) =
-            policy.differentiate(&batch.inputs, rows, &responses, temperature, loss);
+        let (values, gradients) = policy.differentiate(
+            &batch.inputs,
+            rows,
+            &responses,
+            temperature,
+            observed > 0.0,
+            loss,
+        );
         (values, Gradient(gradients))
     };
     if let Some(parts) = policy.parts(&update.batch.inputs, rows) {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Imitation of demonstrations.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, Validate)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImitationConfig {
     /// Source of demonstrations: expert, walkthroughs or an episode file. Empty trains by
@@ -17,4 +17,15 @@ pub struct ImitationConfig {
     #[garde(range(max = 1_000_000_000))]
     #[schemars(extend("x-flag" = "imitation-tasks", "x-aliases" = ["clone-tasks"]))]
     pub tasks: usize,
+    /// Probability that a step of the expert's demonstrations takes a random admissible action, which is
+    /// not imitated: so the policy learns to recover from mistakes (DART, arXiv 1703.09327). Above 0, the
+    /// expert plays anew for each iteration.
+    #[garde(range(min = 0.0, max = 0.9))]
+    #[schemars(extend("x-flag" = "expert-noise"))]
+    pub noise: f64,
+    /// Weight of the loss of predicting the environment's tokens, for a policy that predicts them (a
+    /// language model).
+    #[garde(range(min = 0.0, max = 1e6))]
+    #[schemars(extend("x-flag" = "observation-weight"))]
+    pub observation_weight: f64,
 }

@@ -157,8 +157,9 @@ impl<P: Policy> Trainer<P> {
         let config = self.update_config(progress);
         let update = self.update_batch(demonstrations, &[], progress, &config);
         let learning_rate = update.learning_rate;
+        let weight = self.config.imitation.observation_weight;
         let mut updating = |progress| watch(IterationProgress::Updating(progress));
-        let stats = self.learner.imitate_watched_async(&update, &mut updating).await?;
+        let stats = self.learner.imitate_watched_async(&update, weight, &mut updating).await?;
         let mut metrics = self.finish_update(&stats, learning_rate);
         metrics.seconds.update = begun.elapsed().as_secs_f64();
         Ok(metrics)

@@ -1,7 +1,5 @@
 //! One iteration's updates: epochs of shuffled minibatches.
 
-use std::ops::Range;
-
 use burn::optim::ModuleOptimizer;
 use rand::seq::SliceRandom;
 
@@ -84,15 +82,17 @@ impl<P: Policy> Learner<P> {
         pollster::block_on(self.learn_async(update))
     }
 
-    /// Updates the policy towards the batch's responses. Advantages are ignored.
+    /// Updates the policy towards the batch's responses, and towards predictions of its observations with
+    /// `observation_weight`. Advantages are ignored.
     ///
     /// # Errors
     /// As [`Learner::learn_async`].
     pub async fn imitate_async(
         &mut self,
         update: &UpdateBatch<'_, InputsOf<P>>,
+        observation_weight: f64,
     ) -> Result<UpdateStats> {
-        self.imitate_watched_async(update, &mut |_| {}).await
+        self.imitate_watched_async(update, observation_weight, &mut |_| {}).await
     }
 
     /// [`Learner::imitate_async`] that tells `watch` how far it is.
@@ -102,17 +102,22 @@ impl<P: Policy> Learner<P> {
     pub async fn imitate_watched_async(
         &mut self,
         update: &UpdateBatch<'_, InputsOf<P>>,
+        observation_weight: f64,
         watch: &mut dyn FnMut(UpdateProgress),
     ) -> Result<UpdateStats> {
-        self.minimise(update, &Objective::Imitation, watch).await
+        self.minimise(update, &Objective::Imitation { observation_weight }, watch).await
     }
 
     /// [`Learner::imitate_async`], blocking.
     ///
     /// # Errors
     /// As [`Learner::learn_async`].
-    pub fn imitate(&mut self, update: &UpdateBatch<InputsOf<P>>) -> Result<UpdateStats> {
-        pollster::block_on(self.imitate_async(update))
+    pub fn imitate(
+        &mut self,
+        update: &UpdateBatch<InputsOf<P>>,
+        observation_weight: f64,
+    ) -> Result<UpdateStats> {
+        pollster::block_on(self.imitate_async(update, observation_weight))
     }
 
     /// Minimises an objective over epochs of shuffled minibatches.
@@ -123,8 +128,9 @@ impl<P: Policy> Learner<P> {
         watch: &mut dyn FnMut(UpdateProgress),
     ) -> Result<UpdateStats> {
         let config = update.config;
-        let mut units = units(&update.batch.inputs, update.batch.rows());
-        let size = minibatch_size(update.batch.rows(), config.minibatch);
+        let rows: Vec<usize> = learnt_rows(update.batch.rows(), &update.batch.left_out);
+        let mut units = units(&update.batch.inputs, &rows);
+        let size = minibatch_size(rows.len(), config.minibatch);
         let mut rng = update.shuffle.rng();
         let mut stats = UpdateStats::default();
         let mut done = 0;
@@ -212,25 +218,24 @@ impl<P: Policy> Learner<P> {
     }
 }
 
+/// The rows among the first `rows` that are not left out. `left_out` is in ascending order.
+fn learnt_rows(rows: usize, left_out: &[usize]) -> Vec<usize> {
+    (0..rows).filter(|row| left_out.binary_search(row).is_err()).collect()
+}
+
 /// The rows of each unit, which are adjacent.
-fn units<I: Inputs>(inputs: &I, rows: usize) -> Vec<Range<usize>> {
-    let mut units: Vec<Range<usize>> = Vec::new();
-    for row in 0..rows {
-        match units.last_mut() {
-            Some(last) if inputs.unit(row) == inputs.unit(last.start) => last.end = row + 1,
-            _ => units.push(row..row + 1),
-        }
-    }
-    units
+fn units<I: Inputs>(inputs: &I, rows: &[usize]) -> Vec<Vec<usize>> {
+    let is_same = |one: &usize, other: &usize| inputs.unit(*one) == inputs.unit(*other);
+    rows.chunk_by(is_same).map(<[usize]>::to_vec).collect()
 }
 
 /// Minibatches of whole units, each with at least `size` rows, except the last.
-fn minibatches(units: &[Range<usize>], size: usize) -> Vec<Vec<usize>> {
+fn minibatches(units: &[Vec<usize>], size: usize) -> Vec<Vec<usize>> {
     let mut minibatches: Vec<Vec<usize>> = Vec::new();
     for unit in units {
         match minibatches.last_mut().filter(|rows| rows.len() < size) {
-            Some(rows) => rows.extend(unit.clone()),
-            None => minibatches.push(unit.clone().collect()),
+            Some(rows) => rows.extend(unit),
+            None => minibatches.push(unit.clone()),
         }
     }
     minibatches
@@ -278,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_minibatch_takes_whole_units() {
-        let units = [0..2, 2..3, 3..6, 6..7];
+        let units = [vec![0, 1], vec![2], vec![3, 4, 5], vec![6]];
         assert_eq!(minibatches(&units, 2), [vec![0, 1], vec![2, 3, 4, 5], vec![6]]);
         assert_eq!(minibatches(&units, 100), [(0..7).collect::<Vec<_>>()]);
     }

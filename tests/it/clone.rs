@@ -33,9 +33,9 @@ fn demonstrations_are_replayed_exactly() {
         mentions: false,
     };
     for from in ["expert", "walkthroughs"] {
-        let config = ImitationConfig { from: from.into(), tasks: 0 };
+        let config = ImitationConfig { from: from.into(), ..ImitationConfig::default() };
         let mut played = 0;
-        let found = demonstrations(&world, &config, 0, &mut |done| played = done).unwrap().list;
+        let found = demonstrations(&world, &config, 0, 0, &mut |done| played = done).unwrap().list;
         assert!(found.len() >= 10, "{from}: {}", found.len());
         assert_eq!(played, if from == "expert" { 12 } else { 0 });
         let batch = replay(&world, &encoder, &found, 0).unwrap();
@@ -51,8 +51,54 @@ fn demonstrations_are_replayed_exactly() {
             assert!(place < batch.inputs.action_range(row).len());
         }
     }
-    let some = ImitationConfig { from: "walkthroughs".into(), tasks: 5 };
-    assert_eq!(demonstrations(&world, &some, 0, &mut |_| {}).unwrap().list.len(), 5);
+    let some =
+        ImitationConfig { from: "walkthroughs".into(), tasks: 5, ..ImitationConfig::default() };
+    assert_eq!(demonstrations(&world, &some, 0, 0, &mut |_| {}).unwrap().list.len(), 5);
+}
+
+#[test]
+fn the_expert_wins_in_spite_of_random_actions_and_they_are_not_imitated() {
+    let world = generate(&GeneratorConfig::default(), 3, 60).unwrap();
+    let encoder = ScorerEncoder {
+        vocabulary: Vocabulary::from_environment(&world, 60, 500, 0).unwrap(),
+        max_steps: world.max_steps(),
+        mentions: false,
+    };
+    let config = ImitationConfig { from: "expert".into(), noise: 0.3, ..Default::default() };
+    let play =
+        |iteration: u64| demonstrations(&world, &config, 0, iteration, &mut |_| {}).unwrap().list;
+    let found = play(0);
+    assert!(found.len() >= 55, "{} of 60 tasks are won", found.len());
+    assert_eq!(found, play(0));
+    assert_ne!(found, play(1));
+
+    let batch = replay(&world, &encoder, &found, 0).unwrap();
+    assert!(batch.data.success().iter().all(|&won| won));
+    let mut left_out = Vec::new();
+    let mut row = 0;
+    for demonstration in &found {
+        left_out.extend(demonstration.unimitated.iter().map(|step| row + step));
+        row += demonstration.actions.len();
+    }
+    assert_eq!(batch.left_out, left_out);
+    let share = left_out.len() as f64 / batch.rows() as f64;
+    assert!((0.25..0.35).contains(&share), "{share} of the actions are random");
+
+    let mut even = batch.clone();
+    even.retain_groups(|_, group| group % 2 == 0);
+    let odd = |batch: &proxmo::rollout::RolloutBatch<_>| {
+        let mut odd = batch.clone();
+        odd.retain_groups(|_, group| group % 2 == 1);
+        odd
+    };
+    let chosen = |batch: &proxmo::rollout::RolloutBatch<_>| -> Vec<String> {
+        batch.left_out.iter().map(|&row| batch.actions.get(row).unwrap().to_string()).collect()
+    };
+    let odd = odd(&batch);
+    let apart = [chosen(&even), chosen(&odd)].concat();
+    even.append(odd).unwrap();
+    assert_eq!(chosen(&even), apart);
+    assert_eq!(even.left_out.len(), batch.left_out.len());
 }
 
 #[test]
@@ -64,7 +110,12 @@ fn a_demonstration_of_another_task_is_refused_with_its_step() {
         mentions: false,
     };
     let refuse = |actions: Vec<String>| {
-        let one = Demonstration { task: 0, actions, source: "d.jsonl: episode 7".into() };
+        let one = Demonstration {
+            task: 0,
+            actions,
+            unimitated: vec![],
+            source: "d.jsonl: episode 7".into(),
+        };
         replay(&world, &encoder, &[one], 0).unwrap_err().to_string()
     };
     let message = refuse(vec!["look".into(), "fly to the moon".into()]);

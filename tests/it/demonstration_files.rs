@@ -42,8 +42,8 @@ fn file(name: &str) -> Option<PathBuf> {
 }
 
 fn read(world: &AlfWorld, path: &Path) -> Result<Demonstrations, proxmo::Error> {
-    let config = ImitationConfig { from: path.display().to_string(), tasks: 0 };
-    demonstrations(world, &config, 0, &mut |_| {})
+    let config = ImitationConfig { from: path.display().to_string(), ..ImitationConfig::default() };
+    demonstrations(world, &config, 0, 0, &mut |_| {})
 }
 
 fn remarks(found: &Demonstrations) -> Vec<(usize, &str)> {

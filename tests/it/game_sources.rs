@@ -275,12 +275,12 @@ fn goals_take_the_words_of_annotators() {
 fn the_expert_takes_goals_in_free_words_from_their_facts() {
     let Some(folder) = variant("human") else { return };
     let world = AlfWorld::load(folder.path(), None, AlfWorldConfig::default()).unwrap();
-    let config = ImitationConfig { from: "expert".into(), tasks: 0 };
-    let found = demonstrations(&world, &config, 0, &mut |_| {}).unwrap();
+    let config = ImitationConfig { from: "expert".into(), ..ImitationConfig::default() };
+    let found = demonstrations(&world, &config, 0, 0, &mut |_| {}).unwrap();
     assert_eq!(found.list.len(), world.tasks(), "{:?}", found.remarks);
     // What the expert does not win is counted.
     let short = world.with_config(AlfWorldConfig { max_steps: 8, ..Default::default() });
-    let found = demonstrations(&short, &config, 0, &mut |_| {}).unwrap();
+    let found = demonstrations(&short, &config, 0, 0, &mut |_| {}).unwrap();
     let lost: usize = found.remarks.iter().map(|remark| remark.count).sum();
     assert_eq!(found.list.len() + lost, short.tasks());
     assert!(found.remarks[0].to_string().contains("not won within 8 steps"), "{:?}", found.remarks);

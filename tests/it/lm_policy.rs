@@ -1,15 +1,16 @@
 //! A language model plays and learns in the loop of every policy.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use proxmo::credit::Embedding;
-use proxmo::device::{Backend, open};
+use proxmo::device::{Backend, open, read};
 use proxmo::env::{Environment, Session, Texts, Transition};
-use proxmo::lm::LoraConfig;
+use proxmo::lm::{LoraConfig, score};
 use proxmo::policy::lm::{LmConfig, LmInputs, LmPolicy, PromptMode, ResponseMode};
-use proxmo::policy::{Inputs, PolicyKind, PolicySpec, Sampling};
+use proxmo::policy::{Inputs, Policy, PolicyKind, PolicySpec, Sampling};
 use proxmo::rollout::{Demonstration, Plan, RolloutBatch, collect, replay};
 use proxmo::stream::{Purpose, Stream};
 use proxmo::train::{Config, IterationMetrics, Trainer, UpdateBatch, UpdateStats};
@@ -83,7 +84,7 @@ fn solutions() -> Vec<Demonstration> {
         let place = BALLS.kinds()[BALLS.task_kind(task)].clone();
         let actions =
             vec![format!("take {} ball", BALLS.task_name(task)), format!("put ball in {place}")];
-        Demonstration { task, actions, source: "solution".into() }
+        Demonstration { task, actions, unimitated: vec![], source: "solution".into() }
     };
     (0..BALLS.tasks).map(solution).collect()
 }
@@ -115,6 +116,51 @@ fn a_language_model_learns_demonstrations_by_choosing_and_by_writing() {
     for (response, passes) in [(ResponseMode::Choice, 60), (ResponseMode::Free, 600)] {
         let success = imitated(LmConfig { response, ..tiny() }, passes).1;
         assert!(success > 0.8, "{response:?}: {success}");
+    }
+}
+
+/// The first step of every other solution is not imitated.
+#[test]
+fn imitation_is_a_mean_over_imitated_decisions_and_one_over_observed_tokens() {
+    for recompute in [false, true] {
+        let policy = LmConfig { recompute, part_tokens: 150, ..tiny() };
+        let config = small(|config| {
+            config.update.minibatch = 1000;
+            config.update.epochs = 1;
+            config.imitation.observation_weight = 0.5;
+        });
+        let mut trainer = trainer_on(policy, config, &Device::flex());
+        let mut solutions = solutions();
+        solutions.iter_mut().step_by(2).for_each(|one| one.unimitated = vec![0]);
+        let batch = replay(&BALLS, &trainer.encoder, &solutions, 0).unwrap();
+        let rows: Vec<usize> =
+            (0..batch.rows()).filter(|row| batch.left_out.binary_search(row).is_err()).collect();
+        assert_eq!(rows.len(), batch.rows() - BALLS.tasks / 2);
+
+        let policy = trainer.learner.policy.valid();
+        let scores = policy.evaluate(&batch.inputs, &rows, &batch.responses.select(&rows), 1.0);
+        let log_probs: Vec<f32> = read(scores.log_probs).unwrap();
+        let decided: Vec<f64> =
+            log_probs.into_iter().filter(|&one| one != 0.0).map(f64::from).collect();
+        let mut observed: Vec<f64> = Vec::new();
+        let mut next = HashMap::new();
+        for row in 0..batch.rows() {
+            let tokens = batch.inputs.transcript(row);
+            let from: &mut usize = next.entry(batch.inputs.unit(row)).or_insert(1);
+            let start = *from + batch.inputs.observed_tokens(row);
+            if rows.contains(&row) {
+                let scores = score(policy.model(), &[tokens], false).unwrap();
+                let log_probs = &scores[0].log_probs[*from - 1..start - 1];
+                observed.extend(log_probs.iter().map(|&one| f64::from(one)));
+            }
+            *from = start + batch.responses.range(row).len();
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let (decided, observed) = (-mean(&decided), -mean(&observed));
+        let metrics = trainer.imitate(&batch, 0.0).unwrap();
+        assert!((metrics.policy_loss - decided).abs() < 1e-5, "{} {decided}", metrics.policy_loss);
+        let expected = decided + 0.5 * observed;
+        assert!((metrics.loss - expected).abs() < 1e-5, "{} {expected}", metrics.loss);
     }
 }
 

@@ -42,8 +42,8 @@ fn the_slot_of_a_search_is_filled_by_searches_that_the_instruction_suggests() {
 #[test]
 fn the_expert_of_the_shop_gives_demonstrations_that_can_be_replayed() {
     let shop = small_shop();
-    let config = ImitationConfig { from: "expert".into(), tasks: 60 };
-    let found = demonstrations(&shop, &config, 0, &mut |_| {}).unwrap();
+    let config = ImitationConfig { from: "expert".into(), tasks: 60, ..ImitationConfig::default() };
+    let found = demonstrations(&shop, &config, 0, 0, &mut |_| {}).unwrap();
     assert!(found.list.len() >= 15, "the expert wins {} of 60", found.list.len());
     let vocabulary = Vocabulary::from_environment(&shop, 50, 100, 0).unwrap();
     let max_steps = shop.max_steps();

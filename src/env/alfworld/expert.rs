@@ -32,6 +32,8 @@ pub(super) struct Expert {
     target: Option<String>,
     /// Objects that are in their target.
     delivered: Vec<String>,
+    /// The action that was taken last: its verb and operands.
+    taken: Option<(Verb, String, String)>,
 }
 
 /// The requirements of a goal, parsed from its text or taken from its facts.
@@ -151,6 +153,7 @@ impl Expert {
             treated: false,
             target: None,
             delivered: Vec::new(),
+            taken: None,
         }
     }
 
@@ -212,9 +215,22 @@ impl Expert {
 
     fn choose(&mut self, actions: &[ParsedAction]) -> Option<usize> {
         match self.holding.clone() {
-            Some(held) => self.deliver(&held, actions),
+            Some(held) if self.wants(&held) => self.deliver(&held, actions),
+            Some(held) => self.put_away(&held, actions),
             None => self.fetch(actions),
         }
+    }
+
+    /// The next action with an unwanted object in hand.
+    fn put_away(&self, held: &str, actions: &[ParsedAction]) -> Option<usize> {
+        first(actions, |action| action.verb == Verb::Move && action.first == held)
+            .or_else(|| first(actions, |action| action.verb == Verb::Open))
+            .or_else(|| {
+                first(actions, |action| {
+                    let kind = kind_of(action.first);
+                    action.verb == Verb::GoTo && !self.closed.iter().any(|closed| closed == kind)
+                })
+            })
     }
 
     /// The next action with the wanted object in hand.
@@ -317,45 +333,71 @@ impl Expert {
         }
     }
 
-    /// Records the effect of an action. Admissible actions always succeed.
-    fn record(&mut self, action: &ParsedAction) {
-        match action.verb {
-            Verb::GoTo => self.at = self.places.iter().position(|p| p.name == action.first),
+    /// Records the effect of the action that was taken last. Admissible actions always succeed.
+    fn record(&mut self) {
+        let Some((verb, first, second)) = self.taken.take() else { return };
+        match verb {
+            Verb::GoTo => self.at = self.places.iter().position(|p| p.name == first),
             Verb::Take => {
-                self.holding = Some(action.first.to_string());
+                self.seen.retain(|(name, _)| *name != first);
+                self.delivered.retain(|name| *name != first);
+                if self.delivered.is_empty() {
+                    self.target = None;
+                }
+                self.holding = Some(first);
                 self.treated = false;
-                self.seen.retain(|(name, _)| name != action.first);
             }
-            Verb::Heat | Verb::Clean | Verb::Cool => self.treated = true,
+            Verb::Heat | Verb::Clean | Verb::Cool => {
+                self.treated = self.goal.treatment == Some(verb);
+            }
             Verb::Move => {
-                self.delivered.push(action.first.to_string());
+                let is_treated = self.goal.treatment.is_none() || self.treated;
+                if self.is_target(&second) && is_treated && self.wants(&first) {
+                    self.delivered.push(first);
+                    self.target = Some(second).filter(|_| self.goal.two);
+                }
                 self.holding = None;
-                self.target = Some(action.second.to_string()).filter(|_| self.goal.two);
+            }
+            // The contents cannot be reached, as before the first visit.
+            Verb::Close => {
+                if let Some(place) = self.places.iter_mut().find(|place| place.name == first) {
+                    place.known = false;
+                }
             }
             _ => {}
         }
+    }
+
+    /// The admissible actions that can be parsed.
+    fn parsed<'a>(grammar: &'a Grammar, admissible: &'a Texts) -> Vec<ParsedAction<'a>> {
+        let parse = |(index, text)| {
+            let (verb, [first, second]) = grammar.parse_command(text)?;
+            Some(ParsedAction { index, verb, first, second })
+        };
+        admissible.iter().enumerate().filter_map(parse).collect()
+    }
+
+    /// Notes the action that is taken, among the admissible ones that can be parsed.
+    fn take(&mut self, actions: &[ParsedAction], taken: usize) {
+        let action = actions.iter().find(|action| action.index == taken);
+        self.taken = action.map(|action| (action.verb, action.first.into(), action.second.into()));
     }
 }
 
 impl Player for Expert {
     fn act(&mut self, observation: &str, admissible: &Texts) -> usize {
         let grammar = self.grammar.clone();
-        let actions: Vec<ParsedAction> = admissible
-            .iter()
-            .enumerate()
-            .filter_map(|(index, text)| {
-                let (verb, [first, second]) = grammar.parse_command(text)?;
-                Some(ParsedAction { index, verb, first, second })
-            })
-            .collect();
+        let actions = Self::parsed(&grammar, admissible);
+        self.record();
         self.update(observation, &actions);
-        let chosen = self.choose(&actions);
-        if let Some(action) =
-            chosen.and_then(|index| actions.iter().find(|action| action.index == index))
-        {
-            self.record(action);
-        }
-        chosen.unwrap_or(0)
+        let chosen = self.choose(&actions).unwrap_or(0);
+        self.take(&actions, chosen);
+        chosen
+    }
+
+    fn overrule(&mut self, choices: &Texts, taken: usize) {
+        let grammar = self.grammar.clone();
+        self.take(&Self::parsed(&grammar, choices), taken);
     }
 }
 

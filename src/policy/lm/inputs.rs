@@ -11,6 +11,8 @@ use crate::policy::Inputs;
 pub(super) struct Row {
     /// The transcript that it lies in.
     pub transcript: usize,
+    /// Number of tokens of the transcript before those of the environment that precede the response.
+    pub from: usize,
     /// Number of tokens of the transcript before the step's response.
     pub start: usize,
     /// How its response is constrained.
@@ -44,6 +46,9 @@ impl Constraint {
 pub struct LmInputs {
     pub(super) transcripts: Vec<Vec<u32>>,
     pub(super) rows: Vec<Row>,
+    /// The length of each transcript after its last response. The first token, which no state predicts,
+    /// counts as a response.
+    answered: Vec<usize>,
 }
 
 impl LmInputs {
@@ -60,6 +65,7 @@ impl LmInputs {
     /// Starts a transcript and gives its number.
     pub(super) fn begin(&mut self, tokens: Vec<u32>) -> usize {
         self.transcripts.push(tokens);
+        self.answered.push(1);
         self.transcripts.len() - 1
     }
 
@@ -67,7 +73,8 @@ impl LmInputs {
     pub(super) fn push_row(&mut self, transcript: usize, choices: Option<Arc<Trie>>) -> usize {
         let start = self.transcripts[transcript].len();
         let constraint = choices.map_or(Constraint::Free, Constraint::Choices);
-        self.rows.push(Row { transcript, start, constraint });
+        let from = self.answered[transcript].min(start);
+        self.rows.push(Row { transcript, from, start, constraint });
         self.rows.len() - 1
     }
 
@@ -75,6 +82,7 @@ impl LmInputs {
     pub(super) fn respond(&mut self, row: usize, response: &[u32]) {
         let row = &mut self.rows[row];
         self.transcripts[row.transcript].extend_from_slice(response);
+        self.answered[row.transcript] = self.transcripts[row.transcript].len();
         if let Some(choices) = row.constraint.choices() {
             let choice = (0..choices.len()).find(|&choice| choices.tokens(choice) == response);
             let branches = choice.map(|choice| choices.branches(choice));
@@ -92,6 +100,10 @@ impl Inputs for LmInputs {
         self.rows[row].transcript
     }
 
+    fn observed_tokens(&self, row: usize) -> usize {
+        self.rows[row].start - self.rows[row].from
+    }
+
     /// A token that is the only one possible is no decision.
     fn is_decision(&self, row: usize, token: usize) -> bool {
         match &self.rows[row].constraint {
@@ -104,21 +116,24 @@ impl Inputs for LmInputs {
     fn reorder(&mut self, order: &[usize]) {
         let mut places = HashMap::new();
         let mut transcripts = Vec::new();
+        let mut answered = Vec::new();
         let mut rows = Vec::with_capacity(order.len());
         for &row in order {
             let mut row = self.rows[row].clone();
             row.transcript = *places.entry(row.transcript).or_insert_with_key(|&old| {
                 transcripts.push(std::mem::take(&mut self.transcripts[old]));
+                answered.push(self.answered[old]);
                 transcripts.len() - 1
             });
             rows.push(row);
         }
-        *self = Self { transcripts, rows };
+        *self = Self { transcripts, rows, answered };
     }
 
     fn append(&mut self, other: Self) {
         let shift = self.transcripts.len();
         self.transcripts.extend(other.transcripts);
+        self.answered.extend(other.answered);
         let moved = |row: Row| Row { transcript: row.transcript + shift, ..row };
         self.rows.extend(other.rows.into_iter().map(moved));
     }

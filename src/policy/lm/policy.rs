@@ -21,6 +21,9 @@ use crate::lm::{
 };
 use crate::policy::{Answer, Policy, Responses, Sampling, TokenScores, TokenUsage};
 
+/// The cost of a part of a minibatch beside that of its tokens, in tokens.
+const PART_COST: usize = 256;
+
 /// A language model that plays.
 #[derive(Module, Debug)]
 pub struct LmPolicy {
@@ -77,22 +80,31 @@ impl LmPolicy {
         responses: &Responses,
         temperature: f32,
     ) -> Result<TokenScores> {
-        let wanted = Wanted::of(inputs, rows, responses)?;
+        let wanted = Wanted::of(inputs, rows, responses, false)?;
         let hidden = self.states(inputs, &wanted.places)?;
-        self.scores_of(wanted, hidden, temperature)
+        Ok(self.scores_of(wanted, hidden, temperature)?.0)
     }
 
-    /// The scores of the hidden states at the wanted places.
+    /// The scores of the hidden states at the wanted places, and the sum of the log-probabilities of the
+    /// environment's tokens if they are wanted.
     fn scores_of(
         &self,
         wanted: Wanted,
         hidden: Tensor<2>,
         temperature: f32,
-    ) -> Result<TokenScores> {
-        let hidden = hidden.div_scalar(temperature);
-        let free = wanted.targets.len();
+    ) -> Result<(TokenScores, Option<Tensor<1>>)> {
         let branches: Vec<&Branch> = wanted.branches.iter().collect();
-        let (decided, width) = (branches.len(), hidden.dims()[1]);
+        let (free, decided) = (wanted.targets.len(), branches.len());
+        let (end, width) = (wanted.places.len(), hidden.dims()[1]);
+        let observed = match wanted.observed.as_slice() {
+            [] => None,
+            targets => {
+                let hidden = hidden.clone().slice([free + decided..end, 0..width]);
+                let scores = token_log_probs(hidden, &self.model.head_parts(), targets)?;
+                Some(scores.log_probs.sum())
+            }
+        };
+        let hidden = hidden.slice([0..free + decided, 0..width]).div_scalar(temperature);
         let of_free = token_log_probs(
             hidden.clone().slice([0..free, 0..width]),
             &self.model.head_parts(),
@@ -100,7 +112,7 @@ impl LmPolicy {
         )?;
         let of_branches =
             score_branches(&self.model, hidden.slice([free..free + decided, 0..width]), &branches)?;
-        Ok(wanted.arranged(&of_free, &of_branches))
+        Ok((wanted.arranged(&of_free, &of_branches), observed))
     }
 
     /// Scores that are NaN, for rows that cannot be scored. Transcripts are checked when they are written,
@@ -148,13 +160,16 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The tokens of responses that have a distribution: free ones, then decisions among choices.
+/// The tokens that have a distribution: free ones of responses, decisions among choices, and those of the
+/// environment.
 struct Wanted {
     /// Where the state before each is.
     places: Vec<(usize, usize)>,
     /// The free tokens.
     targets: Vec<u32>,
     branches: Vec<Branch>,
+    /// The tokens of the environment.
+    observed: Vec<u32>,
     /// `[rows, tokens]`: the number of each token's value, or 0 for a forced token and padding; values
     /// count from 1.
     index: Vec<i32>,
@@ -162,12 +177,17 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(inputs: &LmInputs, rows: &[usize], responses: &Responses) -> Result<Self> {
+    fn of(
+        inputs: &LmInputs,
+        rows: &[usize],
+        responses: &Responses,
+        observations: bool,
+    ) -> Result<Self> {
         let shape = [rows.len(), responses.width()];
         let mut free: Vec<((usize, usize), u32, usize)> = Vec::new();
         let mut decided: Vec<((usize, usize), Branch, usize)> = Vec::new();
         for (at, &row) in rows.iter().enumerate() {
-            let Row { transcript, start, constraint } = &inputs.rows[row];
+            let Row { transcript, start, constraint, .. } = &inputs.rows[row];
             let tokens = &responses.tokens[responses.range(at)];
             let cell = at * shape[1];
             let place = |token: usize| (*transcript, start + token);
@@ -189,8 +209,16 @@ impl Wanted {
         for (number, cell) in cells.enumerate() {
             index[cell] = number as i32 + 1;
         }
-        let places = free.iter().map(|one| one.0).chain(decided.iter().map(|one| one.0)).collect();
+        let mut places: Vec<(usize, usize)> =
+            free.iter().map(|one| one.0).chain(decided.iter().map(|one| one.0)).collect();
+        let mut observed = Vec::new();
+        for &row in rows.iter().filter(|_| observations) {
+            let &Row { transcript, from, start, .. } = &inputs.rows[row];
+            places.extend((from..start).map(|place| (transcript, place)));
+            observed.extend_from_slice(&inputs.transcripts[transcript][from..start]);
+        }
         Ok(Self {
+            observed,
             places,
             targets: free.into_iter().map(|one| one.1).collect(),
             branches: decided.into_iter().map(|one| one.1).collect(),
@@ -306,21 +334,10 @@ impl Policy for LmPolicy {
         let mut units: Vec<(usize, Vec<usize>)> =
             units.into_iter().map(|(transcript, places)| (length(transcript), places)).collect();
         units.sort_by_key(|unit| std::cmp::Reverse(unit.0));
-        let mut parts: Vec<Vec<usize>> = Vec::new();
-        let (mut longest, mut count) = (0, 0);
-        for (tokens, places) in units {
-            match parts.last_mut().filter(|_| longest * (count + 1) <= self.settings.part_tokens) {
-                Some(part) => {
-                    part.extend(places);
-                    count += 1;
-                }
-                None => {
-                    parts.push(places);
-                    (longest, count) = (tokens, 1);
-                }
-            }
-        }
-        Some(parts)
+        let lengths: Vec<usize> = units.iter().map(|unit| unit.0).collect();
+        let mut units = units.into_iter().map(|unit| unit.1);
+        let part = |count| units.by_ref().take(count).flatten().collect();
+        Some(part_sizes(&lengths, self.settings.part_tokens).into_iter().map(part).collect())
     }
 
     fn evaluate(
@@ -340,27 +357,31 @@ impl Policy for LmPolicy {
         rows: &[usize],
         responses: &Responses,
         temperature: f32,
-        loss: impl FnOnce(TokenScores) -> (Tensor<1>, Tensor<1>),
+        observations: bool,
+        loss: impl FnOnce(TokenScores, Option<Tensor<1>>) -> (Tensor<1>, Tensor<1>),
     ) -> (Tensor<1>, GradientsParams) {
-        let wanted = match self.settings.recompute {
-            true => Wanted::of(inputs, rows, responses).ok(),
-            false => None,
+        let nothing =
+            || (Tensor::full([1], f32::NAN, &self.model.device()), GradientsParams::new());
+        let Ok(wanted) = Wanted::of(inputs, rows, responses, observations) else {
+            return nothing();
         };
-        let Some(wanted) = wanted.filter(|wanted| !wanted.places.is_empty()) else {
-            let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature));
-            return (values, GradientsParams::from_grads(loss.backward(), self));
-        };
+        let recompute = self.settings.recompute && !wanted.places.is_empty();
         let reading = Reading::of(inputs, &wanted.places);
         let of_hidden = |hidden| {
-            let scores = self
-                .scores_of(wanted, reading.select(hidden), temperature)
-                .unwrap_or_else(|_| self.no_scores(responses));
-            Ok(loss(scores))
+            let scores = self.scores_of(wanted, reading.select(hidden), temperature);
+            let (scores, observed) = scores.unwrap_or_else(|_| (self.no_scores(responses), None));
+            loss(scores, observed)
         };
-        match recompute::differentiate(&self.model, &reading.sequences, of_hidden) {
-            Ok((values, gradient)) => (values, gradient.0),
-            Err(_) => (Tensor::full([1], f32::NAN, &self.model.device()), GradientsParams::new()),
+        if recompute {
+            let of_hidden = |hidden| Ok(of_hidden(hidden));
+            return match recompute::differentiate(&self.model, &reading.sequences, of_hidden) {
+                Ok((values, gradient)) => (values, gradient.0),
+                Err(_) => nothing(),
+            };
         }
+        let Ok(hidden) = self.model.hidden(&reading.sequences) else { return nothing() };
+        let (loss, values) = of_hidden(hidden);
+        (values, GradientsParams::from_grads(loss.backward(), self))
     }
 
     /// The model's last hidden state at the decision.
@@ -376,6 +397,26 @@ impl Policy for LmPolicy {
         });
         states.without_autodiff()
     }
+}
+
+/// The sizes of the parts into which sequences are divided. `lengths` are those of the sequences, in
+/// descending order. A part's cost is its tokens, with padding, and [`PART_COST`]; the parts are those of
+/// least cost among those of at most `limit` tokens. A sequence that is longer is a part of its own.
+fn part_sizes(lengths: &[usize], limit: usize) -> Vec<usize> {
+    // The least cost of the sequences from each on, and the size of their first part.
+    let mut best = vec![(0, 0); lengths.len() + 1];
+    for first in (0..lengths.len()).rev() {
+        let most = (limit / lengths[first].max(1)).clamp(1, lengths.len() - first);
+        let cost = |count: usize| lengths[first] * count + PART_COST + best[first + count].0;
+        best[first] = (1..=most).map(|count| (cost(count), count)).min().unwrap_or((0, 1));
+    }
+    let mut sizes = Vec::new();
+    let mut first = 0;
+    while first < lengths.len() {
+        sizes.push(best[first].1);
+        first += best[first].1;
+    }
+    sizes
 }
 
 /// The answers to rows of which one, by its name, has no distribution: its log-probability is NaN. The
@@ -434,5 +475,51 @@ impl LmCache {
             of_rows.push(row);
         }
         Ok(of_rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The least cost over all divisions, by trying each.
+    fn least(lengths: &[usize], limit: usize) -> usize {
+        let cuts = lengths.len() - 1;
+        let division = |mask: usize| {
+            let ends = (0..cuts).filter(|cut| mask >> cut & 1 == 1).map(|cut| cut + 1);
+            let (mut first, mut cost) = (0, 0);
+            for end in ends.chain([lengths.len()]) {
+                let tokens = lengths[first] * (end - first);
+                if tokens > limit && end - first > 1 {
+                    return usize::MAX;
+                }
+                cost += tokens + PART_COST;
+                first = end;
+            }
+            cost
+        };
+        (0..1 << cuts).map(division).min().unwrap()
+    }
+
+    #[test]
+    fn parts_have_the_least_cost_within_the_limit() {
+        for (lengths, limit) in [
+            (vec![900, 880, 870, 300, 290, 40, 40, 39, 38, 2], 2000),
+            (vec![900, 880, 870, 300, 290, 40, 40, 39, 38, 2], 500),
+            (vec![100; 9], 350),
+            (vec![5000, 4], 8192),
+            (vec![7], 1),
+        ] {
+            let sizes = part_sizes(&lengths, limit);
+            assert_eq!(sizes.iter().sum::<usize>(), lengths.len());
+            let (mut first, mut cost) = (0, 0);
+            for size in sizes {
+                assert!(size == 1 || size * lengths[first] <= limit);
+                cost += size * lengths[first] + PART_COST;
+                first += size;
+            }
+            assert_eq!(cost, least(&lengths, limit), "{lengths:?}");
+        }
+        assert!(part_sizes(&[], 10).is_empty());
     }
 }
