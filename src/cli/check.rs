@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use super::{Arguments, Command, Result, clone, compare, env};
+use super::{Arguments, Command, Result, compare, env, train};
 use crate::error::Error;
 use crate::train::Config;
 
@@ -17,10 +17,8 @@ pub fn check(words: &[OsString]) -> Result<()> {
     let arguments = Arguments::try_parse_from(words)
         .map_err(|error| Error::setting("arguments", error.to_string()))?;
     match arguments.command {
-        Command::Train(arguments) => resolved(arguments.settings.resolve(None)),
-        Command::Clone(arguments) => {
-            resolved(arguments.train.settings.resolve(Some(clone::defaults())))
-        }
+        Command::Train(arguments) => resolved(train::new_config(&arguments, false)),
+        Command::Clone(arguments) => resolved(train::new_config(&arguments.train, true)),
         Command::Eval(arguments) => resolved(arguments.settings.resolve(None)),
         Command::Config(arguments) => resolved(arguments.settings.merge(None)),
         Command::Play(arguments) => resolved(arguments.env.resolve(None)),

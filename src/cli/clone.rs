@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::train;
 use crate::error::Result;
-use crate::train::Config;
 
 /// Train a policy to imitate demonstrations (behaviour cloning).
 ///
@@ -32,19 +31,5 @@ Examples:
   proxmo train --preset alfworld --games json_2.1.1 --init runs/cloned --kl-weight 0.01";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    train::run_from(&arguments.train, defaults())
-}
-
-/// The defaults of `proxmo clone`.
-pub(super) fn defaults() -> Config {
-    let mut config = Config::default();
-    config.imitation.from = "expert".into();
-    config.run.iterations = 20;
-    config.run.checkpoint_every = 5;
-    config.eval.every = 5;
-    config.update.epochs = 1;
-    config.update.minibatch = 256;
-    // There is no pretrained reference to stay near.
-    config.update.kl_weight = 0.0;
-    config
+    train::run_or_clone(&arguments.train, true)
 }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::runs::auto::{Auto, open_for_training};
 use crate::runs::{Run, demonstrations};
-use crate::train::{Config, spread};
+use crate::train::{Config, EXPERT, spread};
 
 /// Train a policy with ProxMO.
 ///
@@ -54,14 +54,29 @@ Examples:
   proxmo train --backend vulkan --device 0 --iterations 5";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    run_from(arguments, Config::default())
+    run_or_clone(arguments, false)
 }
 
-/// Trains with `defaults`, unless the arguments name another configuration to start from.
-pub(super) fn run_from(arguments: &Arguments, defaults: Config) -> Result<()> {
+/// The settings of a new run, which imitates demonstrations or learns from its own episodes.
+pub(super) fn new_config(arguments: &Arguments, imitate: bool) -> Result<Config> {
+    let settings = &arguments.settings;
+    if !imitate {
+        return settings.resolve(None);
+    }
+    let mut base = settings.start()?;
+    base.suit_imitation();
+    let mut config = settings.resolve(Some(base))?;
+    if config.imitation.from.is_empty() {
+        config.imitation.from = EXPERT.into();
+    }
+    Ok(config)
+}
+
+/// Trains a policy by imitation or from its own episodes.
+pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
     let mut config = match (&arguments.run, arguments.resume) {
         (Some(folder), true) => resumed_config(arguments, folder)?,
-        _ => arguments.settings.resolve(Some(defaults))?,
+        _ => new_config(arguments, imitate)?,
     };
     make_paths_absolute(&mut config)?;
     fix_working_folder(&mut config)?;

@@ -57,6 +57,15 @@ pub trait PolicySpec:
     /// the weights file before any memory is allocated for the policy.
     fn min_weight_bytes(&self) -> u64;
 
+    /// This specification with the settings of a run that continues from it.
+    ///
+    /// # Errors
+    /// Says which setting differs that cannot change.
+    fn with_settings(&self, config: &Self::Config) -> Result<Self, String> {
+        self.expect_settings(config)?;
+        Ok(self.clone())
+    }
+
     /// Checks that this specification fits settings.
     ///
     /// # Errors

@@ -116,6 +116,23 @@ macro_rules! kinds {
                 }
             }
 
+            /// The policy with settings that a run which continues from it may change.
+            ///
+            /// # Errors
+            /// Says which setting differs that cannot change.
+            pub fn with_settings(&self, config: &PolicyConfig) -> Result<Self, String> {
+                match (self, config) {
+                    (Self::$first(spec), PolicyConfig::$first(config)) => {
+                        spec.with_settings(config).map(Self::$first)
+                    }
+                    $($(#[cfg($cfg)])? (Self::$kind(spec), PolicyConfig::$kind(config)) => {
+                        spec.with_settings(config).map(Self::$kind)
+                    })*
+                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds")]
+                    _ => self.expect_settings(config).map(|()| self.clone()),
+                }
+            }
+
             /// Reads the specification of a kind.
             fn from_parts(kind: &str, spec: &str) -> Result<Self, String> {
                 match kind {

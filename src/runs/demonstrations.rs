@@ -17,7 +17,7 @@ use crate::episodes::{StepRecord, episode_lines, read_episode};
 use crate::error::{Error, Result};
 use crate::rollout::{Demonstration, replay_seed};
 use crate::stream::{Purpose, Stream};
-use crate::train::ImitationConfig;
+use crate::train::{EXPERT, ImitationConfig};
 use crate::train::{EvaluationPlan, FixedPolicy, evaluate_fixed, spread};
 
 /// Demonstrations to imitate, and what was left out of them or changed.
@@ -114,7 +114,7 @@ pub fn demonstrations(
     let tasks = spread(environment.tasks(), config.tasks);
     let found = match config.from.as_str() {
         "walkthroughs" => walkthroughs(environment, &tasks, seed)?,
-        "expert" => {
+        EXPERT => {
             let noise = Noise { probability: config.noise, seed, iteration };
             expert(environment, &tasks, noise, progress)?
         }

@@ -23,7 +23,7 @@ pub(super) fn describe(
 }
 
 /// The policy of a new run, and the checkpoint with its initial weights if `run.init` names one: then
-/// the description comes from that checkpoint.
+/// the description comes from that checkpoint, with the settings that may change.
 ///
 /// # Errors
 /// Fails if the environment fails, or if the checkpoint is corrupt or does not fit the settings.
@@ -37,7 +37,7 @@ pub(super) fn initial_policy(
     }
     let checkpoint = checkpoint::find(init, checkpoint::CheckpointSelector::Latest)?;
     let saved = checkpoint::read_description(&checkpoint)?;
-    let fits = saved.expect_settings(&config.policy);
-    fits.map_err(|message| Error::file(&checkpoint, message))?;
-    Ok((saved, Some(checkpoint)))
+    let policy = saved.with_settings(&config.policy);
+    let policy = policy.map_err(|message| Error::file(&checkpoint, message))?;
+    Ok((policy, Some(checkpoint)))
 }

@@ -14,7 +14,8 @@ use crate::error::Result;
 use crate::policy::{InputsOf, PolicyDescription, PolicySpec, SpecVisitor};
 use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay};
 use crate::train::{
-    Config, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer, evaluate,
+    Config, EXPERT, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer,
+    evaluate,
 };
 
 /// The result of one iteration.
@@ -115,7 +116,7 @@ impl<S: PolicySpec> SpecTraining<S> {
     fn renew_demonstrations(&mut self, environment: &dyn Environment) -> Result<()> {
         let iteration = self.trainer.iteration;
         let (config, seed) = (&self.trainer.config.imitation, self.trainer.config.run.seed);
-        if config.from == "expert" && config.noise > 0.0 && self.of != iteration {
+        if config.from == EXPERT && config.noise > 0.0 && self.of != iteration {
             let found = demonstrations(environment, config, seed, iteration, &mut |_| {})?;
             self.demonstrations = None;
             self.imitate(environment, &found.list)?;

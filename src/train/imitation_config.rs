@@ -4,6 +4,9 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The source of demonstrations that the environment's expert plays.
+pub const EXPERT: &str = "expert";
+
 /// Imitation of demonstrations.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]

@@ -33,7 +33,7 @@ pub use evaluate::{
     Evaluation, EvaluationPlan, FixedPolicy, Outcome, evaluate, evaluate_async, evaluate_fixed,
     random_policy, spread,
 };
-pub use imitation_config::ImitationConfig;
+pub use imitation_config::{EXPERT, ImitationConfig};
 pub use kind_result::KindResult;
 pub use loss::{Loss, LossInputs, loss};
 pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, TokenMetrics, read_metrics};

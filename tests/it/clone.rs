@@ -180,6 +180,58 @@ fn imitation_learns_resumes_and_initializes_a_training() {
     assert!(trained[1].kl < 0.01, "the reference is not the cloned policy: {}", trained[1].kl);
 }
 
+/// The settings of a run.
+fn settings(run: &Path) -> toml::Table {
+    fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_language_models_training_takes_the_settings_of_the_policy_that_it_goes_on_from() {
+    const SMALL: &str = "--quiet --backend flex --train-tasks 10 --held-out 2 --max-steps 4";
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str| folder.path().join(name);
+    let sizes = "--lm-layers 1 --lm-width 16 --lm-heads 2 --lm-vocabulary 300 --max-cache 8";
+    let clone = "clone --policy lm --iterations 1 --expert-noise 0";
+    let mut command = proxmo(&format!("{clone} {SMALL} {sizes} --max-steps 50 --run"));
+    command.arg(run("cloned")).assert().success();
+    let cloned = settings(&run("cloned"));
+    assert_eq!(cloned["imitation"]["observation_weight"].as_float(), Some(1.0));
+    assert_eq!(cloned["imitation"]["noise"].as_float(), Some(0.0));
+    assert_eq!(cloned["update"]["learning_rate"].as_float(), Some(0.002));
+
+    let train = format!("train {SMALL} --iterations 1 --groups 2 --group-size 2 --init");
+    let go_on = |name: &str, more: &[&str]| {
+        let mut command = proxmo(&train);
+        command.arg(run("cloned")).args(more).arg("--run").arg(run(name)).assert()
+    };
+    go_on("free", &["--response", "free", "--max-response-tokens", "4"]).success();
+    let trained = settings(&run("free"));
+    assert_eq!(trained["policy"]["response"].as_str(), Some("free"));
+    assert_eq!(trained["policy"]["width"], cloned["policy"]["width"]);
+    assert_eq!(trained["update"]["learning_rate"].as_float(), Some(0.0001));
+    go_on("wider", &["--lm-width", "32"]).code(2).stderr(contains("policy.width"));
+    go_on("scorer", &["--policy", "scorer"]).code(2).stderr(contains("(--policy) to 'lm'"));
+}
+
+#[test]
+fn a_preset_leaves_cloning_an_imitation_of_the_expert() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut command =
+        proxmo(&format!("clone --preset household {TASKS} --iterations 1 --quiet --run"));
+    command.arg(&run).assert().success();
+    let made = settings(&run);
+    assert_eq!(made["imitation"]["from"].as_str(), Some("expert"));
+    assert_eq!(made["update"]["epochs"].as_integer(), Some(1));
+    // A file of settings that does not name demonstrations, too.
+    let file = folder.path().join("file.toml");
+    fs::write(&file, "[env]\nname = \"household\"\ntasks = 10\nheld_out = 2\n").unwrap();
+    let again = folder.path().join("again");
+    let mut command = proxmo("clone --iterations 1 --quiet --config");
+    command.arg(&file).arg("--run").arg(&again).assert().success();
+    assert_eq!(settings(&again)["imitation"]["from"].as_str(), Some("expert"));
+}
+
 #[test]
 fn invalid_demonstrations_are_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -20,7 +20,7 @@ const SCORER: &str = "--policy-embedding 8 --hidden 8 --train-tasks 40 --held-ou
     --group-size 6 --max-steps 40";
 
 /// A tiny language model, with episodes that wait for memory.
-const LANGUAGE_MODEL: &str = "--policy lm --lm-layers 1 --lm-width 16 --lm-heads 2 --lm-vocabulary 300 \
+const LANGUAGE_MODEL: &str = "--policy lm --kl-weight 0.001 --lm-layers 1 --lm-width 16 --lm-heads 2 --lm-vocabulary 300 \
     --lm-context 2048 --max-cache 1 --recompute true --train-tasks 10 --held-out 4 --groups 3 \
     --group-size 4 --max-steps 8";
 

@@ -37,7 +37,7 @@ impl<S: Scope> Args for Flags<S> {
         let preset = Arg::new(PRESET)
             .long(PRESET)
             .value_name("NAME")
-            .value_parser(Preset::ALL.map(Preset::name))
+            .value_parser(Preset::ALL.iter().map(|preset| preset.name()).collect::<Vec<_>>())
             .conflicts_with(CONFIG)
             .help("Start from settings that work well together. Flags override them");
         let command = command.args(S::HAS_CONFIG.then_some(file));
@@ -141,7 +141,7 @@ impl<S: Scope> FromArgMatches for Flags<S> {
         });
         Ok(Self {
             file: if S::HAS_CONFIG { matches.get_one::<PathBuf>(CONFIG).cloned() } else { None },
-            preset: Preset::ALL.into_iter().find(is_named),
+            preset: Preset::ALL.iter().copied().find(is_named),
             given: values.collect(),
             scope: PhantomData,
         })

@@ -1,5 +1,6 @@
 //! From flags to a configuration.
 
+use std::path::Path;
 use std::sync::Once;
 
 use clap::{Args, FromArgMatches};
@@ -12,7 +13,7 @@ use super::scope::{CreditOnly, EnvOnly, Evaluation, Fitting, Scope, Whole};
 use crate::credit::CreditConfig;
 use crate::error::{Error, Result};
 use crate::settings::{Kind, set};
-use crate::train::Config;
+use crate::train::{Config, Preset};
 
 impl<S: Scope> Flags<S> {
     /// Whether a flag gives the setting with a key.
@@ -20,13 +21,34 @@ impl<S: Scope> Flags<S> {
         self.given.iter().any(|(setting, _)| setting.key == key)
     }
 
-    /// The configuration: the defaults (or `base`, or those of `--preset`, or the file of
-    /// `--config`), then flags. It is not checked as a whole.
+    /// The configuration that flags start from: the defaults, or those of `--preset`, with the policy of
+    /// the run that `--init` names, or the kind of policy that a flag selects, and what suits it.
+    pub fn start(&self) -> Result<Config> {
+        let given = |key: &str| self.given.iter().find(|(setting, _)| setting.key == key);
+        let mut config = self.preset.map_or_else(Config::default, Preset::config);
+        let initial = given("run.init").and_then(|(_, folder)| folder.as_str()).map(Path::new);
+        let initial = initial.map(|folder| folder.join("config.toml"));
+        if let Some(file) = initial.filter(|file| file.is_file()) {
+            config.policy = read_config(&file)?.policy;
+            config.suit_policy();
+        }
+        if let Some((setting, value)) = given("policy.kind") {
+            let mut tree = config.to_tree()?;
+            set(&mut tree, setting, value.clone());
+            config = Config::from_tree(tree)
+                .map_err(|message| Error::setting("policy.kind", message))?;
+            config.suit_policy();
+        }
+        Ok(config)
+    }
+
+    /// The configuration: `base` (or what [`start`](Self::start) gives), or the file of `--config`, then
+    /// flags. It is not checked as a whole.
     pub fn merge(&self, base: Option<Config>) -> Result<Config> {
-        let config = match (&self.file, self.preset, base) {
-            (Some(path), ..) => read_config(path)?,
-            (None, Some(preset), _) => preset.config(),
-            (None, None, base) => base.unwrap_or_default(),
+        let config = match (&self.file, base) {
+            (Some(path), _) => read_config(path)?,
+            (None, Some(base)) => base,
+            (None, None) => self.start()?,
         };
         if self.given.is_empty() {
             return Ok(config);

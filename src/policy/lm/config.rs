@@ -105,7 +105,7 @@ impl Default for LmConfig {
         Self {
             model: String::new(),
             layers: 4,
-            width: 256,
+            width: 128,
             heads: 4,
             vocabulary: 1024,
             context: 0,

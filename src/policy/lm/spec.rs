@@ -225,23 +225,47 @@ impl PolicySpec for LmSpec {
 
     fn expect_settings(&self, config: &LmConfig) -> Result<(), String> {
         // Memory and time may change. All else is part of the policy.
-        const FREE: [&str; 4] = ["model", "max_cache", "part_tokens", "recompute"];
-        let tree = |config: &LmConfig| serde_json::to_value(config).map_err(|e| e.to_string());
-        let (saved, given) = (tree(&self.settings)?, tree(config)?);
-        let differs = |key: &&String| saved[*key] != given[*key] && !FREE.contains(&key.as_str());
-        match saved.as_object().and_then(|saved| saved.keys().find(differs)) {
-            None => Ok(()),
-            Some(key) => Err(format!(
-                "the saved policy has policy.{key} {}, the settings have {}",
-                saved[key], given[key]
-            )),
-        }
+        self.expect_equal(config, &["model", "max_cache", "part_tokens", "recompute"])
+    }
+
+    /// What the model reads and how it answers may change.
+    fn with_settings(&self, config: &LmConfig) -> Result<Self, String> {
+        const FREE: [&str; 10] = [
+            "model",
+            "max_cache",
+            "part_tokens",
+            "recompute",
+            "context",
+            "prompt",
+            "window",
+            "list",
+            "response",
+            "max_response_tokens",
+        ];
+        self.expect_equal(config, &FREE)?;
+        Ok(Self { settings: config.clone(), ..self.clone() })
     }
 
     fn summary(&self) -> String {
         match self.settings.model.as_str() {
             "" => format!("{} layers of width {}", self.settings.layers, self.settings.width),
             model => model.to_string(),
+        }
+    }
+}
+
+impl LmSpec {
+    /// Checks that settings are those of the policy, except for those with the keys `free`.
+    fn expect_equal(&self, config: &LmConfig, free: &[&str]) -> Result<(), String> {
+        let tree = |config: &LmConfig| serde_json::to_value(config).map_err(|e| e.to_string());
+        let (saved, given) = (tree(&self.settings)?, tree(config)?);
+        let differs = |key: &&String| saved[*key] != given[*key] && !free.contains(&key.as_str());
+        match saved.as_object().and_then(|saved| saved.keys().find(differs)) {
+            None => Ok(()),
+            Some(key) => Err(format!(
+                "the saved policy has policy.{key} {}, the settings have {}",
+                saved[key], given[key]
+            )),
         }
     }
 }
