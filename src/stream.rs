@@ -28,6 +28,8 @@ pub enum Purpose {
     Adapter = 8,
     /// The random actions in demonstrations.
     Noise = 9,
+    /// The initial states of variations of tasks.
+    Variation = 10,
 }
 
 /// The name of a stream.

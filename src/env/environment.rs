@@ -126,6 +126,12 @@ pub trait Environment: Send + Sync {
         None
     }
 
+    /// The same tasks in other initial states, as `seed` decides: a policy that has learned the states by
+    /// heart does not know these. `None` if the environment cannot vary its tasks.
+    fn varied(&self, _seed: u64) -> Option<Box<dyn Environment>> {
+        None
+    }
+
     /// The actions that solve a task. `None` if the environment does not know them.
     fn walkthrough(&self, _task: usize) -> Option<&[String]> {
         None

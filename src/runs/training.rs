@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::checkpoint::{self, BestEvaluation, RunState};
-use super::demonstrations::demonstrations;
+use super::demonstrations::{demonstrations, varied};
 use super::recorder::PolicySummary;
 use crate::env::Environment;
 use crate::episodes::EpisodeRecord;
@@ -14,8 +14,7 @@ use crate::error::Result;
 use crate::policy::{InputsOf, PolicyDescription, PolicySpec, SpecVisitor};
 use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay};
 use crate::train::{
-    Config, EXPERT, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer,
-    evaluate,
+    Config, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer, evaluate,
 };
 
 /// The result of one iteration.
@@ -98,7 +97,7 @@ impl SpecVisitor for NewTraining<'_> {
         let device = self.device.clone().autodiff();
         let (policy, encoder) = spec.build(self.config.run.seed, &device)?;
         let trainer = Trainer::new(self.config, policy, encoder);
-        Ok(Box::new(SpecTraining { spec: spec.clone(), trainer, demonstrations: None, of: 0 }))
+        Ok(Box::new(SpecTraining { spec: spec.clone(), trainer, demonstrations: None, of: None }))
     }
 }
 
@@ -108,7 +107,7 @@ struct SpecTraining<S: PolicySpec> {
     trainer: Trainer<S::Policy>,
     demonstrations: Option<RolloutBatch<InputsOf<S::Policy>>>,
     /// The iteration that the demonstrations are for, if the expert plays anew for each.
-    of: u64,
+    of: Option<u64>,
 }
 
 impl<S: PolicySpec> SpecTraining<S> {
@@ -116,12 +115,15 @@ impl<S: PolicySpec> SpecTraining<S> {
     fn renew_demonstrations(&mut self, environment: &dyn Environment) -> Result<()> {
         let iteration = self.trainer.iteration;
         let (config, seed) = (&self.trainer.config.imitation, self.trainer.config.run.seed);
-        if config.from == EXPERT && config.noise > 0.0 && self.of != iteration {
-            let found = demonstrations(environment, config, seed, iteration, &mut |_| {})?;
-            self.demonstrations = None;
-            self.imitate(environment, &found.list)?;
-            self.of = iteration;
+        if !config.renews() || self.of == Some(iteration) {
+            return Ok(());
         }
+        let variation = varied(environment, config, seed, iteration);
+        let environment = variation.as_deref().unwrap_or(environment);
+        let found = demonstrations(environment, config, seed, iteration, &mut |_| {})?;
+        self.demonstrations = None;
+        self.demonstrations = Some(replay(environment, &self.trainer.encoder, &found.list, seed)?);
+        self.of = Some(iteration);
         Ok(())
     }
 }
@@ -156,6 +158,9 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         environment: &dyn Environment,
         demonstrations: &[Demonstration],
     ) -> Result<()> {
+        if self.trainer.config.imitation.renews() {
+            return self.renew_demonstrations(environment);
+        }
         let (encoder, seed) = (&self.trainer.encoder, self.trainer.config.run.seed);
         self.demonstrations = Some(replay(environment, encoder, demonstrations, seed)?);
         Ok(())

@@ -57,6 +57,7 @@ mod trusted_commands;
 mod untrusted;
 mod untrusted_checkpoint;
 mod untrusted_games;
+mod variation;
 mod webshop;
 mod webshop_bad_data;
 mod webshop_cli;

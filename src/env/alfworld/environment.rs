@@ -10,8 +10,10 @@ use super::paraphrase::Paraphrase;
 use super::reword::reword;
 use super::session::AlfWorldSession;
 use super::task_kind::TaskKind;
+use super::variation::varied;
 use crate::env::environment::{Environment, Player, Session, Split};
 use crate::error::{Error, Result};
+use crate::stream::{Purpose, Stream};
 
 /// Maximum number of bytes of a game file. The published files have about 100 KB.
 pub(crate) const MAX_GAME_BYTES: u64 = 16 << 20;
@@ -104,6 +106,17 @@ impl AlfWorld {
             paraphrase.check_costs(game)?;
         }
         Ok(Self { paraphrase, ..self })
+    }
+
+    /// The same tasks with objects that have changed places, as `seed` decides. The tasks have no
+    /// walkthroughs. Games with other rules than the published ones stay as they are.
+    #[must_use]
+    pub fn with_objects_exchanged(self, seed: u64) -> Self {
+        let stream = Stream::new(seed, Purpose::Variation);
+        let of = |(task, game): (usize, &Arc<Game>)| {
+            Arc::new(varied(game, &mut stream.of(task, 0).rng()))
+        };
+        Self { games: self.games.iter().enumerate().map(of).collect(), ..self }
     }
 
     /// The same tasks in the wording of other games. Each task gets the grammar and the form of the task
@@ -205,6 +218,10 @@ impl Environment for AlfWorld {
             // The rules can ask for more than the expert knows.
             Err(_) => Box::new(Replay::new(&game.walkthrough)?),
         })
+    }
+
+    fn varied(&self, seed: u64) -> Option<Box<dyn Environment>> {
+        Some(Box::new(self.clone().with_objects_exchanged(seed)))
     }
 
     fn walkthrough(&self, task: usize) -> Option<&[String]> {

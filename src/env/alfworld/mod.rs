@@ -55,6 +55,7 @@ mod session;
 mod source;
 mod state;
 mod task_kind;
+mod variation;
 mod world;
 #[cfg(feature = "fs")]
 mod write;
