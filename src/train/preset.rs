@@ -57,8 +57,8 @@ impl Preset {
         #[cfg(feature = "lm")]
         if self == Self::AlfworldLm {
             config.env = BenchmarkConfig::default().into();
-            // Episodes of 50 steps with common observations fit. Less memory lets more of them play at once.
-            config.policy = LmConfig { context: 1024, ..LmConfig::default() }.into();
+            // Episodes of 50 steps have about 1,500 tokens.
+            config.policy = LmConfig { context: 2048, ..LmConfig::default() }.into();
             config.suit_policy();
             config.run.iterations = 200;
             config.run.checkpoint_every = 20;

@@ -15,6 +15,7 @@ mod config;
 mod encoder;
 mod inputs;
 mod layout;
+mod parts;
 mod policy;
 mod spec;
 
