@@ -158,10 +158,15 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         environment: &dyn Environment,
         demonstrations: &[Demonstration],
     ) -> Result<()> {
-        if self.trainer.config.imitation.renews() {
+        let config = &self.trainer.config;
+        let (encoder, seed) = (&self.trainer.encoder, config.run.seed);
+        if config.imitation.renews() && self.trainer.iteration > 0 {
             return self.renew_demonstrations(environment);
         }
-        let (encoder, seed) = (&self.trainer.encoder, self.trainer.config.run.seed);
+        // The first iteration's are given, so the expert need not play them again.
+        let variation = varied(environment, &config.imitation, seed, 0);
+        let environment = variation.as_deref().unwrap_or(environment);
+        self.of = Some(0);
         self.demonstrations = Some(replay(environment, encoder, demonstrations, seed)?);
         Ok(())
     }

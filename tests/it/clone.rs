@@ -7,11 +7,11 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
 use proxmo::env::Environment;
-use proxmo::env::alfworld::{GeneratorConfig, generate};
+use proxmo::env::alfworld::{AlfWorld, GeneratorConfig, generate};
 use proxmo::episodes::read_episodes;
 use proxmo::policy::Inputs;
 use proxmo::policy::scorer::{ScorerEncoder, Vocabulary};
-use proxmo::rollout::{Demonstration, replay};
+use proxmo::rollout::{Demonstration, RolloutBatch, replay};
 use proxmo::runs::demonstrations;
 use proxmo::train::{ImitationConfig, IterationMetrics, read_metrics};
 
@@ -24,14 +24,19 @@ fn proxmo(arguments: &str) -> Command {
 /// Household tasks that are learned quickly.
 const TASKS: &str = "--train-tasks 40 --held-out 10";
 
+/// The host half of a scorer for the tasks of `world`.
+fn encoder(world: &AlfWorld) -> ScorerEncoder {
+    ScorerEncoder {
+        vocabulary: Vocabulary::from_environment(world, world.tasks(), 500, 0).unwrap(),
+        max_steps: world.max_steps(),
+        mentions: false,
+    }
+}
+
 #[test]
 fn demonstrations_are_replayed_exactly() {
     let world = generate(&GeneratorConfig::default(), 3, 12).unwrap();
-    let encoder = ScorerEncoder {
-        vocabulary: Vocabulary::from_environment(&world, 12, 500, 0).unwrap(),
-        max_steps: world.max_steps(),
-        mentions: false,
-    };
+    let encoder = encoder(&world);
     for from in ["expert", "walkthroughs"] {
         let config = ImitationConfig { from: from.into(), ..ImitationConfig::default() };
         let mut played = 0;
@@ -59,11 +64,7 @@ fn demonstrations_are_replayed_exactly() {
 #[test]
 fn the_expert_wins_in_spite_of_random_actions_and_they_are_not_imitated() {
     let world = generate(&GeneratorConfig::default(), 3, 60).unwrap();
-    let encoder = ScorerEncoder {
-        vocabulary: Vocabulary::from_environment(&world, 60, 500, 0).unwrap(),
-        max_steps: world.max_steps(),
-        mentions: false,
-    };
+    let encoder = encoder(&world);
     let config = ImitationConfig { from: "expert".into(), noise: 0.3, ..Default::default() };
     let play =
         |iteration: u64| demonstrations(&world, &config, 0, iteration, &mut |_| {}).unwrap().list;
@@ -84,17 +85,15 @@ fn the_expert_wins_in_spite_of_random_actions_and_they_are_not_imitated() {
     let share = left_out.len() as f64 / batch.rows() as f64;
     assert!((0.25..0.35).contains(&share), "{share} of the actions are random");
 
-    let mut even = batch.clone();
-    even.retain_groups(|_, group| group % 2 == 0);
-    let odd = |batch: &proxmo::rollout::RolloutBatch<_>| {
-        let mut odd = batch.clone();
-        odd.retain_groups(|_, group| group % 2 == 1);
-        odd
+    let half = |parity: usize| {
+        let mut half = batch.clone();
+        half.retain_groups(|_, group| group % 2 == parity);
+        half
     };
-    let chosen = |batch: &proxmo::rollout::RolloutBatch<_>| -> Vec<String> {
+    let chosen = |batch: &RolloutBatch<_>| -> Vec<String> {
         batch.left_out.iter().map(|&row| batch.actions.get(row).unwrap().to_string()).collect()
     };
-    let odd = odd(&batch);
+    let (mut even, odd) = (half(0), half(1));
     let apart = [chosen(&even), chosen(&odd)].concat();
     even.append(odd).unwrap();
     assert_eq!(chosen(&even), apart);
@@ -104,11 +103,7 @@ fn the_expert_wins_in_spite_of_random_actions_and_they_are_not_imitated() {
 #[test]
 fn a_demonstration_of_another_task_is_refused_with_its_step() {
     let world = generate(&GeneratorConfig::default(), 3, 2).unwrap();
-    let encoder = ScorerEncoder {
-        vocabulary: Vocabulary::from_environment(&world, 2, 500, 0).unwrap(),
-        max_steps: world.max_steps(),
-        mentions: false,
-    };
+    let encoder = encoder(&world);
     let refuse = |actions: Vec<String>| {
         let one = Demonstration {
             task: 0,
