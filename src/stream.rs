@@ -28,7 +28,7 @@ pub enum Purpose {
     Adapter = 8,
     /// The random actions in demonstrations.
     Noise = 9,
-    /// The initial states of variations of tasks.
+    /// Variations of tasks.
     Variation = 10,
 }
 

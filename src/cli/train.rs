@@ -17,7 +17,7 @@ use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::runs::auto::{Auto, open_for_training};
-use crate::runs::{Run, demonstrations, varied};
+use crate::runs::{Run, demonstrations};
 use crate::train::{Config, EXPERT, spread};
 
 /// Train a policy with ProxMO.
@@ -164,10 +164,9 @@ fn of_held_out_split(error: Error) -> Error {
 /// The demonstrations to imitate.
 fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demonstration>> {
     let mut progress = progress(spread(training.tasks(), config.imitation.tasks).len());
-    let (config, seed) = (&config.imitation, config.run.seed);
-    let variation = varied(training, config, seed, 0);
+    let variation = config.variation(training, 0);
     let training = variation.as_deref().unwrap_or(training);
-    let found = demonstrations(training, config, seed, 0, &mut progress)?;
+    let found = demonstrations(training, &config.imitation, config.run.seed, 0, &mut progress)?;
     found.remarks.iter().for_each(|remark| tell!("proxmo: warning: {remark}"));
     Ok(found.list)
 }

@@ -126,8 +126,9 @@ pub trait Environment: Send + Sync {
         None
     }
 
-    /// The same tasks in other initial states, as `seed` decides: a policy that has learned the states by
-    /// heart does not know these. `None` if the environment cannot vary its tasks.
+    /// Variations of the same tasks, as `seed` decides, in the same order: in other states, or with other
+    /// goals of the same kind. A policy that has learned the tasks by heart does not know these. `None` if
+    /// the environment cannot vary its tasks.
     fn varied(&self, _seed: u64) -> Option<Box<dyn Environment>> {
         None
     }

@@ -8,7 +8,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::rc::Rc;
 
-use rand::{Rng, RngCore};
+use rand::Rng;
 
 use super::cleaning::{Cleaned, cleaned};
 use crate::env::Environment;
@@ -99,8 +99,8 @@ impl Demonstrations {
 /// An episode with any other action that is not admissible is left out, unless its goal is reached
 /// without it.
 ///
-/// `seed` is the run's. The expert's random actions depend on the `iteration` too. With
-/// [`ImitationConfig::vary`], `environment` is that of [`varied`].
+/// `seed` is the run's. The expert's random actions depend on the `iteration` too. If tasks are varied,
+/// `environment` is that of [`Config::variation`](crate::train::Config::variation).
 ///
 /// # Errors
 /// Returns an error if the environment has no expert or no walkthroughs, if the file cannot be read, or
@@ -129,21 +129,6 @@ pub fn demonstrations(
         return Err(Error::setting("imitation.from", message));
     }
     Ok(found)
-}
-
-/// The variation of an environment whose tasks the expert plays for an iteration, or `None` if the settings
-/// ask for none or the environment has none.
-pub fn varied(
-    environment: &dyn Environment,
-    config: &ImitationConfig,
-    seed: u64,
-    iteration: u64,
-) -> Option<Box<dyn Environment>> {
-    if !(config.from == EXPERT && config.vary) {
-        return None;
-    }
-    let seed = Stream::new(seed, Purpose::Variation).at(iteration).rng().next_u64();
-    environment.varied(seed)
 }
 
 /// An error that says what the environment lacks.

@@ -19,7 +19,7 @@ mod trained;
 mod trained_model;
 mod training;
 
-pub use demonstrations::{Demonstrations, Remark, demonstrations, varied};
+pub use demonstrations::{Demonstrations, Remark, demonstrations};
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
 pub use trained::{PlayedEpisode, TrainedPolicy};

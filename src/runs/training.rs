@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::checkpoint::{self, BestEvaluation, RunState};
-use super::demonstrations::{demonstrations, varied};
+use super::demonstrations::demonstrations;
 use super::recorder::PolicySummary;
 use crate::env::Environment;
 use crate::episodes::EpisodeRecord;
@@ -114,13 +114,14 @@ impl<S: PolicySpec> SpecTraining<S> {
     /// Lets the expert play the demonstrations of this iteration, if it plays anew for each.
     fn renew_demonstrations(&mut self, environment: &dyn Environment) -> Result<()> {
         let iteration = self.trainer.iteration;
-        let (config, seed) = (&self.trainer.config.imitation, self.trainer.config.run.seed);
-        if !config.renews() || self.of == Some(iteration) {
+        let config = &self.trainer.config;
+        if !config.renews_demonstrations() || self.of == Some(iteration) {
             return Ok(());
         }
-        let variation = varied(environment, config, seed, iteration);
+        let variation = config.variation(environment, iteration);
         let environment = variation.as_deref().unwrap_or(environment);
-        let found = demonstrations(environment, config, seed, iteration, &mut |_| {})?;
+        let (imitation, seed) = (&config.imitation, config.run.seed);
+        let found = demonstrations(environment, imitation, seed, iteration, &mut |_| {})?;
         self.demonstrations = None;
         self.demonstrations = Some(replay(environment, &self.trainer.encoder, &found.list, seed)?);
         self.of = Some(iteration);
@@ -160,11 +161,11 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
     ) -> Result<()> {
         let config = &self.trainer.config;
         let (encoder, seed) = (&self.trainer.encoder, config.run.seed);
-        if config.imitation.renews() && self.trainer.iteration > 0 {
+        if config.renews_demonstrations() && self.trainer.iteration > 0 {
             return self.renew_demonstrations(environment);
         }
         // The first iteration's are given, so the expert need not play them again.
-        let variation = varied(environment, &config.imitation, seed, 0);
+        let variation = config.variation(environment, 0);
         let environment = variation.as_deref().unwrap_or(environment);
         self.of = Some(0);
         self.demonstrations = Some(replay(environment, encoder, demonstrations, seed)?);

@@ -153,6 +153,11 @@ pub struct RolloutConfig {
     #[garde(range(max = 100))]
     #[schemars(extend("x-former-keys" = ["resample"], "x-aliases" = ["resample"]))]
     pub max_resampling_rounds: usize,
+    /// Play variations of the tasks, others in each iteration, if the environment has them: so the policy
+    /// learns to look in place of learning tasks by heart. The expert's demonstrations are of variations
+    /// too; walkthroughs and episode files are imitated as they are.
+    #[garde(skip)]
+    pub vary_tasks: bool,
     /// Drop zero-variance groups (all episodes have the same return) from the update.
     #[garde(skip)]
     #[schemars(extend("x-former-keys" = ["skip_even"], "x-aliases" = ["skip-even"]))]
@@ -173,6 +178,7 @@ impl Default for RolloutConfig {
             group_size: 8,
             temperature: 1.0,
             max_resampling_rounds: 0,
+            vary_tasks: false,
             drop_zero_variance: false,
             max_env_errors: 16,
             step_timeout: 0.0,

@@ -26,22 +26,9 @@ pub struct ImitationConfig {
     #[garde(range(min = 0.0, max = 0.9))]
     #[schemars(extend("x-flag" = "expert-noise"))]
     pub noise: f64,
-    /// Whether the expert plays variations of the tasks if the environment has them, with the same goals
-    /// and other initial states, and others in each iteration: so the policy learns to look in place of
-    /// learning states by heart.
-    #[garde(skip)]
-    #[schemars(extend("x-flag" = "vary-tasks"))]
-    pub vary: bool,
     /// Weight of the loss of predicting the environment's tokens, for a policy that predicts them (a
     /// language model).
     #[garde(range(min = 0.0, max = 1e6))]
     #[schemars(extend("x-flag" = "observation-weight"))]
     pub observation_weight: f64,
-}
-
-impl ImitationConfig {
-    /// Whether the expert plays anew for each iteration.
-    pub fn renews(&self) -> bool {
-        self.from == EXPERT && (self.noise > 0.0 || self.vary)
-    }
 }

@@ -22,6 +22,7 @@ mod trainer;
 mod update;
 mod update_batch;
 mod update_config;
+mod variation;
 
 pub use crate::schedule::Schedule;
 pub use config::{Config, RolloutConfig, RunConfig};

@@ -111,7 +111,7 @@ impl Config {
                 self.update.schedule = Schedule::Cosine;
                 self.imitation.observation_weight = 1.0;
                 self.imitation.noise = 0.1;
-                self.imitation.vary = true;
+                self.rollout.vary_tasks = true;
             }
         }
     }

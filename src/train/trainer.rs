@@ -235,7 +235,8 @@ impl<P: Policy> Trainer<P> {
         }
     }
 
-    /// Plays this iteration's groups, each on a different task, and collects their statistics.
+    /// Plays this iteration's groups, each on a different task or a variation of one, and collects their
+    /// statistics.
     ///
     /// Zero-variance groups are replaced by groups of further tasks for up to
     /// `rollout.max_resampling_rounds` rounds (dynamic sampling; DAPO, Yu et al. 2025).
@@ -244,6 +245,8 @@ impl<P: Policy> Trainer<P> {
         environment: &dyn Environment,
         watch: &mut dyn FnMut(CollectionProgress),
     ) -> Result<(Rollout<P>, RolloutStatistics)> {
+        let variation = self.config.variation(environment, self.iteration);
+        let environment = variation.as_deref().unwrap_or(environment);
         let rollout = &self.config.rollout;
         let total = environment.tasks();
         let groups = rollout.groups.min(total);

@@ -1,11 +1,11 @@
-//! Variations of tasks: objects change places, and the expert still wins.
+//! Variations of tasks: other goals, fewer receptacles, objects in other places, and the expert still wins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig, Difficulty, GeneratorConfig, generate};
 use proxmo::env::{Environment, Session};
-use proxmo::runs::{demonstrations, varied};
-use proxmo::train::{EXPERT, ImitationConfig};
+use proxmo::runs::demonstrations;
+use proxmo::train::{Config, EXPERT, ImitationConfig, RolloutConfig};
 
 use crate::support::shared::shared;
 
@@ -16,67 +16,94 @@ fn places(world: &AlfWorld, task: usize) -> BTreeMap<String, Vec<String>> {
     session.objects().map(|object| (object.to_string(), of(object))).collect()
 }
 
-/// The number of objects in each receptacle.
-fn counts(places: &BTreeMap<String, Vec<String>>) -> BTreeMap<&str, usize> {
-    let mut counts = BTreeMap::new();
-    for receptacle in places.values().flatten() {
-        *counts.entry(receptacle.as_str()).or_default() += 1;
-    }
-    counts
+/// The receptacles that hold something.
+fn receptacles(places: &BTreeMap<String, Vec<String>>) -> BTreeSet<&String> {
+    places.values().flatten().collect()
 }
 
-/// Checks variations of all tasks; returns the shares of changed tasks and of those that the expert wins.
-fn check(world: &AlfWorld) -> (f64, f64) {
-    let variation = world.clone().with_objects_exchanged(3);
+/// The names of a kind are numbered from 1 without gaps.
+fn numbers_have_no_gaps<'a>(names: impl Iterator<Item = &'a String>) -> bool {
+    let mut numbers: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (kind, number) in names.filter_map(|name| name.rsplit_once(' ')) {
+        numbers.entry(kind).or_default().insert(number.parse().unwrap());
+    }
+    numbers.values().all(|found| found.iter().copied().eq(1..=found.len()))
+}
+
+/// The shares of tasks that a variation changes.
+#[derive(Debug, Default)]
+struct Shares {
+    places: f64,
+    receptacles: f64,
+    goals: f64,
+    won: f64,
+}
+
+/// Checks variations of all tasks.
+fn check(world: &AlfWorld) -> Shares {
+    let variation = world.clone().with_variations(3);
     assert_eq!(variation.tasks(), world.tasks());
-    let mut changed = 0;
+    let share = 1.0 / world.tasks() as f64;
+    let mut shares = Shares::default();
     for task in 0..world.tasks() {
-        let (before, after) = (places(world, task), places(&variation, task));
-        assert!(before.keys().eq(after.keys()), "task {task} has other objects");
-        assert_eq!(counts(&before), counts(&after), "task {task}");
-        let goal = |world: &AlfWorld| world.session(task, 0).unwrap().goal().to_string();
-        assert_eq!(goal(world), goal(&variation));
         assert_eq!(world.task_name(task), variation.task_name(task));
-        changed += usize::from(before != after);
+        assert_eq!(world.task_kind(task), variation.task_kind(task));
+        assert!(variation.walkthrough(task).is_empty());
+        let (before, after) = (places(world, task), places(&variation, task));
+        shares.places += if before == after { 0.0 } else { share };
+        let (held_before, held_after) = (receptacles(&before), receptacles(&after));
+        assert!(held_after.len() <= held_before.len() && !held_after.is_empty());
+        shares.receptacles += if held_before == held_after { 0.0 } else { share };
+        if numbers_have_no_gaps(before.keys()) {
+            assert!(numbers_have_no_gaps(after.keys()), "task {task}: {after:?}");
+        }
+        let goal = |world: &AlfWorld| world.session(task, 0).unwrap().goal().to_string();
+        shares.goals += if goal(world) == goal(&variation) { 0.0 } else { share };
     }
     let config = ImitationConfig { from: EXPERT.into(), ..ImitationConfig::default() };
     let won = demonstrations(&variation, &config, 0, 0, &mut |_| {}).unwrap().list;
     assert!(won.iter().all(|one| !one.actions.is_empty()), "a goal is reached at the start");
-    let share = |count: usize| count as f64 / world.tasks() as f64;
-    (share(changed), share(won.len()))
+    shares.won = won.len() as f64 * share;
+    shares
 }
 
 #[test]
-fn objects_change_places_and_the_expert_still_wins() {
+fn variations_differ_and_the_expert_wins_them() {
     let hard = GeneratorConfig { difficulty: Difficulty::Hard, ..GeneratorConfig::default() };
-    let world = generate(&hard, 5, 100).unwrap();
-    let (changed, won) = check(&world);
-    assert!(changed > 0.95 && won > 0.95, "{changed} changed, {won} won");
-    assert!(world.clone().with_objects_exchanged(3).walkthrough(0).is_empty());
+    let shares = check(&generate(&hard, 5, 100).unwrap());
+    assert!(shares.places > 0.95 && shares.won > 0.95, "{shares:?}");
+    assert!(shares.receptacles > 0.5 && (0.25..0.75).contains(&shares.goals), "{shares:?}");
 }
 
 #[test]
 fn published_games_vary_too() {
     let Some(archive) = shared("alfworld/json_2.1.1.tar.xz") else { return };
     let world = AlfWorld::load(&archive, Some("valid_seen"), AlfWorldConfig::default()).unwrap();
-    let (changed, won) = check(&world);
-    assert!(changed > 0.95 && won > 0.95, "{changed} changed, {won} won");
+    let shares = check(&world);
+    assert!(shares.places > 0.95 && shares.won > 0.95, "{shares:?}");
+    assert!(shares.receptacles > 0.6 && (0.25..0.75).contains(&shares.goals), "{shares:?}");
 }
 
 #[test]
 fn each_iteration_has_a_variation_of_its_own_and_only_if_settings_ask_for_it() {
     let world = generate(&GeneratorConfig::default(), 5, 20).unwrap();
-    let config = ImitationConfig { from: EXPERT.into(), vary: true, ..ImitationConfig::default() };
+    let config = Config {
+        imitation: ImitationConfig { from: EXPERT.into(), ..ImitationConfig::default() },
+        rollout: RolloutConfig { vary_tasks: true, ..RolloutConfig::default() },
+        ..Config::default()
+    };
     let actions = |iteration: u64| {
-        let variation = varied(&world, &config, 0, iteration).unwrap();
-        demonstrations(&*variation, &config, 0, iteration, &mut |_| {}).unwrap().list
+        let variation = config.variation(&world, iteration).unwrap();
+        demonstrations(&*variation, &config.imitation, 0, iteration, &mut |_| {}).unwrap().list
     };
     assert_eq!(actions(0), actions(0));
     assert_ne!(actions(0), actions(1));
-    for other in [
-        ImitationConfig { vary: false, ..config.clone() },
-        ImitationConfig { from: "walkthroughs".into(), ..config.clone() },
-    ] {
-        assert!(varied(&world, &other, 0, 0).is_none());
-    }
+    let with_source = |from: &str| Config {
+        imitation: ImitationConfig { from: from.into(), ..ImitationConfig::default() },
+        ..config.clone()
+    };
+    assert!(with_source("").variation(&world, 0).is_some(), "reinforcement learning varies");
+    assert!(with_source("walkthroughs").variation(&world, 0).is_none());
+    let plain = Config { rollout: RolloutConfig::default(), ..config.clone() };
+    assert!(plain.variation(&world, 0).is_none());
 }

@@ -28,6 +28,8 @@ pub struct AlfWorld {
     config: AlfWorldConfig,
     /// The paraphrase of observations, if there is one.
     paraphrase: Option<Arc<Paraphrase>>,
+    /// The seed of variations, if the tasks are varied.
+    variation: Option<u64>,
     /// Remarks on the loading of the games.
     pub(super) notes: Vec<String>,
     /// The text of the domain of games from files.
@@ -52,7 +54,16 @@ impl AlfWorld {
             }
         }
         let games = games.into_iter().map(Arc::new).collect();
-        Self { name, games, splits, config, paraphrase: None, notes: Vec::new(), domain }
+        Self {
+            name,
+            games,
+            splits,
+            config,
+            paraphrase: None,
+            variation: None,
+            notes: Vec::new(),
+            domain,
+        }
     }
 
     /// Reads one game from the bytes of its file, which can be untrusted as for `AlfWorld::load`.
@@ -108,15 +119,12 @@ impl AlfWorld {
         Ok(Self { paraphrase, ..self })
     }
 
-    /// The same tasks with objects that have changed places, as `seed` decides. The tasks have no
-    /// walkthroughs. Games with other rules than the published ones stay as they are.
+    /// Variations of the tasks, as `seed` decides: objects have changed places, receptacles are missing,
+    /// and half of the tasks ask for another object or another target. The names of tasks stay; the tasks
+    /// have no walkthroughs. Games with other rules than the published ones stay as they are.
     #[must_use]
-    pub fn with_objects_exchanged(self, seed: u64) -> Self {
-        let stream = Stream::new(seed, Purpose::Variation);
-        let of = |(task, game): (usize, &Arc<Game>)| {
-            Arc::new(varied(game, &mut stream.of(task, 0).rng()))
-        };
-        Self { games: self.games.iter().enumerate().map(of).collect(), ..self }
+    pub fn with_variations(self, seed: u64) -> Self {
+        Self { variation: Some(seed), ..self }
     }
 
     /// The same tasks in the wording of other games. Each task gets the grammar and the form of the task
@@ -151,6 +159,9 @@ impl AlfWorld {
 
     /// The commands that solve a task. The list is empty if the task's file has none.
     pub fn walkthrough(&self, task: usize) -> &[String] {
+        if self.variation.is_some() {
+            return &[];
+        }
         self.games.get(task).map_or(&[], |game| &game.walkthrough)
     }
 
@@ -159,14 +170,26 @@ impl AlfWorld {
     /// # Errors
     /// Returns an error if there is no such task.
     pub fn session(&self, task: usize, seed: u64) -> Result<AlfWorldSession> {
-        let session = AlfWorldSession::new(self.game(task)?.clone(), self.config);
+        let session = AlfWorldSession::new(self.played_game(task)?, self.config);
         Ok(match &self.paraphrase {
             Some(paraphrase) => session.paraphrased(paraphrase.clone(), seed, task),
             None => session,
         })
     }
 
-    /// The game of a task.
+    /// The game that is played for a task: its own or a variation.
+    fn played_game(&self, task: usize) -> Result<Arc<Game>> {
+        let game = self.game(task)?;
+        Ok(match self.variation {
+            Some(seed) => {
+                let stream = Stream::new(seed, Purpose::Variation);
+                Arc::new(varied(game, &mut stream.of(task, 0).rng()))
+            }
+            None => game.clone(),
+        })
+    }
+
+    /// The game of a task, without variation.
     pub(super) fn game(&self, task: usize) -> Result<&Arc<Game>> {
         self.games.get(task).ok_or_else(|| {
             Error::Environment(format!("there is no task {task}: there are {}", self.games.len()))
@@ -212,16 +235,16 @@ impl Environment for AlfWorld {
     }
 
     fn expert(&self, task: usize) -> Option<Box<dyn Player>> {
-        let game = self.games.get(task)?;
+        let game = self.played_game(task).ok()?;
         Some(match game.published() {
-            Ok(published) => Box::new(Expert::new(game, published)),
+            Ok(published) => Box::new(Expert::new(&game, published)),
             // The rules can ask for more than the expert knows.
             Err(_) => Box::new(Replay::new(&game.walkthrough)?),
         })
     }
 
     fn varied(&self, seed: u64) -> Option<Box<dyn Environment>> {
-        Some(Box::new(self.clone().with_objects_exchanged(seed)))
+        Some(Box::new(self.clone().with_variations(seed)))
     }
 
     fn walkthrough(&self, task: usize) -> Option<&[String]> {

@@ -35,6 +35,16 @@ impl Relation {
         self.0[start..].iter().take_while(move |&&pair| pair >> 8 == u16::from(first)).map(low)
     }
 
+    /// The pairs in which both numbers are kept, with their new numbers. The order of numbers stays.
+    pub(crate) fn renumbered(
+        &self,
+        first: impl Fn(u8) -> Option<u8>,
+        second: impl Fn(u8) -> Option<u8>,
+    ) -> Self {
+        let pairs = self.pairs().filter_map(|(one, other)| Some(key(first(one)?, second(other)?)));
+        Self(pairs.collect())
+    }
+
     /// All pairs, sorted by `first`, then by `second`.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (u8, u8)> + '_ {
         self.0.iter().map(|pair| ((pair >> 8) as u8, low(pair)))

@@ -1,6 +1,6 @@
 //! The state of a world, which actions change.
 
-use super::id::NONE;
+use super::id::{NONE, Renumbering};
 use super::relation::Relation;
 
 /// The marks that actions leave on an object, as bits.
@@ -48,6 +48,22 @@ impl State {
             left: Relation::default(),
             marks: vec![0; objects],
             open: vec![false; receptacles],
+        }
+    }
+
+    /// The state of the receptacles and objects that are kept. The object in hand must be among them.
+    pub(crate) fn keeping(&self, receptacles: &Renumbering, objects: &Renumbering) -> Self {
+        let in_receptacle = |relation: &Relation| {
+            relation.renumbered(|number| receptacles.of(number), |number| objects.of(number))
+        };
+        Self {
+            location: self.location,
+            held: objects.of(self.held).unwrap_or(NONE),
+            inside: in_receptacle(&self.inside),
+            at: self.at.renumbered(Some, |number| objects.of(number)),
+            left: in_receptacle(&self.left),
+            marks: objects.kept(self.marks.iter().copied()).collect(),
+            open: receptacles.kept(self.open.iter().copied()).collect(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The typed world of one game: its entities and their constant facts.
 
 use super::action::{Action, Verb};
-use super::id::NONE;
+use super::id::{NONE, Renumbering};
 use super::names::Names;
 use super::relation::Relation;
 use super::state::{State, mark};
@@ -120,6 +120,25 @@ impl World {
             nested: parts.nested,
             start: parts.start,
         }
+    }
+
+    /// The world of the receptacles and objects that are kept. Their names are numbered anew, from 1 for
+    /// each kind of name and in the order of the old numbers.
+    pub(crate) fn keeping(&self, receptacles: &Renumbering, objects: &Renumbering) -> Self {
+        Self::new(WorldParts {
+            receptacles: receptacles.kept(self.receptacles.iter().copied()).collect(),
+            objects: objects.kept(self.objects.iter().copied()).collect(),
+            locations: self.locations,
+            receptacle_names: numbered_anew(receptacles.kept(self.receptacle_names.iter())),
+            object_names: numbered_anew(objects.kept(self.object_names.iter())),
+            receptacle_kinds: self.receptacle_kinds.clone(),
+            object_kinds: self.object_kinds.clone(),
+            fits: self.fits.clone(),
+            nested: self
+                .nested
+                .renumbered(|number| objects.of(number), |number| objects.of(number)),
+            start: self.start.keeping(receptacles, objects),
+        })
     }
 
     /// A number that sorts receptacles in the order of their names.
@@ -254,4 +273,28 @@ impl World {
             Verb::Slice => state.add_marks(first, mark::SLICED),
         }
     }
+}
+
+/// Names such as "cabinet 3" with numbers from 1, in the order of the old numbers. Names without a number
+/// stay as they are.
+fn numbered_anew<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let parts: Vec<(&str, Option<u32>)> = names
+        .map(|name| {
+            let numbered = name
+                .rsplit_once(' ')
+                .and_then(|(word, number)| Some((word, Some(number.parse().ok()?))));
+            numbered.unwrap_or((name, None))
+        })
+        .collect();
+    let rank = |word: &str, number: u32| {
+        let before = |&&(other, old): &&(&str, Option<u32>)| {
+            other == word && old.is_some_and(|old| old < number)
+        };
+        1 + parts.iter().filter(before).count()
+    };
+    let name = |&(word, number): &(&str, Option<u32>)| match number {
+        Some(number) => format!("{word} {}", rank(word, number)),
+        None => word.to_string(),
+    };
+    parts.iter().map(name).collect()
 }

@@ -42,6 +42,18 @@ impl Goal {
         self.search.formula(world)
     }
 
+    /// The goal with another kind in place of the kind `old` of objects or receptacles.
+    pub(crate) fn with_kind(&self, sort: Sort, old: u8, new: u8) -> Self {
+        Self { search: self.search.with_kind(sort, old, new) }
+    }
+
+    /// Whether the goal requires an object with one of `marks`.
+    pub(crate) fn requires(&self, marks: u8) -> bool {
+        self.search.tests().any(
+            |test| matches!(test, Test::Fact(Predicate::Marked(mark), ..) if *mark & marks != 0),
+        )
+    }
+
     /// The kinds that the goal names: those of the object, of the target receptacle and of the lamp.
     pub(crate) fn named_kinds<'w>(&self, world: &'w World) -> [Option<&'w str>; 3] {
         let of = |wanted: u8| {
@@ -73,19 +85,14 @@ impl Goal {
 
     /// The kind of task of this goal.
     pub(crate) fn kind(&self) -> TaskKind {
-        let marked = |wanted: u8| {
-            self.search.tests().any(
-                |test| matches!(test, Test::Fact(Predicate::Marked(mark), ..) if *mark == wanted),
-            )
-        };
         let is_pair = |test: &Test| matches!(test, Test::Same { same: false, .. });
-        if marked(mark::TOGGLED) {
+        if self.requires(mark::TOGGLED) {
             TaskKind::Look
-        } else if marked(mark::CLEAN) {
+        } else if self.requires(mark::CLEAN) {
             TaskKind::Clean
-        } else if marked(mark::HOT) {
+        } else if self.requires(mark::HOT) {
             TaskKind::Heat
-        } else if marked(mark::COOL) {
+        } else if self.requires(mark::COOL) {
             TaskKind::Cool
         } else if self.search.tests().any(is_pair) {
             TaskKind::Pick2

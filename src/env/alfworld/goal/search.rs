@@ -47,6 +47,15 @@ impl Search {
         self.before.iter().chain(self.steps.iter().flat_map(|step| &step.tests))
     }
 
+    /// The search with another kind in place of the kind `old` of objects or receptacles.
+    pub(super) fn with_kind(&self, wanted: Sort, old: u8, new: u8) -> Self {
+        let replaced = |tests: &[Test]| -> Box<[Test]> {
+            tests.iter().map(|test| test.with_kind(wanted, old, new)).collect()
+        };
+        let steps = self.steps.iter().map(|step| Step { tests: replaced(&step.tests), ..*step });
+        Self { before: replaced(&self.before), steps: steps.collect() }
+    }
+
     /// The search in the notation of a problem.
     #[cfg(feature = "fs")]
     pub(super) fn formula(&self, world: &World) -> String {
@@ -76,6 +85,18 @@ impl Search {
 }
 
 impl Test {
+    fn with_kind(&self, wanted: Sort, old: u8, new: u8) -> Self {
+        match self {
+            Test::Kind { variable, sort, kind } if *sort == wanted && *kind == old => {
+                Test::Kind { variable: *variable, sort: wanted, kind: new }
+            }
+            Test::Any(searches) => {
+                Test::Any(searches.iter().map(|one| one.with_kind(wanted, old, new)).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
     #[cfg(feature = "fs")]
     fn formula(&self, world: &World) -> String {
         match self {
