@@ -30,6 +30,8 @@ pub enum Purpose {
     Noise = 9,
     /// Variations of tasks.
     Variation = 10,
+    /// The settings of trials.
+    Sweep = 11,
 }
 
 /// The name of a stream.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::table::{final_results, times_to_levels};
+use super::table::{final_results, paired_differences, times_to_levels};
 use super::terminal::say;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::report::{
-    Quantity, bootstrap_for, find_runs, group_by_variant, page, read_run, summarise, variants_image,
+    Gallery, Quantity, RecordedRun, bootstrap_for, csv_table, find_runs, group_by_variant, page,
+    read_run, summarise, variants_image,
 };
 
 /// Report on finished or running runs: curves, tables and settings in one HTML file.
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// File to write [default: report.html in RUN, or in the working directory for several RUNs].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Also write every number of every iteration to a CSV file: a row an iteration, a column a number.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     /// Also write the learning curves on held-out tasks to an SVG file.
     #[arg(long, value_name = "FILE")]
     figure: Option<PathBuf>,
@@ -35,7 +39,8 @@ Examples:
   proxmo report runs/household-1
   proxmo report runs/compare-1
   proxmo report runs/first runs/second --output both.html
-  proxmo report runs/compare-1 --figure curves.svg";
+  proxmo report runs/compare-1 --figure curves.svg
+  proxmo report runs/compare-1 --csv metrics.csv";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let output = match (&arguments.output, arguments.runs.as_slice()) {
@@ -43,21 +48,33 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, [only]) => only.join("report.html"),
         (None, _) => PathBuf::from("report.html"),
     };
+    if let Some(path) = &arguments.csv {
+        write_atomic(path, csv_table(&read_runs(&arguments.runs)?).as_bytes())?;
+    }
     report(&arguments.runs, &output, arguments.figure.as_deref())
+}
+
+fn read_runs(paths: &[PathBuf]) -> Result<Vec<RecordedRun>> {
+    find_runs(paths)?.iter().map(|run| read_run(run)).collect()
 }
 
 /// Writes the report on the runs that `paths` name, and its learning curves to `figure`, and prints its
 /// tables.
 pub(super) fn report(paths: &[PathBuf], output: &Path, figure: Option<&Path>) -> Result<()> {
-    let runs: Vec<_> = find_runs(paths)?.iter().map(|run| read_run(run)).collect::<Result<_>>()?;
+    let runs = read_runs(paths)?;
     if runs.iter().all(|run| run.metrics.is_empty()) {
         let folder = paths.first().map_or(Path::new("."), PathBuf::as_path);
         return Err(Error::file(folder, "no run there has metrics (metrics.jsonl) yet"));
     }
+    // Episodes are shown of a single run.
+    let gallery = match (&find_runs(paths)?[..], &runs[..]) {
+        ([folder], [run]) => Gallery::read(folder, &run.config)?,
+        _ => None,
+    };
     let variants = group_by_variant(runs);
     let bootstrap = bootstrap_for(&variants);
     let summary = summarise(&variants, &bootstrap);
-    write_atomic(output, page(&variants).as_bytes())?;
+    write_atomic(output, page(&variants, gallery.as_ref()).as_bytes())?;
     if let Some(path) = figure {
         write_atomic(path, variants_image(&variants, &bootstrap).as_bytes())?;
     }
@@ -66,6 +83,10 @@ pub(super) fn report(paths: &[PathBuf], output: &Path, figure: Option<&Path>) ->
          and by kind of task:"
     );
     say!("{}", final_results(&summary));
+    if let Some(table) = paired_differences(&summary) {
+        say!("\nThe best variant minus each other one, over the same seeds:");
+        say!("{table}");
+    }
     if summary.quantities[0] == Quantity::Success {
         say!("\nEnvironment steps and minutes until held-out success first reached a level:");
         say!("{}", times_to_levels(&summary));

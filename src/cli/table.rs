@@ -4,7 +4,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::terminal::printable;
 use crate::report::{
-    LEVELS, MIN_INTERVAL_RUNS, MeanInterval, Quantity, StudySummary, VariantSummary, short_count,
+    LEVELS, MIN_INTERVAL_RUNS, MeanInterval, PairedDifference, Quantity, StudySummary,
+    VariantSummary, short_count,
 };
 use crate::train::KindResult;
 
@@ -116,6 +117,28 @@ pub fn final_results(summary: &StudySummary) -> Table {
     table(&header, rows, &(1..header.len()).collect::<Vec<_>>())
 }
 
+/// The differences between the best variant and each other one, over the same seeds; `None` if there are
+/// none.
+pub fn paired_differences(summary: &StudySummary) -> Option<Table> {
+    let first = summary.paired.first()?;
+    let (quantity, name) =
+        (summary.quantities[0], |variant: usize| summary.variants[variant].name.clone());
+    let of_few = summary.paired.iter().all(|one| one.difference.runs < MIN_INTERVAL_RUNS);
+    let spread = if of_few { "values" } else { "95 %" };
+    let head = format!("{} minus", name(first.better));
+    let header = [&*head, quantity.name(), spread, "seeds won"];
+    let row = |one: &PairedDifference| {
+        let sign = if one.difference.mean > 0.0 { "+" } else { "" };
+        vec![
+            name(one.other),
+            format!("{sign}{}", quantity.show(one.difference.mean)),
+            spread_of(quantity, Some(&one.difference)),
+            format!("{} of {}", one.won, one.difference.runs),
+        ]
+    };
+    Some(table(&header, summary.paired.iter().map(row).collect(), &[1, 2, 3]))
+}
+
 /// The interval of a result, or its values if they are few.
 fn spread_of(quantity: Quantity, estimate: Option<&MeanInterval>) -> String {
     let Some(estimate) = estimate else { return "-".into() };
@@ -124,6 +147,7 @@ fn spread_of(quantity: Quantity, estimate: Option<&MeanInterval>) -> String {
         Quantity::Return => format!("{value:.3}"),
     };
     match (estimate.interval, estimate.values()) {
+        (Some((low, high)), _) if low < 0.0 => format!("{} to {}", show(low), show(high)),
         (Some((low, high)), _) => format!("{}-{}", show(low), show(high)),
         (None, []) => "-".into(),
         (None, values) => values.iter().map(|&value| show(value)).collect::<Vec<_>>().join(", "),
@@ -200,6 +224,12 @@ mod tests {
                 summary("a", 5, estimate(0.865, Some((0.801, 0.923)), 5), half),
                 summary("b", 1, estimate(0.5, None, 1), nothing()),
             ],
+            paired: vec![PairedDifference {
+                better: 0,
+                other: 1,
+                difference: estimate(0.365, Some((-0.01, 0.5)), 5).unwrap(),
+                won: 4,
+            }],
         };
         let rows = |table: Table| -> Vec<String> {
             let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -214,5 +244,8 @@ mod tests {
             lines[0].starts_with("| variant | steps to 50 % | minutes to 50 % | steps to 90 %")
         );
         assert_eq!(lines[2], "| a | 51.2k (2/5) | - | - | - |");
+        let lines = rows(paired_differences(&summaries).unwrap());
+        assert_eq!(lines[0], "| a minus | success | 95 % | seeds won |");
+        assert_eq!(lines[2], "| b | +36.5 % | -1.0 to 50.0 | 4 of 5 |");
     }
 }

@@ -17,7 +17,7 @@ use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::runs::auto::{Auto, open_for_training};
-use crate::runs::{Run, demonstrations};
+use crate::runs::{Run, TensorBoard, demonstrations};
 use crate::train::{Config, EXPERT, spread};
 
 /// Train a policy with ProxMO.
@@ -37,6 +37,10 @@ pub struct Arguments {
     /// Run the command in the run's config.toml, although this user did not start it there.
     #[arg(long, requires = "resume")]
     trust_command: bool,
+    /// Also write all metrics to an event file of TensorBoard in the run folder. A resumed run that has
+    /// one goes on with it.
+    #[arg(long)]
+    tensorboard: bool,
     /// Print no progress, only warnings and results.
     #[arg(long, short)]
     quiet: bool,
@@ -51,6 +55,7 @@ Examples:
   proxmo train --preset alfworld --games json_2.1.1 --run runs/first
   proxmo train --env process --command 'python3 my_env.py'
   proxmo train --run runs/first --resume --iterations 2000
+  proxmo train --tensorboard && tensorboard --logdir runs
   proxmo train --backend vulkan --device 0 --iterations 5";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -123,6 +128,9 @@ pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
         run = run.imitating(&demonstrations)?;
     }
     let stop = stop_on_signal("iteration")?;
+    if arguments.tensorboard || (arguments.resume && TensorBoard::is_in(folder)) {
+        run = run.record(TensorBoard::default());
+    }
     // The report is written before the terminal names it.
     run.record(ReportWriter).record(terminal).train(&|| stop.load(Ordering::Relaxed)).map(drop)
 }

@@ -5,8 +5,11 @@
 //! it for a single run.
 
 mod chart;
+mod csv_table;
 mod curves;
+mod gallery;
 mod page;
+mod paired;
 mod quantity;
 mod recorded_run;
 mod statistics;
@@ -15,7 +18,10 @@ mod variant_runs;
 mod write;
 
 pub use chart::{run_image, short_count, variants_image};
+pub use csv_table::csv_table;
+pub use gallery::{Gallery, ShownEpisode};
 pub use page::page;
+pub use paired::PairedDifference;
 pub use quantity::Quantity;
 pub use recorded_run::{RecordedRun, find_runs, read_run};
 pub use statistics::{Bootstrap, MIN_INTERVAL_RUNS, MeanInterval};

@@ -1,6 +1,7 @@
 //! Summarises variants: final success, and time to reach levels of success.
 
 use super::curves::evaluation_points;
+use super::paired::{PairedDifference, paired_differences};
 use super::quantity::Quantity;
 use super::statistics::{Bootstrap, MeanInterval, first_crossing};
 use super::variant_runs::VariantRuns;
@@ -48,6 +49,8 @@ pub struct StudySummary {
     pub kinds: Vec<String>,
     /// One entry per variant.
     pub variants: Vec<VariantSummary>,
+    /// Differences between the best variant and the others, over the same seeds.
+    pub paired: Vec<PairedDifference>,
 }
 
 /// Bootstrap draws for the variant with the most runs.
@@ -65,8 +68,9 @@ pub fn summarise(variants: &[VariantRuns], bootstrap: &Bootstrap) -> StudySummar
     }
     let quantities = Quantity::of_runs(variants);
     let summary = |variant| summarise_variant(variant, &quantities, &kinds, bootstrap);
+    let paired = paired_differences(variants, quantities[0], bootstrap);
     let variants = variants.iter().map(summary).collect();
-    StudySummary { quantities, kinds, variants }
+    StudySummary { quantities, kinds, variants, paired }
 }
 
 /// The last evaluation of every run that counts for the variant's results.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::chart::run_image;
+use super::gallery::Gallery;
 use super::page::page;
 use super::recorded_run::read_run;
 use super::variant_runs::group_by_variant;
@@ -16,6 +17,7 @@ use crate::files::write_atomic;
 pub fn write(run: &Path) -> Result<()> {
     let recorded = read_run(run)?;
     write_atomic(&run.join("curve.svg"), run_image(&recorded.metrics).as_bytes())?;
-    let page = page(&group_by_variant(vec![recorded]));
+    let gallery = Gallery::read(run, &recorded.config)?;
+    let page = page(&group_by_variant(vec![recorded]), gallery.as_ref());
     write_atomic(&run.join("report.html"), page.as_bytes())
 }

@@ -14,6 +14,8 @@ mod recorder;
 mod run;
 mod settings_file;
 mod start;
+#[cfg(feature = "tensorboard")]
+mod tensorboard;
 mod trained;
 #[cfg(feature = "lm")]
 mod trained_model;
@@ -22,6 +24,8 @@ mod training;
 pub use demonstrations::{Demonstrations, Remark, demonstrations};
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
+#[cfg(feature = "tensorboard")]
+pub use tensorboard::TensorBoard;
 pub use trained::{PlayedEpisode, TrainedPolicy};
 #[cfg(feature = "lm")]
 pub use trained_model::TrainedModel;

@@ -33,7 +33,7 @@ mod tree;
 pub use assign::{Kind, set};
 pub use check::{above_zero, check};
 pub use file::{read_toml, to_commented_toml};
-pub use schema::{expected, schema_of};
+pub use schema::{expected, has_type, schema_of, show};
 pub use setting::{Setting, settings_of};
 pub use tree::find_problem;
 

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::locate::describe_row;
 use crate::credit::{self, Credit, CreditConfig, CreditState, Embedding, Engine, Estimator};
 use crate::device::read_async;
-use crate::episodes::{Embeddings, MAX_REWARD};
+use crate::episodes::{Batch, Embeddings, MAX_REWARD};
 use crate::error::{Error, Result};
 use crate::kernels;
 use crate::policy::{InputsOf, Policy};
@@ -36,15 +36,7 @@ impl CreditStep<'_> {
         batch: &RolloutBatch<InputsOf<P>>,
         state: &mut CreditState,
     ) -> Result<Credit> {
-        let rewards = batch.data.rewards().iter().zip(batch.data.valid());
-        let penalized = |(&reward, &valid): (&f64, &bool)| {
-            if valid {
-                reward
-            } else {
-                (reward - f64::from(self.invalid_action_penalty)).max(-MAX_REWARD)
-            }
-        };
-        let penalized = batch.data.with_rewards(rewards.map(penalized).collect())?;
+        let penalized = penalized(&batch.data, self.invalid_action_penalty)?;
         let embeddings = self.embed(policy, batch);
         let device = policy.devices().into_iter().next();
         let engine = match &device {
@@ -88,6 +80,15 @@ impl CreditStep<'_> {
         let parts = rows.chunks(self.minibatch).map(|rows| policy.embed(&batch.inputs, rows));
         Some(Tensor::cat(parts.collect(), 0))
     }
+}
+
+/// A batch in which `penalty` is subtracted from the reward of each step whose action was not admissible.
+pub(crate) fn penalized(batch: &Batch, penalty: f32) -> Result<Batch> {
+    let rewards = batch.rewards().iter().zip(batch.valid());
+    let reward = |(&reward, &valid): (&f64, &bool)| {
+        if valid { reward } else { (reward - f64::from(penalty)).max(-MAX_REWARD) }
+    };
+    batch.with_rewards(rewards.map(reward).collect())
 }
 
 /// Reads embeddings back.

@@ -16,6 +16,7 @@ mod loss;
 mod metrics;
 mod preset;
 mod progress;
+mod scalars;
 mod statistics;
 mod surrogate;
 mod trainer;
@@ -45,3 +46,5 @@ pub use trainer::Trainer;
 pub use update::{Learner, UpdateStats};
 pub use update_batch::UpdateBatch;
 pub use update_config::{Aggregation, KlEstimator, UpdateConfig};
+
+pub(crate) use assign::penalized;

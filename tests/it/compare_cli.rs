@@ -45,6 +45,10 @@ fn compare(folder: &Path, more: &[&str]) -> Command {
     command
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -104,7 +108,7 @@ fn a_finished_comparison_is_reported_and_not_trained_again() {
     for text in ["grpo", "proxmo", "Success on held-out tasks", "credit.estimator", &kind] {
         assert!(report.contains(text), "{text}");
     }
-    assert!(!report.contains("<script") && !report.contains("http"));
+    assert!(!report.contains("http"));
 
     // A third seed is added; other settings are refused before anything is written.
     let more = ["--estimators", "grpo", "--seeds", "0,2", "--iterations", "3"];
@@ -113,6 +117,67 @@ fn a_finished_comparison_is_reported_and_not_trained_again() {
     let says = "grpo-s0/config.toml: the run there has other settings: run.iterations is 3 there";
     compare(&study, &other).assert().code(2).stdout("").stderr(contains(says));
     assert!(!study.join("hgpo-s0").exists());
+}
+
+#[test]
+fn a_sweep_trains_the_best_trials_longer_and_continues_after_its_end_without_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "--sweep",
+        "update.learning_rate=1e-4..1e-2:log",
+        "--sweep",
+        "credit.gamma=0.9,1.0",
+        "--trials",
+        "4",
+        "--iterations",
+        "6",
+    ];
+    let assert = compare(folder.path(), &arguments).assert().success();
+    let output = assert.get_output().clone();
+    let (told, shown) = (text(&output.stderr), text(&output.stdout));
+    assert!(told.contains("round 1 of 2: 4 trials, to iteration 2"), "{told}");
+    assert!(told.contains("round 2 of 2: 2 trials, to iteration 6"), "{told}");
+    let trials: Vec<_> =
+        (1..=4).map(|trial| folder.path().join(format!("trial-{trial}-s0"))).collect();
+    let results: Vec<(usize, f64)> = trials
+        .iter()
+        .map(|run| {
+            let lines = metrics(run);
+            (lines.len() - 1, lines[2]["evaluation"]["return"].as_f64().unwrap())
+        })
+        .collect();
+    let longest: Vec<f64> = results.iter().filter(|one| one.0 == 6).map(|one| one.1).collect();
+    let stopped: Vec<f64> = results.iter().filter(|one| one.0 == 2).map(|one| one.1).collect();
+    assert_eq!((longest.len(), stopped.len()), (2, 2), "{results:?}");
+    // Equal trials keep their order.
+    assert!(longest.iter().all(|one| stopped.iter().all(|other| one >= other)), "{results:?}");
+    let best = shown.lines().find(|line| line.starts_with("The best trial is trial-")).unwrap();
+    assert!(best.contains("update.learning_rate = "), "{best}");
+    assert!(folder.path().join("report.html").is_file());
+
+    let before = trials.iter().map(|run| read(&run.join("metrics.jsonl"))).collect::<Vec<_>>();
+    let again = compare(folder.path(), &arguments).assert().success();
+    assert!(text(&again.get_output().stdout).contains(best));
+    assert_eq!(
+        trials.iter().map(|run| read(&run.join("metrics.jsonl"))).collect::<Vec<_>>(),
+        before
+    );
+}
+
+#[test]
+fn sweeps_that_cannot_be_divided_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = ["--sweep", "update.epochs=1..4"];
+    for (more, says) in [
+        (&["--minutes", "1"][..], "run.iterations"),
+        (&["--eval-every", "0"], "--eval-every"),
+        (&["--sweep", "update.epoch=1,2"], "did you mean update.epochs?"),
+        (&["--estimators", "grpo"], "cannot be used with"),
+    ] {
+        let study = folder.path().join("study");
+        compare(&study, &[&sweep[..], more].concat()).assert().code(2).stderr(contains(says));
+        assert!(!study.exists(), "{more:?}");
+    }
 }
 
 #[test]

@@ -46,6 +46,7 @@ mod process_modes;
 mod resume;
 mod resume_changes;
 mod returns;
+mod run_outputs;
 mod scripts;
 mod serve;
 mod serve_engine;

@@ -1,7 +1,9 @@
 //! `proxmo compare`.
 
+mod halving;
 mod plan;
 mod screen;
+mod sweep;
 mod variants;
 mod work;
 
@@ -21,6 +23,7 @@ use super::signals::stop_on_signal;
 use super::terminal::say;
 use super::trust::fix_working_folder;
 use crate::error::{Error, Result};
+use crate::train::Config;
 
 /// Train several variants with several seeds each, and report on all of them.
 ///
@@ -37,9 +40,18 @@ pub struct Arguments {
     /// Another variant: its name, a colon, and its flags. May be given several times.
     #[arg(long, value_name = "NAME: FLAGS")]
     variant: Vec<String>,
-    /// Number of seeds, counted from --seed; or comma-separated seeds.
-    #[arg(long, value_name = "N", default_value = "5")]
-    seeds: String,
+    /// Search for a setting's best value: KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=A,B,C, with a key of
+    /// config.toml. May be given several times. Trials with random values train for a short time; the best
+    /// third goes on for three times as long, and so on.
+    #[arg(long, value_name = "KEY=VALUES", conflicts_with_all = ["variant", "estimators"])]
+    sweep: Vec<String>,
+    /// Number of trials of a sweep.
+    #[arg(long, value_name = "N", requires = "sweep", default_value_t = 27,
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    trials: u16,
+    /// Number of seeds, counted from --seed; or comma-separated seeds [default: 5, in a sweep 1].
+    #[arg(long, value_name = "N")]
+    seeds: Option<String>,
     /// Folder for the runs and the report [default: the first free runs/compare-<number>].
     #[arg(long, value_name = "DIR")]
     run_folder: Option<PathBuf>,
@@ -59,7 +71,8 @@ Examples:
   proxmo compare --seeds 3
   proxmo compare --estimators grpo,gigpo,proxmo --seeds 5 --run-folder runs/study --jobs 2
   proxmo compare --estimators proxmo,proxmo-no-modulation,proxmo-no-aggregation --iterations 100
-  proxmo compare --estimators proxmo --variant 'hot: --proximity-temperature 0.5' --variant 'hashed: --embedding hashed'";
+  proxmo compare --estimators proxmo --variant 'hot: --proximity-temperature 0.5' --variant 'hashed: --embedding hashed'
+  proxmo compare --sweep 'update.learning_rate=1e-4..1e-2:log' --sweep 'credit.gamma=0.9,0.95,1.0' --trials 27";
 
 fn long_help() -> String {
     format!("{}\n\n{EXAMPLES}", describe_ablations())
@@ -72,6 +85,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let new_path = new_folder.as_ref().map(|new| new.path.clone());
     let folder = arguments.run_folder.clone().or(new_path).unwrap_or_default();
+    if !arguments.sweep.is_empty() {
+        return halving::run(arguments, &folder);
+    }
     // Invalid input is refused before anything is written.
     let plan = plan_all(arguments, &folder)?;
     let waiting: Vec<&PlannedRun> =
@@ -80,7 +96,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let stop = stop_on_signal("iteration")?;
     let screen = Screen::new(arguments.quiet, &plan, &folder, arguments.jobs);
     let is_stopped = || stop.load(Ordering::Relaxed);
-    let failed = train_all(&waiting, usize::from(arguments.jobs), &opened, &is_stopped, &screen)?;
+    let failed =
+        train_all(&waiting, usize::from(arguments.jobs), u64::MAX, &opened, &is_stopped, &screen)?;
     let finished = screen.finish();
 
     let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"), None);
@@ -112,6 +129,17 @@ fn plan_all(arguments: &Arguments, folder: &Path) -> Result<Vec<PlannedRun>> {
 
 /// The variants and seeds that the arguments name.
 pub(super) fn variants_and_seeds(arguments: &Arguments) -> Result<(Vec<Variant>, Vec<u64>)> {
+    let base = base(arguments)?;
+    let seeds = read_seeds(arguments.seeds.as_deref().unwrap_or("5"), base.run.seed)?;
+    let names = match (arguments.estimators.is_empty(), arguments.variant.is_empty()) {
+        (true, true) => ["grpo", "gigpo", "proxmo"].map(String::from).to_vec(),
+        _ => arguments.estimators.clone(),
+    };
+    Ok((variants(&names, &arguments.variant, &base)?, seeds))
+}
+
+/// The settings that all variants begin from.
+fn base(arguments: &Arguments) -> Result<Config> {
     let mut base = arguments.settings.merge(None)?;
     make_paths_absolute(&mut base)?;
     fix_working_folder(&mut base)?;
@@ -119,12 +147,7 @@ pub(super) fn variants_and_seeds(arguments: &Arguments) -> Result<(Vec<Variant>,
         let message = "is for proxmo clone; --init starts from a cloned policy";
         return Err(Error::setting("imitation.from", message));
     }
-    let seeds = read_seeds(&arguments.seeds, base.run.seed)?;
-    let names = match (arguments.estimators.is_empty(), arguments.variant.is_empty()) {
-        (true, true) => ["grpo", "gigpo", "proxmo"].map(String::from).to_vec(),
-        _ => arguments.estimators.clone(),
-    };
-    Ok((variants(&names, &arguments.variant, &base)?, seeds))
+    Ok(base)
 }
 
 /// Reads seeds: `5` means five seeds from `first` on, `3,7,9` these three.

@@ -84,16 +84,28 @@ fn flags_of(name: &str) -> Result<String> {
 }
 
 fn variant(flag: &str, name: &str, flags: &str, base: &Config) -> Result<Variant> {
+    let words = shlex::split(flags).ok_or_else(|| {
+        let message = "has a quotation mark without an end";
+        Error::setting(format!("{flag} {name}"), message)
+    })?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    variant_of_words(flag, name, &words, base)
+}
+
+/// The variant that the flags in `words` make of `base`. In errors, `flag` is the flag that asks for it.
+pub(super) fn variant_of_words(
+    flag: &str,
+    name: &str,
+    words: &[&str],
+    base: &Config,
+) -> Result<Variant> {
     let refuse = |message: String| Error::setting(format!("{flag} {name}"), message);
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.+=".contains(letter);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
         let message = "names a folder, expected letters, digits and -_.+= (no dot at the start)";
         return Err(refuse(message.into()));
     }
-    let words =
-        shlex::split(flags).ok_or_else(|| refuse("has a quotation mark without an end".into()))?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let flags = SettingFlags::of_words(&words).map_err(refuse)?;
+    let flags = SettingFlags::of_words(words).map_err(refuse)?;
     let config = flags.resolve(Some(base.clone())).map_err(|error| refuse(describe(&error)))?;
     if config.run.seed != base.run.seed {
         return Err(refuse(

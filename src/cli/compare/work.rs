@@ -4,7 +4,9 @@
 //! from the seed of their own run, so parallel runs do not change each other's results.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
@@ -16,8 +18,8 @@ use crate::cli::trust::sign;
 use crate::device::{Backend, Opened, open};
 use crate::env::{EnvConfig, Environment};
 use crate::error::{Error, Result};
-use crate::runs::{Run, RunSummary};
-use crate::train::Config;
+use crate::runs::{Recorder, Run, RunStart, RunSummary};
+use crate::train::{Config, IterationMetrics};
 
 /// The stack size of a training's thread: that of a main thread, on which single trainings run.
 const STACK: usize = 8 << 20;
@@ -58,14 +60,15 @@ impl OpenedResources {
     }
 }
 
-/// Trains `runs`, `jobs` in parallel, until all are finished or `is_stopped` is true. Returns the runs
-/// that failed; the others continue.
+/// Trains `runs`, `jobs` in parallel, until all are finished or have done `until` iterations, or
+/// `is_stopped` is true. Returns the runs that failed; the others continue.
 ///
 /// # Errors
 /// Fails if a thread cannot be started.
 pub fn train_all<'a>(
     runs: &[&'a PlannedRun],
     jobs: usize,
+    until: u64,
     opened: &OpenedResources,
     is_stopped: &(dyn Fn() -> bool + Sync),
     screen: &Screen,
@@ -78,7 +81,8 @@ pub fn train_all<'a>(
                 return;
             };
             // A panic of a driver or a library ends its own run only.
-            let outcome = catch_unwind(AssertUnwindSafe(|| train(run, opened, is_stopped, screen)));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| train(run, until, opened, is_stopped, screen)));
             let outcome = outcome.unwrap_or_else(|panic| Err(Error::Run(panic_message(&*panic))));
             screen.run_ended(run, &outcome);
             if let Err(error) = outcome {
@@ -107,6 +111,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 fn train(
     run: &PlannedRun,
+    until: u64,
     opened: &OpenedResources,
     is_stopped: &dyn Fn() -> bool,
     screen: &Screen,
@@ -124,7 +129,25 @@ fn train(
     let started = start(&run.folder, config.clone(), device, training, held_out)?;
     // Without a signature, resuming asks for the command; the comparison has it in its own arguments.
     let _ = sign(&run.folder, config);
-    started.record(progress).record(ReportWriter).train(is_stopped)
+    let done = Rc::new(Cell::new(0));
+    let count = IterationCount(done.clone());
+    let is_over = || is_stopped() || done.get() >= until;
+    started.record(count).record(progress).record(ReportWriter).train(&is_over)
+}
+
+/// Counts the iterations of a run, including those before it was resumed.
+struct IterationCount(Rc<Cell<u64>>);
+
+impl Recorder for IterationCount {
+    fn started(&mut self, start: &RunStart) -> Result<()> {
+        self.0.set(start.iteration);
+        Ok(())
+    }
+
+    fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {
+        self.0.set(metrics.iteration);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

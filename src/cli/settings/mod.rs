@@ -8,7 +8,7 @@ mod resolve;
 mod scope;
 
 pub use self::flags::Flags;
-pub use self::known::{FitSettings, describe, env_settings, setting_summary};
+pub use self::known::{FitSettings, all_settings, describe, env_settings, setting_summary};
 pub use self::read::{make_paths_absolute, read_config};
 pub use self::scope::{CreditOnly, EnvOnly, Evaluation, Fitting, Whole};
 

@@ -6,20 +6,23 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::diagnostics::diagnostics_section;
 use super::elements::name;
+use super::explorer::explorer_section;
+use super::gallery::gallery_section;
 use super::learning::learning_section;
 use super::results::{results_section, speed_section};
 use super::runs::runs_section;
 use super::settings::settings_section;
 use super::time::time_section;
 use crate::report::chart::{CHART_STYLE, colour_rules, short_count};
+use crate::report::gallery::Gallery;
 use crate::report::quantity::Quantity;
 use crate::report::summary::{bootstrap_for, summarise};
 use crate::report::variant_runs::VariantRuns;
 
 const STYLE: &str = include_str!("page.css");
 
-/// The report on runs as a web page. The same runs give the same bytes.
-pub fn page(variants: &[VariantRuns]) -> String {
+/// The report on runs as a web page, with episodes of one of them if they are given. The same runs give the same bytes.
+pub fn page(variants: &[VariantRuns], gallery: Option<&Gallery>) -> String {
     let bootstrap = bootstrap_for(variants);
     let summary = summarise(variants, &bootstrap);
     let title = title(variants);
@@ -42,6 +45,8 @@ pub fn page(variants: &[VariantRuns]) -> String {
                 (results_section(&summary))
                 @if summary.quantities[0] == Quantity::Success { (speed_section(&summary)) }
                 (diagnostics_section(variants, &bootstrap))
+                (explorer_section(variants))
+                @if let Some(gallery) = gallery { (gallery_section(gallery)) }
                 (time_section(variants))
                 (settings_section(variants))
                 (runs_section(variants))
@@ -146,8 +151,10 @@ mod tests {
     #[test]
     fn text_from_files_is_escaped() {
         for runs in [hostile(), hostile()[..1].to_vec()] {
-            let page = page(&group_by_variant(runs));
-            assert!(!page.contains("<script"), "{page}");
+            let page = page(&group_by_variant(runs), None);
+            // The page's own scripts: data and a program.
+            assert_eq!(page.matches("<script").count(), 2, "{page}");
+            assert_eq!(page.matches("</script").count(), 2, "{page}");
             let escaped = "&lt;script&gt;alert('&quot;&amp;x&quot;)&lt;/script&gt;";
             assert!(page.contains(escaped), "{page}");
             // Attributes are quoted by double quotes.
@@ -157,11 +164,11 @@ mod tests {
 
     #[test]
     fn the_page_loads_nothing_and_is_deterministic() {
-        let page = page(&group_by_variant(hostile()));
+        let page = page(&group_by_variant(hostile()), None);
         for outside in ["http:", "https:", "url(", "src=", "href=", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }
-        assert_eq!(page, super::page(&group_by_variant(hostile())));
-        assert!(super::page(&[]).contains("0 runs"));
+        assert_eq!(page, super::page(&group_by_variant(hostile()), None));
+        assert!(super::page(&[], None).contains("0 runs"));
     }
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::elements::{Row, Table, mean_cell, name, text};
 use crate::report::chart::short_count;
+use crate::report::paired::PairedDifference;
 use crate::report::quantity::Quantity;
 use crate::report::statistics::MeanInterval;
 use crate::report::summary::{LEVELS, StudySummary, TimeToLevel, VariantSummary};
@@ -31,6 +32,35 @@ pub fn results_section(summary: &StudySummary) -> Markup {
              their values. If a variant has finished runs, only those count. Results by kind of task are " (quantities[0].name()) "."
         }
         (Table { heads, rows, numeric: true })
+        @if !summary.paired.is_empty() { (differences(summary)) }
+    }
+}
+
+/// Differences between the best variant and the others.
+fn differences(summary: &StudySummary) -> Markup {
+    let quantity = summary.quantities[0];
+    let name_of = |variant: usize| summary.variants[variant].name.as_str();
+    let row = |one: &PairedDifference| {
+        let won = format!("{} of {}", one.won, one.difference.runs);
+        let difference = estimate(quantity, Some(&one.difference));
+        Row {
+            variant: Some(one.other),
+            cells: vec![name(name_of(one.other)), difference, text(won)],
+        }
+    };
+    let better = name_of(summary.paired[0].better);
+    html! {
+        h3 { (better) " minus each other variant, over the same seeds" }
+        p.note {
+            "Means of the differences between runs of one seed in final " (quantity.name()) ", above their \
+             95 % bootstrap intervals, or with fewer than five seeds above their values. An interval \
+             without 0 tells the variants apart."
+        }
+        (Table {
+            heads: vec![text("variant"), text("difference"), text("seeds won")],
+            rows: summary.paired.iter().map(row).collect(),
+            numeric: true,
+        })
     }
 }
 
