@@ -80,7 +80,7 @@ impl Preset {
 }
 
 impl Config {
-    /// Takes the settings of an update that suit the kind of policy. Those of the scorer are the defaults.
+    /// Takes the settings of training that suit the kind of policy. Those of the scorer are the defaults.
     pub fn suit_policy(&mut self) {
         #[cfg(feature = "lm")]
         if let PolicyConfig::Lm(_) = self.policy {
@@ -89,6 +89,7 @@ impl Config {
             update.warmup = 5;
             update.epochs = 1;
             update.kl_weight = 0.0;
+            self.rollout.vary_tasks = true;
         }
     }
 
@@ -106,12 +107,13 @@ impl Config {
         if let PolicyConfig::Lm(model) = &self.policy {
             self.update.minibatch = 128;
             self.update.warmup = 0;
-            if model.model.is_empty() {
+            let is_new = model.model.is_empty();
+            self.rollout.vary_tasks = is_new;
+            if is_new {
                 self.update.learning_rate = 2e-3;
                 self.update.schedule = Schedule::Cosine;
                 self.imitation.observation_weight = 1.0;
                 self.imitation.noise = 0.1;
-                self.rollout.vary_tasks = true;
             }
         }
     }
