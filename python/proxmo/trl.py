@@ -22,13 +22,15 @@ class ProxMOTrainer(GRPOTrainer):
     """`GRPOTrainer` whose advantages are ProxMO's, with shape `[completions, tokens]`.
 
     The reward of a completion is the weighted sum of its reward functions and is paid by its last step.
-    A completion without a reward is left out of its group and has an advantage of 0.
+    A completion without a reward is left out of its group and has an advantage of 0. A completion is a
+    success if its input has a true field `success` (a rollout function may return this field); without
+    such fields, if its reward is `success_reward` or more.
 
     Args:
         credit: Settings of credit assignment as keyword arguments of `proxmo.credit`; the default is
             ProxMO as published.
-        success_reward: The reward from which a completion counts as a success. None if rewards do not
-            say so; nothing is then modulated by success.
+        success_reward: The reward from which a completion counts as a success, where no field says so.
+            None if rewards do not say so either; nothing is then modulated by success.
         *args, **kwargs: As for `GRPOTrainer`. `scale_rewards` and `multi_objective_aggregation` have no
             effect: `credit={"normalize": …}` decides. The Liger loss takes one advantage a completion
             and is refused.
@@ -50,9 +52,9 @@ class ProxMOTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs):
         output = super()._generate_and_score_completions(inputs)
         steps = self._steps(output)
-        everyones_steps = gather_object(steps)
+        success = gather_object([row.get("success") for row in inputs])
         mode = "train" if self.model.training else "eval"
-        assigned = self._assign(everyones_steps, mode)
+        assigned = self._assign(gather_object(steps), success, mode)
         first = self.accelerator.process_index * len(steps)
         advantages = torch.zeros(output["completion_ids"].shape, dtype=torch.float32)
         for row, of_steps in enumerate(assigned[first : first + len(steps)]):
@@ -83,7 +85,7 @@ class ProxMOTrainer(GRPOTrainer):
             completions.append(steps)
         return completions
 
-    def _assign(self, completions, mode):
+    def _assign(self, completions, success, mode):
         """The advantages of the steps of each completion of all processes."""
         rewards = self._rewards_of_all
         weights = self.reward_weights.to(rewards.device)
@@ -95,7 +97,10 @@ class ProxMOTrainer(GRPOTrainer):
         episode_offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         step_rewards = np.zeros(episode_offsets[-1])
         step_rewards[episode_offsets[1:] - 1] = totals[kept]
-        succeeded = None if self.success_reward is None else totals[kept] >= self.success_reward
+        if all(won is not None for won in success):
+            succeeded = np.array(success, dtype=bool)[kept]
+        else:
+            succeeded = None if self.success_reward is None else totals[kept] >= self.success_reward
         found = credit(
             step_rewards,
             episode_offsets,
