@@ -114,17 +114,6 @@ def _starts(numbers):
     return np.concatenate([[0], changes, [len(numbers)]]) if len(numbers) else np.array([0])
 
 
-def runs(mask):
-    """The runs of true values in a list, as pairs of start and end."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, dtype=np.int8), [0]])))
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
-
-
-def added(before, now):
-    """What a sequence has beyond one that it continues; all of it if it does not continue it."""
-    return now[len(before) :] if now[: len(before)] == before and len(now) > len(before) else now
-
-
 def outcome_credit(scores, groups, success_reward, settings):
     """The advantage of each response in a group of single-turn responses: ProxMO's episode part.
 

@@ -15,7 +15,7 @@ from accelerate.utils import gather_object
 from trl import GRPOTrainer
 
 from ._proxmo import State, credit
-from ._rows import runs
+from ._turns import runs
 
 
 class ProxMOTrainer(GRPOTrainer):
