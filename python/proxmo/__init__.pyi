@@ -116,7 +116,7 @@ def credit(
     embeddings: ArrayLike | None = None,
     *,
     valid: ArrayLike | None = None,
-    final_texts: Sequence[str | None] | None = None,
+    final_observations: Sequence[str | None] | None = None,
     config: Config | None = None,
     state: State | None = None,
     **settings: Unpack[Settings],

@@ -66,6 +66,11 @@ def make(name: str, **settings: str | float | bool | PathLike[str] | dict[str, A
 class GymEnv:
     """One episode at a time, with Gymnasium's interface."""
 
+    environment: Environment
+    observation_space: Any
+    action_space: Any
+    render_mode: str | None
+
     def __init__(
         self,
         name: str = "household",

@@ -63,7 +63,7 @@ impl Credit {
 ///         float32. They need not have unit length. They imply `embedding="given"`.
 ///     valid: Whether each action was admissible: `[steps]`, booleans. All are by default. G2PO
 ///         reads it.
-///     final_texts: The observation after each episode's last step: `[episodes]`, a list of str or
+///     final_observations: The observation after each episode's last step: `[episodes]`, a list of str or
 ///         None. GraphGPO needs that of failures.
 ///     config: Settings. The default is ProxMO as published.
 ///     state: What `temperature="auto"` learns over iterations; the call updates it.
@@ -86,7 +86,7 @@ impl Credit {
 #[pyfunction]
 #[pyo3(signature = (
     rewards, episode_offsets, group_offsets, success=None, texts=None, embeddings=None, *,
-    valid=None, final_texts=None, config=None, state=None, **settings
+    valid=None, final_observations=None, config=None, state=None, **settings
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are the arguments of the Python function")]
 pub(crate) fn credit(
@@ -98,7 +98,7 @@ pub(crate) fn credit(
     texts: Option<&Bound<'_, PyAny>>,
     embeddings: Option<&Bound<'_, PyAny>>,
     valid: Option<&Bound<'_, PyAny>>,
-    final_texts: Option<&Bound<'_, PyAny>>,
+    final_observations: Option<&Bound<'_, PyAny>>,
     config: Option<Config>,
     state: Option<&Bound<'_, State>>,
     settings: Option<&Bound<'_, PyDict>>,
@@ -119,7 +119,8 @@ pub(crate) fn credit(
         let message = format!("estimator '{}' needs texts or embeddings", config.estimator);
         return Err(refused("texts", message));
     }
-    let input = Input::read(&layout, rewards, success, texts, embeddings, valid, final_texts)?;
+    let input =
+        Input::read(&layout, rewards, success, texts, embeddings, valid, final_observations)?;
     let batch = input.batch(&layout)?;
     let mut learned = state.map(|state| state.get().get()).unwrap_or_default();
     let assigned = py.detach(|| assign_with(&batch, &config, &mut learned)).map_err(to_python)?;
@@ -163,7 +164,7 @@ struct Input<'py> {
     /// `[steps]`, or absent.
     valid: Option<Vec<bool>>,
     texts: Option<Vec<PyBackedStr>>,
-    final_texts: Option<Vec<Option<PyBackedStr>>>,
+    final_observations: Option<Vec<Option<PyBackedStr>>>,
     embeddings: Option<PyReadonlyArray2<'py, f32>>,
 }
 
@@ -175,7 +176,7 @@ impl<'py> Input<'py> {
         texts: Option<&Bound<'py, PyAny>>,
         embeddings: Option<&Bound<'py, PyAny>>,
         valid: Option<&Bound<'py, PyAny>>,
-        final_texts: Option<&Bound<'py, PyAny>>,
+        final_observations: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
         let (rows, episodes) = (layout.rows(), layout.episodes());
         let input = Self {
@@ -185,7 +186,9 @@ impl<'py> Input<'py> {
                 .transpose()?,
             valid: valid.map(|all| booleans("valid", all, rows, "step")).transpose()?,
             texts: texts.map(|all| list_of_texts("texts", all)).transpose()?,
-            final_texts: final_texts.map(|all| optional_texts("final_texts", all)).transpose()?,
+            final_observations: final_observations
+                .map(|all| optional_texts("final_observations", all))
+                .transpose()?,
             embeddings: embeddings.map(|all| array("embeddings", all, NUMBERS)).transpose()?,
         };
         check_length("rewards", input.rewards.len()?, rows, "step")?;
@@ -201,8 +204,8 @@ impl<'py> Input<'py> {
         if let Some(texts) = &input.texts {
             check_length("texts", texts.len(), rows, "step")?;
         }
-        if let Some(texts) = &input.final_texts {
-            check_length("final_texts", texts.len(), episodes, "episode")?;
+        if let Some(texts) = &input.final_observations {
+            check_length("final_observations", texts.len(), episodes, "episode")?;
         }
         if let Some(embeddings) = &input.embeddings {
             let embeddings = embeddings.as_array();
@@ -245,7 +248,7 @@ impl<'py> Input<'py> {
                 Some(success) => episode.success(success[number]),
                 None => episode.without_success(),
             };
-            let last = self.final_texts.as_ref().and_then(|texts| texts[number].as_deref());
+            let last = self.final_observations.as_ref().and_then(|texts| texts[number].as_deref());
             match last {
                 Some(text) => episode.final_observation(text),
                 None => episode,

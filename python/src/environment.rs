@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use numpy::PyArray1;
 use proxmo::env::{EnvConfig, Session, Texts, Transition, pick_task};
+use proxmo::settings::schema_of;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::arrays::{kind, optional_texts};
 use crate::errors::{refused, to_python};
-use crate::settings::table;
+use crate::settings::{table, unfit};
 
 /// The number of episodes from which a thread of its own pays.
 const LEAST: usize = 16;
@@ -38,8 +39,9 @@ pub(crate) fn make(
     let mut table = table(settings)?;
     EnvConfig::named(name).map_err(to_python)?;
     table.insert("name".into(), name.into());
-    let mut config: EnvConfig =
-        serde_json::from_value(Value::Object(table)).map_err(|error| refused("env", error))?;
+    let tree = Value::Object(table);
+    let mut config: EnvConfig = serde_json::from_value(tree.clone())
+        .map_err(|error| unfit(&schema_of::<EnvConfig>(), &tree, "env", &error))?;
     config.fill_in();
     config.validate().map_err(to_python)?;
     let opened = py.detach(|| config.open(config.split())).map_err(to_python)?;

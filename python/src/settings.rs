@@ -63,16 +63,22 @@ pub(crate) fn credit_config(
     };
     tree.extend(table);
     let tree = Value::Object(tree);
-    let config: CreditConfig = match serde_json::from_value(tree.clone()) {
-        Ok(config) => config,
-        Err(error) => {
-            let problem = find_problem(&schema_of::<CreditConfig>(), &tree, "credit");
-            let (key, problem) = problem.unwrap_or_else(|| ("credit".into(), error.to_string()));
-            return Err(to_python(Error::setting(key, problem)));
-        }
-    };
+    let config: CreditConfig = serde_json::from_value(tree.clone())
+        .map_err(|error| unfit(&schema_of::<CreditConfig>(), &tree, "credit", &error))?;
     config.validate().map_err(to_python)?;
     Ok(config)
+}
+
+/// The exception for settings that cannot be read: the first one that does not fit, and what is expected.
+pub(crate) fn unfit(
+    schema: &Value,
+    tree: &Value,
+    section: &str,
+    error: &serde_json::Error,
+) -> PyErr {
+    let problem = find_problem(schema, tree, section);
+    let (key, problem) = problem.unwrap_or_else(|| (section.into(), error.to_string()));
+    to_python(Error::setting(key, problem))
 }
 
 /// The settings of credit assignment, checked. Immutable; the default is ProxMO as published.

@@ -40,7 +40,7 @@ def test_walkthroughs_solve_their_tasks_together(household):
 
 def test_a_wrong_action_is_not_valid_and_the_step_limit_truncates():
     env = make("household", tasks=2, max_steps=2)
-    env.reset([0, "" + env.tasks[1]])
+    env.reset([0, env.tasks[1]])
     done = env.step(["dance", "look"])
     assert done.valid.tolist() == [False, True]
     done = env.step(["dance", "look"])
@@ -91,10 +91,12 @@ def test_webshop_has_scores():
     ("call", "message"),
     [
         (lambda: make("mars"), "'mars' is unknown, expected 'household'"),
-        (lambda: make("household", taks=3), "unknown field `taks`"),
+        (lambda: make("household", taks=3), "setting 'env.taks': is an unknown key"),
+        (lambda: make("household", tasks="many"), "setting 'env.tasks': is 'many', expected"),
+        (lambda: make("household", max_steps=1.5), "setting 'env.max_steps': is 1.5, expected"),
         (lambda: make("household", tasks=0), "env.tasks"),
         (lambda: make("household", split="test"), "'test' is unknown"),
-        (lambda: make("household", games="x"), "env.games is a setting of 'alfworld'"),
+        (lambda: make("household", games="x"), "setting 'env.games': is a setting of"),
     ],
 )
 def test_wrong_settings_are_refused(call, message):

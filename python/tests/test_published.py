@@ -21,7 +21,7 @@ def read(path):
         "success": np.array([episode["success"] for episode in episodes]),
         "texts": [step["observation"] for step in steps],
         "valid": np.array([step.get("valid", True) for step in steps]),
-        "final_texts": [episode.get("final_observation") for episode in episodes],
+        "final_observations": [episode.get("final_observation") for episode in episodes],
     }
 
 

@@ -1,17 +1,11 @@
 """The plug-in for SkyRL, with the package itself on the CPU."""
 
-import sys
-import typing
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import typing_extensions
 
 torch = pytest.importorskip("torch")
-if sys.version_info < (3, 12):
-    # SkyRL's settings need this before Python 3.12, and SkyRL does not say so in its requirements.
-    typing.TypedDict = typing_extensions.TypedDict
 pytest.importorskip("skyrl.train.trainer")
 
 from skyrl.backends.skyrl_train.utils.ppo_utils import (  # noqa: E402
