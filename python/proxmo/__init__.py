@@ -8,5 +8,16 @@ for rows in any order that name their group and episode. `env.make` opens an env
 from . import env
 from ._proxmo import Config, Credit, State, __version__, credit
 from ._rows import RowCredit, credit_rows
+from ._settings import Settings
 
-__all__ = ["Config", "Credit", "RowCredit", "State", "__version__", "credit", "credit_rows", "env"]
+__all__ = [
+    "Config",
+    "Credit",
+    "RowCredit",
+    "Settings",
+    "State",
+    "__version__",
+    "credit",
+    "credit_rows",
+    "env",
+]

@@ -1,65 +1,14 @@
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, NamedTuple, TypedDict, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from . import env as env
+from ._settings import Settings as Settings
 
 __version__: str
-
-Estimator = Literal[
-    "proxmo",
-    "gigpo",
-    "hgpo",
-    "g2po",
-    "graphgpo",
-    "grpo",
-    "dr-grpo",
-    "rloo",
-    "reinforce-pp",
-    "reinforce-pp-baseline",
-]
-Inclusion = Literal["include", "exclude"]
-
-class Curve(TypedDict, total=False):
-    """The shape of the modulation."""
-
-    steepness: float
-    range: float
-
-class Beta(TypedDict):
-    """A Beta distribution, as numbers of pseudo-episodes."""
-
-    successes: float
-    failures: float
-
-class Settings(TypedDict, total=False):
-    """The settings of credit assignment. `Config.schema()` describes them."""
-
-    estimator: Estimator
-    gamma: float
-    step_weight: float
-    episode_weight: float
-    normalize: Literal["auto", "mean", "mean-std"]
-    statistics: Literal["episode", "step"]
-    modulation: bool | Literal["auto", "off", "on"] | Curve
-    success_prior: Literal["none", "fitted"] | Beta
-    engine: Literal["auto", "host", "device"]
-    embedding: Literal["tfidf", "hashed", "given", "policy"]
-    max_features: int
-    hash_features: int
-    temperature: float | Literal["auto"]
-    self_weight: Inclusion
-    same_episode: Inclusion
-    similarity: float | None
-    history: int
-    length_weight: float
-    base_group: bool
-    success_value: float | None
-    invalid_action_penalty: float
-    distance: Literal["absolute", "delta"]
 
 @final
 class Config:

@@ -16,6 +16,7 @@ use crate::arrays::{
 };
 use crate::errors::{refused, to_python};
 use crate::settings::{Config, State, credit_config, table};
+use crate::threads::on_threads;
 
 /// The advantage of each step, and the quantities that it was computed from. All arrays are float64.
 #[pyclass(frozen, get_all, module = "proxmo")]
@@ -123,7 +124,9 @@ pub(crate) fn credit(
         Input::read(&layout, rewards, success, texts, embeddings, valid, final_observations)?;
     let batch = input.batch(&layout)?;
     let mut learned = state.map(|state| state.get().get()).unwrap_or_default();
-    let assigned = py.detach(|| assign_with(&batch, &config, &mut learned)).map_err(to_python)?;
+    let assigned = py
+        .detach(|| on_threads(|| assign_with(&batch, &config, &mut learned)))
+        .map_err(to_python)?;
     if let Some(state) = state {
         state.get().set(learned);
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::arrays::{kind, optional_texts};
 use crate::errors::{refused, to_python};
 use crate::settings::{table, unfit};
+use crate::threads::on_threads;
 
 /// The number of episodes from which a thread of its own pays.
 const LEAST: usize = 16;
@@ -44,7 +45,7 @@ pub(crate) fn make(
         .map_err(|error| unfit(&schema_of::<EnvConfig>(), &tree, "env", &error))?;
     config.fill_in();
     config.validate().map_err(to_python)?;
-    let opened = py.detach(|| config.open(config.split())).map_err(to_python)?;
+    let opened = py.detach(|| on_threads(|| config.open(config.split()))).map_err(to_python)?;
     let names =
         (0..opened.tasks()).map(|task| (opened.task_name(task).to_string(), task)).collect();
     Ok(Environment { environment: opened, numbers: names, episodes: Mutex::default() })
@@ -206,7 +207,7 @@ impl Environment {
     fn step(&self, py: Python<'_>, actions: &Bound<'_, PyAny>) -> PyResult<Steps> {
         let actions = optional_texts("actions", actions)?;
         let actions: Vec<Option<&str>> = actions.iter().map(|action| action.as_deref()).collect();
-        let done = py.detach(|| self.take(&actions))?;
+        let done = py.detach(|| on_threads(|| self.take(&actions)))?;
         let array = |of: fn(&Transition) -> bool| {
             PyArray1::from_iter(py, done.iter().map(|step| of(&step.0))).unbind()
         };

@@ -8,6 +8,7 @@ mod credit;
 mod environment;
 mod errors;
 mod settings;
+mod threads;
 
 use pyo3::prelude::*;
 

@@ -1,6 +1,7 @@
 """Credit from NumPy arrays."""
 
 import copy
+import multiprocessing
 import pickle
 import threading
 import tracemalloc
@@ -245,6 +246,19 @@ def test_other_threads_run_while_credit_is_assigned():
         counted += 1
     # With the GIL held, this thread would stand still from the first count to the second.
     assert counts[1] > counts[0]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_a_forked_process_assigns_credit_too():
+    given = arguments()
+    expected = proxmo.credit(**given).advantages
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found = pool.apply_async(assign_in_another_process, (given,)).get(timeout=60)
+    np.testing.assert_array_equal(found, expected)
+
+
+def assign_in_another_process(given):
+    return proxmo.credit(**given).advantages
 
 
 def test_embeddings_of_float32_are_not_converted_in_python():
