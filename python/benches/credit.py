@@ -54,7 +54,9 @@ def main():
     difference = np.abs(ours - theirs.ravel()).max()
     print(f"{len(texts)} rows, {len(set(texts))} texts, {groups} groups")
     print(f"numpy  {median['numpy']:8.2f} ms")
-    print(f"proxmo {median['proxmo']:8.2f} ms, {median['numpy'] / median['proxmo']:.1f} times as fast")
+    print(
+        f"proxmo {median['proxmo']:8.2f} ms, {median['numpy'] / median['proxmo']:.1f} times as fast"
+    )
     print(f"largest difference of the advantages {difference:.1e}")
 
 

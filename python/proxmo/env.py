@@ -6,7 +6,8 @@ time through Gymnasium's interface; it needs the package gymnasium, this module 
 
 from ._proxmo import Beginnings, Environment, Steps, make
 
-__all__ = ["Beginnings", "Environment", "GymEnv", "Steps", "make"]
+# Without GymEnv: `from proxmo.env import *` needs no gymnasium.
+__all__ = ["Beginnings", "Environment", "Steps", "make"]
 
 
 def __getattr__(name):

@@ -85,9 +85,7 @@ class ProxMOTrainer(RayPPOTrainer):
         data = super().compute_advantages_and_returns(data)
         outputs = outputs_of(data)
         decode = lambda ids: self.tokenizer.decode(ids, skip_special_tokens=True)
-        found, numbers = credit_outputs(
-            outputs, decode, self.success_reward, self.credit_settings
-        )
+        found, numbers = credit_outputs(outputs, decode, self.success_reward, self.credit_settings)
         advantages = torch.zeros_like(data["advantages"], dtype=torch.float32)
         for row, of_tokens in enumerate(found):
             responds = data["response_mask"][row].bool()

@@ -104,9 +104,7 @@ def _define_trainer():
             rows = [torch.as_tensor(row, dtype=torch.float32) for row in found]
             nested = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
             fields = TensorDict({"advantages": nested, "returns": nested}, batch_size=len(batch))
-            return tq.kv_batch_put(
-                keys=batch.keys, partition_id=batch.partition_id, fields=fields
-            )
+            return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     return ProxMOTrainerSync
 

@@ -129,7 +129,10 @@ def test_an_empty_batch_has_no_advantages():
         ({"texts": "the hall"}, "texts: expected a list of str, found one str"),
         ({"texts": 7}, "texts: expected a list of str, found int"),
         ({"valid": [True]}, "valid: expected 5, one for each step, found 1"),
-        ({"final_observations": ["x"]}, "final_observations: expected 3, one for each episode, found 1"),
+        (
+            {"final_observations": ["x"]},
+            "final_observations: expected 3, one for each episode, found 1",
+        ),
         ({"embeddings": np.zeros((4, 2), np.float32)}, "embeddings: expected 5, one for each step"),
         ({"embeddings": np.zeros((5, 0), np.float32)}, "embeddings: expected vectors"),
         ({"embeddings": np.zeros(5, np.float32)}, "embeddings: expected 2 dimension"),

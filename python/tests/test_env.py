@@ -59,11 +59,10 @@ def test_episodes_are_credited(household):
     begun = household.reset(tasks)
     plans = [household.walkthrough(task) for task in tasks]
     rows = {"rewards": [], "groups": [], "episodes": [], "success": [], "texts": []}
-    texts = begun.observations
+    texts, ended = begun.observations, [False] * 4
     for at in range(50):
         # The first episode of each task follows the plan, the second one waits.
         actions = [p[at] if n % 2 == 0 and at < len(p) else "look" for n, p in enumerate(plans)]
-        ended = [False] * 4 if at == 0 else (done.terminated | done.truncated).tolist()
         done = household.step(actions)
         for n in range(4):
             if not ended[n]:
@@ -72,7 +71,7 @@ def test_episodes_are_credited(household):
                 rows["episodes"].append(n)
                 rows["success"].append(bool(done.success[n]))
                 rows["texts"].append(texts[n])
-        texts = done.observations
+        texts, ended = done.observations, (done.terminated | done.truncated).tolist()
     found = proxmo.credit_rows(**rows)
     episodes = np.array(rows["episodes"])
     assert found.advantages[episodes == 0].mean() > found.advantages[episodes == 1].mean()

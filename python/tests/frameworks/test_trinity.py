@@ -33,7 +33,9 @@ def experiences():
 
 
 def expected(**settings):
-    return proxmo.credit([0, 1, 0, 0], [0, 2, 4], [0, 2], [True, False], TEXTS, **settings).advantages
+    return proxmo.credit(
+        [0, 1, 0, 0], [0, 2, 4], [0, 2], [True, False], TEXTS, **settings
+    ).advantages
 
 
 def test_the_registry_finds_it_and_it_credits_experiences():

@@ -48,7 +48,7 @@ def rollout(prompts, trainer):
     tokenizer = trainer.processing_class
     prompt_ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
     completions, masks, won = [], [], []
-    for number, ids in enumerate(prompt_ids):
+    for number in range(len(prompts)):
         seen = tokenizer(STUDY if number % 2 == 0 else CELLAR)["input_ids"]
         spoken = [torch.randint(3, len(tokenizer), (2,)).tolist() for _ in range(2)]
         completions.append(spoken[0] + seen + spoken[1])
@@ -95,7 +95,9 @@ def train(tokenizer, model, folder, **settings):
 
     def watched(inputs):
         output = original(inputs)
-        seen.append({name: value.clone() for name, value in output.items() if torch.is_tensor(value)})
+        seen.append(
+            {name: value.clone() for name, value in output.items() if torch.is_tensor(value)}
+        )
         return output
 
     trainer._generate_and_score_completions = watched
@@ -117,7 +119,10 @@ def test_three_steps_train_with_an_advantage_for_each_step(tokenizer, model, tmp
         written = (output["completion_mask"] * output["tool_mask"]).bool()
         assert (advantages[~written] == 0).all() and (advantages[written] != 0).all()
         # One advantage for the two tokens of a turn, another for the next turn.
-        first, last = advantages[:, :2], torch.stack([row[m][-2:] for row, m in zip(advantages, written)])
+        first, last = (
+            advantages[:, :2],
+            torch.stack([row[m][-2:] for row, m in zip(advantages, written)]),
+        )
         assert (first[:, 0] == first[:, 1]).all() and (last[:, 0] == last[:, 1]).all()
         assert (first[:, 0] != last[:, 0]).all()
 
