@@ -47,8 +47,6 @@ WORDS = ["hall", "go", "study", "take", "cellar", "look"]
 class Words:
     """A tokenizer whose tokens are words."""
 
-    pad_token_id = 0
-
     def decode(self, ids, **kwargs):
         return " ".join(WORDS[number] for number in ids)
 
@@ -57,7 +55,7 @@ def batch(prompts, responses, rewards, masks, **metadata):
     from skyrl.backends.skyrl_train.training_batch import TrainingInputBatch
     from skyrl.train.dataset.preprocess import convert_prompts_responses_to_batch_tensors
 
-    parts = convert_prompts_responses_to_batch_tensors(Words(), prompts, responses, rewards, masks)
+    parts = convert_prompts_responses_to_batch_tensors(0, prompts, responses, rewards, masks)
     names = ["sequences", "attention_mask", "response_mask", "rewards", "loss_mask"]
     data = TrainingInputBatch(dict(zip(names, parts)) | {"values": None})
     count = len(prompts)
