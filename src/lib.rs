@@ -80,6 +80,7 @@ pub mod env;
 pub mod episodes;
 pub mod error;
 #[cfg(feature = "fs")]
+#[cfg_attr(not(feature = "burn"), allow(dead_code, reason = "run folders use the rest"))]
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
