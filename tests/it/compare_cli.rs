@@ -9,29 +9,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 
-/// Settings of a training that takes a second.
-const SMALL: &[&str] = &[
-    "--backend",
-    "flex",
-    "--train-tasks",
-    "30",
-    "--held-out",
-    "6",
-    "--groups",
-    "3",
-    "--group-size",
-    "3",
-    "--max-steps",
-    "10",
-    "--policy-embedding",
-    "8",
-    "--hidden",
-    "8",
-    "--eval-every",
-    "2",
-    "--checkpoint-every",
-    "1",
-];
+use crate::support::SMALL_TRAINING;
 
 fn proxmo(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("proxmo").unwrap();
@@ -41,7 +19,7 @@ fn proxmo(arguments: &[&str]) -> Command {
 
 fn compare(folder: &Path, more: &[&str]) -> Command {
     let mut command = proxmo(&["compare"]);
-    command.args(SMALL).args(more).arg("--run-folder").arg(folder);
+    command.args(SMALL_TRAINING).args(more).arg("--run-folder").arg(folder);
     command
 }
 
@@ -82,7 +60,7 @@ fn a_finished_comparison_is_reported_and_not_trained_again() {
     // A training gives the same results in a comparison and alone.
     let alone = folder.path().join("alone");
     proxmo(&["train", "--quiet", "--estimator", "proxmo", "--seed", "1", "--iterations", "3"])
-        .args(SMALL)
+        .args(SMALL_TRAINING)
         .arg("--run")
         .arg(&alone)
         .assert()
@@ -207,7 +185,11 @@ fn after_an_interrupt_the_same_command_resumes() {
         ["--estimators", "grpo", "--variant", "hot: --proximity-temperature 0.5", "--seeds", "1"];
     let begin = |iterations: &str| {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("proxmo"));
-        command.arg("compare").args(SMALL).args(arguments).args(["--iterations", iterations]);
+        command
+            .arg("compare")
+            .args(SMALL_TRAINING)
+            .args(arguments)
+            .args(["--iterations", iterations]);
         command.args(["--jobs", "2", "--run-folder"]).arg(&study);
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
         command
@@ -279,7 +261,7 @@ fn a_report_names_an_invalid_line_and_ignores_an_incomplete_last_line() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("<i>run");
     proxmo(&["train", "--quiet", "--iterations", "2"])
-        .args(SMALL)
+        .args(SMALL_TRAINING)
         .arg("--run")
         .arg(&run)
         .assert()

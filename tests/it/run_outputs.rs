@@ -6,34 +6,19 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use serde_json::Value;
 
+use crate::support::SMALL_TRAINING;
+
 /// A small training.
 fn train(run: &Path, more: &[&str]) {
-    let small = [
-        "train",
-        "--quiet",
-        "--backend",
-        "flex",
-        "--train-tasks",
-        "30",
-        "--held-out",
-        "6",
-        "--groups",
-        "3",
-        "--group-size",
-        "3",
-        "--max-steps",
-        "10",
-        "--policy-embedding",
-        "8",
-        "--hidden",
-        "8",
-        "--eval-every",
-        "2",
-        "--checkpoint-every",
-        "1",
-    ];
     let mut command = Command::cargo_bin("proxmo").unwrap();
-    command.args(small).args(more).arg("--run").arg(run).assert().success();
+    command
+        .args(["train", "--quiet"])
+        .args(SMALL_TRAINING)
+        .args(more)
+        .arg("--run")
+        .arg(run)
+        .assert()
+        .success();
 }
 
 fn event_files(run: &Path) -> Vec<PathBuf> {

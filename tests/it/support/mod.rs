@@ -9,3 +9,27 @@ pub mod process;
 pub mod shared;
 pub mod untrusted;
 pub mod webshop;
+
+/// Settings of a training that takes a second.
+pub const SMALL_TRAINING: &[&str] = &[
+    "--backend",
+    "flex",
+    "--train-tasks",
+    "30",
+    "--held-out",
+    "6",
+    "--groups",
+    "3",
+    "--group-size",
+    "3",
+    "--max-steps",
+    "10",
+    "--policy-embedding",
+    "8",
+    "--hidden",
+    "8",
+    "--eval-every",
+    "2",
+    "--checkpoint-every",
+    "1",
+];
