@@ -12,7 +12,9 @@ import textworld
 from shim import serve
 
 FOLDER = os.path.join(tempfile.gettempdir(), "proxmo-textworld")
-WANTED = textworld.EnvInfos(admissible_commands=True, objective=True, won=True, score=True)
+WANTED = textworld.EnvInfos(
+    admissible_commands=True, description=True, objective=True, won=True, score=True
+)
 
 
 def game(seed):
@@ -28,16 +30,15 @@ def game(seed):
 class Episode:
     def __init__(self, seed):
         self.game, self.score = textworld.start(game(seed), WANTED), 0
-        self.look(self.game.reset())
-        self.goal = self.state.objective
-
-    def look(self, state):
-        self.state, self.observation = state, state.feedback.strip()
-        self.admissible = state.admissible_commands or []
+        state = self.game.reset()
+        self.goal, self.observation = state.objective, state.description.strip()
+        self.admissible = state.admissible_commands
 
     def step(self, action):
         state, _, done = self.game.step(action)
-        self.look(state)
+        # The game's prompt and its status line follow.
+        self.observation = state.feedback.split("\n>")[0].strip()
+        self.admissible = state.admissible_commands or []
         reward, self.score = state.score - self.score, state.score
         return reward, done, state.won
 
@@ -46,4 +47,4 @@ class Episode:
 
 
 os.makedirs(FOLDER, exist_ok=True)
-serve("textworld", 50, 30, Episode)
+serve("textworld", 20, 30, Episode)

@@ -183,14 +183,14 @@ fn a_server_is_trained_on_evaluated_and_resumed_by_the_commands() {
     let url = fake.url();
     let place = run.to_str().unwrap();
     let settings = ["--env", "openenv", "--url", &url, "--success-above", "0.5"];
-    let train = ["train", "--backend", "flex", "--iterations", "20", "--quiet", "--run", place];
+    let train = ["train", "--backend", "flex", "--iterations", "30", "--quiet", "--run", place];
     let note = "allows 4 sessions at a time";
     proxmo(&train).args(settings).assert().success().stderr(contains(note));
     let evaluated = proxmo(&["eval", "--json", "--run", place]).assert().success();
     let evaluated: Value = serde_json::from_slice(&evaluated.get_output().stdout).unwrap();
     assert_eq!(evaluated["overall"]["tasks"], 20);
     assert!(evaluated["success"].as_f64().unwrap() > 0.9, "{evaluated}");
-    let resumed = ["train", "--resume", place, "--iterations", "22", "--quiet"];
+    let resumed = ["train", "--run", place, "--resume", "--iterations", "32", "--quiet"];
     proxmo(&resumed).assert().success();
     proxmo(&["train"])
         .args(&settings[..2])

@@ -198,7 +198,7 @@ impl State {
             strikes
         };
         match self.fault {
-            Fault::Hangs if strikes => std::thread::sleep(Duration::from_secs(3)),
+            Fault::Hangs if strikes => std::thread::sleep(Duration::from_millis(1500)),
             Fault::EndsConnection if strikes => return None,
             Fault::SaysNonsense if strikes => return Some("<html>".into()),
             Fault::FailsOnce if strikes => return error("EXECUTION_ERROR", "the shelf fell down"),

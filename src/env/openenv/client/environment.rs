@@ -17,9 +17,6 @@ use crate::env::process::{Description, Selection, TimeLimit, lock, quote, select
 use crate::env::texts::Texts;
 use crate::error::{Error, Result};
 
-/// Number of announced episodes that may wait for their start. If there are more, all are dropped.
-const MAX_ANNOUNCED: usize = 1 << 14;
-
 /// Seeds are sent with this number of bits, which the numbers of every language can hold.
 const SEED_BITS: u32 = 53;
 
@@ -107,7 +104,7 @@ impl OpenEnv {
 
     fn note_sessions(&mut self, wanted: usize) {
         let most = self.pool.most();
-        if most < wanted {
+        if most < wanted && self.pool.is_to_be_told() {
             let shown = self.pool.address.shown();
             let sessions = if most == 1 { "session" } else { "sessions" };
             self.notes.push(format!(
@@ -174,16 +171,7 @@ impl OpenEnv {
             let message = format!("there is no task {task}: there are {}", self.tasks());
             return Err(Error::Environment(message));
         }
-        let seat = match self.pool.take(false) {
-            Err(_) if waits => {
-                // Announced episodes of an abandoned collection may hold all sessions.
-                let dropped = std::mem::take(&mut *lock(&self.announced));
-                drop(dropped);
-                self.pool.take(true)
-            }
-            taken => taken,
-        };
-        let seat = seat.map_err(Error::Environment)?;
+        let seat = self.pool.take(waits).map_err(Error::Environment)?;
         let start = self.start_of(task, seed);
         OpenEnvSession::request(seat, self.shape.clone(), start, self.max_steps)
     }
@@ -265,12 +253,12 @@ impl Environment for OpenEnv {
     }
 
     fn announce(&self, episodes: &[(usize, u64)]) {
-        // As for programs: what was announced and never started belongs to an abandoned collection.
-        let dropped = match lock(&self.announced) {
-            announced if announced.len() < MAX_ANNOUNCED => HashMap::new(),
-            mut announced => std::mem::take(&mut *announced),
-        };
-        drop(dropped);
+        // Episodes that were announced and never started belong to a collection that was abandoned, and
+        // hold sessions that this one needs.
+        if self.pool.free() < episodes.len() {
+            let dropped = std::mem::take(&mut *lock(&self.announced));
+            drop(dropped);
+        }
         for &(task, seed) in episodes {
             // The start waits for a session, and reports the error.
             let Ok(session) = self.request(task, seed, false) else { return };

@@ -193,6 +193,7 @@ fn open(address: &Address, limit: Duration) -> std::io::Result<TcpStream> {
         match TcpStream::connect_timeout(&target, limit) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
+                stream.set_write_timeout(Some(limit))?;
                 return Ok(stream);
             }
             Err(error) => last = Some(error),

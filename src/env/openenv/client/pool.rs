@@ -3,6 +3,7 @@
 //! A server allows few sessions, so those of all environments of one server come from one pool. A session
 //! plays one episode after the other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub(super) struct Pool {
     pub(super) limit: TimeLimit,
     sessions: Mutex<Sessions>,
     freed: Condvar,
+    /// Whether the number of sessions was told.
+    is_told: AtomicBool,
     /// The settings that environments must share to share a pool.
     wanted: usize,
     seconds: u64,
@@ -79,6 +82,7 @@ impl Pool {
             limit: TimeLimit::new(seconds),
             sessions: Mutex::new(sessions),
             freed: Condvar::new(),
+            is_told: AtomicBool::new(false),
             wanted,
             seconds: seconds.to_bits(),
         });
@@ -116,9 +120,20 @@ impl Pool {
         Ok(())
     }
 
+    /// Whether the user is to be told the number of sessions, which is the case once.
+    pub(super) fn is_to_be_told(&self) -> bool {
+        !self.is_told.swap(true, Ordering::Relaxed)
+    }
+
     /// Number of sessions at a time.
     pub(super) fn most(&self) -> usize {
         lock(&self.sessions).most
+    }
+
+    /// Number of sessions that nothing uses.
+    pub(super) fn free(&self) -> usize {
+        let sessions = lock(&self.sessions);
+        sessions.most.saturating_sub(sessions.used)
     }
 
     /// Opens a session, and learns whether the server has a place for it.
