@@ -61,6 +61,7 @@
 //! | `parallel` | with `cli` | threads: environments step in parallel, and so do CPU kernels |
 //! | `fs` | with `cli` | game files, run folders, checkpoints |
 //! | `process` | with `cli` | programs as environments |
+//! | `openenv` | with `cli` | environments over the network, in OpenEnv's form |
 //! | `lm` | with `cli` | language models |
 //! | `serve` | with `cli` | language models for other programs |
 //! | `fusion`, `autotune` | no | burn's features of the same names |

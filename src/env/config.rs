@@ -12,6 +12,8 @@ use super::alfworld::BenchmarkConfig;
 use super::environment::Environment;
 use super::household::HouseholdConfig;
 use super::kind::EnvKind;
+#[cfg(feature = "openenv")]
+use super::openenv::OpenEnvConfig;
 #[cfg(feature = "process")]
 use super::process::ProcessConfig;
 use super::webshop::ShopConfig;
@@ -31,6 +33,9 @@ pub enum EnvConfig {
     /// A program that speaks the environment protocol.
     #[cfg(feature = "process")]
     Process(ProcessConfig),
+    /// An OpenEnv server.
+    #[cfg(feature = "openenv")]
+    OpenEnv(OpenEnvConfig),
 }
 
 /// The key that selects the kind.
@@ -48,6 +53,8 @@ impl EnvConfig {
             Self::Webshop(ShopConfig::default()),
             #[cfg(feature = "process")]
             Self::Process(ProcessConfig::default()),
+            #[cfg(feature = "openenv")]
+            Self::OpenEnv(OpenEnvConfig::default()),
         ]
     }
 
@@ -73,6 +80,8 @@ impl EnvConfig {
             Self::Webshop(config) => config,
             #[cfg(feature = "process")]
             Self::Process(config) => config,
+            #[cfg(feature = "openenv")]
+            Self::OpenEnv(config) => config,
         }
     }
 
@@ -83,6 +92,8 @@ impl EnvConfig {
             Self::Webshop(config) => config,
             #[cfg(feature = "process")]
             Self::Process(config) => config,
+            #[cfg(feature = "openenv")]
+            Self::OpenEnv(config) => config,
         }
     }
 
@@ -97,6 +108,8 @@ impl EnvConfig {
             Self::Webshop(_) => Self::Webshop(into(table)?),
             #[cfg(feature = "process")]
             Self::Process(_) => Self::Process(into(table)?),
+            #[cfg(feature = "openenv")]
+            Self::OpenEnv(_) => Self::OpenEnv(into(table)?),
         })
     }
 
@@ -216,6 +229,13 @@ impl From<ProcessConfig> for EnvConfig {
     }
 }
 
+#[cfg(feature = "openenv")]
+impl From<OpenEnvConfig> for EnvConfig {
+    fn from(config: OpenEnvConfig) -> Self {
+        Self::OpenEnv(config)
+    }
+}
+
 // Written by hand: serde's tagged enums do not say which kind an unknown key belongs to.
 impl<'de> Deserialize<'de> for EnvConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -248,6 +268,8 @@ impl Validate for EnvConfig {
             Self::Webshop(config) => config.validate_into(context, parent, report),
             #[cfg(feature = "process")]
             Self::Process(config) => config.validate_into(context, parent, report),
+            #[cfg(feature = "openenv")]
+            Self::OpenEnv(config) => config.validate_into(context, parent, report),
         }
     }
 }

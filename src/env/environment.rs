@@ -81,6 +81,17 @@ pub trait Environment: Send + Sync {
         vec![Split { name: "all".into(), tasks: self.tasks() as u64 }]
     }
 
+    /// Whether episodes list their admissible actions. Without a list, a policy has to write its actions.
+    fn lists_actions(&self) -> bool {
+        true
+    }
+
+    /// Maximum number of episodes at a time, as with a server of few sessions. Further ones are played
+    /// after others.
+    fn max_sessions(&self) -> usize {
+        usize::MAX
+    }
+
     /// Announces the episodes that are started next, as pairs of task and seed. An environment that
     /// runs elsewhere may begin all of them at once.
     fn announce(&self, _episodes: &[(usize, u64)]) {}

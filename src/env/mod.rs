@@ -13,6 +13,8 @@ mod config;
 mod environment;
 pub mod household;
 mod kind;
+#[cfg(feature = "openenv")]
+pub mod openenv;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod protocol;

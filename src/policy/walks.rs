@@ -44,7 +44,8 @@ pub(crate) fn random_texts<C: TextCollector>(
         PlannedTask { task: place * environment.tasks() / count, seed: rng.random(), rng }
     };
     let plans: Vec<PlannedTask> = (0..count).map(plan).collect();
-    for plans in plans.chunks(CONCURRENT_TASKS) {
+    let concurrent = CONCURRENT_TASKS.min(environment.max_sessions()).max(1);
+    for plans in plans.chunks(concurrent) {
         add_walks(&mut texts, environment, plans.to_vec())?;
     }
     Ok(texts)

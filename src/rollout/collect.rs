@@ -182,7 +182,11 @@ pub async fn collect_watched_async<P: Policy>(
         limits.step_timeout = 0.0;
     }
     let may_lose = environment.replays_lost_episodes();
-    let mut attempts = vec![Attempt { places: plan.places(), may_lose }];
+    // A list of what is still to play, the next part last.
+    let parts = plan.places();
+    let parts = parts.chunks(environment.max_sessions().max(1)).rev();
+    let mut attempts: Vec<Attempt> =
+        parts.map(|places| Attempt { places: places.to_vec(), may_lose }).collect();
     let (mut kept, mut replays) = (Vec::new(), 0);
     let stage = Stage { environment, encoder, plan, limits: &limits };
     while let Some(attempt) = attempts.pop() {
@@ -290,8 +294,10 @@ async fn play<P: Policy>(
         watch(progress);
     }
     steps.usage.add(&P::usage(&cache));
-    let (kept, lost): (Vec<_>, Vec<_>) =
+    let (mut kept, lost): (Vec<_>, Vec<_>) =
         episodes.into_iter().partition(|episode| episode.fault.is_none());
+    // Where sessions are few, others wait for them.
+    kept.iter_mut().for_each(|episode| episode.session.release());
     let lost = lost.iter().map(|episode| (episode.group, episode.number));
     let lost = lost.filter(|_| attempt.may_lose).collect();
     Ok(Played { kept, lost })

@@ -10,12 +10,14 @@ use crate::error::Result;
 /// A session whose errors, panics, time-outs and malformed answers come back as the reason why the
 /// episode is lost. After an error the session must not be stepped again.
 pub(super) struct GuardedSession {
-    /// `None` only while the session is dropped.
+    /// `None` once the session has ended.
     runner: Option<Runner>,
     goal: String,
     snapshot: Snapshot,
     steps: usize,
     max_steps: usize,
+    /// Whether an episode must list actions until it ends.
+    lists_actions: bool,
 }
 
 /// Where the session runs.
@@ -44,8 +46,10 @@ impl GuardedSession {
             }
             true => open_on_thread(environment, task, seed, limits.step_timeout),
         })?;
-        let max_steps = guarded(|| Ok(environment.max_steps()))?;
-        let session = Self { runner: Some(runner), goal, snapshot, steps: 0, max_steps };
+        let (max_steps, lists_actions) =
+            guarded(|| Ok((environment.max_steps(), environment.lists_actions())))?;
+        let runner = Some(runner);
+        let session = Self { runner, goal, snapshot, steps: 0, max_steps, lists_actions };
         session.check()?;
         Ok(session)
     }
@@ -91,19 +95,24 @@ impl GuardedSession {
         self.check()
     }
 
-    fn check(&self) -> Result<(), String> {
-        check_snapshot(&self.snapshot, self.steps, self.max_steps)
-    }
-}
-
-impl Drop for GuardedSession {
-    fn drop(&mut self) {
+    /// Ends the session, whose last state stays. It must not be stepped again.
+    pub(super) fn release(&mut self) {
         // A panic in a session's destructor does not change the episode.
         let runner = self.runner.take();
         let _ = guarded(|| {
             drop(runner);
             Ok(())
         });
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_snapshot(&self.snapshot, self.steps, self.max_steps, self.lists_actions)
+    }
+}
+
+impl Drop for GuardedSession {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -136,7 +145,12 @@ const MAX_REWARD: f64 = 1e9;
 const MAX_TEXT: usize = 1 << 20;
 
 /// Refuses a malformed state after `steps` steps of about `max_steps`.
-fn check_snapshot(snapshot: &Snapshot, steps: usize, max_steps: usize) -> Result<(), String> {
+fn check_snapshot(
+    snapshot: &Snapshot,
+    steps: usize,
+    max_steps: usize,
+    lists_actions: bool,
+) -> Result<(), String> {
     let Snapshot { observation, admissible, transition, .. } = snapshot;
     if !(-MAX_REWARD..=MAX_REWARD).contains(&transition.reward) {
         let reward = transition.reward;
@@ -150,7 +164,7 @@ fn check_snapshot(snapshot: &Snapshot, steps: usize, max_steps: usize) -> Result
     if transition.ended() {
         return Ok(());
     }
-    if admissible.is_empty() {
+    if lists_actions && admissible.is_empty() {
         return Err("offers no admissible action, and the episode has not ended".into());
     }
     // An action that is not admissible may not count as a step, so twice the limit is allowed.
@@ -172,8 +186,9 @@ mod tests {
             let transition = Transition { reward, terminated: ended, ..Transition::default() };
             let (observation, admissible) = (observation.to_string(), actions.clone());
             let snapshot = Snapshot { observation, admissible, transition, ..Snapshot::default() };
-            check_snapshot(&snapshot, steps, 5)
+            check_snapshot(&snapshot, steps, 5, true)
         };
+        check_snapshot(&Snapshot::default(), 1, 5, false).unwrap();
         check(1e9, false, "a room", &actions, 9).unwrap();
         check(0.0, true, "", &Texts::new(), 10).unwrap();
         for (answer, expected) in [

@@ -40,6 +40,8 @@ mod lm_smollm2;
 mod lm_tokens;
 mod lm_tokens_properties;
 mod lm_weights;
+mod openenv_client;
+mod openenv_server;
 mod process_cli;
 mod process_env;
 mod process_modes;

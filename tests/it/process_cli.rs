@@ -230,6 +230,34 @@ fn settings_that_do_not_fit_a_program_are_refused() {
     refused(&["train", "--env", "process", "--command", "./nowhere"], "'./nowhere' cannot be run");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_program_on_another_machine_is_run_through_ssh() {
+    use std::os::unix::fs::PermissionsExt;
+
+    // A stand-in for ssh, which runs its command on this machine: as ssh does, it drops the host, joins the
+    // other words and gives them to a shell.
+    const SSH: &str = "#!/bin/sh\n[ \"$1\" = host ] || exit 255\nshift\nexec sh -c \"$*\"\n";
+    if !python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ssh = folder.path().join("ssh");
+    fs::write(&ssh, SSH).unwrap();
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/keys_env.py");
+    let command = |host: &str| {
+        let words = [ssh.to_str().unwrap(), host, "python3", example.to_str().unwrap()];
+        shlex::try_join(words).unwrap()
+    };
+    let run = folder.path().join("run");
+    let train = ["train", "--env", "process", "--command", &command("host"), "--processes", "2"];
+    let short = ["--backend", "flex", "--iterations", "2", "--eval-every", "0", "--quiet", "--run"];
+    proxmo(&train).args(short).arg(&run).assert().success();
+    let play = ["play", "--env", "process", "--command", &command("nowhere")];
+    refused(&play, "ended with exit status: 255");
+}
+
 #[test]
 fn the_python_example_is_learned_and_played() {
     if !python() {

@@ -231,7 +231,7 @@ mod tests {
                 "setting 'env.games' (--games): is a setting of env.name = \"alfworld\" only, but \
                  env.name is \"household\"",
             ),
-            ("--env process --max-steps 3", "\"alfworld\" and \"webshop\" only, but env.name is"),
+            ("--env process --max-steps 3", "\"alfworld\" and \"webshop\" and \"openenv\" only"),
             ("--env alfworld", "setting 'env.games' (--games): is not set; expected the folder"),
             ("--iterations 0", "(--iterations): and run.minutes are both 0"),
         ] {

@@ -24,7 +24,7 @@ const MAX_NAME: usize = 64;
 const SPLITS: [&str; 2] = ["train", "valid"];
 
 /// A name that a program chose, as messages quote it.
-pub(super) fn quote(name: &str) -> String {
+pub(in crate::env) fn quote(name: &str) -> String {
     plain(name, MAX_NAME)
 }
 
@@ -68,15 +68,15 @@ fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(
 
 /// The tasks that are opened: consecutive splits of a program.
 #[derive(Debug, PartialEq)]
-pub(super) struct Selection {
+pub(in crate::env) struct Selection {
     /// Number of the first task among all tasks of the program.
-    pub(super) first: usize,
+    pub(in crate::env) first: usize,
     /// The splits, in the order of their tasks.
-    pub(super) splits: Vec<Split>,
+    pub(in crate::env) splits: Vec<Split>,
 }
 
 /// Selects one split, or all splits that have tasks.
-pub(super) fn select(described: &Description, wanted: Option<&str>) -> Result<Selection> {
+pub(in crate::env) fn select(described: &Description, wanted: Option<&str>) -> Result<Selection> {
     let refuse = |message: String| Err(Error::setting("split", message));
     let splits = match described.splits.as_slice() {
         [] => {
@@ -99,12 +99,12 @@ pub(super) fn select(described: &Description, wanted: Option<&str>) -> Result<Se
     };
     if splits[place].tasks == 0 && described.splits.is_empty() {
         return refuse(format!(
-            "the program has a single task, so '{wanted}' has none; a held-out set needs two tasks or \
+            "the environment has a single task, so '{wanted}' has none; a held-out set needs two tasks or \
              more. Describe more tasks, or 'splits' of your own"
         ));
     }
     if splits[place].tasks == 0 {
-        return refuse(format!("the program has no task in '{wanted}', expected 1 or more"));
+        return refuse(format!("the environment has no task in '{wanted}', expected 1 or more"));
     }
     let first = splits[..place].iter().map(|split| split.tasks as usize).sum();
     Ok(Selection { first, splits: vec![splits[place].clone()] })

@@ -40,6 +40,14 @@ mod words;
 #[doc(hidden)]
 pub use answer::{Answer, Description, State, read_answer};
 pub use config::ProcessConfig;
+#[cfg(feature = "openenv")]
+pub(in crate::env) use description::{Selection, quote, select};
 pub use environment::Process;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use environment::tasks_of;
+#[cfg(feature = "openenv")]
+pub(in crate::env) use program::lock;
+#[cfg(feature = "openenv")]
+pub(in crate::env) use time_limit::TimeLimit;
+#[cfg(feature = "openenv")]
+pub(in crate::env) use words::one_line;

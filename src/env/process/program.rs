@@ -55,7 +55,7 @@ impl Launch {
 }
 
 /// Locks a mutex whose data stays consistent if a thread panics while it holds the lock.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(in crate::env) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 /// A time limit that all copies of a program share and that can be lowered while they run.
 #[derive(Debug)]
-pub(super) struct TimeLimit {
+pub(in crate::env) struct TimeLimit {
     /// In microseconds; the maximum is no limit.
     microseconds: AtomicU64,
 }
 
 impl TimeLimit {
     /// A limit in seconds; 0 is no limit.
-    pub(super) fn new(seconds: f64) -> Self {
+    pub(in crate::env) fn new(seconds: f64) -> Self {
         let limit = Self { microseconds: AtomicU64::new(u64::MAX) };
         limit.lower_to(seconds);
         limit
     }
 
     /// Lowers the limit, if it is higher. 0 changes nothing.
-    pub(super) fn lower_to(&self, seconds: f64) {
+    pub(in crate::env) fn lower_to(&self, seconds: f64) {
         if seconds > 0.0 {
             // A conversion from a float saturates.
             let microseconds = ((1e6 * seconds) as u64).max(1);
@@ -28,7 +28,7 @@ impl TimeLimit {
     }
 
     /// The limit; `None` for no limit.
-    pub(super) fn get(&self) -> Option<Duration> {
+    pub(in crate::env) fn get(&self) -> Option<Duration> {
         match self.microseconds.load(Ordering::Relaxed) {
             u64::MAX => None,
             microseconds => Some(Duration::from_micros(microseconds)),

@@ -33,7 +33,7 @@ pub(super) fn plain(text: &str, max: usize) -> String {
 }
 
 /// A program's message on one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(in crate::env) fn one_line(text: &str) -> String {
     plain(text, MAX_ERROR)
 }
 

@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::config::LmConfig;
+use super::config::{LmConfig, ResponseMode};
 use super::encoder::LmEncoder;
 use super::layout::{Layout, WORDING};
 use super::policy::{LmPolicy, LmSettings};
@@ -93,6 +93,11 @@ impl PolicyKind for LmConfig {
     type Spec = LmSpec;
 
     fn spec(&self, environment: &dyn Environment, seed: u64) -> Result<LmSpec> {
+        if self.response == ResponseMode::Choice && !environment.lists_actions() {
+            let message = "is 'choice', and the environment lists no actions; set it to 'free', or name \
+                           the list of actions";
+            return Err(Error::setting("policy.response", message));
+        }
         let wording = match self.template.as_str() {
             "" => WORDING.to_string(),
             file => {

@@ -12,7 +12,7 @@ use super::network::ScorerNetworkConfig;
 use super::policy::Scorer;
 use super::vocabulary::Vocabulary;
 use crate::env::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::policy::kind::{PolicyKind, PolicySpec};
 use crate::settings;
 
@@ -55,6 +55,11 @@ impl PolicyKind for ScorerConfig {
     type Spec = ScorerSpec;
 
     fn spec(&self, environment: &dyn Environment, seed: u64) -> Result<ScorerSpec> {
+        if !environment.lists_actions() {
+            let message = "is 'scorer', which chooses from a list, and the environment lists no actions; \
+                           name the list of actions, or train a language model that writes freely";
+            return Err(Error::setting("policy.kind", message));
+        }
         let tasks = environment.vocabulary_tasks();
         Ok(ScorerSpec {
             size: self.clone(),
