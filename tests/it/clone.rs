@@ -175,6 +175,30 @@ fn imitation_learns_resumes_and_initializes_a_training() {
     assert!(trained[1].kl < 0.01, "the reference is not the cloned policy: {}", trained[1].kl);
 }
 
+#[test]
+fn a_resumed_imitation_of_new_demonstrations_equals_an_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str| folder.path().join(name);
+    let begin = |name: &str, iterations: u64| {
+        let mut command = proxmo(&format!(
+            "clone {TASKS} --backend flex --expert-noise 0.2 --vary-tasks --schedule constant \
+             --eval-every 2 --quiet --iterations {iterations} --run"
+        ));
+        command.arg(run(name)).assert().success();
+    };
+    begin("whole", 4);
+    begin("stopped", 2);
+    proxmo("clone --resume --iterations 4 --quiet --run").arg(run("stopped")).assert().success();
+    assert_eq!(metrics(&run("stopped")), metrics(&run("whole")));
+    let weights =
+        |name: &str| fs::read(run(name).join("checkpoints/000004/weights.safetensors")).unwrap();
+    assert!(weights("stopped") == weights("whole"), "weights differ");
+    // The demonstrations of an iteration depend on its number.
+    let losses: Vec<f64> = metrics(&run("whole")).iter().map(|line| line.loss).collect();
+    begin("once", 1);
+    assert_eq!(metrics(&run("once"))[1].loss, losses[1]);
+}
+
 /// The settings of a run.
 fn settings(run: &Path) -> toml::Table {
     fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap()

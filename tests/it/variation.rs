@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proxmo::env::alfworld::{AlfWorld, AlfWorldConfig, Difficulty, GeneratorConfig, generate};
 use proxmo::env::{Environment, Session};
 use proxmo::runs::demonstrations;
-use proxmo::train::{Config, EXPERT, ImitationConfig, RolloutConfig};
+use proxmo::train::{Config, EXPERT, ImitationConfig, RolloutConfig, read_metrics};
 
+use crate::support::SMALL_TRAINING;
 use crate::support::shared::shared;
 
 /// The receptacles of each object at the start of a task.
@@ -106,4 +107,25 @@ fn each_iteration_has_a_variation_of_its_own_and_only_if_settings_ask_for_it() {
     assert!(with_source("walkthroughs").variation(&world, 0).is_none());
     let plain = Config { rollout: RolloutConfig::default(), ..config.clone() };
     assert!(plain.variation(&world, 0).is_none());
+}
+
+#[test]
+fn a_training_on_variations_differs_from_a_plain_one_and_resumes_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str| folder.path().join(name);
+    let train = |name: &str, more: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("proxmo").unwrap();
+        command.args(["train", "--quiet", "--schedule", "constant"]).args(SMALL_TRAINING);
+        command.args(more).arg("--run").arg(run(name)).assert().success();
+        let text = std::fs::read(run(name).join("metrics.jsonl")).unwrap();
+        let mut lines = read_metrics(&mut &text[..], "metrics.jsonl").unwrap();
+        lines.iter_mut().for_each(|line| line.seconds = Default::default());
+        lines
+    };
+    let whole = train("whole", &["--vary-tasks", "--iterations", "4"]);
+    train("stopped", &["--vary-tasks", "--iterations", "2"]);
+    assert_eq!(train("stopped", &["--resume", "--iterations", "4"]), whole);
+    let plain = train("plain", &["--iterations", "4"]);
+    assert_eq!(plain[0], whole[0], "held-out tasks are not varied");
+    assert_ne!(plain[1], whole[1]);
 }
