@@ -1,14 +1,11 @@
-//! OpenEnv servers as a kind of environment.
+//! The settings of an OpenEnv server.
 
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::environment::OpenEnv;
-use crate::env::environment::Environment;
-use crate::env::kind::EnvKind;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// An OpenEnv server. Its observations and actions are texts, or fields of its schema that are given as
 /// texts.
@@ -106,35 +103,5 @@ impl Default for OpenEnvConfig {
             check_seeds: true,
             answer_timeout: 30.0,
         }
-    }
-}
-
-impl EnvKind for OpenEnvConfig {
-    fn name(&self) -> &'static str {
-        "openenv"
-    }
-
-    fn about(&self) -> &'static str {
-        "the tasks of an OpenEnv server"
-    }
-
-    fn splits(&self) -> &'static str {
-        "the server's own, or train, valid"
-    }
-
-    fn split(&self) -> &str {
-        &self.split
-    }
-
-    fn held_out_split(&self) -> &'static str {
-        "valid"
-    }
-
-    fn open(&self, split: Option<&str>) -> Result<Box<dyn Environment>> {
-        Ok(Box::new(OpenEnv::open(self, split)?))
-    }
-
-    fn workload(&self) -> String {
-        format!("{}: {}", self.name(), self.url)
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod config;
 mod environment;
 mod http;
+mod kind;
 mod link;
 mod pool;
 mod session;
