@@ -9,8 +9,8 @@ use super::terminal::say;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::report::{
-    Gallery, Quantity, RecordedRun, bootstrap_for, csv_table, find_runs, group_by_variant, page,
-    read_run, summarise, variants_image,
+    Gallery, Quantity, bootstrap_for, csv_table, find_runs, group_by_variant, page, read_run,
+    summarise, variants_image,
 };
 
 /// Report on finished or running runs: curves, tables and settings in one HTML file.
@@ -48,26 +48,28 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, [only]) => only.join("report.html"),
         (None, _) => PathBuf::from("report.html"),
     };
-    if let Some(path) = &arguments.csv {
-        write_atomic(path, csv_table(&read_runs(&arguments.runs)?).as_bytes())?;
-    }
-    report(&arguments.runs, &output, arguments.figure.as_deref())
+    report(&arguments.runs, &output, arguments.figure.as_deref(), arguments.csv.as_deref())
 }
 
-fn read_runs(paths: &[PathBuf]) -> Result<Vec<RecordedRun>> {
-    find_runs(paths)?.iter().map(|run| read_run(run)).collect()
-}
-
-/// Writes the report on the runs that `paths` name, and its learning curves to `figure`, and prints its
-/// tables.
-pub(super) fn report(paths: &[PathBuf], output: &Path, figure: Option<&Path>) -> Result<()> {
-    let runs = read_runs(paths)?;
+/// Writes the report on the runs that `paths` name, and its learning curves to `figure`, its numbers to
+/// `csv`, and prints its tables.
+pub(super) fn report(
+    paths: &[PathBuf],
+    output: &Path,
+    figure: Option<&Path>,
+    csv: Option<&Path>,
+) -> Result<()> {
+    let folders = find_runs(paths)?;
+    let runs: Vec<_> = folders.iter().map(|run| read_run(run)).collect::<Result<_>>()?;
     if runs.iter().all(|run| run.metrics.is_empty()) {
         let folder = paths.first().map_or(Path::new("."), PathBuf::as_path);
         return Err(Error::file(folder, "no run there has metrics (metrics.jsonl) yet"));
     }
+    if let Some(path) = csv {
+        write_atomic(path, csv_table(&runs).as_bytes())?;
+    }
     // Episodes are shown of a single run.
-    let gallery = match (&find_runs(paths)?[..], &runs[..]) {
+    let gallery = match (&folders[..], &runs[..]) {
         ([folder], [run]) => Gallery::read(folder, &run.config)?,
         _ => None,
     };

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments, folder: &Path) -> Result<()> {
         results = scored(trials, &runs, &failed, *round)?;
         trials = results.iter().map(|(trial, _)| trial.clone()).collect();
     }
-    report(&[folder.to_path_buf()], &folder.join("report.html"), None)?;
+    report(&[folder.to_path_buf()], &folder.join("report.html"), None, None)?;
     let Some((best, score)) = results.first() else { return Ok(()) };
     let score = score.map_or_else(String::new, |score| format!(", {score:.4} on held-out tasks"));
     say!("\nThe best trial is {}{score}: {}", best.name, describe_trial(best, &base));

@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         train_all(&waiting, usize::from(arguments.jobs), u64::MAX, &opened, &is_stopped, &screen)?;
     let finished = screen.finish();
 
-    let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"), None);
+    let reported = report(std::slice::from_ref(&folder), &folder.join("report.html"), None, None);
     if let Some((run, error)) = failed.first() {
         let message = format!(
             "{} of {} runs failed, {} with: {error}. After the cause is removed, the same command \

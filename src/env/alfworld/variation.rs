@@ -52,7 +52,9 @@ pub(super) fn varied(game: &Game, rng: &mut ChaCha8Rng) -> Game {
 }
 
 /// The numbers of the kinds that a goal names: of the object, and of the target receptacle.
-fn named(game: &Published) -> (Option<u8>, Option<u8>) {
+type Named = (Option<u8>, Option<u8>);
+
+fn named(game: &Published) -> Named {
     let world = &game.world;
     let [object, target, _] = game.goal.named_kinds(world);
     (
@@ -161,13 +163,16 @@ fn remove_receptacles(game: &mut Published, rng: &mut ChaCha8Rng) {
 /// Exchanges each object with a random one, where both fit: receptacles hold as many objects as before,
 /// and only kinds that they can hold. An object of the goal does not come into a receptacle of the goal.
 fn exchange(game: &mut Published, rng: &mut ChaCha8Rng) {
+    let goal = named(game);
     let mut placed = placed(game);
     let mut order: Vec<usize> = (0..placed.len()).collect();
     order.shuffle(rng);
     for one in order {
         let other = rng.random_range(0..placed.len());
         let (a, b) = (placed[one], placed[other]);
-        if may_hold(game, a.receptacle, b.object) && may_hold(game, b.receptacle, a.object) {
+        if may_hold(&game.world, goal, a.receptacle, b.object)
+            && may_hold(&game.world, goal, b.receptacle, a.object)
+        {
             relocate(game, a, b.receptacle);
             relocate(game, b, a.receptacle);
             (placed[one].receptacle, placed[other].receptacle) = (b.receptacle, a.receptacle);
@@ -199,11 +204,10 @@ fn placed(game: &Published) -> Vec<Placed> {
 }
 
 /// Whether a receptacle can hold an object, and the object in it does not help to reach the goal.
-fn may_hold(game: &Published, receptacle: u8, object: u8) -> bool {
-    let world = &game.world;
+fn may_hold(world: &World, goal: Named, receptacle: u8, object: u8) -> bool {
     let receptacle = world.receptacles[receptacle as usize].kind;
     let object = world.objects[object as usize].kind;
-    let helps = named(game) == (Some(object), Some(receptacle));
+    let helps = goal == (Some(object), Some(receptacle));
     receptacle != NONE && world.fits.contains(receptacle, object) && !helps
 }
 
