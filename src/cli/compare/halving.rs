@@ -15,7 +15,6 @@ use crate::cli::signals::stop_on_signal;
 use crate::cli::terminal::{say, tell};
 use crate::error::{Error, Result};
 use crate::report::read_run;
-use crate::runs::checkpoint;
 use crate::train::Config;
 
 /// A trial and its mean result over seeds in a round; `None` if one of its runs failed.
@@ -78,17 +77,8 @@ fn train_round(
     round: Round,
     is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<String>> {
-    let mut waiting = Vec::new();
-    for run in runs {
-        let newest = match run.folder.exists() {
-            true => checkpoint::newest(&run.folder)?.intact,
-            false => None,
-        };
-        let done = newest.map(|newest| checkpoint::read_state(&newest)).transpose()?;
-        if done.is_none_or(|state| state.iteration < round.iterations) {
-            waiting.push(run);
-        }
-    }
+    let waiting: Vec<&PlannedRun> =
+        runs.iter().filter(|run| run.iterations < round.iterations).collect();
     if waiting.is_empty() {
         return Ok(Vec::new());
     }

@@ -21,6 +21,8 @@ pub struct PlannedRun {
     pub config: Config,
     /// Its progress.
     pub progress: Progress,
+    /// Iterations that its newest checkpoint has done.
+    pub iterations: u64,
 }
 
 /// The progress of a run.
@@ -55,18 +57,19 @@ pub fn plan(folder: &Path, variants: &[Variant], seeds: &[u64]) -> Result<Vec<Pl
             config.validate()?;
             let name = format!("{}{}", variant.name, seed_suffix(seed));
             let folder = folder.join(&name);
-            let progress = progress(&folder, &config)?;
-            all.push(PlannedRun { name, folder, config, progress });
+            let (progress, iterations) = progress(&folder, &config)?;
+            all.push(PlannedRun { name, folder, config, progress, iterations });
         }
     }
     Ok(all)
 }
 
-/// The progress of the run in `folder`. A run with other settings is refused.
-fn progress(folder: &Path, wanted: &Config) -> Result<Progress> {
+/// The progress of the run in `folder`, and the iterations that its newest checkpoint has done. A run with
+/// other settings is refused.
+fn progress(folder: &Path, wanted: &Config) -> Result<(Progress, u64)> {
     let path = folder.join("config.toml");
     if !path.exists() {
-        return Ok(Progress::New);
+        return Ok((Progress::New, 0));
     }
     let mut there = read_config(&path)?;
     there.fix_schedule();
@@ -78,11 +81,12 @@ fn progress(folder: &Path, wanted: &Config) -> Result<Progress> {
     }
     expect_same(&path, &there, &here)?;
     let Some(newest) = checkpoint::newest(folder)?.intact else {
-        return Ok(Progress::Started(0.0));
+        return Ok((Progress::Started(0.0), 0));
     };
     let state = checkpoint::read_state(&newest)?;
     let share = wanted.run.share_done(state.iteration, state.elapsed);
-    Ok(if share < 1.0 { Progress::Started(share) } else { Progress::Finished })
+    let progress = if share < 1.0 { Progress::Started(share) } else { Progress::Finished };
+    Ok((progress, state.iteration))
 }
 
 fn expect_same(path: &Path, there: &Config, wanted: &Config) -> Result<()> {
@@ -126,7 +130,7 @@ mod tests {
         let config = Config::default();
         let path = folder.path().join("config.toml");
         fs::write(&path, config.to_toml().unwrap()).unwrap();
-        assert_eq!(progress(folder.path(), &config).unwrap(), Progress::Started(0.0));
+        assert_eq!(progress(folder.path(), &config).unwrap(), (Progress::Started(0.0), 0));
 
         let mut wanted = config.clone();
         wanted.update.epochs = 5;
