@@ -89,7 +89,7 @@ impl NewModelConfig {
             qkv_bias: false,
             output_bias: false,
             mlp_bias: false,
-            qk_norm: false,
+            qk_norm: true,
             tied: self.tied,
             rope_theta: 10_000.0,
             rope_scaling: None,
