@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     run: Option<PathBuf>,
     /// Evaluate a player that needs no training, in place of a run's policy.
-    #[arg(long, conflicts_with_all = ["checkpoint", "eval-temperature", "backend", "device"])]
+    #[arg(long, conflicts_with_all = ["checkpoint", "eval-temperature", "backend", "device", "response"])]
     player: Option<Untrained>,
     /// Checkpoint to evaluate: latest, best or the number of an iteration [default: latest].
     ///
@@ -77,6 +77,7 @@ Examples:
   proxmo eval --run runs/first --games json_2.1.1 --split valid_unseen
   proxmo eval --run runs/first --eval-temperature 0.4 --json
   proxmo eval --run runs/first --checkpoint best
+  proxmo eval --run runs/writer --response whole
   proxmo eval --player expert --env alfworld --games json_2.1.1 --split valid_seen
   proxmo eval --player expert --env alfworld --games json_2.1.1 --split train --episode-file demos.jsonl
   proxmo eval --player random --run runs/household-1";
@@ -191,9 +192,11 @@ fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
     let (backend, device) = (config.run.backend, config.run.device);
     let EvalConfig { tasks, temperature, .. } = config.eval;
     let limits = config.rollout.limits();
+    let answers_anew = arguments.settings.gives("policy.response");
+    let settings = answers_anew.then(|| config.policy.clone());
     let (environment, split) = open_split(arguments, config)?;
     let opened = open_device(arguments, backend, device)?;
-    let policy = TrainedPolicy::load(&checkpoint, &opened.device)?;
+    let policy = TrainedPolicy::load_as(&checkpoint, settings.as_ref(), &opened.device)?;
     let tasks = spread(environment.tasks(), tasks);
     let plan = EvaluationPlan {
         tasks: &tasks,

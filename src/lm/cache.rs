@@ -97,6 +97,15 @@ impl Cache {
         }
     }
 
+    /// Forgets all but the first tokens of a sequence.
+    pub fn truncate(&mut self, row: RowId, tokens: usize) {
+        if let Some(row) = self.rows.get_mut(&row).filter(|row| row.tokens > tokens) {
+            row.tokens = tokens;
+            let kept = row.pages.len().min(tokens.div_ceil(PAGE));
+            self.free_pages.extend(row.pages.drain(kept..).rev());
+        }
+    }
+
     /// Tokens of a sequence; 0 if it was removed.
     pub fn tokens(&self, row: RowId) -> usize {
         self.rows.get(&row).map_or(0, |row| row.tokens)

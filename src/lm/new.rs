@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::{write_atomic, write_folder};
 use crate::settings;
 
-/// The size of a new model, of Llama's form.
+/// The size of a new model, of Qwen3's form or of Llama's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewModelConfig {
@@ -41,6 +41,9 @@ pub struct NewModelConfig {
     /// Whether the head shares the embedding's weights.
     #[garde(skip)]
     pub tied: bool,
+    /// Whether queries and keys are normalised by head, as in Qwen3. Without that, the form is Llama's.
+    #[garde(skip)]
+    pub qk_norm: bool,
 }
 
 impl Default for NewModelConfig {
@@ -53,6 +56,7 @@ impl Default for NewModelConfig {
             intermediate: None,
             context: 4096,
             tied: true,
+            qk_norm: true,
         }
     }
 }
@@ -89,7 +93,7 @@ impl NewModelConfig {
             qkv_bias: false,
             output_bias: false,
             mlp_bias: false,
-            qk_norm: true,
+            qk_norm: self.qk_norm,
             tied: self.tied,
             rope_theta: 10_000.0,
             rope_scaling: None,

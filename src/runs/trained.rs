@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::checkpoint;
 use crate::env::{Environment, Texts};
-use crate::error::Result;
-use crate::policy::{EncoderOf, Policy, PolicySpec, Sampling, SpecVisitor};
+use crate::error::{Error, Result};
+use crate::policy::{EncoderOf, Policy, PolicyConfig, PolicySpec, Sampling, SpecVisitor};
 use crate::rollout::{Act, ActedEpisode};
 use crate::train::{Evaluation, EvaluationPlan, evaluate};
 
@@ -26,8 +26,25 @@ impl TrainedPolicy {
     /// # Errors
     /// Fails if the checkpoint is corrupt, or of another version or kind.
     pub fn load(checkpoint: &Path, device: &Device) -> Result<Self> {
+        Self::load_as(checkpoint, None, device)
+    }
+
+    /// [`TrainedPolicy::load`] with other settings of the policy, of which some may change, such as how a
+    /// language model answers.
+    ///
+    /// # Errors
+    /// Fails as [`TrainedPolicy::load`], and if a setting differs that may not change.
+    pub fn load_as(
+        checkpoint: &Path,
+        settings: Option<&PolicyConfig>,
+        device: &Device,
+    ) -> Result<Self> {
         let iteration = checkpoint::read_state(checkpoint)?.iteration;
-        let description = checkpoint::read_description(checkpoint)?;
+        let mut description = checkpoint::read_description(checkpoint)?;
+        if let Some(settings) = settings {
+            let changed = description.with_settings(settings);
+            description = changed.map_err(|message| Error::file(checkpoint, message))?;
+        }
         let player = description.visit(LoadPlayer { checkpoint, device })?;
         Ok(Self { kind: description.kind(), iteration, player })
     }

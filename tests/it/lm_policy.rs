@@ -63,7 +63,7 @@ fn actions(batch: &RolloutBatch<LmInputs>) -> Vec<&str> {
 
 #[test]
 fn scoring_gives_the_log_probabilities_of_sampling_in_every_mode() {
-    for response in [ResponseMode::Choice, ResponseMode::Free] {
+    for response in [ResponseMode::Choice, ResponseMode::Whole, ResponseMode::Free] {
         for prompt in [PromptMode::Append, PromptMode::Window] {
             for list in [false, true] {
                 let policy = LmConfig { response, prompt, list, part_tokens: 500, ..tiny() };
@@ -244,7 +244,7 @@ fn layers_that_are_computed_again_give_the_same_losses() {
 
 #[test]
 fn a_transcript_that_fills_its_context_starts_anew_with_the_last_steps() {
-    for response in [ResponseMode::Choice, ResponseMode::Free] {
+    for response in [ResponseMode::Choice, ResponseMode::Whole, ResponseMode::Free] {
         let policy = LmConfig { context: 96, response, max_response_tokens: 12, ..tiny() };
         let line = &train(policy, 1, |_| {})[0];
         assert!(line.ratio_gap < MAX_RATIO_GAP, "{}", line.ratio_gap);
@@ -318,7 +318,7 @@ impl ModuleMapper for Poison {
 
 #[test]
 fn a_model_with_nan_weights_ends_the_run_with_the_task_at_fault() {
-    for response in [ResponseMode::Choice, ResponseMode::Free] {
+    for response in [ResponseMode::Choice, ResponseMode::Whole, ResponseMode::Free] {
         let policy = LmConfig { response, ..tiny() };
         let mut trainer = trainer_on(policy, small(|_| {}), &Device::flex());
         trainer.learner.policy = trainer.learner.policy.clone().map(&mut Poison);

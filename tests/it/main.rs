@@ -26,6 +26,7 @@ mod faults_cli;
 mod game_sources;
 mod layers;
 mod lm;
+mod lm_choose;
 mod lm_fit;
 mod lm_fit_cli;
 mod lm_fit_resume;

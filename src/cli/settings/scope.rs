@@ -70,7 +70,8 @@ impl Scope for Evaluation {
     ];
 
     fn includes(setting: &Setting) -> bool {
-        let own = ["run.backend", "run.device", "eval.tasks", "eval.temperature"];
+        let own =
+            ["run.backend", "run.device", "eval.tasks", "eval.temperature", "policy.response"];
         EnvOnly::includes(setting) || own.contains(&setting.key.as_str())
     }
 }

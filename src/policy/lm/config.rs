@@ -24,6 +24,8 @@ pub enum ResponseMode {
     /// It chooses among the admissible actions, token by token.
     #[default]
     Choice,
+    /// It chooses among the admissible actions, each by the probability that the model writes it.
+    Whole,
     /// It writes freely. A text that holds no admissible action costs the penalty.
     Free,
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::config::{LmConfig, PromptMode, ResponseMode};
-use super::inputs::LmInputs;
+use super::inputs::{Constraint, LmInputs};
 use super::layout::{Layout, Message, PastStep};
 use crate::env::Texts;
 use crate::error::Result;
@@ -145,7 +145,7 @@ impl Encoder for LmEncoder {
     ) {
         memory.observation = observation.to_string();
         let choices = match self.config.response {
-            ResponseMode::Choice => self.choices(admissible),
+            ResponseMode::Choice | ResponseMode::Whole => self.choices(admissible),
             ResponseMode::Free => None,
         };
         let reserve = self.reserve(choices.as_deref());
@@ -153,12 +153,17 @@ impl Encoder for LmEncoder {
         // Rendering was tried when the policy was built. A text that fails all the same is read as empty.
         let transcript = transcript.unwrap_or_else(|_| inputs.begin(vec![self.layout.end()]));
         memory.transcript = Some(transcript);
-        memory.row = Some(inputs.push_row(transcript, choices));
+        let constraint = match (choices, self.config.response) {
+            (Some(choices), ResponseMode::Whole) => Constraint::Whole(choices),
+            (Some(choices), _) => Constraint::Choices(choices),
+            (None, _) => Constraint::Free,
+        };
+        memory.row = Some(inputs.push_row(transcript, constraint));
     }
 
     fn response(&self, admissible: &Texts, action: &str) -> Option<Vec<u32>> {
         let is_possible = match self.config.response {
-            ResponseMode::Choice => admissible.position(action).is_some(),
+            ResponseMode::Choice | ResponseMode::Whole => admissible.position(action).is_some(),
             ResponseMode::Free => true,
         };
         is_possible.then(|| self.answer(action).ok().map(|tokens| tokens.to_vec()))?

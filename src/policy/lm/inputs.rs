@@ -24,8 +24,11 @@ pub(super) struct Row {
 pub(super) enum Constraint {
     /// Not at all.
     Free,
-    /// To choices. The response is still to come.
+    /// To choices, token by token. The response is still to come.
     Choices(Arc<Trie>),
+    /// To choices by their probabilities as wholes. The response is still to come; after that, it counts as
+    /// written freely.
+    Whole(Arc<Trie>),
     /// To choices. These are the decisions that led to the response.
     Decided(Vec<Branch>),
 }
@@ -34,9 +37,14 @@ impl Constraint {
     /// The choices of a response that is still to come.
     pub fn choices(&self) -> Option<&Trie> {
         match self {
-            Self::Choices(choices) => Some(choices),
+            Self::Choices(choices) | Self::Whole(choices) => Some(choices),
             Self::Free | Self::Decided(_) => None,
         }
+    }
+
+    /// Whether a choice is made among wholes.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
     }
 }
 
@@ -70,9 +78,8 @@ impl LmInputs {
     }
 
     /// Appends a row for the next response to a transcript.
-    pub(super) fn push_row(&mut self, transcript: usize, choices: Option<Arc<Trie>>) -> usize {
+    pub(super) fn push_row(&mut self, transcript: usize, constraint: Constraint) -> usize {
         let start = self.transcripts[transcript].len();
-        let constraint = choices.map_or(Constraint::Free, Constraint::Choices);
         let from = self.answered[transcript].min(start);
         self.rows.push(Row { transcript, from, start, constraint });
         self.rows.len() - 1
@@ -83,11 +90,15 @@ impl LmInputs {
         let row = &mut self.rows[row];
         self.transcripts[row.transcript].extend_from_slice(response);
         self.answered[row.transcript] = self.transcripts[row.transcript].len();
-        if let Some(choices) = row.constraint.choices() {
-            let choice = (0..choices.len()).find(|&choice| choices.tokens(choice) == response);
-            let branches = choice.map(|choice| choices.branches(choice));
-            row.constraint = Constraint::Decided(branches.unwrap_or_default());
-        }
+        row.constraint = match &row.constraint {
+            Constraint::Choices(choices) => {
+                let choice = (0..choices.len()).find(|&choice| choices.tokens(choice) == response);
+                let branches = choice.map(|choice| choices.branches(choice));
+                Constraint::Decided(branches.unwrap_or_default())
+            }
+            Constraint::Whole(_) => Constraint::Free,
+            Constraint::Free | Constraint::Decided(_) => return,
+        };
     }
 }
 
@@ -108,7 +119,7 @@ impl Inputs for LmInputs {
     fn is_decision(&self, row: usize, token: usize) -> bool {
         match &self.rows[row].constraint {
             Constraint::Decided(branches) => branches.iter().any(|branch| branch.at == token),
-            Constraint::Free | Constraint::Choices(_) => true,
+            Constraint::Free | Constraint::Choices(_) | Constraint::Whole(_) => true,
         }
     }
 
@@ -149,7 +160,7 @@ mod tests {
             let mut inputs = LmInputs::default();
             let transcript = inputs.begin(vec![token]);
             for _ in 0..rows {
-                inputs.push_row(transcript, None);
+                inputs.push_row(transcript, Constraint::Free);
             }
             inputs
         };

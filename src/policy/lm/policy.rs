@@ -18,7 +18,8 @@ use super::parts::part_sizes;
 use crate::error::{Error, Result};
 use crate::kernels::{TokenLogProbs, token_log_probs};
 use crate::lm::{
-    Branch, Cache, Decoder, End, Generator, RowId, Sequences, Task, recompute, score_branches,
+    Branch, Cache, Continuation, Decoder, End, Generator, RowId, Sequences, Task, recompute,
+    score_branches,
 };
 use crate::policy::{Answer, Policy, Responses, Sampling, TokenScores, TokenUsage};
 
@@ -196,7 +197,7 @@ impl Wanted {
                 }
                 Constraint::Decided(branches) => decided
                     .extend(branches.iter().map(|one| (place(one.at), one.clone(), cell + one.at))),
-                Constraint::Choices(_) => {
+                Constraint::Choices(_) | Constraint::Whole(_) => {
                     let message = format!("row {row} has not been responded to");
                     return Err(Error::input("responses", message));
                 }
@@ -295,8 +296,9 @@ impl Policy for LmPolicy {
             is_tempered: true,
         };
         let tasks: Vec<Task> = draws.iter_mut().enumerate().map(task).collect();
+        let is_whole = |at: usize| inputs.rows[rows[at]].constraint.is_whole();
         let tasks = sequences.into_iter().zip(tasks).collect();
-        let continued = match generator.run(tasks, &mut |_, _| Ok(ControlFlow::Continue(()))) {
+        let continued = match respond(&mut generator, tasks, is_whole) {
             Err(Error::NonFiniteLogits { name }) => return Ok(without_distribution(&names, &name)),
             continued => continued?,
         };
@@ -305,8 +307,8 @@ impl Policy for LmPolicy {
         let mut answers = Vec::with_capacity(rows.len());
         let mut responses = Responses::default();
         for (one, &row) in continued.into_iter().zip(rows) {
-            let forced = match (one.end, inputs.rows[row].constraint.choices()) {
-                (End::Choice(choice), Some(trie)) => {
+            let forced = match (one.end, &inputs.rows[row].constraint) {
+                (End::Choice(choice), Constraint::Choices(trie)) => {
                     one.ids.len().saturating_sub(trie.branches(choice).len())
                 }
                 _ => 0,
@@ -395,6 +397,25 @@ impl Policy for LmPolicy {
         });
         states.without_autodiff()
     }
+}
+
+/// Continues sequences, those of which the place is chosen as wholes so, and the others token by token.
+fn respond(
+    generator: &mut Generator,
+    tasks: Vec<(RowId, Task)>,
+    is_whole: impl Fn(usize) -> bool,
+) -> Result<Vec<Continuation>> {
+    let places = 0..tasks.len();
+    let (whole, others): (Vec<_>, Vec<_>) =
+        places.zip(tasks).partition(|&(place, _)| is_whole(place));
+    let (mut order, whole): (Vec<usize>, Vec<_>) = whole.into_iter().unzip();
+    let (rest, others): (Vec<usize>, Vec<_>) = others.into_iter().unzip();
+    order.extend(rest);
+    let mut continued = generator.choose(whole)?;
+    continued.extend(generator.run(others, &mut |_, _| Ok(ControlFlow::Continue(())))?);
+    let mut continued: Vec<(usize, Continuation)> = order.into_iter().zip(continued).collect();
+    continued.sort_unstable_by_key(|&(place, _)| place);
+    Ok(continued.into_iter().map(|(_, one)| one).collect())
 }
 
 /// The answers to rows of which one, by its name, has no distribution: its log-probability is NaN. The

@@ -41,6 +41,9 @@ pub struct LmSpec {
     pub pretrained: Option<Pretrained>,
     /// The template of the environment's messages.
     pub wording: String,
+    /// Whether a new model has norms of queries and keys.
+    #[serde(default)]
+    pub qk_norm: bool,
 }
 
 /// The files of a pretrained model, which checkpoints refer to.
@@ -93,9 +96,12 @@ impl PolicyKind for LmConfig {
     type Spec = LmSpec;
 
     fn spec(&self, environment: &dyn Environment, seed: u64) -> Result<LmSpec> {
-        if self.response == ResponseMode::Choice && !environment.lists_actions() {
-            let message = "is 'choice', and the environment lists no actions; set it to 'free', or name \
-                           the list of actions";
+        if self.response != ResponseMode::Free && !environment.lists_actions() {
+            let name = if self.response == ResponseMode::Whole { "whole" } else { "choice" };
+            let message = format!(
+                "is '{name}', and the environment lists no actions; set it to 'free', or name the list of \
+                 actions"
+            );
             return Err(Error::setting("policy.response", message));
         }
         let wording = match self.template.as_str() {
@@ -107,7 +113,13 @@ impl PolicyKind for LmConfig {
         };
         if !self.model.is_empty() {
             let pretrained = Some(Pretrained::of(Path::new(&self.model))?);
-            return Ok(LmSpec { settings: self.clone(), tokenizer: None, pretrained, wording });
+            return Ok(LmSpec {
+                settings: self.clone(),
+                tokenizer: None,
+                pretrained,
+                wording,
+                qk_norm: false,
+            });
         }
         if self.lora.rank > 0 {
             let message = "an adapter needs a pretrained model: set policy.model too";
@@ -116,7 +128,8 @@ impl PolicyKind for LmConfig {
         let texts: AllTexts = random_texts(environment, environment.vocabulary_tasks(), seed)?;
         let options = BpeOptions { vocabulary: self.vocabulary, ..BpeOptions::default() };
         let tokenizer = Some(Bpe::train(texts.0.iter(), &options)?.to_json()?);
-        Ok(LmSpec { settings: self.clone(), tokenizer, pretrained: None, wording })
+        let qk_norm = NewModelConfig::default().qk_norm;
+        Ok(LmSpec { settings: self.clone(), tokenizer, pretrained: None, wording, qk_norm })
     }
 }
 
@@ -175,7 +188,8 @@ impl LmSpec {
     fn shape(&self, vocabulary: usize) -> Result<ModelConfig> {
         let LmConfig { layers, width, heads, context, .. } = self.settings;
         let context = if context == 0 { NEW_CONTEXT } else { context };
-        NewModelConfig { layers, width, heads, context, ..NewModelConfig::default() }
+        let qk_norm = self.qk_norm;
+        NewModelConfig { layers, width, heads, context, qk_norm, ..NewModelConfig::default() }
             .shape(vocabulary)
     }
 }
