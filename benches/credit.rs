@@ -11,7 +11,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use proxmo::credit::{CreditConfig, Embedding, Estimator, Inclusion, Temperature, assign};
 use proxmo::embed::{hashed, tfidf};
-use proxmo::episodes::{Batch, Episode, Step};
+use proxmo::episodes::{Batch, Episode, Step, Values};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -54,7 +54,9 @@ fn batch(shape: Shape) -> Batch {
             Episode::new().steps(steps).success(won).final_observation(observe())
         }));
     }
-    builder.build().expect("the episodes are valid")
+    let batch = builder.build().expect("the episodes are valid");
+    let values = Values { states: vec![0.5; batch.rows()], ends: vec![0.0; batch.episodes()] };
+    batch.with_values(values).expect("every state has a value")
 }
 
 /// A place and up to eight things in it.

@@ -163,7 +163,7 @@ impl Policy for OverlapNetwork {
         let tokens = TensorData::new(tokens, [rows.len(), 1]);
         let tokens = Tensor::<2, Int>::from_data(tokens, &self.device());
         let entropy = (log_probs.clone().exp() * log_probs.clone()).sum_dim(1).neg();
-        TokenScores { log_probs: log_probs.gather(1, tokens), entropy }
+        TokenScores { log_probs: log_probs.gather(1, tokens), entropy, values: None }
     }
 
     fn embed(&self, inputs: &Rows, rows: &[usize]) -> Tensor<2> {

@@ -54,7 +54,7 @@ fn write() -> Written {
     let config_of_world = proxmo::env::alfworld::AlfWorldConfig { max_steps: 5, ..*world.config() };
     let world = world.with_config(config_of_world);
     let vocabulary = Vocabulary::from_environment(&world, 1, 8, 0).expect("tasks have words");
-    let spec = ScorerSpec { size: size(), max_steps: 5, vocabulary };
+    let spec = ScorerSpec { size: size(), max_steps: 5, vocabulary, value_head: false };
     let mut trainer = trainer(&spec);
     trainer.iterate(&world, 0.0).expect("an iteration is trained");
     let shared = Path::new("/dev/shm");

@@ -66,6 +66,8 @@ def credit(
     *,
     valid: ArrayLike | None = None,
     final_observations: Sequence[str | None] | None = None,
+    values: ArrayLike | None = None,
+    final_values: ArrayLike | None = None,
     config: Config | None = None,
     state: State | None = None,
     **settings: Unpack[Settings],

@@ -13,6 +13,7 @@ Estimator = Literal[
     "rloo",
     "reinforce-pp",
     "reinforce-pp-baseline",
+    "ppo",
 ]
 Inclusion = Literal["include", "exclude"]
 
@@ -56,3 +57,5 @@ class Settings(TypedDict, total=False):
     success_value: Optional[float]
     invalid_action_penalty: float
     distance: Literal["absolute", "delta"]
+    value_weight: float
+    gae_lambda: float

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use numpy::ndarray::ArrayView2;
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use proxmo::credit::{Embedding, Estimator, assign_with};
-use proxmo::episodes::{Batch, Episode, Layout, MAX_REWARD, Step};
+use proxmo::episodes::{Batch, Episode, Layout, MAX_REWARD, Step, Values};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyDict;
@@ -66,13 +66,17 @@ impl Credit {
 ///         reads it.
 ///     final_observations: The observation after each episode's last step: `[episodes]`, a list of str or
 ///         None. GraphGPO needs that of failures.
+///     values: An estimate of the discounted rewards that follow each state: `[steps]`, numbers. `ppo` and
+///         `value_weight` above 0 need it.
+///     final_values: The same after each episode's last step, for episodes that were cut short; 0 for those
+///         that ended: `[episodes]`, numbers. All 0 by default.
 ///     config: Settings. The default is ProxMO as published.
 ///     state: What `temperature="auto"` learns over iterations; the call updates it.
 ///     **settings: Single settings, which replace those of `config` (see `proxmo.Settings`):
 ///         `estimator="gigpo"`, `gamma=0.99`, …
 ///
-/// Estimators that compare states need texts or embeddings; `grpo`, `dr-grpo`, `rloo` and
-/// `reinforce-pp` need neither.
+/// Estimators that compare states need texts or embeddings; `grpo`, `dr-grpo`, `rloo`,
+/// `reinforce-pp` and `ppo` need neither.
 ///
 /// The GIL is released while credit is assigned. Arrays of float64 and int64 (embeddings: float32)
 /// are read where they are, and copied once into the batch; others are converted first.
@@ -87,7 +91,8 @@ impl Credit {
 #[pyfunction]
 #[pyo3(signature = (
     rewards, episode_offsets, group_offsets, success=None, texts=None, embeddings=None, *,
-    valid=None, final_observations=None, config=None, state=None, **settings
+    valid=None, final_observations=None, values=None, final_values=None, config=None, state=None,
+    **settings
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are the arguments of the Python function")]
 pub(crate) fn credit(
@@ -100,6 +105,8 @@ pub(crate) fn credit(
     embeddings: Option<&Bound<'_, PyAny>>,
     valid: Option<&Bound<'_, PyAny>>,
     final_observations: Option<&Bound<'_, PyAny>>,
+    values: Option<&Bound<'_, PyAny>>,
+    final_values: Option<&Bound<'_, PyAny>>,
     config: Option<Config>,
     state: Option<&Bound<'_, State>>,
     settings: Option<&Bound<'_, PyDict>>,
@@ -122,7 +129,7 @@ pub(crate) fn credit(
     }
     let input =
         Input::read(&layout, rewards, success, texts, embeddings, valid, final_observations)?;
-    let batch = input.batch(&layout)?;
+    let batch = with_values(input.batch(&layout)?, values, final_values)?;
     let mut learned = state.map(|state| state.get().get()).unwrap_or_default();
     let assigned = py
         .detach(|| on_threads(|| assign_with(&batch, &config, &mut learned)))
@@ -143,6 +150,28 @@ pub(crate) fn credit(
     })
 }
 
+/// The batch with the values of its states, if there are any.
+fn with_values(
+    batch: Batch,
+    values: Option<&Bound<'_, PyAny>>,
+    final_values: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Batch> {
+    let numbers = |name: &str, all: &Bound<'_, PyAny>| -> PyResult<Vec<f64>> {
+        let all: PyReadonlyArray1<f64> = array(name, all, NUMBERS)?;
+        Ok(all.as_array().to_vec())
+    };
+    let ends = final_values.map(|all| numbers("final_values", all)).transpose()?;
+    match (values, ends) {
+        (Some(values), ends) => {
+            let states = numbers("values", values)?;
+            let ends = ends.unwrap_or_else(|| vec![0.0; batch.episodes()]);
+            batch.with_values(Values { states, ends }).map_err(to_python)
+        }
+        (None, Some(_)) => Err(refused("final_values", "expected values of all steps with them")),
+        (None, None) => Ok(batch),
+    }
+}
+
 /// Whether an estimator reads observations.
 fn compares_states(estimator: Estimator) -> bool {
     match estimator {
@@ -155,7 +184,8 @@ fn compares_states(estimator: Estimator) -> bool {
         | Estimator::DrGrpo
         | Estimator::Rloo
         | Estimator::ReinforcePp
-        | Estimator::ReinforcePpBaseline => false,
+        | Estimator::ReinforcePpBaseline
+        | Estimator::Ppo => false,
     }
 }
 

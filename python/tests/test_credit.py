@@ -142,7 +142,15 @@ def test_an_empty_batch_has_no_advantages():
         ({"gamma": "high"}, "setting 'credit.gamma': is 'high', expected a number"),
         ({"gamma": float("nan")}, "setting 'gamma': is nan, expected a finite number"),
         ({"gamma": object()}, "setting 'gamma': cannot be read"),
-        ({"estimator": "ppo"}, "setting 'credit.estimator': is 'ppo', expected .*proxmo"),
+        ({"estimator": "magic"}, "setting 'credit.estimator': is 'magic', expected .*proxmo"),
+        ({"estimator": "ppo"}, "'credit.estimator': is 'ppo', which needs the value of every state"),
+        ({"values": [0.0] * 4}, "values: expected 5 numbers, one for each row, found 4"),
+        ({"values": [0.0, 0.0, np.inf, 0.0, 0.0]}, r"values\[2\]: expected a number .* found inf"),
+        ({"final_values": [0.0] * 3}, "final_values: expected values of all steps with them"),
+        (
+            {"values": [0.0] * 5, "final_values": [0.0]},
+            "final_values: expected 3 numbers, one for each episode, found 1",
+        ),
         ({"modulation": {"steepness": -1}}, "setting 'credit.modulation"),
         ({"engine": "device"}, "setting 'credit.engine'"),
     ],
@@ -150,6 +158,30 @@ def test_an_empty_batch_has_no_advantages():
 def test_wrong_arguments_are_refused_by_name(others, message):
     with pytest.raises(ValueError, match=message):
         proxmo.credit(**arguments(**others))
+
+
+def test_ppo_and_mixed_baselines_read_values():
+    values = np.array([0.5, 0.75, 0.25, 0.125, 0.0])
+    settings = {"estimator": "ppo", "normalize": "mean", "gamma": 0.5, "gae_lambda": 0.5}
+    given = arguments(values=values, final_values=[0.0, 1.0, 0.0])
+    found = proxmo.credit(**given, **settings)
+    offsets, rewards = given["episode_offsets"], np.asarray(given["rewards"], float)
+    expected = np.zeros(5)
+    for first, end, last in zip(offsets, offsets[1:], [0.0, 1.0, 0.0]):
+        following, following_value = 0.0, last
+        for step in reversed(range(first, end)):
+            error = rewards[step] + 0.5 * following_value - values[step]
+            expected[step] = following = error + 0.25 * following
+            following_value = values[step]
+    np.testing.assert_allclose(found.returns, expected + values, atol=1e-12)
+    np.testing.assert_allclose(found.advantages, expected - expected.mean(), atol=1e-12)
+    np.testing.assert_array_equal(found.baselines, values)
+
+    plain = proxmo.credit(**arguments())
+    mixed = proxmo.credit(**arguments(values=values), value_weight=0.25)
+    np.testing.assert_allclose(mixed.baselines, 0.75 * plain.baselines + 0.25 * values, atol=1e-12)
+    step = plain.step_advantages + plain.baselines - mixed.baselines
+    np.testing.assert_allclose(mixed.step_advantages, step, atol=1e-12)
 
 
 def test_settings_may_come_as_numpy_scalars():

@@ -10,7 +10,7 @@ use super::explain::{Explanation, find};
 use super::json_line::with_members;
 use super::settings::CreditFlags;
 use super::terminal::tell;
-use crate::credit::{Credit, Estimator, assign};
+use crate::credit::{Credit, assign};
 use crate::episodes::{EpisodeRecord, RecordBatch, episode_lines, read_episode};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -19,7 +19,9 @@ use crate::files::write_atomic;
 ///
 /// Reads one episode a line (or one JSON array of episodes), an object with "group", "trajectory",
 /// "success" and "steps". Each step
-/// has "observation", "action", "reward" and optionally "valid" and "embedding". Writes the same lines
+/// has "observation", "action", "reward" and optionally "valid", "embedding" and "value", the state's
+/// estimated value, which ppo and --value-weight need; "final_value" of an episode that was cut short is that
+/// of the state after its last step. Writes the same lines
 /// with "returns", "episode_advantages", "step_advantages" and "advantages" added: arrays of one number
 /// a step. Other fields are kept. Episodes of a group need not be adjacent. An episode without steps
 /// counts in its group and gets empty arrays. Blank lines are dropped. Rewards are used unchanged. If a
@@ -66,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let credit = assign(&rows.batch, &config)?;
     let Some(record) = wanted else {
         write(&arguments.output, &input.with_credit(&rows, &credit)?)?;
-        let by_group = config.estimator != Estimator::ReinforcePp;
+        let by_group = config.compares_groups_only();
         for warning in rows.warnings(&input.episodes, by_group, &place) {
             tell!("proxmo: warning: {}: {warning}", input.name);
         }

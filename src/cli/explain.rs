@@ -123,10 +123,15 @@ impl Explanation<'_> {
             rows => format!("{rows} rows of the group"),
         };
         let baseline = credit.baselines.get(row).map_or("-".to_string(), |one| format!("{one:.4}"));
+        let value = self
+            .rows
+            .batch
+            .values()
+            .map_or(String::new(), |values| format!("   value {:.4}", values.states[row]));
         let mut lines = vec![
             format!("  sees     {}   ({rows})", shortened(observation)),
             format!(
-                "  return {:.4}   baseline {baseline}   episode part {:+.4}   step part {:+.4}   \
+                "  return {:.4}   baseline {baseline}{value}   episode part {:+.4}   step part {:+.4}   \
                  advantage {:+.4}",
                 credit.returns[row],
                 credit.episode_advantages[row],

@@ -105,6 +105,15 @@ pub struct CreditConfig {
     /// GraphGPO: quantity that a step is rewarded for.
     #[garde(skip)]
     pub distance: Distance,
+    /// ProxMO and GiGPO: weight v of a learned value of the state in the step baseline,
+    /// (1 - v) · baseline + v · value. 0 as published. Above 0, the policy has a value head, and
+    /// advantages are not divided (`normalize` is `mean`).
+    #[garde(range(min = 0.0, max = 1.0), custom(blend_fits(self.estimator, self.normalize)))]
+    pub value_weight: f64,
+    /// PPO: weight λ of later steps in the generalized advantage estimate. 0 trusts the value of the next
+    /// state, 1 the rewards of the rest of the episode.
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub gae_lambda: f64,
 }
 
 /// A custom rule: Dr. GRPO and RLOO are defined without a division.
@@ -115,6 +124,25 @@ fn divisor_fits(estimator: Estimator) -> impl FnOnce(&Normalize, &()) -> garde::
             Err(garde::Error::new(message))
         }
         _ => Ok(()),
+    }
+}
+
+/// A custom rule: a baseline that is mixed with values leaves returns that agree with a difference, which a
+/// division by their deviation of 0 would magnify without bound.
+fn blend_fits(
+    estimator: Estimator,
+    normalize: Normalize,
+) -> impl FnOnce(&f64, &()) -> garde::Result {
+    move |&weight, _| {
+        let config =
+            CreditConfig { estimator, normalize, value_weight: weight, ..CreditConfig::default() };
+        match config.blends_values() && config.resolved().normalize == Normalize::MeanStd {
+            true => Err(garde::Error::new(format!(
+                "is {weight}, but estimator '{estimator}' divides by a deviation, expected 0, or \
+                 credit.normalize = 'mean'"
+            ))),
+            false => Ok(()),
+        }
     }
 }
 
@@ -143,6 +171,8 @@ impl Default for CreditConfig {
             success_value: None,
             invalid_action_penalty: 0.1,
             distance: Distance::Absolute,
+            value_weight: 0.0,
+            gae_lambda: 0.95,
         }
     }
 }
@@ -166,6 +196,31 @@ impl CreditConfig {
             };
         }
         config
+    }
+
+    /// Whether step baselines are mixed with learned values.
+    pub(crate) fn blends_values(&self) -> bool {
+        self.value_weight > 0.0 && matches!(self.estimator, Estimator::Proxmo | Estimator::Gigpo)
+    }
+
+    /// Whether credit needs the values of states, which a policy with a value head estimates.
+    pub fn needs_values(&self) -> bool {
+        self.estimator == Estimator::Ppo || self.blends_values()
+    }
+
+    /// The error of the setting that needs values, where there are none.
+    pub(crate) fn lacks_values(&self, reason: &str) -> Error {
+        let (key, value) = match self.estimator {
+            Estimator::Ppo => ("credit.estimator", "'ppo'".to_string()),
+            _ => ("credit.value_weight", self.value_weight.to_string()),
+        };
+        Error::setting(key, format!("is {value}, which needs the value of every state; {reason}"))
+    }
+
+    /// Whether an advantage comes from comparing the episodes of a group alone, so that groups of zero
+    /// variance teach nothing.
+    pub fn compares_groups_only(&self) -> bool {
+        self.estimator != Estimator::ReinforcePp && !self.needs_values()
     }
 
     /// Checks every setting's range.
@@ -202,6 +257,8 @@ pub enum Estimator {
     ReinforcePp,
     /// REINFORCE++ with baseline: rewards minus their group's mean, normalized over the whole batch.
     ReinforcePpBaseline,
+    /// Proximal policy optimization: advantages from a learned value of each state (GAE).
+    Ppo,
 }
 
 impl Estimator {
@@ -217,6 +274,7 @@ impl Estimator {
         Self::Rloo,
         Self::ReinforcePp,
         Self::ReinforcePpBaseline,
+        Self::Ppo,
     ];
 
     /// Its name in settings.
@@ -232,6 +290,7 @@ impl Estimator {
             Self::Rloo => "rloo",
             Self::ReinforcePp => "reinforce-pp",
             Self::ReinforcePpBaseline => "reinforce-pp-baseline",
+            Self::Ppo => "ppo",
         }
     }
 
@@ -407,6 +466,14 @@ mod tests {
         let rloo =
             CreditConfig { normalize: Normalize::MeanStd, ..CreditConfig::of(Estimator::Rloo) };
         assert!(rloo.validate().unwrap_err().to_string().contains("'rloo' divides by nothing"));
+        let blend = CreditConfig { value_weight: 0.5, ..CreditConfig::of(Estimator::Gigpo) };
+        assert_eq!(
+            blend.validate().unwrap_err().to_string(),
+            "setting 'credit.value_weight': is 0.5, but estimator 'gigpo' divides by a deviation, \
+             expected 0, or credit.normalize = 'mean'"
+        );
+        CreditConfig { normalize: Normalize::Mean, ..blend }.validate().unwrap();
+        CreditConfig { value_weight: 1.0, ..CreditConfig::default() }.validate().unwrap();
         assert!(message(|config| config.max_features = 0).contains("credit.max_features"));
         let curve = Curve { steepness: -1.0, range: 0.1 };
         assert!(

@@ -59,7 +59,9 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn explained(returns: &[f64], baselines: &[f64]) -> Option<f64> {
+/// The share of the variance of `returns` that `baselines` explain. `None` if it is 0, or if there are no
+/// baselines.
+pub(crate) fn explained(returns: &[f64], baselines: &[f64]) -> Option<f64> {
     let rest: Vec<f64> =
         returns.iter().zip(baselines).map(|(value, baseline)| value - baseline).collect();
     let all = variance(returns);

@@ -23,9 +23,13 @@
 //! | `rloo` | relative to the other episodes | none |
 //! | `reinforce-pp` | scaled over the batch | none |
 //! | `reinforce-pp-baseline` | minus the group's mean, scaled over the batch | none |
+//! | `ppo` | none | generalized advantages from learned values, scaled over the batch |
 //!
 //! The paper's ablations are settings: `proxmo` with `modulation = "off"` has soft baselines alone,
-//! `gigpo` with modulation on has modulation alone, `gigpo` has neither.
+//! `gigpo` with modulation on has modulation alone, `gigpo` has neither. With `value_weight`, the step
+//! baselines of `proxmo` and `gigpo` are mixed with learned values of the states. These come with the batch
+//! ([`Batch::with_values`](crate::episodes::Batch::with_values)); in training a policy with a value head
+//! estimates them.
 //!
 //! ```
 //! use proxmo::credit::{CreditConfig, Estimator, assign};
@@ -46,7 +50,7 @@
 //! # Edge cases
 //!
 //! Every advantage is finite for every batch. (`reinforce-pp` compares with the whole batch where the
-//! table says group.)
+//! table says group, and `ppo` compares with values.)
 //!
 //! | case | result |
 //! |---|---|
@@ -61,6 +65,7 @@
 //! does not depend on threads.
 
 mod assign;
+mod blend;
 mod clusters;
 mod config;
 pub(crate) mod diagnostics;
@@ -78,6 +83,7 @@ mod modulation;
 mod neighbours;
 pub(crate) mod nodes;
 pub(crate) mod parts;
+mod ppo;
 pub(crate) mod prior;
 mod proximity;
 mod proxmo;

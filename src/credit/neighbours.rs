@@ -26,7 +26,7 @@ pub struct Neighbour {
 }
 
 /// For each step of an episode, the states that contribute to its baseline, by decreasing weight; the
-/// baseline is `Σ weight · mean_return`.
+/// baseline is `Σ weight · mean_return`, before any share of a learned value (`value_weight`).
 ///
 /// The lists are empty for estimators without proximity.
 ///

@@ -26,6 +26,11 @@ impl Credit {
     pub fn advantages_f32(&self) -> Vec<f32> {
         self.advantages.iter().map(|&advantage| narrowed(advantage)).collect()
     }
+
+    /// The returns rounded to 32 bits, as [`Credit::advantages_f32`]: `[rows]`.
+    pub fn returns_f32(&self) -> Vec<f32> {
+        self.returns.iter().map(|&one| narrowed(one)).collect()
+    }
 }
 
 fn narrowed(value: f64) -> f32 {

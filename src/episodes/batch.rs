@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::layout::Layout;
 use super::texts::TextTable;
+use super::values::Values;
 use crate::error::{Error, Result};
 
 /// The largest absolute value of a reward. Sums of squares of such rewards do not overflow 64-bit
@@ -48,6 +49,7 @@ pub struct Batch {
     /// Whether every observation has a text.
     pub(super) has_texts: bool,
     pub(super) embeddings: Option<Arc<Embeddings>>,
+    pub(super) values: Option<Arc<Values>>,
 }
 
 /// Embeddings of observations, row-major. They need not have unit length.
@@ -84,6 +86,7 @@ impl Default for Batch {
             texts: Arc::default(),
             has_texts: true,
             embeddings: None,
+            values: None,
         }
     }
 }
@@ -276,10 +279,12 @@ impl Batch {
             texts: self.texts.clone(),
             has_texts: self.has_texts,
             embeddings,
+            values: self.values().map(|values| Arc::new(values.select(&rows, &episodes))),
         }
     }
 
-    /// This batch's groups followed by those of another. Embeddings are dropped.
+    /// This batch's groups followed by those of another. Embeddings are dropped, and values too unless
+    /// both batches have them.
     ///
     /// # Errors
     /// Returns an error if there are too many rows.
@@ -294,6 +299,7 @@ impl Batch {
             })
             .collect();
         let observations = other.observations.iter().map(|&text| numbers[text as usize]);
+        let values = self.values().zip(other.values());
         let last = other.final_observations.iter();
         let last = last.map(|text| text.map(|text| numbers[text as usize]));
         Ok(Self {
@@ -307,6 +313,7 @@ impl Batch {
             texts: table.into_texts(),
             has_texts: self.has_texts && other.has_texts,
             embeddings: None,
+            values: values.map(|(first, second)| Arc::new(first.join(second))),
         })
     }
 

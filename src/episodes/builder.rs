@@ -164,6 +164,7 @@ impl BatchBuilder {
             texts: self.texts.into_texts(),
             has_texts: !self.lacks_texts,
             embeddings,
+            values: None,
         };
         if let Some((row, found)) = self.unfit_embedding {
             let place = format!("{}.embedding", batch.path(row));

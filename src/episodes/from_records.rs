@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::batch::{Batch, Embeddings};
+use super::batch::{Batch, Embeddings, MAX_REWARD};
 use super::builder::{BatchBuilder, Episode, Step, unfit_width};
+use super::json::{OtherFields, described};
 use super::record::EpisodeRecord;
+use super::values::Values;
 use crate::error::{Error, Result};
 
 /// Fields that are optional in an episode file and that the reader of a batch needs.
@@ -14,6 +16,8 @@ pub struct RequiredFields {
     pub embeddings: bool,
     /// `final_observation` of every episode that has steps and failed.
     pub final_observations: bool,
+    /// `value` of every step. `final_value` of an episode is 0 where it is absent.
+    pub values: bool,
 }
 
 /// A batch together with the records that it came from.
@@ -43,9 +47,12 @@ impl RecordBatch {
         let mut builder = BatchBuilder::default();
         let mut records = Vec::with_capacity(episodes.len());
         let mut width = 0;
+        let mut values = Values::default();
         for group in groups(episodes) {
             for &record in &group {
-                check(&episodes[record], required, &mut width)
+                let episode = &episodes[record];
+                check(episode, required, &mut width)
+                    .and_then(|()| add_values(episode, required, &mut values))
                     .map_err(|message| Error::input(place(record), message))?;
             }
             builder.push_group(group.iter().map(|&record| episode(&episodes[record], required)));
@@ -54,6 +61,9 @@ impl RecordBatch {
         let mut batch = builder.build()?;
         if required.embeddings && batch.rows() == 0 {
             batch = batch.with_embeddings(Embeddings::Steps { values: Vec::new(), width: 1 })?;
+        }
+        if required.values {
+            batch = batch.with_values(values)?;
         }
         Ok(Self { batch, records })
     }
@@ -87,6 +97,37 @@ fn check(
         );
     }
     Ok(())
+}
+
+/// Appends the values of an episode's states, if they are required.
+fn add_values(
+    episode: &EpisodeRecord,
+    required: RequiredFields,
+    values: &mut Values,
+) -> Result<(), String> {
+    if !required.values {
+        return Ok(());
+    }
+    for (number, step) in episode.steps.iter().enumerate() {
+        let value = number_in(&step.other, "value").and_then(|value| {
+            value.ok_or_else(|| "value: expected a number, found nothing".into())
+        });
+        values.states.push(value.map_err(|message| format!("steps[{number}].{message}"))?);
+    }
+    values.ends.push(number_in(&episode.other, "final_value")?.unwrap_or(0.0));
+    Ok(())
+}
+
+/// A number among the other fields. Absent and null are nothing.
+fn number_in(fields: &OtherFields, name: &str) -> Result<Option<f64>, String> {
+    let Some(text) = fields.get(name).filter(|&text| text != "null") else { return Ok(None) };
+    match serde_json::from_str::<f64>(text) {
+        Ok(number) if number.abs() <= MAX_REWARD => Ok(Some(number)),
+        _ => {
+            let found = serde_json::from_str(text).ok();
+            Err(format!("{name}: expected a number, found {}", described(found)))
+        }
+    }
 }
 
 fn episode(record: &EpisodeRecord, required: RequiredFields) -> Episode<'_> {
@@ -127,9 +168,11 @@ mod tests {
     use super::*;
     use crate::episodes::StepRecord;
 
-    const NOTHING: RequiredFields = RequiredFields { embeddings: false, final_observations: false };
+    const NOTHING: RequiredFields =
+        RequiredFields { embeddings: false, final_observations: false, values: false };
     const EMBEDDINGS: RequiredFields = RequiredFields { embeddings: true, ..NOTHING };
     const FINAL: RequiredFields = RequiredFields { final_observations: true, ..NOTHING };
+    const VALUES: RequiredFields = RequiredFields { values: true, ..NOTHING };
 
     fn record(group: &str, rewards: &[f64]) -> EpisodeRecord {
         let step = |(number, &reward): (usize, &f64)| StepRecord {
@@ -195,6 +238,30 @@ mod tests {
         assert!(message.starts_with("line 2: final_observation: expected a text"), "{message}");
         episodes[1].success = Some(true);
         collect(&episodes, FINAL).unwrap();
+    }
+
+    #[test]
+    fn values_of_states_are_read_if_they_are_required() {
+        let mut episodes = [record("a", &[1.0]), record("b", &[0.0]), record("a", &[0.0, 0.0])];
+        assert_eq!(
+            refusal(&episodes, VALUES),
+            "line 1: steps[0].value: expected a number, found nothing"
+        );
+        for (number, episode) in episodes.iter_mut().enumerate() {
+            for step in &mut episode.steps {
+                step.other.push("value", &(0.5 + number as f64)).unwrap();
+            }
+        }
+        episodes[2].other.push("final_value", &2.5).unwrap();
+        let values = collect(&episodes, VALUES).unwrap().batch.values().cloned();
+        let expected = Values { states: vec![0.5, 2.5, 2.5, 1.5], ends: vec![0.0, 2.5, 0.0] };
+        assert_eq!(values, Some(expected));
+        assert_eq!(collect(&episodes, NOTHING).unwrap().batch.values(), None);
+        episodes[1].other.push("final_value", &"high").unwrap();
+        assert_eq!(
+            refusal(&episodes, VALUES),
+            "line 2: final_value: expected a number, found the text \"high\""
+        );
     }
 
     #[test]

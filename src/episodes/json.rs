@@ -60,6 +60,13 @@ impl OtherFields {
         Ok(())
     }
 
+    /// One field with a number, or none.
+    #[cfg(feature = "burn")]
+    pub(crate) fn of_number(name: &str, number: Option<f64>) -> Self {
+        let value = number.and_then(|number| to_raw_value(&number).ok());
+        Self(value.map(|value| (name.to_string(), value)).into_iter().collect())
+    }
+
     /// Appends a field that was read.
     pub(super) fn push_raw(&mut self, name: String, value: &RawValue) {
         self.0.push((name, value.to_owned()));

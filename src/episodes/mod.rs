@@ -12,6 +12,7 @@ mod layout;
 mod record;
 mod suspect;
 mod texts;
+mod values;
 
 pub use batch::{Batch, Embeddings, MAX_REWARD};
 pub(crate) use batch::{ROUNDING, equal_within_rounding};
@@ -28,3 +29,4 @@ pub use layout::Layout;
 pub use record::{EpisodeRecord, StepRecord, read_episode};
 #[cfg(feature = "burn")]
 pub(crate) use texts::TextTable;
+pub use values::Values;

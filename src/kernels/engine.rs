@@ -49,7 +49,8 @@ pub fn unsupported(config: &CreditConfig) -> Option<Unsupported> {
         | Estimator::G2po
         | Estimator::Graphgpo
         | Estimator::ReinforcePp
-        | Estimator::ReinforcePpBaseline => Some(Unsupported::Estimator(config.estimator)),
+        | Estimator::ReinforcePpBaseline
+        | Estimator::Ppo => Some(Unsupported::Estimator(config.estimator)),
     }
 }
 

@@ -97,6 +97,18 @@ pub trait Policy: Module + Sync {
         true
     }
 
+    /// Whether the policy has a value head: it estimates the value of a state, the discounted rewards that
+    /// follow.
+    fn estimates_values(&self) -> bool {
+        false
+    }
+
+    /// Whether the weight of this name belongs to the value head, which a run can add to a policy that was
+    /// trained without.
+    fn is_value_weight(&self, _weight: &str) -> bool {
+        false
+    }
+
     /// Number of episodes that may be in progress at once. Others wait for the end of one.
     fn max_active(&self) -> usize {
         usize::MAX
@@ -171,6 +183,16 @@ pub trait Policy: Module + Sync {
     ) -> (Tensor<1>, GradientsParams) {
         let (loss, values) = loss(self.evaluate(inputs, rows, responses, temperature), None);
         (values, GradientsParams::from_grads(loss.backward(), self))
+    }
+
+    /// The estimated values of the states of `rows`, `[rows]`, with gradients. `None` without a value head.
+    /// [`evaluate`](Self::evaluate) gives them too.
+    fn values(
+        &self,
+        _inputs: &<Self::Encoder as Encoder>::Inputs,
+        _rows: &[usize],
+    ) -> Option<Tensor<1>> {
+        None
     }
 
     /// The policy's own embedding of the states of `rows`, without gradients: `[rows, width]`.

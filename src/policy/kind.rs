@@ -66,6 +66,19 @@ pub trait PolicySpec:
         Ok(self.clone())
     }
 
+    /// Whether the policy has a value head.
+    fn estimates_values(&self) -> bool {
+        false
+    }
+
+    /// The specification of the same policy with a value head. Its other initial weights are the same.
+    ///
+    /// # Errors
+    /// Says so if this kind of policy has none.
+    fn with_value_head(&self) -> Result<Self, String> {
+        Err(no_value_head(Self::KIND))
+    }
+
     /// Checks that this specification fits settings.
     ///
     /// # Errors
@@ -74,6 +87,14 @@ pub trait PolicySpec:
 
     /// The size of the policy in a few words, such as "2064 words".
     fn summary(&self) -> String;
+}
+
+/// The message that a kind of policy has no value head.
+pub(crate) fn no_value_head(kind: &str) -> String {
+    format!(
+        "a policy of kind '{kind}' has no value head; take policy.kind 'scorer', or an estimator that \
+         compares episodes"
+    )
 }
 
 /// An operation on the specification of a policy of any kind.

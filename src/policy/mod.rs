@@ -22,6 +22,8 @@ pub mod scorer;
 mod walks;
 
 pub use interface::{Encoder, Inputs, Policy};
+#[cfg(feature = "lm")]
+pub(crate) use kind::no_value_head;
 pub use kind::{EncoderOf, InputsOf, PolicyKind, PolicySpec, SpecVisitor};
 pub(crate) use parts::read_parts;
 pub use registry::{PolicyConfig, PolicyDescription};

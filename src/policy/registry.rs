@@ -95,6 +95,27 @@ macro_rules! kinds {
                 }
             }
 
+            /// Whether the policy has a value head.
+            pub fn estimates_values(&self) -> bool {
+                match self {
+                    Self::$first(spec) => spec.estimates_values(),
+                    $($(#[cfg($cfg)])? Self::$kind(spec) => spec.estimates_values(),)*
+                }
+            }
+
+            /// The same policy with a value head. Its other initial weights are the same.
+            ///
+            /// # Errors
+            /// Says so if this kind of policy has none.
+            pub fn with_value_head(&self) -> Result<Self, String> {
+                match self {
+                    Self::$first(spec) => spec.with_value_head().map(Self::$first),
+                    $($(#[cfg($cfg)])? Self::$kind(spec) => {
+                        spec.with_value_head().map(Self::$kind)
+                    })*
+                }
+            }
+
             /// Checks that the policy fits settings.
             ///
             /// # Errors

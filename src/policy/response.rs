@@ -118,7 +118,7 @@ impl TokenUsage {
     }
 }
 
-/// Scores of given responses under a policy. Both tensors have the shape `[rows, tokens]`, padded to
+/// Scores of given responses under a policy. Scores of tokens have the shape `[rows, tokens]`, padded to
 /// the longest response; padding is finite and has no meaning.
 #[derive(Debug, Clone)]
 pub struct TokenScores {
@@ -126,4 +126,6 @@ pub struct TokenScores {
     pub log_probs: Tensor<2>,
     /// Entropy of the distribution that each token was drawn from, in nats.
     pub entropy: Tensor<2>,
+    /// The estimated value of each row's state, `[rows]`. `None` without a value head.
+    pub values: Option<Tensor<1>>,
 }

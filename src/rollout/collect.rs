@@ -12,8 +12,9 @@ use super::limits::{EnvironmentError, Limits, guarded};
 use super::progress::CollectionProgress;
 use super::session::GuardedSession;
 use super::snapshot::Snapshot;
+use super::values::read_values;
 use crate::env::{Environment, Texts};
-use crate::episodes::{BatchBuilder, TextTable};
+use crate::episodes::{BatchBuilder, TextTable, Values};
 use crate::error::{Error, Result};
 use crate::policy::{Answer, Encoder, Inputs, Policy, Responses, Sampling, TokenUsage};
 use crate::stream::{Purpose, Stream};
@@ -201,7 +202,39 @@ pub async fn collect_watched_async<P: Policy>(
         }
     }
     kept.sort_by_key(|episode| (episode.group, episode.number));
-    arrange(plan, kept, steps)
+    let values = match policy.estimates_values() {
+        true => Some(estimate(policy, encoder, &mut kept, &mut steps).await?),
+        false => None,
+    };
+    arrange(plan, kept, steps, values)
+}
+
+/// The values of the states of all episodes. That of the state after an episode's last step is 0, unless
+/// the step limit cut the episode short.
+async fn estimate<P: Policy>(
+    policy: &P,
+    encoder: &P::Encoder,
+    kept: &mut [Episode<<P::Encoder as Encoder>::Memory>],
+    steps: &mut Steps<<P::Encoder as Encoder>::Inputs>,
+) -> Result<Values> {
+    let mut rows: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
+    let played = rows.len();
+    let mut cut = Vec::new();
+    for (number, episode) in kept.iter_mut().enumerate() {
+        let Snapshot { observation, admissible, transition, .. } = episode.session.snapshot();
+        if transition.truncated && !transition.terminated {
+            cut.push(number);
+            // These rows come after all that were played, and no update reads them.
+            rows.push(steps.inputs.len());
+            encoder.encode(&mut episode.memory, observation, admissible, &mut steps.inputs);
+        }
+    }
+    let mut states = read_values(policy, &steps.inputs, &rows).await?;
+    let mut ends = vec![0.0; kept.len()];
+    for (number, value) in cut.into_iter().zip(states.split_off(played)) {
+        ends[number] = value;
+    }
+    Ok(Values { states, ends })
 }
 
 /// What all episodes of a collection share.
@@ -432,6 +465,7 @@ fn arrange<I: Inputs, M>(
     plan: &Plan,
     kept: Vec<Episode<M>>,
     mut steps: Steps<I>,
+    values: Option<Values>,
 ) -> Result<RolloutBatch<I>> {
     let order: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
     let mut builder = BatchBuilder::with_texts(steps.texts);
@@ -450,11 +484,16 @@ fn arrange<I: Inputs, M>(
         builder.end_group();
     }
     steps.inputs.reorder(&order);
+    let data = builder.build()?;
+    let data = match values {
+        Some(values) => data.with_values(values)?,
+        None => data,
+    };
     Ok(RolloutBatch {
         left_out: Vec::new(),
         tasks: plan.tasks.to_vec(),
         goals: steps.goals,
-        data: builder.build()?,
+        data,
         actions: order.iter().filter_map(|&row| steps.actions.get(row)).collect(),
         responses: steps.responses.select(&order),
         inputs: steps.inputs,

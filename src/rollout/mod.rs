@@ -12,6 +12,7 @@ mod session;
 mod snapshot;
 #[cfg(feature = "parallel")]
 mod thread;
+mod values;
 
 pub use actor::{Act, ActedEpisode};
 pub use batch::{EpisodeEnd, RolloutBatch};

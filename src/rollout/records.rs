@@ -1,17 +1,18 @@
 //! A rollout batch as records of an episode file.
 
 use super::batch::RolloutBatch;
-use crate::episodes::{EpisodeRecord, StepRecord};
+use crate::episodes::{EpisodeRecord, OtherFields, StepRecord};
 use crate::policy::Inputs;
 
 impl<I: Inputs> RolloutBatch<I> {
-    /// The episodes as records, in order.
+    /// The episodes as records, in order, with the values of states if there are any.
     pub fn records(&self) -> Vec<EpisodeRecord> {
         let mut records = Vec::with_capacity(self.episodes());
         for (group, goal) in self.goals.iter().enumerate() {
             for (number, episode) in self.data.episodes_of_group(group).enumerate() {
                 let last = self.data.final_observations()[episode];
                 let rows = self.data.rows_of_episode(episode);
+                let end = self.data.values().map(|values| values.ends[episode]);
                 records.push(EpisodeRecord {
                     group: format!("g{group}"),
                     trajectory: format!("g{group}-t{number}"),
@@ -19,7 +20,7 @@ impl<I: Inputs> RolloutBatch<I> {
                     success: self.data.has_success().then_some(self.data.success()[episode]),
                     final_observation: last.map(|text| self.text(text)),
                     steps: rows.map(|row| self.step_record(row)).collect(),
-                    ..EpisodeRecord::default()
+                    other: OtherFields::of_number("final_value", end),
                 });
             }
         }
@@ -31,11 +32,13 @@ impl<I: Inputs> RolloutBatch<I> {
     }
 
     fn step_record(&self, row: usize) -> StepRecord {
+        let value = self.data.values().map(|values| values.states[row]);
         StepRecord {
             observation: self.text(self.data.observations()[row]),
             action: self.actions.get(row).unwrap_or_default().to_string(),
             reward: self.data.rewards()[row],
             valid: self.data.valid()[row],
+            other: OtherFields::of_number("value", value),
             ..StepRecord::default()
         }
     }

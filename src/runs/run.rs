@@ -22,7 +22,6 @@ use web_time::Instant;
 use super::checkpoint::BestEvaluation;
 use super::recorder::{Recorder, Recorders, RunStart, RunSummary};
 use super::training::{Iteration, Training};
-use crate::credit::Estimator;
 use crate::env::Environment;
 use crate::episodes::{EpisodeRecord, write_episodes};
 use crate::error::{Error, Result};
@@ -232,7 +231,7 @@ impl<'a> Run<'a> {
     /// Reports, once, that no group of an iteration can teach anything.
     fn warn_of_variance(&mut self, metrics: &IterationMetrics) {
         let config = self.training.config();
-        let by_group = config.credit.estimator != Estimator::ReinforcePp;
+        let by_group = config.credit.compares_groups_only();
         if self.warned_of_variance || !by_group || metrics.zero_variance < 1.0 {
             return;
         }

@@ -96,6 +96,14 @@ impl<'a> Run<'a> {
         let description = checkpoint::read_description(&intact)?;
         let fits = description.expect_settings(&config.policy);
         fits.map_err(|message| Error::file(&intact, message))?;
+        if config.credit.needs_values() && !description.estimates_values() {
+            let reason = format!(
+                "the policy of {} has no value head; begin another run with run.init = the folder of this \
+                 run, which adds one",
+                intact.display()
+            );
+            return Err(config.credit.lacks_values(&reason));
+        }
         let mut training = new_training(&description, config.clone(), &opened.device)?;
         let state = training.restore(&intact)?;
         // Files change only after everything has been read.

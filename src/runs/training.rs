@@ -40,7 +40,8 @@ pub(super) trait Training {
     /// The policy's kind and size.
     fn policy(&self) -> PolicySummary;
 
-    /// Starts from the weights of a checkpoint, which also become the reference policy.
+    /// Starts from the weights of a checkpoint, which also become the reference policy. A value head that the
+    /// checkpoint lacks keeps its initial weights.
     fn start_from(&mut self, checkpoint: &Path) -> Result<()>;
 
     /// Restores the state of a checkpoint.
@@ -145,7 +146,7 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
 
     fn start_from(&mut self, checkpoint: &Path) -> Result<()> {
         let learner = &mut self.trainer.learner;
-        learner.policy = checkpoint::load_weights(learner.policy.clone(), checkpoint)?;
+        learner.policy = checkpoint::load_initial_weights(learner.policy.clone(), checkpoint)?;
         learner.reference = learner.reference.take().map(|_| learner.policy.valid());
         Ok(())
     }

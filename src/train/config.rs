@@ -17,6 +17,8 @@ use crate::env::EnvConfig;
 use crate::error::{Error, Result};
 use crate::kernels::check_training;
 use crate::policy::PolicyConfig;
+#[cfg(feature = "lm")]
+use crate::policy::{PolicySpec, lm::LmSpec, no_value_head};
 use crate::rollout::Limits;
 use crate::settings;
 
@@ -227,7 +229,19 @@ impl Config {
     /// Names the key of the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
         settings::check(self, "")?;
-        check_training(&self.credit)
+        check_training(&self.credit)?;
+        self.expect_value_head()
+    }
+
+    /// Checks that the kind of policy has a value head if credit needs values.
+    fn expect_value_head(&self) -> Result<()> {
+        match (self.credit.needs_values(), &self.policy) {
+            #[cfg(feature = "lm")]
+            (true, PolicyConfig::Lm(_)) => {
+                Err(self.credit.lacks_values(&no_value_head(LmSpec::KIND)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads the text of a `config.toml`. `name` stands for the file in errors. Settings that it

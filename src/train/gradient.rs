@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::loss::{Loss, LossInputs, imitation_loss, loss};
 use super::update_batch::UpdateBatch;
 use super::update_config::Aggregation;
+use super::value_loss::ValueTargets;
 use crate::device::{computes_here, read_async};
 use crate::error::Result;
 use crate::gradients::Gradient;
@@ -45,11 +46,12 @@ pub(super) fn differentiate<P: Policy>(
         }
         _ => 0.0,
     };
+    let row_weight = 1.0 / rows.len().max(1) as f32;
     let one = |policy: &P, weights: &[f32], rows: &[usize]| {
         let batch = update.batch;
         let (responses, temperature) = (batch.responses.select(rows), update.temperature);
         let loss = |scores, log_prob: Option<Tensor<1>>| {
-            let mut loss = loss_of(scores, update, rows, weights, objective);
+            let mut loss = loss_of(scores, update, rows, (weights, row_weight), objective);
             if let Some(log_prob) = log_prob {
                 loss.total = loss.total - log_prob.mul_scalar(observed);
             }
@@ -98,12 +100,12 @@ fn added<P: Policy>(
     (values + other_values, gradient.add(policy, other))
 }
 
-/// The loss of the scores of some rows' responses.
+/// The loss of the scores of some rows' responses. Each row weighs `row_weight` in the value's loss.
 fn loss_of<I: Inputs>(
     scores: TokenScores,
     update: &UpdateBatch<I>,
     rows: &[usize],
-    weights: &[f32],
+    (weights, row_weight): (&[f32], f32),
     objective: &Objective,
 ) -> Loss {
     let batch = update.batch;
@@ -124,9 +126,29 @@ fn loss_of<I: Inputs>(
         reference_log_probs: reference.as_ref().map(|values| pad(&|_, _, token| values[token])),
         advantages: pad(&|_, row, _| update.advantages[row]),
         weights,
+        values: value_targets(update, rows, row_weight, &device),
         scores,
     };
     loss(inputs, update.config)
+}
+
+/// What the values of some rows are trained towards, if they are.
+fn value_targets<I: Inputs>(
+    update: &UpdateBatch<I>,
+    rows: &[usize],
+    row_weight: f32,
+    device: &Device,
+) -> Option<ValueTargets> {
+    let values = update.batch.data.values().filter(|_| !update.returns.is_empty())?;
+    let vector = |number: &dyn Fn(usize) -> f32| {
+        let numbers: Vec<f32> = rows.iter().map(|&row| number(row)).collect();
+        Tensor::from_data(TensorData::new(numbers, [rows.len()]), device)
+    };
+    Some(ValueTargets {
+        returns: vector(&|row| update.returns[row]),
+        old_values: vector(&|row| values.states[row] as f32),
+        weights: vector(&|_| row_weight),
+    })
 }
 
 /// `[rows]`: the weight of each decision of a row in the objective. Over all decisions of all rows the

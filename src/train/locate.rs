@@ -24,6 +24,7 @@ pub(super) async fn describe_non_finite<P: Policy>(
         let old = &batch.responses.log_probs[batch.responses.range(row)];
         let candidates = [
             ("advantage", update.advantages.get(row..=row).unwrap_or_default()),
+            ("return", update.returns.get(row..=row).unwrap_or_default()),
             ("log-probability when it was sampled", old),
             ("log-probability under the policy", &scores[..old.len()]),
         ];

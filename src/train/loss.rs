@@ -12,15 +12,19 @@
 //! k3 is never negative and varies least as a value. Of the gradients, that of k2 is the one whose mean is
 //! the gradient of the divergence; that of k1 has the mean 0, so k1 serves as a measurement only.
 //!
+//! If a [value head](super::value_loss::clipped_value_loss) is trained, `value_coefficient` times its loss is
+//! added.
+//!
 //! The weights decide whether the mean is over tokens, responses or episodes.
 
 use burn::tensor::Tensor;
 
 use super::surrogate::{MAX_LOG_RATIO, SurrogateLoss, TokenWeights, clipped_surrogate};
 use super::update_config::{KlEstimator, UpdateConfig};
+use super::value_loss::{ValueTargets, clipped_value_loss};
 use crate::policy::TokenScores;
 
-/// The inputs of a loss. All tensors have the shape `[rows, tokens]`.
+/// The inputs of a loss. Tensors of tokens have the shape `[rows, tokens]`.
 #[derive(Debug, Clone)]
 pub struct LossInputs {
     /// Scores of the responses under the policy, with gradients.
@@ -34,9 +38,11 @@ pub struct LossInputs {
     /// The weight of each token, 0 for padding. The weights of a minibatch add up to 1; those of a
     /// shard of it add up to the shard's share.
     pub weights: Tensor<2>,
+    /// What the values among the scores are trained towards, if they are.
+    pub values: Option<ValueTargets>,
 }
 
-/// The loss and its terms, each a weighted mean over tokens of shape `[1]`.
+/// The loss and its terms, each a weighted mean over tokens (the value's over rows) of shape `[1]`.
 #[derive(Debug, Clone)]
 pub struct Loss {
     /// The loss that is minimised.
@@ -51,23 +57,26 @@ pub struct Loss {
     pub clip_fraction: Tensor<1>,
     /// Mean of `|l - l_old|`: the distance of the policy from the one that sampled the responses.
     pub ratio_gap: Tensor<1>,
+    /// The loss of the value head; 0 without one.
+    pub value: Tensor<1>,
 }
 
 impl Loss {
     /// Number of values in [`Loss::values`].
-    pub const VALUES: usize = 6;
+    pub const VALUES: usize = 7;
 
-    /// Total, policy, KL, entropy, clip fraction and ratio gap, in that order, without gradients.
+    /// Total, policy, KL, entropy, clip fraction, ratio gap and value, in that order, without gradients.
     pub fn values(&self) -> Tensor<1> {
-        let Self { total, policy, kl, entropy, clip_fraction, ratio_gap } = self;
-        let parts = [total, policy, kl, entropy, clip_fraction, ratio_gap];
+        let Self { total, policy, kl, entropy, clip_fraction, ratio_gap, value } = self;
+        let parts = [total, policy, kl, entropy, clip_fraction, ratio_gap, value];
         Tensor::cat(parts.into_iter().map(|part| part.clone().without_autodiff()).collect(), 0)
     }
 }
 
 /// Computes the loss.
 pub fn loss(inputs: LossInputs, config: &UpdateConfig) -> Loss {
-    let LossInputs { scores, old_log_probs, reference_log_probs, advantages, weights } = inputs;
+    let LossInputs { scores, old_log_probs, reference_log_probs, advantages, weights, values } =
+        inputs;
     let weights = TokenWeights::from(weights);
     let ratio_gap = scores.log_probs.clone().without_autodiff() - old_log_probs.clone();
     let ratio_gap = weights.mean(ratio_gap.abs());
@@ -92,7 +101,14 @@ pub fn loss(inputs: LossInputs, config: &UpdateConfig) -> Loss {
     let entropy = weights.mean(scores.entropy);
     let total = policy.clone() + kl.clone().mul_scalar(config.kl_weight)
         - entropy.clone().mul_scalar(config.entropy_weight);
-    Loss { total, policy, kl, entropy, clip_fraction, ratio_gap }
+    let (total, value) = match scores.values.zip(values) {
+        Some((values, targets)) => {
+            let value = clipped_value_loss(values, targets, config.value_clip);
+            (total + value.clone().mul_scalar(config.value_coefficient), value)
+        }
+        None => (total, policy.zeros_like()),
+    };
+    Loss { total, policy, kl, entropy, clip_fraction, ratio_gap, value }
 }
 
 /// The loss of imitation: minus the weighted mean log-probability of given responses.
@@ -105,7 +121,8 @@ pub(super) fn imitation_loss(scores: TokenScores, weights: Tensor<2>) -> Loss {
         kl: zero.clone(),
         entropy: weights.mean(scores.entropy),
         clip_fraction: zero.clone(),
-        ratio_gap: zero,
+        ratio_gap: zero.clone(),
+        value: zero,
         total,
     }
 }
@@ -132,6 +149,8 @@ mod tests {
             clip_high: 0.3,
             kl_weight: 0.5,
             entropy_weight: 0.25,
+            value_coefficient: 2.0,
+            value_clip: 0.0,
             ..Default::default()
         };
         let log_probs = [[-0.1, -1.0], [-2.0, -0.5]];
@@ -160,13 +179,22 @@ mod tests {
         }
         let result = loss(
             LossInputs {
-                scores: TokenScores { log_probs: tensor(log_probs), entropy: tensor(entropy) },
+                scores: TokenScores {
+                    log_probs: tensor(log_probs),
+                    entropy: tensor(entropy),
+                    values: Some(Tensor::from_floats([0.5, 2.0], &Device::flex())),
+                },
                 old_log_probs: tensor(old),
                 reference_log_probs: Some(tensor(reference)),
                 advantages: tensor(advantages),
                 weights: tensor(
                     present.map(|row| row.map(|token| f32::from(u8::from(token)) / 3.0)),
                 ),
+                values: Some(ValueTargets {
+                    returns: Tensor::from_floats([1.0, 1.0], &Device::flex()),
+                    old_values: Tensor::zeros([2], &Device::flex()),
+                    weights: Tensor::from_floats([0.5, 0.5], &Device::flex()),
+                }),
             },
             &config,
         );
@@ -177,6 +205,9 @@ mod tests {
         close(scalar(result.kl), kl / tokens);
         close(scalar(result.entropy), bonus / tokens);
         close(scalar(result.clip_fraction), clips / tokens);
-        close(scalar(result.total), (policy + 0.5 * kl - 0.25 * bonus) / tokens);
+        // Errors of -0.5 and 1: half their mean square.
+        let value = 0.5 * (0.25 + 1.0) / 2.0;
+        close(scalar(result.value), value);
+        close(scalar(result.total), (policy + 0.5 * kl - 0.25 * bonus) / tokens + 2.0 * value);
     }
 }

@@ -64,6 +64,9 @@ pub struct IterationMetrics {
     /// Tokens of the rollout, if the policy generates tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenMetrics>,
+    /// The value head, if one is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueMetrics>,
     /// Diagnostics of credit assignment.
     pub credit: serde_json::Value,
     /// Settings that changed before this iteration, because the run was resumed with others.
@@ -89,6 +92,17 @@ pub struct TokenMetrics {
     pub forced_share: f64,
     /// The largest size of the keys and values that were held at once, in bytes.
     pub cache_bytes: u64,
+}
+
+/// The value head in one iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct ValueMetrics {
+    /// Its loss.
+    pub loss: f64,
+    /// The share of the variance of the returns, which it is trained towards, that its values of the rollout
+    /// explain: at most 1, and negative if they are worse than a constant. Absent if all returns are equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained_variance: Option<f64>,
 }
 
 /// Wall-clock seconds of one iteration.

@@ -23,6 +23,7 @@ mod trainer;
 mod update;
 mod update_batch;
 mod update_config;
+mod value_loss;
 mod variation;
 
 pub use crate::schedule::Schedule;
@@ -38,7 +39,9 @@ pub use evaluate::{
 pub use imitation_config::{EXPERT, ImitationConfig};
 pub use kind_result::KindResult;
 pub use loss::{Loss, LossInputs, loss};
-pub use metrics::{EvaluationMetrics, IterationMetrics, Seconds, TokenMetrics, read_metrics};
+pub use metrics::{
+    EvaluationMetrics, IterationMetrics, Seconds, TokenMetrics, ValueMetrics, read_metrics,
+};
 pub use preset::Preset;
 pub use progress::{IterationProgress, UpdateProgress};
 pub use surrogate::{LossConfig, Ratio, SurrogateLoss, TokenWeights, clipped_surrogate};
@@ -46,5 +49,6 @@ pub use trainer::Trainer;
 pub use update::{Learner, UpdateStats};
 pub use update_batch::UpdateBatch;
 pub use update_config::{Aggregation, KlEstimator, UpdateConfig};
+pub use value_loss::{ValueTargets, clipped_value_loss};
 
 pub(crate) use assign::penalized;

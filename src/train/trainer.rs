@@ -5,13 +5,14 @@ use web_time::Instant;
 
 use super::assign::CreditStep;
 use super::config::Config;
-use super::metrics::{IterationMetrics, Seconds};
+use super::metrics::{IterationMetrics, Seconds, ValueMetrics};
 use super::progress::{IterationProgress, UpdateProgress};
 use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
 use super::update_config::UpdateConfig;
-use crate::credit;
+use crate::credit::diagnostics::explained;
+use crate::credit::{self, Credit};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -76,6 +77,7 @@ impl<P: Policy> Trainer<P> {
         watch: &mut dyn FnMut(IterationProgress),
     ) -> Result<(IterationMetrics, Rollout<P>)> {
         kernels::check_training(&self.config.credit)?;
+        self.expect_values()?;
         let begun = Instant::now();
         let mut collecting = |progress| watch(IterationProgress::Collecting(progress));
         let (batch, statistics) = self.play(environment, &mut collecting).await?;
@@ -89,8 +91,7 @@ impl<P: Policy> Trainer<P> {
         let credit = step.assign(&policy, &batch, &mut self.credit_state).await?;
         let assigned = Instant::now();
         let mut updating = |progress| watch(IterationProgress::Updating(progress));
-        let advantages = credit.advantages_f32();
-        let updated = self.learn(&batch, &advantages, progress, &mut updating).await?;
+        let updated = self.learn(&batch, &credit, progress, &mut updating).await?;
         self.steps += statistics.steps as u64;
         let (score, metrics) = statistics.mean_ends();
         let metrics = IterationMetrics {
@@ -177,19 +178,38 @@ impl<P: Policy> Trainer<P> {
         pollster::block_on(self.imitate_async(demonstrations, progress))
     }
 
-    /// Updates the policy, and returns the part of the metrics that an update determines.
+    /// Checks that the policy estimates values if credit needs them.
+    fn expect_values(&self) -> Result<()> {
+        let config = &self.config.credit;
+        match config.needs_values() && !self.learner.policy.estimates_values() {
+            true => Err(config.lacks_values("this policy has no value head")),
+            false => Ok(()),
+        }
+    }
+
+    /// Updates the policy, and returns the part of the metrics that an update determines. Values are
+    /// trained towards the returns of credit, if credit needs them.
     async fn learn(
         &mut self,
         batch: &Rollout<P>,
-        advantages: &[f32],
+        credit: &Credit,
         progress: f64,
         watch: &mut dyn FnMut(UpdateProgress),
     ) -> Result<IterationMetrics> {
         let config = self.update_config(progress);
-        let update = self.update_batch(batch, advantages, progress, &config);
+        let advantages = credit.advantages_f32();
+        let values = batch.data.values().filter(|_| self.config.credit.needs_values());
+        let returns = values.map_or_else(Vec::new, |_| credit.returns_f32());
+        let mut update = self.update_batch(batch, &advantages, progress, &config);
+        update.returns = &returns;
         let learning_rate = update.learning_rate;
         let stats = self.learner.learn_watched_async(&update, watch).await?;
-        Ok(self.finish_update(&stats, learning_rate))
+        let mut metrics = self.finish_update(&stats, learning_rate);
+        metrics.value = values.map(|values| ValueMetrics {
+            loss: stats.value_loss,
+            explained_variance: explained(&credit.returns, &values.states),
+        });
+        Ok(metrics)
     }
 
     /// The settings of the update at a point of the run.
@@ -209,6 +229,7 @@ impl<P: Policy> Trainer<P> {
         UpdateBatch {
             batch,
             advantages,
+            returns: &[],
             temperature: self.config.rollout.temperature,
             config,
             learning_rate: config.learning_rate_at(self.iteration, progress),

@@ -41,6 +41,8 @@ pub struct UpdateStats {
     pub ratio_gap: f64,
     /// Gradient norm before clipping.
     pub gradient_norm: f64,
+    /// Loss of the value head; 0 without one.
+    pub value_loss: f64,
     /// Number of updates.
     pub updates: usize,
     /// Number of updates that were skipped because a value was not finite.
@@ -248,7 +250,11 @@ fn minibatch_size(total: usize, largest: usize) -> usize {
 }
 
 impl UpdateStats {
-    fn add(&mut self, [loss, policy, kl, entropy, clip, gap]: [f64; Loss::VALUES], norm: f64) {
+    fn add(
+        &mut self,
+        [loss, policy, kl, entropy, clip, gap, value]: [f64; Loss::VALUES],
+        norm: f64,
+    ) {
         if self.updates == 0 {
             self.ratio_gap = gap;
         }
@@ -257,6 +263,7 @@ impl UpdateStats {
         self.kl += kl;
         self.entropy += entropy;
         self.clip_fraction += clip;
+        self.value_loss += value;
         self.gradient_norm += norm;
         self.updates += 1;
     }
@@ -270,6 +277,7 @@ impl UpdateStats {
             &mut self.kl,
             &mut self.entropy,
             &mut self.clip_fraction,
+            &mut self.value_loss,
             &mut self.gradient_norm,
         ] {
             *sum /= count;

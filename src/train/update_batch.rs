@@ -10,6 +10,8 @@ pub struct UpdateBatch<'a, I> {
     pub batch: &'a RolloutBatch<I>,
     /// `[rows]`: advantage of each step.
     pub advantages: &'a [f32],
+    /// `[rows]`: the return that the value of each state is trained towards. Empty: no value is trained.
+    pub returns: &'a [f32],
     /// Temperature at which the responses were sampled.
     pub temperature: f32,
     /// Settings of the update.

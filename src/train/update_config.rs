@@ -100,6 +100,13 @@ pub struct UpdateConfig {
     /// Change of the entropy weight over the run.
     #[garde(skip)]
     pub entropy_schedule: Schedule,
+    /// Weight of the loss of the value head, which estimator `ppo` and `credit.value_weight` ask for.
+    #[garde(range(min = 0.0, max = 1e6))]
+    pub value_coefficient: f32,
+    /// Distance from the value of the rollout beyond which the value head gains nothing in an update, in
+    /// units of return. 0 turns the clip off.
+    #[garde(range(min = 0.0, max = 1e6))]
+    pub value_clip: f32,
     /// Penalty on the reward of a step whose action was not admissible.
     #[garde(range(min = 0.0, max = 1e6))]
     pub invalid_action_penalty: f32,
@@ -134,6 +141,8 @@ impl Default for UpdateConfig {
             kl_estimator: KlEstimator::K3,
             entropy_weight: 0.0,
             entropy_schedule: Schedule::Constant,
+            value_coefficient: 0.5,
+            value_clip: 0.2,
             invalid_action_penalty: 0.1,
             max_gradient_norm: 1.0,
             max_skipped_updates: 10,

@@ -189,6 +189,7 @@ impl Reference {
         learner.learn(&UpdateBatch {
             batch: &self.batch,
             advantages,
+            returns: &[],
             temperature: 1.0,
             config: &settings(),
             learning_rate: LEARNING_RATE,
@@ -214,6 +215,7 @@ impl Reference {
             reference_log_probs: Some(column(&self.log_probs)),
             advantages: column(advantages),
             weights: column(&vec![1.0 / rows.len() as f32; rows.len()]),
+            values: None,
             scores,
         };
         let total = loss(inputs, &settings()).total;

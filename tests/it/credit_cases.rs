@@ -95,7 +95,9 @@ fn group(rewards: &[f64]) -> Batch {
 #[test]
 fn advantages_do_not_change_if_all_rewards_are_shifted() {
     let rewards = [0.25, 1.5, -3.0, 0.25, 2.0, 0.125];
-    for &estimator in Estimator::ALL.iter().filter(|it| **it != Estimator::Graphgpo) {
+    // PPO compares with values, which a shift leaves as they are.
+    let left_out = [Estimator::Graphgpo, Estimator::Ppo];
+    for &estimator in Estimator::ALL.iter().filter(|it| !left_out.contains(it)) {
         // G2PO values a success by its reward, which a shift changes.
         if estimator == Estimator::G2po {
             continue;

@@ -371,6 +371,41 @@ fn a_failure_without_final_observation_is_reported_by_graphgpo() {
 }
 
 #[test]
+fn values_of_states_in_a_file_are_read_where_they_are_needed() {
+    const STEPS: &str = r#"{"observation":"a","action":"go","reward":0,"value":0.5},
+        {"observation":"b","action":"go","reward":R,"value":0.25}"#;
+    let line = |name: &str, reward: &str, more: &str| {
+        let steps = STEPS.replace('R', reward).replace('\n', "");
+        format!(
+            r#"{{"group":"g","trajectory":"{name}","success":{reward},{more}"steps":[{steps}]}}"#
+        )
+    };
+    let text = [line("won", "1", ""), line("cut", "0", r#""final_value":2,"#)].join("\n") + "\n";
+    let settings = ["--gamma", "0.5", "--normalize", "mean"];
+    let ppo =
+        credited(&text, &[&settings[..], &["--estimator", "ppo", "--gae-lambda", "1"]].concat());
+    // Nothing follows an episode that ended; one that was cut short goes on from its last value.
+    assert_eq!(ppo[0]["returns"], json!([0.5, 1.0]));
+    assert_eq!(ppo[1]["returns"], json!([0.5, 1.0]));
+    assert_eq!(ppo[0]["advantages"], json!([-0.375, 0.375]));
+    let mixed = ["--estimator", "gigpo", "--value-weight", "0.5"];
+    let mixed = credited(&text, &[&settings[..], &mixed].concat());
+    // Rows of a: returns 0.5 and 0, so their baseline is (0.25 + 0.5) / 2.
+    assert_eq!(mixed[0]["step_advantages"], json!([0.125, 0.625]));
+    assert_eq!(mixed[1]["step_advantages"], json!([-0.375, -0.375]));
+
+    let mut explain = credit(&["--input", "-", "--explain", "cut", "--estimator", "ppo"]);
+    let explain = explain.write_stdin(text.clone()).assert().success();
+    explain.stdout(contains("baseline 0.2500   value 0.2500"));
+    let without = text.replacen(r#","value":0.25"#, "", 1);
+    let mut command = credit(&["--input", "-", "--estimator", "ppo"]);
+    let says = "standard input:1: steps[1].value: expected a number, found nothing";
+    refused(command.write_stdin(without.clone()), says);
+    // No other estimator reads them.
+    assert_eq!(credited(&without, &[]).len(), 2);
+}
+
+#[test]
 fn an_episode_is_explained_step_by_step() {
     let explain = |arguments: &[&str]| {
         let mut command = credit(&["--input", "-", "--explain"]);

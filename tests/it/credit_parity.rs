@@ -144,6 +144,9 @@ fn settings(estimator: Estimator, seed: u64, draw: Draw) -> CreditConfig {
         base_group: every(3),
         success_value: every(2).then_some(draw.success_value),
         distance: if every(2) { Distance::Delta } else { Distance::Absolute },
+        // Without a division only.
+        value_weight: if every(2) { 0.0 } else { [0.0, 0.3, 1.0][seed as usize % 3] },
+        gae_lambda: [0.95, 0.0, 0.5, 1.0][seed as usize % 4],
         ..CreditConfig::of(estimator)
     }
 }

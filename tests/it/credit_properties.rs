@@ -81,7 +81,8 @@ fn a_constant_added_to_all_returns_changes_nothing() {
         for episode in richer.iter_mut().flatten() {
             episode.steps.last_mut().unwrap().reward += 4.0;
         }
-        for estimator in without(&[Estimator::G2po, Estimator::Graphgpo]) {
+        // Values do not know of the bonus.
+        for estimator in without(&[Estimator::G2po, Estimator::Graphgpo, Estimator::Ppo]) {
             let config = CreditConfig { gamma: 1.0, ..CreditConfig::of(estimator) };
             let (before, after) = (credit(&groups, &config), credit(&richer, &config));
             near(&after.advantages, &before.advantages, &format!("seed {seed}, {estimator}"));
@@ -96,7 +97,8 @@ fn advantages_scale_with_rewards() {
         let mut richer = groups.clone();
         let steps = richer.iter_mut().flatten().flat_map(|episode| &mut episode.steps);
         steps.for_each(|step| step.reward *= 8.0);
-        for &estimator in Estimator::ALL {
+        // Values do not scale by themselves.
+        for estimator in without(&[Estimator::Ppo]) {
             let config = CreditConfig { invalid_action_penalty: 0.0, ..only_mean(estimator) };
             let before = credit(&groups, &config).advantages;
             let expected: Vec<f64> = before.iter().map(|advantage| 8.0 * advantage).collect();
@@ -123,12 +125,13 @@ fn duplicating_every_episode_changes_nothing() {
     }
 }
 
-/// REINFORCE++ normalises over the batch, so its groups influence each other.
+/// REINFORCE++ and PPO normalise over the batch, so their groups influence each other.
 #[test]
 fn groups_do_not_influence_each_other() {
     for seed in 0..SEEDS {
         let groups = Draw::of(seed).groups(seed);
-        for estimator in without(&[Estimator::ReinforcePp, Estimator::ReinforcePpBaseline]) {
+        let over_batch = [Estimator::ReinforcePp, Estimator::ReinforcePpBaseline, Estimator::Ppo];
+        for estimator in without(&over_batch) {
             let together = credit(&groups, &hashed(estimator)).advantages;
             let separate: Vec<f64> = groups
                 .iter()
@@ -309,7 +312,17 @@ fn all_paths() -> Vec<CreditConfig> {
         .filter(|config| config.estimator == Estimator::Proxmo)
         .map(|config| CreditConfig { normalize: Normalize::MeanStd, ..config.clone() })
         .collect();
+    let mixed: Vec<CreditConfig> = configs
+        .iter()
+        .filter(|config| matches!(config.estimator, Estimator::Proxmo | Estimator::Gigpo))
+        .map(|config| CreditConfig {
+            normalize: Normalize::Mean,
+            value_weight: 0.5,
+            ..config.clone()
+        })
+        .collect();
     configs.extend(scaled);
+    configs.extend(mixed);
     configs
 }
 

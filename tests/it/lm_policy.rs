@@ -280,6 +280,7 @@ fn ten_updates(device: &Device) -> Vec<UpdateStats> {
         let update = UpdateBatch {
             batch: &batch,
             advantages: &advantages,
+            returns: &[],
             temperature: 1.0,
             config: &config,
             learning_rate: 0.001,

@@ -167,6 +167,14 @@ fn a_language_models_run_killed_at_any_time_resumes_to_the_same_bytes() {
     assert!(tokens["cache_bytes"].as_u64().unwrap() <= 1 << 20, "{tokens}");
 }
 
+#[test]
+fn a_run_with_a_value_head_killed_at_any_time_resumes_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = kill_and_resume(folder.path(), "--estimator ppo", 5, max_kills(10));
+    let last: Value = serde_json::from_str(metrics(&run).last().unwrap()).unwrap();
+    assert!(last["value"]["loss"].as_f64().unwrap() > 0.0, "{last}");
+}
+
 /// Kills a run at random times until it is done, again and again, and compares each with a whole one, whose
 /// folder it returns.
 fn kill_and_resume(folder: &Path, settings: &str, iterations: u64, max_kills: u32) -> PathBuf {

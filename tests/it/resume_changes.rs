@@ -77,6 +77,34 @@ fn a_resumed_run_keeps_the_schedule_of_its_start() {
 }
 
 #[test]
+fn a_value_head_comes_with_a_new_run_and_not_with_a_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    succeed(here, &format!("{TINY} --iterations 1 --run plain"));
+    for (flags, setting) in
+        [("--estimator ppo", "credit.estimator"), ("--value-weight 0.5", "credit.value_weight")]
+    {
+        let refused = refuse(here, &format!("train --run plain --resume --iterations 2 {flags}"));
+        assert!(refused.contains(setting) && refused.contains("has no value head"), "{refused}");
+        assert!(refused.contains("run.init"), "{refused}");
+    }
+    // The run is as it was, and another one adds the head to its policy.
+    succeed(here, "train --run plain --resume --iterations 2 --quiet");
+    succeed(here, &format!("{TINY} --iterations 2 --run ppo --init plain --estimator ppo"));
+    let last = lines(&here.join("ppo")).pop().unwrap();
+    assert!(last["value"]["loss"].is_f64(), "{last}");
+    // A policy with a head can go on without the need of it.
+    succeed(here, &format!("{TINY} --iterations 1 --run again --init ppo --estimator grpo"));
+    succeed(here, "train --run ppo --resume --iterations 3 --estimator proxmo --quiet");
+    let last = lines(&here.join("ppo")).pop().unwrap();
+    assert_eq!(last["value"], Value::Null, "{last}");
+    succeed(here, "eval --run ppo");
+
+    let refused = refuse(here, "train --policy lm --estimator ppo --run lm");
+    assert!(refused.contains("credit.estimator") && refused.contains("kind 'lm'"), "{refused}");
+}
+
+#[test]
 fn settings_that_a_resume_changes_are_recorded_and_stay() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();

@@ -12,6 +12,7 @@ use proxmo::credit::{Embedding, Engine, Estimator};
 #[cfg(feature = "ndarray")]
 use proxmo::device::{Backend, open};
 use proxmo::env::Environment;
+use proxmo::episodes::RecordBatch;
 use proxmo::policy::scorer::{Scorer, ScorerConfig, ScorerEncoder};
 use proxmo::policy::{Policy, PolicyKind, PolicySpec, Sampling};
 use proxmo::rollout::{Plan, collect};
@@ -36,7 +37,9 @@ fn size() -> ScorerConfig {
 }
 
 fn scorer(config: &Config, device: &Device) -> (Scorer, ScorerEncoder) {
-    size().spec(&BALLS, config.run.seed).unwrap().build(config.run.seed, device).unwrap()
+    let spec = size().spec(&BALLS, config.run.seed).unwrap();
+    let spec = if config.credit.needs_values() { spec.with_value_head().unwrap() } else { spec };
+    spec.build(config.run.seed, device).unwrap()
 }
 
 fn trainer(config: Config, device: &Device) -> Trainer<Scorer> {
@@ -89,6 +92,100 @@ fn every_estimator_trains_by_the_same_loop() {
         let (first, last) = (metrics[0].success, metrics[19].success);
         assert!(last > first, "{estimator}: {first:?} then {last:?}");
     }
+}
+
+/// A training that needs values, with little else than the seed in common with others.
+fn value_config(estimator: Estimator, value_weight: f64, iterations: u64) -> Config {
+    let mut config = config(iterations);
+    config.credit.estimator = estimator;
+    config.credit.value_weight = value_weight;
+    config
+}
+
+#[test]
+fn ppo_learns_what_its_goal_says_and_its_values_predict_returns() {
+    let (trained, metrics) = train(value_config(Estimator::Ppo, 0.0, 60), &Device::flex());
+    assert!(success(&trained) >= 0.9, "a trained policy wins {}", success(&trained));
+    // Later the returns are nearly equal, so that nothing is left to explain.
+    let explained = metrics.iter().filter_map(|line| line.value.unwrap().explained_variance);
+    let explained: Vec<f64> = explained.take(30).collect();
+    let most = explained.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    assert!(explained[0] < 0.1 && most > 0.3, "{explained:?}");
+    assert!(metrics.iter().all(|line| line.value.unwrap().loss.is_finite()));
+}
+
+#[test]
+fn baselines_can_be_mixed_with_learned_values() {
+    let (_, mixed) = train(value_config(Estimator::Proxmo, 0.5, 20), &Device::flex());
+    assert!(mixed[19].success > mixed[0].success);
+    let (_, plain) = train(config(20), &Device::flex());
+    assert_eq!(mixed[0].success, plain[0].success, "the first rollout is the same");
+    assert_ne!(mixed[0].policy_loss, plain[0].policy_loss, "and its credit is not");
+    assert!(mixed.iter().all(|line| line.value.is_some()));
+    assert!(plain.iter().all(|line| line.value.is_none()));
+}
+
+#[test]
+fn a_value_head_that_nothing_needs_changes_no_result() {
+    let run = |head: bool| {
+        let config = config(3);
+        let device = Device::flex().autodiff();
+        let spec = size().spec(&BALLS, 0).unwrap();
+        let spec = if head { spec.with_value_head().unwrap() } else { spec };
+        let (scorer, encoder) = spec.build(0, &device).unwrap();
+        let mut trainer = Trainer::new(config, scorer, encoder);
+        let metrics: Vec<_> =
+            (0..3).map(|_| timeless(trainer.iterate(&BALLS, 0.0).unwrap().0)).collect();
+        (weights(&trainer.learner.policy), metrics)
+    };
+    let ((plain, expected), (with_head, found)) = (run(false), run(true));
+    assert_eq!(expected, found);
+    // The weights of the head come last.
+    assert!(with_head.len() > plain.len());
+    assert_eq!(plain, with_head[..plain.len()]);
+}
+
+#[test]
+fn values_are_those_of_the_policy_that_played_and_bootstrap_truncated_episodes() {
+    let config = value_config(Estimator::Ppo, 0.0, 1);
+    let (mut trainer, _) = train(config, &Device::flex());
+    let policy = trainer.learner.policy.valid();
+    let (metrics, batch) = trainer.iterate(&BALLS, 0.0).unwrap();
+    let values = batch.data.values().unwrap();
+    let rows: Vec<usize> = (0..batch.rows()).collect();
+    let expected = policy.values(&batch.inputs, &rows).unwrap().into_data();
+    for (found, expected) in values.states.iter().zip(expected.try_to_vec::<f32>().unwrap()) {
+        assert!((found - f64::from(expected)).abs() < 1e-5, "{found} {expected}");
+    }
+    let success = metrics.success.unwrap();
+    assert!(success > 0.0 && success < 1.0, "{success}");
+    for (&end, &won) in values.ends.iter().zip(batch.data.success()) {
+        assert_eq!(end == 0.0, won, "only an episode that is cut short goes on");
+    }
+    // They are in the records of the episodes too, from which the same credit follows.
+    let records = batch.records();
+    let credit = &trainer.config.credit;
+    let read = RecordBatch::new(&records, credit.required_fields(), &|_| String::new()).unwrap();
+    let again = read.batch.values().unwrap();
+    for (found, expected) in [&again.states[..], &again.ends]
+        .concat()
+        .iter()
+        .zip([&values.states[..], &values.ends].concat())
+    {
+        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    }
+}
+
+#[test]
+fn a_policy_without_a_value_head_is_refused_where_values_are_needed() {
+    let config = value_config(Estimator::Ppo, 0.0, 1);
+    let (scorer, encoder) = scorer(&self::config(1), &Device::flex().autodiff());
+    let error = Trainer::new(config, scorer, encoder).iterate(&BALLS, 0.0).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "setting 'credit.estimator': is 'ppo', which needs the value of every state; this policy has no \
+         value head"
+    );
 }
 
 #[test]
@@ -154,7 +251,13 @@ fn the_number_of_threads_changes_no_bit_of_the_training() {
         let (trainer, metrics) = pool.install(|| train(config, &Device::flex()));
         (weights(&trainer.learner.policy), metrics.into_iter().map(timeless).collect::<Vec<_>>())
     };
-    for config in [config(3), embedding_config(Engine::Host), embedding_config(Engine::Device)] {
+    for config in [
+        config(3),
+        embedding_config(Engine::Host),
+        embedding_config(Engine::Device),
+        value_config(Estimator::Ppo, 0.0, 3),
+        value_config(Estimator::Proxmo, 0.5, 3),
+    ] {
         assert_eq!(run(config.clone(), 1), run(config, 4));
     }
 }

@@ -39,6 +39,7 @@ fn write() -> Written {
         size: ScorerConfig { embedding: 4, hidden: 4, ..ScorerConfig::default() },
         max_steps: 5,
         vocabulary: Vocabulary::from_environment(&world, 1, 8, 0).unwrap(),
+        value_head: false,
     };
     let mut trainer = trainer(&spec);
     // One update fills the optimizer's state.

@@ -36,6 +36,11 @@ const ABLATIONS: &[(&str, &str, &str)] = &[
         "--estimator proxmo --self-weight exclude --proximity-temperature auto --success-prior fitted",
         "leave-one-out baselines, temperature by leave-one-out error, fitted prior on success rates",
     ),
+    (
+        "proxmo-value",
+        "--estimator proxmo --value-weight 0.5",
+        "step baselines mixed in equal parts with learned values of the states",
+    ),
 ];
 
 /// The ablations, for `--help`.
@@ -163,6 +168,8 @@ mod tests {
         assert_eq!(improved.self_weight, Inclusion::Exclude);
         assert_eq!(improved.temperature, Temperature::Auto);
         assert_eq!(improved.success_prior, SuccessPrior::Fitted);
+        let value = credit("proxmo-value");
+        assert_eq!((value.estimator, value.value_weight), (Estimator::Proxmo, 0.5));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl LmPolicy {
     fn no_scores(&self, responses: &Responses) -> TokenScores {
         let shape = [responses.len(), responses.width()];
         let nan = || Tensor::full(shape, f32::NAN, &self.model.device());
-        TokenScores { log_probs: nan(), entropy: nan() }
+        TokenScores { log_probs: nan(), entropy: nan(), values: None }
     }
 }
 
@@ -237,6 +237,7 @@ impl Wanted {
         TokenScores {
             log_probs: arrange(&free.log_probs, &decided.log_probs),
             entropy: arrange(&free.entropies, &decided.entropies),
+            values: None,
         }
     }
 }

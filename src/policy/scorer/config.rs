@@ -65,6 +65,7 @@ impl PolicyKind for ScorerConfig {
             size: self.clone(),
             max_steps: environment.max_steps(),
             vocabulary: Vocabulary::from_environment(environment, tasks, self.max_words, seed)?,
+            value_head: false,
         })
     }
 }
@@ -79,6 +80,9 @@ pub struct ScorerSpec {
     pub max_steps: usize,
     /// The words that it knows.
     pub vocabulary: Vocabulary,
+    /// Whether it estimates values of states.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub value_head: bool,
 }
 
 impl PolicySpec for ScorerSpec {
@@ -88,6 +92,7 @@ impl PolicySpec for ScorerSpec {
 
     fn build(&self, seed: u64, device: &Device) -> Result<(Scorer, ScorerEncoder)> {
         let network = self.size.network(self.vocabulary.len());
+        let network = network.with_value_head(self.value_head);
         let encoder = ScorerEncoder {
             vocabulary: self.vocabulary.clone(),
             max_steps: self.max_steps,
@@ -104,6 +109,14 @@ impl PolicySpec for ScorerSpec {
         let [words, embedding, hidden] =
             [self.vocabulary.len(), self.size.embedding, self.size.hidden].map(|size| size as u64);
         4 * (words * (embedding + hidden) + hidden * hidden)
+    }
+
+    fn estimates_values(&self) -> bool {
+        self.value_head
+    }
+
+    fn with_value_head(&self) -> Result<Self, String> {
+        Ok(Self { value_head: true, ..self.clone() })
     }
 
     fn expect_settings(&self, config: &ScorerConfig) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod network;
 mod pack;
 mod policy;
 mod texts;
+mod value;
 mod vocabulary;
 mod words;
 
@@ -19,5 +20,6 @@ pub use network::{ScorerNetwork, ScorerNetworkConfig};
 pub use pack::Packed;
 pub use policy::Scorer;
 pub use texts::TextTable;
+pub use value::ValueHead;
 pub use vocabulary::{UNKNOWN_BUCKETS, Vocabulary};
 pub use words::for_each_word;

@@ -9,7 +9,8 @@
 //! score   = w . relu( V z + c )
 //! ```
 //!
-//! where `*` is the elementwise product. Everything that depends on a text alone is computed once per
+//! where `*` is the elementwise product. A [value head](ValueHead), if there is one, reads u(s) too.
+//! Everything that depends on a text alone is computed once per
 //! distinct text and gathered, so an action costs additions and one small matrix product.
 
 use burn::config::Config;
@@ -21,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::inputs::ACTION_FEATURES;
 use super::pack::Packed;
+use super::value::ValueHead;
 use crate::stream::{Purpose, Stream};
 
 /// The size of a [`ScorerNetwork`].
@@ -35,6 +37,9 @@ pub struct ScorerNetworkConfig {
     /// Number of features of an action besides its text.
     #[config(default = "ACTION_FEATURES")]
     pub features: usize,
+    /// Whether there is a value head.
+    #[config(default = "false")]
+    pub value_head: bool,
 }
 
 /// The scorer's weights. A matrix has the shape `[inputs, outputs]`.
@@ -58,11 +63,12 @@ pub struct ScorerNetwork {
     hidden: Param<Tensor<2>>,
     hidden_bias: Param<Tensor<1>>,
     score: Param<Tensor<2>>,
+    value: Option<ValueHead>,
 }
 
 /// Draws initial weights on the host, so that every backend starts from the same values, and numbers
 /// the parameters in order, so that a saved optimizer state matches its parameters.
-struct Initializer<'a> {
+pub(super) struct Initializer<'a> {
     rng: ChaCha8Rng,
     device: &'a Device,
     next: u64,
@@ -80,11 +86,11 @@ impl Initializer<'_> {
     }
 
     /// Uniform with variance `gain²` / inputs.
-    fn matrix(&mut self, inputs: usize, outputs: usize, gain: f32) -> Param<Tensor<2>> {
+    pub(super) fn matrix(&mut self, inputs: usize, outputs: usize, gain: f32) -> Param<Tensor<2>> {
         self.param([inputs, outputs], gain * (3.0 / inputs as f32).sqrt())
     }
 
-    fn bias(&mut self, outputs: usize) -> Param<Tensor<1>> {
+    pub(super) fn bias(&mut self, outputs: usize) -> Param<Tensor<1>> {
         self.param([outputs], 0.0)
     }
 }
@@ -120,6 +126,8 @@ impl ScorerNetworkConfig {
             hidden_bias: init.bias(h),
             // Small, so that an untrained policy is close to uniform.
             score: init.matrix(h, 1, 0.1),
+            // Last, so that the other weights are the same without.
+            value: self.value_head.then(|| ValueHead::init(h, &mut init)),
         }
     }
 }
@@ -154,6 +162,16 @@ impl ScorerNetwork {
         self.state(batch, &self.encode(batch))
     }
 
+    /// Whether there is a value head.
+    pub fn estimates_values(&self) -> bool {
+        self.value.is_some()
+    }
+
+    /// The values of a batch's states: `[rows]`. `None` without a value head.
+    pub fn values(&self, batch: &Packed) -> Option<Tensor<1>> {
+        self.value.as_ref().map(|head| head.values(batch, self.states(batch)))
+    }
+
     fn ints(&self, values: &[i32]) -> Tensor<1, Int> {
         Tensor::from_data(TensorData::from(values), &self.device())
     }
@@ -167,6 +185,20 @@ impl ScorerNetwork {
     pub fn scores(&self, batch: &Packed) -> Tensor<2> {
         let encoded = self.encode(batch);
         let state = self.state(batch, &encoded);
+        self.score(batch, encoded, state)
+    }
+
+    /// The scores of all actions of a batch, as [`ScorerNetwork::scores`], and the values of its states,
+    /// as [`ScorerNetwork::values`].
+    pub fn scores_and_values(&self, batch: &Packed) -> (Tensor<2>, Option<Tensor<1>>) {
+        let encoded = self.encode(batch);
+        let state = self.state(batch, &encoded);
+        let values = self.value.as_ref().map(|head| head.values(batch, state.clone()));
+        (self.score(batch, encoded, state), values)
+    }
+
+    /// Scores of all actions, from the encodings of the texts and the state vectors.
+    fn score(&self, batch: &Packed, encoded: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
         let rows = self.ints(&batch.action_rows);
         let actions = self.ints(&batch.actions);
         let outcomes = self.ints(&batch.outcomes);

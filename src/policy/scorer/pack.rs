@@ -21,6 +21,8 @@ pub struct Packed {
     pub observations: Vec<i32>,
     /// `[rows]`, into texts.
     pub last_actions: Vec<i32>,
+    /// `[rows]`: the share of the step limit that is used.
+    pub progress: Vec<f32>,
     /// `[rows, words]`: ln(1 + count) of the words of past actions.
     pub history: Vec<f32>,
     /// `[actions]`: the row of each action.
@@ -72,6 +74,17 @@ impl Renumber<'_> {
 impl Packed {
     /// Packs `rows` of `inputs` for a vocabulary of `words` words.
     pub fn new(inputs: &ScorerInputs, rows: &[usize], words: usize) -> Self {
+        Self::of(inputs, rows, words, true)
+    }
+
+    /// Packs the states of `rows` without their actions, as [`ScorerNetwork::states`] reads them.
+    ///
+    /// [`ScorerNetwork::states`]: super::ScorerNetwork::states
+    pub fn states(inputs: &ScorerInputs, rows: &[usize], words: usize) -> Self {
+        Self::of(inputs, rows, words, false)
+    }
+
+    fn of(inputs: &ScorerInputs, rows: &[usize], words: usize, with_actions: bool) -> Self {
         let numbers = vec![-1; inputs.texts.len()];
         let mut renumber = Renumber { inputs, numbers, used: Vec::new() };
         let counts: Vec<usize> = rows.iter().map(|&row| inputs.action_range(row).len()).collect();
@@ -85,22 +98,30 @@ impl Packed {
             ..Self::default()
         };
         for (place, &row) in rows.iter().enumerate() {
-            packed.push_row(place, row, &mut renumber);
+            packed.push_state(place, row, &mut renumber);
+            if with_actions {
+                packed.push_actions(place, row, &mut renumber);
+            }
         }
         packed.text_words = renumber.text_words(words);
         packed.counts = counts;
         packed
     }
 
-    fn push_row(&mut self, place: usize, row: usize, renumber: &mut Renumber) {
+    fn push_state(&mut self, place: usize, row: usize, renumber: &mut Renumber) {
         let inputs = renumber.inputs;
         self.goals.push(renumber.text(inputs.goals[row]));
         self.observations.push(renumber.text(inputs.observations[row]));
         self.last_actions.push(renumber.text(inputs.last_actions[row]));
+        self.progress.push(inputs.progress[row]);
         for at in inputs.history_range(row) {
             let word = inputs.history_words[at] as usize;
             self.history[place * self.words + word] = inputs.history_counts[at];
         }
+    }
+
+    fn push_actions(&mut self, place: usize, row: usize, renumber: &mut Renumber) {
+        let inputs = renumber.inputs;
         for (column, action) in inputs.action_range(row).enumerate() {
             self.places[place * self.width + column] = self.actions.len() as i32;
             self.action_rows.push(place as i32);

@@ -45,10 +45,20 @@ impl Scorer {
         temperature: f32,
     ) -> (Tensor<2>, Tensor<2, Bool>) {
         let packed = Packed::new(inputs, rows, self.words);
+        self.normalized(self.network.scores(&packed), &packed, temperature)
+    }
+
+    /// Log-probabilities from scores, as [`Scorer::distribution`].
+    fn normalized(
+        &self,
+        scores: Tensor<2>,
+        packed: &Packed,
+        temperature: f32,
+    ) -> (Tensor<2>, Tensor<2, Bool>) {
         let shape = [packed.rows, packed.width];
         let device = self.network.device();
         let mask = Tensor::<2, Bool>::from_data(TensorData::new(packed.mask(), shape), &device);
-        let scores = self.network.scores(&packed).div_scalar(temperature);
+        let scores = scores.div_scalar(temperature);
         let padding = mask.clone().bool_not();
         (log_softmax(scores.mask_fill(padding, PADDING_LOG_PROB), 1), mask)
     }
@@ -118,14 +128,32 @@ impl Policy for Scorer {
         responses: &Responses,
         temperature: f32,
     ) -> TokenScores {
-        let (log_probs, present) = self.distribution(inputs, rows, temperature);
+        let packed = Packed::new(inputs, rows, self.words);
+        let (scores, values) = self.network.scores_and_values(&packed);
+        let (log_probs, present) = self.normalized(scores, &packed, temperature);
         let device = self.network.device();
         let chosen: Vec<i32> = responses.tokens.iter().map(|&token| token as i32).collect();
         let chosen = Tensor::<2, Int>::from_data(TensorData::new(chosen, [rows.len(), 1]), &device);
         // Padding has probability 0; its log-probability is masked out of the product.
         let padding = present.bool_not();
         let products = log_probs.clone().exp() * log_probs.clone().mask_fill(padding, 0.0);
-        TokenScores { log_probs: log_probs.gather(1, chosen), entropy: products.sum_dim(1).neg() }
+        TokenScores {
+            log_probs: log_probs.gather(1, chosen),
+            entropy: products.sum_dim(1).neg(),
+            values,
+        }
+    }
+
+    fn estimates_values(&self) -> bool {
+        self.network.estimates_values()
+    }
+
+    fn is_value_weight(&self, weight: &str) -> bool {
+        weight.starts_with("network.value.")
+    }
+
+    fn values(&self, inputs: &ScorerInputs, rows: &[usize]) -> Option<Tensor<1>> {
+        self.network.values(&Packed::states(inputs, rows, self.words))
     }
 
     fn embed(&self, inputs: &ScorerInputs, rows: &[usize]) -> Tensor<2> {

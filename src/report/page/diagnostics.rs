@@ -38,6 +38,12 @@ const DIAGNOSTICS: &[Diagnostic] = &[
         value: |line| credit(line, "explained_variance"),
     },
     Diagnostic {
+        title: "Variance explained by the value head",
+        quantity: "share (1 = all)",
+        scale: VerticalScale::Fitted { min: -1.0 },
+        value: |line| line.value.and_then(|value| value.explained_variance),
+    },
+    Diagnostic {
         title: "Leave-one-out error of returns",
         quantity: "mean squared error",
         scale: VerticalScale::Fitted { min: 0.0 },

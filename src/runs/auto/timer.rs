@@ -80,6 +80,7 @@ struct SpecTimer<S: PolicySpec> {
 impl<S: PolicySpec> UpdateTimer for SpecTimer<S> {
     fn milliseconds(&self, device: &Device) -> Result<f64> {
         let config = &self.config;
+        let values = config.credit.needs_values();
         let (policy, encoder) = self.spec.build(config.run.seed, &device.clone().autodiff())?;
         let mut learner = Trainer::new(config.clone(), policy, encoder).learner;
         let mut times = Vec::new();
@@ -90,6 +91,8 @@ impl<S: PolicySpec> UpdateTimer for SpecTimer<S> {
             let stats = learner.learn(&UpdateBatch {
                 batch: &self.batch,
                 advantages: &self.advantages,
+                // Nor does it depend on the returns that values are trained towards.
+                returns: if values { &self.advantages } else { &[] },
                 temperature: config.rollout.temperature,
                 config: &config.update,
                 learning_rate: config.update.learning_rate,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::files::{POLICY, REFERENCE, WEIGHTS};
 use super::manifest::Manifest;
 use super::state::{RunState, read_state};
-use super::tensors::{load_into, load_optimizer};
+use super::tensors::{load_into, load_optimizer, load_some_into};
 use crate::error::{Error, Result};
 use crate::policy::{Policy, PolicyDescription};
 use crate::train::Trainer;
@@ -36,6 +36,18 @@ pub fn read_description(checkpoint: &Path) -> Result<PolicyDescription> {
 /// Names the file, and the weight that is missing, unknown, of another shape or type, or not finite.
 pub fn load_weights<P: Policy>(policy: P, checkpoint: &Path) -> Result<P> {
     load_into(policy, checkpoint, WEIGHTS)
+}
+
+/// [`load_weights`] for a policy that is trained anew. If it has a value head and the checkpoint's policy has
+/// none, the head keeps its initial weights.
+///
+/// # Errors
+/// As [`load_weights`].
+pub fn load_initial_weights<P: Policy>(policy: P, checkpoint: &Path) -> Result<P> {
+    let has_head = read_description(checkpoint)?.estimates_values();
+    load_some_into(policy, checkpoint, WEIGHTS, &|policy, name| {
+        policy.is_stored(name) && (has_head || !policy.is_value_weight(name))
+    })
 }
 
 /// Restores a checkpoint's weights, optimizer, reference policy and counters into a trainer of the same

@@ -22,6 +22,6 @@ pub use files::folder;
 pub use find::{
     CheckpointSelector, NewestCheckpoint, clear_leftovers, find, list, newest, set_aside,
 };
-pub use load::{load_weights, read_description, restore};
+pub use load::{load_initial_weights, load_weights, read_description, restore};
 pub use save::save;
 pub use state::{BestEvaluation, RunState, read_state};

@@ -31,7 +31,18 @@ pub(super) fn weights_bytes<P: Policy>(policy: &P, folder: &Path) -> Result<Vec<
     Ok(store.get_bytes().map_err(|error| refuse(&error))?.to_vec())
 }
 
-pub(super) fn load_into<P: Policy>(mut policy: P, checkpoint: &Path, name: &str) -> Result<P> {
+/// Loads all weights that checkpoints hold.
+pub(super) fn load_into<P: Policy>(policy: P, checkpoint: &Path, name: &str) -> Result<P> {
+    load_some_into(policy, checkpoint, name, &P::is_stored)
+}
+
+/// Loads the weights for which `is_there` holds, neither more nor less.
+pub(super) fn load_some_into<P: Policy>(
+    mut policy: P,
+    checkpoint: &Path,
+    name: &str,
+    is_there: &dyn Fn(&P, &str) -> bool,
+) -> Result<P> {
     let path = &checkpoint.join(name);
     let bytes = Manifest::open(checkpoint)?.read(checkpoint, name)?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).validate(false).allow_partial(true);
@@ -40,7 +51,7 @@ pub(super) fn load_into<P: Policy>(mut policy: P, checkpoint: &Path, name: &str)
     for tensor in tensors.values() {
         // Checked before any tensor is read, because the store scans the whole header for each.
         let is_known = parameters.all.iter().any(|parameter| parameter.name == tensor.name);
-        if !is_known || !policy.is_stored(&tensor.name) {
+        if !is_known || !is_there(&policy, &tensor.name) {
             let message = format!("weight '{}' is unknown to this policy", tensor.name);
             return Err(Error::file(path, message));
         }
@@ -55,7 +66,7 @@ pub(super) fn load_into<P: Policy>(mut policy: P, checkpoint: &Path, name: &str)
     if let Some(error) = result.errors.first() {
         return Err(Error::file(path, one_line(error)));
     }
-    if let Some((missing, _)) = result.missing.iter().find(|(name, _)| policy.is_stored(name)) {
+    if let Some((missing, _)) = result.missing.iter().find(|(name, _)| is_there(&policy, name)) {
         return Err(Error::file(path, format!("weight '{missing}' is missing")));
     }
     Ok(policy)

@@ -5,14 +5,15 @@ use super::graph::graph_return;
 use super::play::{OracleEpisode, Row, groups, rows};
 use super::statistics::{deviation, mean};
 use super::texts::{difflib_ratio, tfidf};
+use super::values::{above_values, lambda_return, mixed};
 use crate::credit::{
     CreditConfig, Embedding, Estimator, Inclusion, Modulation, Normalize, Statistics, SuccessPrior,
     Temperature,
 };
-use crate::episodes::{Batch, Embeddings};
+use crate::episodes::{Batch, Embeddings, Values};
 use crate::error::{Error, Result};
 
-const EPSILON: f64 = 1e-6;
+pub(super) const EPSILON: f64 = 1e-6;
 
 /// Returns, episode parts, step parts and advantages of all rows, `[rows]` each.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,7 +32,7 @@ pub struct CreditOracle {
 ///
 /// # Errors
 /// Fails for settings that the oracle does not define: an automatic temperature, hashed embeddings, a
-/// fitted prior, and given embeddings that the batch lacks.
+/// fitted prior, and given embeddings or values that the batch lacks.
 pub fn credit(batch: &Batch, config: &CreditConfig) -> Result<CreditOracle> {
     config.validate()?;
     let config = &config.resolved();
@@ -40,7 +41,8 @@ pub fn credit(batch: &Batch, config: &CreditConfig) -> Result<CreditOracle> {
     }
     let groups = groups(batch);
     let mut rows = rows(batch, &groups);
-    set_returns(&mut rows, &groups, config);
+    let values = if config.needs_values() { Some(values(batch)?) } else { None };
+    set_returns(&mut rows, &groups, config, values.map(|values| (values, batch)));
     let mut episode = episode_parts(batch, &groups, config);
     let step = match config.estimator {
         Estimator::Proxmo => proximity(batch, &rows, config)?,
@@ -52,7 +54,17 @@ pub fn credit(batch: &Batch, config: &CreditConfig) -> Result<CreditOracle> {
             episode.fill(0.0);
             step
         }
+        Estimator::Ppo => {
+            episode.fill(0.0);
+            above_values(&rows, values.unwrap_or(&Values::default()), config)
+        }
         _ => vec![0.0; rows.len()],
+    };
+    let step = match (values, config.estimator) {
+        (Some(values), Estimator::Proxmo | Estimator::Gigpo) => {
+            mixed(&rows, &step, values, config.value_weight)
+        }
+        _ => step,
     };
     let advantages = episode
         .iter()
@@ -63,6 +75,10 @@ pub fn credit(batch: &Batch, config: &CreditConfig) -> Result<CreditOracle> {
     Ok(CreditOracle { returns, episode, step, advantages })
 }
 
+fn values(batch: &Batch) -> Result<&Values> {
+    batch.values().ok_or_else(|| Error::input("values", "are missing from the batch"))
+}
+
 fn undefined(key: &str, value: &str) -> Error {
     Error::setting(
         format!("credit.{key}"),
@@ -71,10 +87,19 @@ fn undefined(key: &str, value: &str) -> Error {
 }
 
 /// Sets the return of every row.
-fn set_returns(rows: &mut [Row], groups: &[Vec<OracleEpisode>], config: &CreditConfig) {
-    for row in rows {
+fn set_returns(
+    rows: &mut [Row],
+    groups: &[Vec<OracleEpisode>],
+    config: &CreditConfig,
+    valued: Option<(&Values, &Batch)>,
+) {
+    for (at, row) in rows.iter_mut().enumerate() {
         let episode = &groups[row.group][row.episode];
         let value: f64 = match config.estimator {
+            Estimator::Ppo => valued.map_or(f64::NAN, |(values, batch)| {
+                let end = batch.layout().episode_of_row(at);
+                lambda_return(episode, row, (at, end), values, config)
+            }),
             Estimator::Graphgpo => graph_return(&groups[row.group], row, config),
             Estimator::G2po => {
                 episode.total() * config.gamma.powi((episode.rewards.len() - row.time) as i32)

@@ -12,6 +12,7 @@ mod proximity;
 mod statistics;
 mod texts;
 mod token_log_probs;
+mod values;
 
 pub use credit::{CreditOracle, credit};
 pub use episodes::{EpisodeParts, episode_advantages, returns};

@@ -6,7 +6,7 @@ use proxmo::credit::{
     Normalize, Statistics, SuccessPrior, Temperature, assign_with,
 };
 use proxmo::device::Backend;
-use proxmo::episodes::{Batch, Embeddings, Episode};
+use proxmo::episodes::{Batch, Embeddings, Episode, Values};
 use proxmo::kernels::{assign, unsupported};
 use proxmo::stream::{Purpose, Stream};
 use proxmo::verify::{distance, oracle};
@@ -58,7 +58,11 @@ fn batch(rng: &mut ChaCha8Rng) -> (Batch, usize) {
     let batch = builder.build().unwrap();
     let values = (0..batch.rows()).flat_map(|_| states.choose(rng).cloned().unwrap_or_default());
     let embeddings = Embeddings::Steps { values: values.collect(), width };
-    (batch.with_embeddings(embeddings).unwrap(), width)
+    let batch = batch.with_embeddings(embeddings).unwrap();
+    let mut estimates =
+        |count: usize| (0..count).map(|_| rng.random_range(-1.0..10.0)).collect::<Vec<f64>>();
+    let values = Values { states: estimates(batch.rows()), ends: estimates(batch.episodes()) };
+    (batch.with_values(values).unwrap(), width)
 }
 
 /// Random settings of an estimator that has kernels.
@@ -74,13 +78,17 @@ fn config(estimator: Estimator, rng: &mut ChaCha8Rng) -> CreditConfig {
     let curve = Curve { steepness: rng.random_range(0.5..5.0), range: rng.random_range(0.0..1.0) };
     let beta = Beta { successes: rng.random_range(0.0..3.0), failures: rng.random_range(0.0..3.0) };
     let temperature = Temperature::Fixed(rng.random_range(0.05..1.0));
+    let normalize = one(scaling, rng);
+    let divides = CreditConfig { normalize, ..CreditConfig::of(estimator) }.resolved().normalize
+        == Normalize::MeanStd;
     CreditConfig {
         estimator,
         embedding: Embedding::Given,
+        value_weight: if divides { 0.0 } else { one(&[0.0, 0.3, 1.0], rng) },
         gamma: one(&[0.0, 0.9, 0.95, 1.0], rng),
         step_weight: rng.random_range(0.0..2.0),
         episode_weight: rng.random_range(0.0..2.0),
-        normalize: one(scaling, rng),
+        normalize,
         statistics: one(&[Statistics::Episode, Statistics::Step], rng),
         modulation: one(&[Modulation::Auto, Modulation::Off, Modulation::On(curve)], rng),
         success_prior: one(

@@ -46,6 +46,7 @@ fn a_non_finite_update_is_skipped_counted_and_traced() {
         trainer.learner.learn(&UpdateBatch {
             batch: &batch,
             advantages,
+            returns: &[],
             temperature: 1.0,
             config: &update,
             learning_rate: 0.01,

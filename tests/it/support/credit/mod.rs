@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use proxmo::episodes::{self, Batch};
+use proxmo::episodes::{self, Batch, Values};
 use proxmo::stream::{Purpose, Stream};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -23,8 +23,24 @@ pub struct Episode {
     pub final_observation: Option<String>,
 }
 
-/// The groups as a batch.
+/// The groups as a batch, with a value for every state: a number in [0, 1) that depends on its text.
 pub fn batch(groups: &[Vec<Episode>]) -> Batch {
+    let batch = without_values(groups);
+    let value = |text: &str| {
+        let hash = text.bytes().fold(7u32, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte));
+        f64::from(hash % 1024) / 1024.0
+    };
+    let of = |text: u32| value(&batch.texts()[text as usize]);
+    let states = batch.observations().iter().map(|&text| of(text)).collect();
+    // Failures are cut short.
+    let ends = batch.final_observations().iter().zip(batch.success());
+    let ends = ends.map(|(&text, &success)| if success { 0.0 } else { text.map_or(0.0, of) });
+    let ends = ends.collect();
+    batch.with_values(Values { states, ends }).unwrap()
+}
+
+/// The groups as a batch.
+pub fn without_values(groups: &[Vec<Episode>]) -> Batch {
     let mut builder = Batch::builder();
     for group in groups {
         builder.push_group(group.iter().map(|episode| {
