@@ -1,5 +1,6 @@
 //! The columns of a training's table, and which of them fit the terminal.
 
+use super::progress::clock;
 use super::table::{in_short, percent};
 use crate::train::IterationMetrics;
 
@@ -41,11 +42,6 @@ const HELD_OUT: usize = 10;
 /// A number of played episodes; imitation plays none.
 fn played(line: &IterationMetrics, text: String) -> String {
     if line.length == 0.0 { "-".into() } else { text }
-}
-
-/// Minutes and seconds.
-fn clock(seconds: f64) -> String {
-    format!("{}:{:02}", seconds as u64 / 60, seconds as u64 % 60)
 }
 
 /// Which columns are shown.

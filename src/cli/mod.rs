@@ -21,6 +21,7 @@ mod lm;
 mod play;
 mod progress;
 mod recorder;
+mod renderer;
 mod report;
 mod run_folder;
 mod runtime_folder;
@@ -31,6 +32,7 @@ mod table;
 mod terminal;
 mod train;
 mod trust;
+mod tui;
 mod verify;
 
 use std::process::ExitCode;

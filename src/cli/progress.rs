@@ -51,18 +51,38 @@ pub fn training_bar() -> ProgressBar {
     bar
 }
 
-/// What stands beside the bar of a training: the iteration, and the time left at the pace of `share`
-/// done in `spent` seconds.
-pub fn training_message(iteration: u64, limit: u64, share: f64, spent: f64) -> String {
-    let of = if limit > 0 { format!("/{limit}") } else { String::new() };
-    let left = spent * (1.0 - share) / share;
-    match left.is_finite() {
-        true => {
-            let left = left as u64;
-            format!("iteration {iteration}{of}, {}:{:02} left", left / 60, left % 60)
-        }
-        false => format!("iteration {iteration}{of}"),
+/// How fast a run gets on in this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    /// The share of the run that was done before.
+    before: f64,
+}
+
+impl Pace {
+    /// That of a run of which the share `before`, in [0, 1], was done before this process.
+    pub fn from(before: f64) -> Self {
+        Self { before }
     }
+
+    /// The seconds left, if the share `share` of the run is done and this process has trained for `spent`
+    /// seconds; `None` as long as it has done nothing.
+    pub fn left(self, share: f64, spent: f64) -> Option<f64> {
+        let done = (share - self.before) / (1.0 - self.before);
+        let left = spent * (1.0 - done) / done;
+        left.is_finite().then_some(left)
+    }
+}
+
+/// What stands beside the bar of a training: the iteration, and the seconds left.
+pub fn training_message(iteration: u64, limit: u64, left: Option<f64>) -> String {
+    let of = if limit > 0 { format!("/{limit}") } else { String::new() };
+    let left = left.map_or_else(String::new, |left| format!(", {} left", clock(left)));
+    format!("iteration {iteration}{of}{left}")
+}
+
+/// Minutes and seconds.
+pub fn clock(seconds: f64) -> String {
+    format!("{}:{:02}", seconds as u64 / 60, seconds as u64 % 60)
 }
 
 /// A labelled progress bar on standard error.
@@ -76,12 +96,15 @@ pub fn bar(total: usize, label: &'static str) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
-    use super::training_message;
+    use super::{Pace, training_message};
 
     #[test]
     fn the_time_left_follows_from_the_pace() {
-        assert_eq!(training_message(75, 300, 0.25, 60.0), "iteration 75/300, 3:00 left");
-        assert_eq!(training_message(3, 0, 0.5, 61.0), "iteration 3, 1:01 left");
-        assert_eq!(training_message(0, 300, 0.0, 1.0), "iteration 0/300");
+        let left = |share, spent| Pace::default().left(share, spent);
+        assert_eq!(training_message(75, 300, left(0.25, 60.0)), "iteration 75/300, 3:00 left");
+        assert_eq!(training_message(3, 0, left(0.5, 61.0)), "iteration 3, 1:01 left");
+        assert_eq!(training_message(0, 300, left(0.0, 1.0)), "iteration 0/300");
+        // What was done before a resume took no time of this process.
+        assert_eq!(Pace::from(0.5).left(0.75, 60.0), Some(60.0));
     }
 }

@@ -8,12 +8,16 @@
 //! Output errors never end a run: if standard error is closed or its disk is full, the line is lost. An
 //! error on standard output is recorded, and the process reports it at its end. A closed pipe on
 //! standard output is not an error.
+//!
+//! While a screen fills the terminal, lines for standard error are held back: the screen shows them, and
+//! they are printed when it is gone ([`hold`], [`let_go`]).
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -52,8 +56,78 @@ pub fn to_out(words: Arguments) {
 
 /// [`tell!`] without a line break.
 pub fn to_err(words: Arguments) {
-    // A failure cannot be reported anywhere.
-    let _ = io::stderr().lock().write_all(printable(&words.to_string()).as_bytes());
+    let words = words.to_string();
+    let text = printable(&words);
+    match &mut *held() {
+        Some(held) => held.push(&text),
+        // A failure cannot be reported anywhere.
+        None => drop(io::stderr().lock().write_all(text.as_bytes())),
+    }
+}
+
+/// Lines that are held back.
+#[derive(Default)]
+struct Held {
+    lines: VecDeque<String>,
+    /// The number of earlier lines, which were dropped.
+    dropped: usize,
+}
+
+/// The most lines that are held back.
+const MOST_HELD: usize = 5000;
+
+impl Held {
+    fn push(&mut self, text: &str) {
+        self.lines.extend(text.trim_matches('\n').split('\n').map(str::to_string));
+        let surplus = self.lines.len().saturating_sub(MOST_HELD);
+        self.lines.drain(..surplus);
+        self.dropped += surplus;
+    }
+}
+
+/// The lines that are held back, if any are.
+static HELD: Mutex<Option<Held>> = Mutex::new(None);
+
+fn held() -> MutexGuard<'static, Option<Held>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on, lines for standard error are held back.
+pub fn hold() {
+    held().get_or_insert_default();
+}
+
+/// Prints the lines that were held back, and holds none back from now on.
+pub fn let_go() {
+    let Some(Held { lines, dropped }) = held().take() else { return };
+    if dropped > 0 {
+        tell!("proxmo: warning: {dropped} earlier lines are left out");
+    }
+    lines.iter().for_each(|line| tell!("{line}"));
+}
+
+/// The last `count` lines that are held back.
+pub fn last_held(count: usize) -> Vec<String> {
+    let held = held();
+    let lines = held.iter().flat_map(|held| held.lines.iter().rev()).take(count);
+    let mut lines: Vec<String> = lines.cloned().collect();
+    lines.reverse();
+    lines
+}
+
+/// How the screen that fills the terminal is left.
+static LEAVE: OnceLock<fn()> = OnceLock::new();
+
+/// Declares how a screen that fills the terminal is left.
+pub fn leave_screen_by(leave: fn()) {
+    LEAVE.get_or_init(|| leave);
+}
+
+/// Leaves the screen that fills the terminal, if there is one.
+pub fn leave_screen() {
+    if let Some(leave) = LEAVE.get() {
+        leave();
+    }
 }
 
 /// [`hand_over!`] without a line break.
@@ -113,6 +187,16 @@ mod tests {
         assert_eq!(printable("\u{202e}evil"), "\\u{202e}evil");
         let harmless = "Zürich, 東京, 🦀: 5 % \\u{1b}\n";
         assert!(matches!(printable(harmless), Cow::Borrowed(text) if text == harmless));
+    }
+
+    #[test]
+    fn the_newest_lines_are_held_back_and_the_number_of_others_is_known() {
+        let mut held = Held::default();
+        held.push("\none\ntwo\n");
+        assert_eq!(held.lines, ["one", "two"]);
+        (0..MOST_HELD).for_each(|line| held.push(&format!("{line}\n")));
+        assert_eq!((held.lines.len(), held.dropped), (MOST_HELD, 2));
+        assert_eq!(held.lines[0], "0");
     }
 
     #[test]

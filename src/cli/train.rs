@@ -1,30 +1,31 @@
 //! `proxmo train`.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use etcetera::BaseStrategy;
 
-use super::progress::{Waiting, progress};
-use super::recorder::{ReportWriter, TerminalRecorder};
+use super::recorder::ReportWriter;
+use super::renderer::{Opening, Renderer, renderer};
 use super::run_folder::NewFolder;
 use super::settings::{SettingFlags, make_paths_absolute, read_config};
-use super::signals::stop_on_signal;
+use super::signals::Stop;
 use super::terminal::{tell, tell_notes};
 use super::trust::{Given, fix_working_folder, settle, sign};
+use crate::device::Adapter;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
 use crate::runs::auto::{Auto, open_for_training};
-use crate::runs::{Run, TensorBoard, demonstrations};
+use crate::runs::{Recorders, Run, TensorBoard, demonstrations};
 use crate::train::{Config, EXPERT, spread};
 
 /// Train a policy with ProxMO.
 ///
 /// Without arguments it trains on generated household tasks, on the fastest device for them, into a new
 /// folder below runs/. Ctrl-C, SIGTERM and SIGHUP finish the iteration, save a checkpoint and print the
-/// command that resumes the run.
+/// command that resumes the run. In a terminal a screen with curves shows the progress; its last line
+/// names its keys. Elsewhere, in CI and with --plain, the progress is lines of text.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Print no progress, only warnings and results.
     #[arg(long, short)]
     quiet: bool,
+    /// Print the progress as lines of text, in a terminal too.
+    #[arg(long)]
+    plain: bool,
     #[command(flatten)]
     pub(super) settings: SettingFlags,
 }
@@ -89,22 +93,22 @@ pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
     if let (Some(folder), false) = (&arguments.run, arguments.resume) {
         Run::expect_free(folder).map_err(with_flags)?;
     }
-    let waiting = Waiting::new(arguments.quiet, "loading the tasks");
+    let stop = Stop::new("iteration");
+    let mut renderer = renderer(arguments.quiet, arguments.plain, &stop);
+    renderer.preparing("loading the tasks");
     let training = config.env.open(config.env.split())?;
     let training = &*training;
     let held_out = config.env.open(&config.eval.split).map_err(of_held_out_split)?;
-    drop(waiting);
+    renderer.prepared();
     tell_notes(training);
     tell_notes(&*held_out);
     let demonstrations = match config.imitation.from.is_empty() {
         true => None,
-        false => Some(demonstrate(training, &config)?),
+        false => Some(demonstrate(training, &config, &mut *renderer)?),
     };
-    let choice = open_for_training(&config, training, &auto(), &mut |adapter| {
-        if !arguments.quiet {
-            tell!("measuring updates with {} on {}", adapter.backend, adapter.name);
-        }
-    })?;
+    renderer.prepared();
+    let mut observe = |adapter: &Adapter| renderer.measuring(adapter);
+    let choice = open_for_training(&config, training, &auto(), &mut observe)?;
     let new_folder = match &arguments.run {
         Some(_) => None,
         None => Some(NewFolder::below_runs(config.env.name())?),
@@ -112,27 +116,35 @@ pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
     let new_path = new_folder.as_ref().map(|new| new.path.as_path());
     let folder = arguments.run.as_deref().or(new_path).unwrap_or(Path::new("runs"));
     let begin = if arguments.resume { Run::resume } else { Run::create };
-    let waiting = Waiting::new(arguments.quiet, "reading the words of the tasks");
+    renderer.preparing("reading the words of the tasks");
     let mut run = begin(folder, config.clone(), &choice.opened, training, &*held_out)?;
-    drop(waiting);
-    let mut terminal = TerminalRecorder::new(arguments.quiet, &*held_out);
+    renderer.prepared();
     if let Err(error) = sign(folder, &config) {
         tell!(
             "proxmo: warning: the run's command cannot be signed, so resuming asks for it: {error}"
         );
-        terminal.distrust();
+        renderer.distrust();
     }
-    terminal.introduce(&config, &choice, training, folder);
+    renderer.introduce(&Opening {
+        config: &config,
+        choice: &choice,
+        training,
+        held_out: &*held_out,
+        demonstrations: demonstrations.as_ref().map(Vec::len),
+        folder,
+    });
     if let Some(demonstrations) = demonstrations {
-        terminal.introduce_demonstrations(&config, demonstrations.len());
         run = run.imitating(&demonstrations)?;
     }
-    let stop = stop_on_signal("iteration")?;
+    stop.heed()?;
     if arguments.tensorboard || (arguments.resume && TensorBoard::is_in(folder)) {
         run = run.record(TensorBoard::default());
     }
     // The report is written before the terminal names it.
-    run.record(ReportWriter).record(terminal).train(&|| stop.load(Ordering::Relaxed)).map(drop)
+    let mut recorders = Recorders::default();
+    recorders.push(Box::new(ReportWriter));
+    recorders.push(renderer);
+    run.record(recorders).train(&|| stop.is_asked()).map(drop)
 }
 
 /// The settings of a resumed run: those of its folder, and the flags.
@@ -170,8 +182,14 @@ fn of_held_out_split(error: Error) -> Error {
 }
 
 /// The demonstrations to imitate.
-fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demonstration>> {
-    let mut progress = progress(spread(training.tasks(), config.imitation.tasks).len());
+fn demonstrate(
+    training: &dyn Environment,
+    config: &Config,
+    renderer: &mut dyn Renderer,
+) -> Result<Vec<Demonstration>> {
+    let total = spread(training.tasks(), config.imitation.tasks).len();
+    renderer.demonstrating(0, total);
+    let mut progress = |done| renderer.demonstrating(done, total);
     let variation = config.variation(training, 0);
     let training = variation.as_deref().unwrap_or(training);
     let found = demonstrations(training, &config.imitation, config.run.seed, 0, &mut progress)?;

@@ -17,7 +17,7 @@ mod summary;
 mod variant_runs;
 mod write;
 
-pub use chart::{run_image, short_count, variants_image};
+pub use chart::{VerticalScale, run_image, short_count, variants_image};
 pub use csv_table::csv_table;
 pub use gallery::{Gallery, ShownEpisode};
 pub use page::page;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::episodes::EpisodeRecord;
 use crate::error::Result;
 use crate::rollout::CollectionProgress;
 use crate::train::{Config, Evaluation, IterationMetrics, SettingChanges, UpdateProgress};
@@ -63,7 +64,7 @@ pub trait Recorder {
         Ok(())
     }
 
-    /// An evaluation is under way: `done` of `total` tasks are played.
+    /// An evaluation begins, with `done` 0, or is under way: `done` of `total` tasks are played.
     fn evaluating(&mut self, _done: usize, _total: usize) {}
 
     /// The episodes of an iteration are being played. Called at every time step.
@@ -71,6 +72,9 @@ pub trait Recorder {
 
     /// The policy is being updated. Called before every update.
     fn updating(&mut self, _progress: &UpdateProgress) {}
+
+    /// An episode of an iteration that is about to be complete: the last one, to be looked at.
+    fn episode(&mut self, _episode: &EpisodeRecord) {}
 
     /// An iteration is complete. Iteration 0 is the evaluation of the untrained policy.
     ///
@@ -135,6 +139,10 @@ impl Recorder for Recorders<'_> {
 
     fn updating(&mut self, progress: &UpdateProgress) {
         self.0.iter_mut().for_each(|recorder| recorder.updating(progress));
+    }
+
+    fn episode(&mut self, episode: &EpisodeRecord) {
+        self.0.iter_mut().for_each(|recorder| recorder.episode(episode));
     }
 
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {

@@ -141,7 +141,10 @@ impl<'a> Run<'a> {
             Ok(iteration) => iteration,
             Err(error) => return Err(self.save_after(error)),
         };
-        let Iteration { mut metrics, errors, replayed, episodes } = iteration;
+        let Iteration { mut metrics, errors, replayed, last_episode, episodes } = iteration;
+        if let Some(episode) = &last_episode {
+            self.recorders.episode(episode);
+        }
         metrics.changes = take(&mut self.changes);
         self.warn_of_errors(&errors, "episode");
         self.warn_of_replays(&replayed);
@@ -189,6 +192,7 @@ impl<'a> Run<'a> {
             keep_episodes: false,
         };
         let recorders = &mut self.recorders;
+        recorders.evaluating(0, tasks.len());
         let mut progress = |done| recorders.evaluating(done, tasks.len());
         let evaluation = self.training.evaluate(self.held_out, &plan, &mut progress)?;
         self.warn_of_errors(&evaluation.errors, "held-out task");

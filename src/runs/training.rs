@@ -25,6 +25,8 @@ pub(super) struct Iteration {
     pub errors: Vec<EnvironmentError>,
     /// Losses after which an episode was played again.
     pub replayed: Vec<EnvironmentError>,
+    /// The last episode that was played or imitated.
+    pub last_episode: Option<EpisodeRecord>,
     /// The episodes that were played, if `run.save_episodes` is set.
     pub episodes: Option<Vec<EpisodeRecord>>,
 }
@@ -189,13 +191,16 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
                 metrics,
                 errors: Vec::new(),
                 replayed: Vec::new(),
+                last_episode: demonstrations.last_record(),
                 episodes: None,
             });
         }
         let iteration = self.trainer.iterate_watched_async(environment, progress, watch);
         let (metrics, batch) = pollster::block_on(iteration)?;
         let episodes = self.trainer.config.run.save_episodes.then(|| batch.records());
-        Ok(Iteration { metrics, errors: batch.errors, replayed: batch.replayed, episodes })
+        let last_episode = batch.last_record();
+        let (errors, replayed) = (batch.errors, batch.replayed);
+        Ok(Iteration { metrics, errors, replayed, last_episode, episodes })
     }
 
     fn evaluate(

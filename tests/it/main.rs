@@ -58,6 +58,8 @@ mod shaders;
 mod support;
 mod training;
 mod trusted_commands;
+#[cfg(unix)]
+mod tui;
 mod untrusted;
 mod untrusted_checkpoint;
 mod untrusted_games;
