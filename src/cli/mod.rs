@@ -20,6 +20,7 @@ mod layout;
 mod lm;
 mod play;
 mod progress;
+mod ranks;
 mod recorder;
 mod report;
 mod run_folder;
@@ -110,6 +111,7 @@ impl Command {
 
 /// Runs the command that the process was given. Errors go to standard error as one line.
 pub fn main() -> ExitCode {
+    ranks::silence_followers();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // A value that does not fit is one line, as other errors are.
@@ -119,6 +121,8 @@ pub fn main() -> ExitCode {
             tell!("proxmo: {line}");
             return ExitCode::from(2);
         }
+        // What is wrong with the words of all ranks is reported once.
+        Err(error) if terminal::is_silent() => return ExitCode::from(error.exit_code() as u8),
         Err(error) => error.exit(),
     };
     if arguments.command.opens_devices() {
@@ -127,8 +131,12 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Clone(arguments) => clone::run(&arguments),
-        Command::Eval(arguments) => eval::run(&arguments),
-        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Eval(arguments) => {
+            ranks::expect_one_process("eval").and_then(|()| eval::run(&arguments))
+        }
+        Command::Compare(arguments) => {
+            ranks::expect_one_process("compare").and_then(|()| compare::run(&arguments))
+        }
         Command::Report(arguments) => report::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Credit(arguments) => credit::run(&arguments),

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
@@ -37,6 +38,24 @@ macro_rules! hand_over {
 
 pub(super) use {hand_over, say, tell};
 
+/// Whether nothing is printed: the process is one of several that would print the same.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing from now on.
+pub fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Whether nothing is printed.
+pub fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
+}
+
+/// Prints again.
+pub fn unsilence() {
+    SILENT.store(false, Ordering::Relaxed);
+}
+
 /// The first error on standard output.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -52,12 +71,18 @@ pub fn to_out(words: Arguments) {
 
 /// [`tell!`] without a line break.
 pub fn to_err(words: Arguments) {
+    if SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     // A failure cannot be reported anywhere.
     let _ = io::stderr().lock().write_all(printable(&words.to_string()).as_bytes());
 }
 
 /// [`hand_over!`] without a line break.
 pub fn to_out_raw(text: &str) {
+    if SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

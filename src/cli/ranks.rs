@@ -1,0 +1,141 @@
+//! A command on several ranks: processes that `mpirun` or `srun` has started.
+
+use super::settings::describe;
+use super::signals::stop_on_signal;
+use super::terminal::{silence, tell, unsilence};
+use crate::device::{Adapter, Backend, Opened, candidates, open};
+use crate::error::{Error, Result};
+use crate::ranks::Ranks;
+use crate::ranks::launch::launched;
+use crate::runs::{FollowerResources, dismiss, follow};
+use crate::train::Config;
+use std::sync::atomic::Ordering;
+
+/// Silences this process if a launcher has started it as another rank than the leader: what all ranks
+/// would report is reported once.
+pub fn silence_followers() {
+    if launched().is_some_and(|launch| launch.rank > 0) {
+        silence();
+    }
+}
+
+/// Refuses to run a command in each of several processes that a launcher has started.
+///
+/// # Errors
+/// Fails if there are several.
+pub fn expect_one_process(command: &str) -> Result<()> {
+    match launched() {
+        Some(launch) if launch.size > 1 => Err(Error::Device(format!(
+            "{} processes were started, but 'proxmo {command}' runs in one: start it without mpirun",
+            launch.size
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a training on all ranks: `lead` on the leader, which alone has settings and a folder.
+pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
+    let ranks = join()?;
+    if ranks.is_leader() {
+        let result = lead(&ranks);
+        dismiss(&ranks, &result);
+        return result;
+    }
+    let stop = stop_on_signal("iteration")?;
+    let open = |config: &Config| open_resources(config, &ranks);
+    match follow(&ranks, &open, &|| stop.load(Ordering::Relaxed)) {
+        Ok(0) => Ok(()),
+        // The leader has reported the error.
+        Ok(2) => Err(Error::Device("see rank 0".into())),
+        Ok(_) => Err(Error::Run("see rank 0".into())),
+        Err(error) => {
+            unsilence();
+            tell!("proxmo: error: {}", describe(&error));
+            silence();
+            Err(error)
+        }
+    }
+}
+
+/// The ranks that this process is one of.
+#[cfg(feature = "mpi")]
+fn join() -> Result<Ranks> {
+    use crate::ranks::MpiCommunicator;
+    if launched().is_none() {
+        return Ok(Ranks::alone());
+    }
+    let ranks = Ranks::new(MpiCommunicator::start()?);
+    ranks.expect_same_build()?;
+    Ok(ranks)
+}
+
+#[cfg(not(feature = "mpi"))]
+fn join() -> Result<Ranks> {
+    match launched() {
+        Some(launch) if launch.size > 1 => Err(Error::Device(format!(
+            "{} processes were started, but this build trains in one: build it with --features mpi",
+            launch.size
+        ))),
+        _ => Ok(Ranks::alone()),
+    }
+}
+
+/// Opens what the settings of the leader name, on this machine.
+fn open_resources(config: &Config, ranks: &Ranks) -> Result<FollowerResources> {
+    let environment = config.env.open(config.env.split())?;
+    let held_out = config.env.open(&config.eval.split)?;
+    let opened = open_device(config, ranks.local_rank())?;
+    Ok(FollowerResources { environment, held_out, opened })
+}
+
+/// Opens a device of the leader's backend: ranks on one machine take one after the other, from that of the
+/// settings on.
+fn open_device(config: &Config, local_rank: usize) -> Result<Opened> {
+    let (backend, device) = (config.run.backend, config.run.device);
+    open(backend, device_of(&candidates(backend), backend, device, local_rank))
+}
+
+/// The number of the device of a rank. Hardware GPUs are not mixed with software ones.
+fn device_of(adapters: &[Adapter], backend: Backend, first: usize, local_rank: usize) -> usize {
+    let here = || adapters.iter().filter(|one| one.backend == backend);
+    let is_gpu = here().any(|one| one.index == first && one.kind.is_gpu());
+    let same: Vec<usize> =
+        here().filter(|one| one.kind.is_gpu() == is_gpu).map(|one| one.index).collect();
+    let place = same.iter().position(|&index| index == first);
+    // A device that is not there is an error of opening it.
+    place.map_or(first, |place| same[(place + local_rank) % same.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::AdapterKind;
+
+    #[test]
+    fn ranks_of_a_machine_take_one_gpu_after_the_other_and_no_software_gpu() {
+        let adapter = |backend, index, kind| Adapter {
+            backend,
+            index,
+            name: String::new(),
+            driver: String::new(),
+            kind,
+            max_binding: 0,
+            workgroup_memory: 0,
+            max_invocations: 0,
+        };
+        let here = [
+            adapter(Backend::Vulkan, 0, AdapterKind::DiscreteGpu),
+            adapter(Backend::Vulkan, 1, AdapterKind::Cpu),
+            adapter(Backend::Vulkan, 2, AdapterKind::DiscreteGpu),
+            adapter(Backend::Flex, 0, AdapterKind::Cpu),
+        ];
+        let devices = |backend, first| {
+            (0..4).map(|rank| device_of(&here, backend, first, rank)).collect::<Vec<_>>()
+        };
+        assert_eq!(devices(Backend::Vulkan, 0), [0, 2, 0, 2]);
+        assert_eq!(devices(Backend::Vulkan, 2), [2, 0, 2, 0]);
+        assert_eq!(devices(Backend::Vulkan, 1), [1, 1, 1, 1]);
+        assert_eq!(devices(Backend::Flex, 0), [0; 4]);
+        assert_eq!(devices(Backend::Vulkan, 9), [9; 4]);
+    }
+}
