@@ -101,10 +101,10 @@ mod parallel;
 #[cfg(feature = "burn")]
 pub mod policy;
 pub mod prelude;
-#[cfg(feature = "cli")]
-pub mod report;
 #[cfg(feature = "burn")]
 pub mod ranks;
+#[cfg(feature = "cli")]
+pub mod report;
 #[cfg(feature = "burn")]
 pub mod rollout;
 #[cfg(all(feature = "burn", feature = "fs"))]

@@ -92,6 +92,12 @@ enum Command {
 }
 
 impl Command {
+    /// Whether the command runs on several ranks, or refuses to. Others may be programs of an environment
+    /// that a rank has started.
+    fn is_for_ranks(&self) -> bool {
+        matches!(self, Self::Train(_) | Self::Clone(_) | Self::Eval(_) | Self::Compare(_))
+    }
+
     /// Whether the command opens devices, or may.
     fn opens_devices(&self) -> bool {
         matches!(
@@ -111,9 +117,10 @@ impl Command {
 
 /// Runs the command that the process was given. Errors go to standard error as one line.
 pub fn main() -> ExitCode {
-    ranks::silence_followers();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        // What is wrong with the words of all ranks is reported once.
+        Err(error) if ranks::is_follower() => return ExitCode::from(error.exit_code() as u8),
         // A value that does not fit is one line, as other errors are.
         Err(error) if error.kind() == ErrorKind::ValueValidation => {
             let text = error.to_string();
@@ -121,19 +128,18 @@ pub fn main() -> ExitCode {
             tell!("proxmo: {line}");
             return ExitCode::from(2);
         }
-        // What is wrong with the words of all ranks is reported once.
-        Err(error) if terminal::is_silent() => return ExitCode::from(error.exit_code() as u8),
         Err(error) => error.exit(),
     };
     if arguments.command.opens_devices() {
         runtime_folder::provide();
     }
+    if arguments.command.is_for_ranks() && ranks::is_follower() {
+        terminal::silence();
+    }
     let result = match arguments.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Clone(arguments) => clone::run(&arguments),
-        Command::Eval(arguments) => {
-            ranks::expect_one_process("eval").and_then(|()| eval::run(&arguments))
-        }
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Compare(arguments) => {
             ranks::expect_one_process("compare").and_then(|()| compare::run(&arguments))
         }

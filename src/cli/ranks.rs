@@ -1,5 +1,7 @@
 //! A command on several ranks: processes that `mpirun` or `srun` has started.
 
+use std::sync::atomic::Ordering;
+
 use super::settings::describe;
 use super::signals::stop_on_signal;
 use super::terminal::{silence, tell, unsilence};
@@ -9,14 +11,11 @@ use crate::ranks::Ranks;
 use crate::ranks::launch::launched;
 use crate::runs::{FollowerResources, dismiss, follow};
 use crate::train::Config;
-use std::sync::atomic::Ordering;
 
-/// Silences this process if a launcher has started it as another rank than the leader: what all ranks
-/// would report is reported once.
-pub fn silence_followers() {
-    if launched().is_some_and(|launch| launch.rank > 0) {
-        silence();
-    }
+/// Whether a launcher has started this process, or the one that has started it, as another rank than the
+/// leader.
+pub fn is_follower() -> bool {
+    launched().is_some_and(|launch| launch.rank > 0)
 }
 
 /// Refuses to run a command in each of several processes that a launcher has started.
@@ -58,8 +57,11 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
 }
 
 /// The ranks that this process is one of.
+///
+/// # Errors
+/// Fails if the ranks run other builds, or if there are several and this build trains in one process.
 #[cfg(feature = "mpi")]
-fn join() -> Result<Ranks> {
+pub fn join() -> Result<Ranks> {
     use crate::ranks::MpiCommunicator;
     if launched().is_none() {
         return Ok(Ranks::alone());
@@ -69,11 +71,15 @@ fn join() -> Result<Ranks> {
     Ok(ranks)
 }
 
+/// The ranks that this process is one of: itself.
+///
+/// # Errors
+/// Fails if a launcher has started several processes.
 #[cfg(not(feature = "mpi"))]
-fn join() -> Result<Ranks> {
+pub fn join() -> Result<Ranks> {
     match launched() {
         Some(launch) if launch.size > 1 => Err(Error::Device(format!(
-            "{} processes were started, but this build trains in one: build it with --features mpi",
+            "{} processes were started, but this build runs in one: build it with --features mpi",
             launch.size
         ))),
         _ => Ok(Ranks::alone()),
@@ -84,19 +90,27 @@ fn join() -> Result<Ranks> {
 fn open_resources(config: &Config, ranks: &Ranks) -> Result<FollowerResources> {
     let environment = config.env.open(config.env.split())?;
     let held_out = config.env.open(&config.eval.split)?;
-    let opened = open_device(config, ranks.local_rank())?;
+    let opened = open_for_rank(config.run.backend, config.run.device, ranks)?;
     Ok(FollowerResources { environment, held_out, opened })
 }
 
-/// Opens a device of the leader's backend: ranks on one machine take one after the other, from that of the
-/// settings on.
-fn open_device(config: &Config, local_rank: usize) -> Result<Opened> {
-    let (backend, device) = (config.run.backend, config.run.device);
-    open(backend, device_of(&candidates(backend), backend, device, local_rank))
+/// Opens a device of a backend: ranks on one machine take one after the other, from number `device` on.
+///
+/// # Errors
+/// Fails if there is no such device.
+pub fn open_for_rank(backend: Backend, device: usize, ranks: &Ranks) -> Result<Opened> {
+    match ranks.local_rank() {
+        0 => open(backend, device),
+        local_rank => open(backend, device_of(&candidates(backend), backend, device, local_rank)),
+    }
 }
 
 /// The number of the device of a rank. Hardware GPUs are not mixed with software ones.
 fn device_of(adapters: &[Adapter], backend: Backend, first: usize, local_rank: usize) -> usize {
+    if backend == Backend::Auto {
+        let gpus = adapters.iter().filter(|one| one.kind.is_gpu()).count();
+        return (first + local_rank).checked_rem(gpus).unwrap_or(first);
+    }
     let here = || adapters.iter().filter(|one| one.backend == backend);
     let is_gpu = here().any(|one| one.index == first && one.kind.is_gpu());
     let same: Vec<usize> =
@@ -136,6 +150,8 @@ mod tests {
         assert_eq!(devices(Backend::Vulkan, 2), [2, 0, 2, 0]);
         assert_eq!(devices(Backend::Vulkan, 1), [1, 1, 1, 1]);
         assert_eq!(devices(Backend::Flex, 0), [0; 4]);
+        // The numbers of auto count hardware GPUs.
+        assert_eq!(devices(Backend::Auto, 1), [1, 0, 1, 0]);
         assert_eq!(devices(Backend::Vulkan, 9), [9; 4]);
     }
 }

@@ -46,11 +46,6 @@ pub fn silence() {
     SILENT.store(true, Ordering::Relaxed);
 }
 
-/// Whether nothing is printed.
-pub fn is_silent() -> bool {
-    SILENT.load(Ordering::Relaxed)
-}
-
 /// Prints again.
 pub fn unsilence() {
     SILENT.store(false, Ordering::Relaxed);

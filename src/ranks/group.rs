@@ -193,7 +193,7 @@ impl Ranks {
     ///
     /// # Errors
     /// Returns the error of the result.
-    pub(crate) fn settle<T>(&self, result: Result<T>) -> Result<T> {
+    pub fn settle<T>(&self, result: Result<T>) -> Result<T> {
         let is_agreed = self.shared.is_agreed.swap(false, Ordering::Relaxed);
         let result = match result {
             Err(error) if !is_agreed && !self.is_lost() => Err(self.fail(error)),

@@ -26,7 +26,8 @@ pub fn launched() -> Option<Launch> {
 
 fn launch_of(variable: &dyn Fn(&str) -> Option<String>) -> Option<Launch> {
     let number = |name: &str| variable(name)?.trim().parse::<usize>().ok();
-    let launch = |[size, rank]: [&str; 2]| Some(Launch { size: number(size)?, rank: number(rank)? });
+    let launch =
+        |[size, rank]: [&str; 2]| Some(Launch { size: number(size)?, rank: number(rank)? });
     VARIABLES.into_iter().find_map(launch).filter(|launch| launch.rank < launch.size)
 }
 

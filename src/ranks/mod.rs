@@ -24,6 +24,6 @@ pub use communicator::{Alone, Communicator};
 pub use group::{Ranks, Traffic};
 #[cfg(feature = "mpi")]
 pub use mpi::MpiCommunicator;
-pub use threads::{ThreadCommunicator, threads};
 pub(crate) use sum::Addend;
+pub use threads::{ThreadCommunicator, threads};
 pub(crate) use wire::{decode, encode, join, split};

@@ -63,7 +63,8 @@ impl MpiCommunicator {
         let (answer, replies) = channel();
         let (tell, told) = channel();
         let thread = Builder::new().name("mpi".into()).spawn(move || serve(&tell, &taken, &answer));
-        let thread = thread.map_err(|error| Error::Run(format!("cannot start a thread: {error}")))?;
+        let thread =
+            thread.map_err(|error| Error::Run(format!("cannot start a thread: {error}")))?;
         let place = told.recv().ok().flatten();
         let place = place.ok_or_else(|| Error::Run("MPI cannot be initialised".into()))?;
         Ok(Self {

@@ -32,8 +32,11 @@ pub fn threads(size: usize) -> Vec<ThreadCommunicator> {
         }
     }
     let ends = to.into_iter().zip(from).enumerate();
-    ends.map(|(rank, (to, from))| {
-        ThreadCommunicator { rank, to, from, limit: Mutex::new(TIME_LIMIT) }
+    ends.map(|(rank, (to, from))| ThreadCommunicator {
+        rank,
+        to,
+        from,
+        limit: Mutex::new(TIME_LIMIT),
     })
     .collect()
 }

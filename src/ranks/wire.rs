@@ -43,9 +43,9 @@ pub(crate) fn join(parts: &[Vec<u8>]) -> Vec<u8> {
 pub(crate) fn split(mut all: &[u8]) -> Result<Vec<&[u8]>> {
     let mut parts = Vec::new();
     while !all.is_empty() {
-        let part = all.split_first_chunk::<8>().and_then(|(length, rest)| {
-            rest.split_at_checked(u64::from_le_bytes(*length) as usize)
-        });
+        let part = all
+            .split_first_chunk::<8>()
+            .and_then(|(length, rest)| rest.split_at_checked(u64::from_le_bytes(*length) as usize));
         let Some((part, rest)) = part else {
             return Err(Error::Run("what another rank sent is cut short".into()));
         };

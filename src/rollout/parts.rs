@@ -98,8 +98,12 @@ pub(crate) fn replay_parts<E: Encoder>(
         let part = parts[part].clone();
         replay_from(environment, encoder, &demonstrations[part.clone()], seed, part.start)
     });
-    let batches =
-        ranks.gather(parts.len(), own.collect(), RolloutBatch::to_bytes, RolloutBatch::from_bytes)?;
+    let batches = ranks.gather(
+        parts.len(),
+        own.collect(),
+        RolloutBatch::to_bytes,
+        RolloutBatch::from_bytes,
+    )?;
     whole(batches)
 }
 

@@ -76,9 +76,7 @@ impl Leading {
         if self.ranks.is_alone() {
             return Ok(());
         }
-        self.together(Command::Compare, |leading| {
-            compare_weights(&*leading.inner, &leading.ranks)
-        })
+        self.together(Command::Compare, |leading| compare_weights(&*leading.inner, &leading.ranks))
     }
 }
 
@@ -161,12 +159,7 @@ impl Training for Leading {
         self.inner.digest()
     }
 
-    fn save(
-        &mut self,
-        run: &Path,
-        elapsed: f64,
-        best: Option<BestEvaluation>,
-    ) -> Result<PathBuf> {
+    fn save(&mut self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf> {
         self.compare()?;
         self.inner.save(run, elapsed, best)
     }

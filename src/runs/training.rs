@@ -212,7 +212,9 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         }
         let iteration = self.trainer.iterate_watched_async(environment, progress, watch);
         let (metrics, batch) = pollster::block_on(iteration)?;
-        let episodes = self.trainer.config.run.save_episodes.then(|| batch.records());
+        let is_kept =
+            self.trainer.config.run.save_episodes && self.trainer.learner.ranks.is_leader();
+        let episodes = is_kept.then(|| batch.records());
         Ok(Iteration { metrics, errors: batch.errors, replayed: batch.replayed, episodes })
     }
 

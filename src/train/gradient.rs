@@ -147,7 +147,9 @@ impl<'a, P: Policy> Minibatch<'a, P> {
     ) -> Box<dyn Iterator<Item = (Tensor<1>, Gradient)> + '_> {
         if !self.is_parallel || shards.len() < 2 {
             let policy = self.policy;
-            return Box::new(shards.into_iter().map(move |shard| self.differentiate(policy, shard)));
+            return Box::new(
+                shards.into_iter().map(move |shard| self.differentiate(policy, shard)),
+            );
         }
         let computed = par_map(shards.len(), |place| {
             // Separate leaves give each shard a separate graph, because backward locks its graph.

@@ -127,7 +127,10 @@ fn content(run: &Path, iteration: u64) -> Vec<(&'static str, Vec<u8>)> {
 
 #[track_caller]
 fn assert_same(one: &Path, other: &Path, iteration: u64) {
-    assert_eq!(metrics(one), metrics(other));
+    for (one, other) in metrics(one).into_iter().zip(metrics(other)) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(metrics(one).len(), metrics(other).len());
     for ((name, one), (_, other)) in content(one, iteration).iter().zip(content(other, iteration)) {
         assert!(*one == other, "{name} differs");
     }
@@ -202,7 +205,8 @@ fn a_run_resumes_on_another_number_of_ranks_and_keeps_its_parts() {
     config.distributed.parts = 0;
     config.run.iterations = 2;
     Plan::of(config.clone()).train_well(&parts, 4);
-    for (iterations, size) in [(4, 2), (5, 1), (6, 3)] {
+    // A run that ends at its limit adds an evaluation, and the other one has it too.
+    for (iterations, size) in [(4, 1), (6, 3)] {
         config.run.iterations = iterations;
         Plan { resumes: true, ..Plan::of(config.clone()) }.train_well(&parts, size);
     }
@@ -260,8 +264,8 @@ fn an_error_of_one_rank_ends_all_with_a_checkpoint_to_resume_from() {
     let broken = AtomicBool::new(true);
     let environment = |rank: usize| -> Box<dyn Environment> {
         match rank == 2 && broken.load(Ordering::Relaxed) {
-            // The evaluation at the start, one iteration, and a part of the next.
-            true => Box::new(Breaking { starts_left: (16 + 4 + 2).into(), other_tasks: false }),
+            // One iteration of this rank's part, one group, and half of the next.
+            true => Box::new(Breaking { starts_left: (4 + 2).into(), other_tasks: false }),
             false => Box::new(BALLS),
         }
     };
@@ -290,7 +294,8 @@ fn ranks_with_other_tasks_are_refused_at_the_start() {
     let plan = Plan { environment: &environment, ..Plan::of(config()) };
     let (result, others) = plan.train(&folder.path().join("run"), 2);
     let error = result.unwrap_err();
-    let expected = "rank 1: balls: its 16 tasks are not those of rank 0: all ranks need the same files";
+    let expected =
+        "rank 1: balls: its 16 tasks are not those of rank 0: all ranks need the same files";
     assert_eq!((error.to_string().as_str(), error.exit_code()), (expected, 2));
     assert_eq!(others.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [2]);
 }

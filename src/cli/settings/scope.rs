@@ -70,7 +70,14 @@ impl Scope for Evaluation {
     ];
 
     fn includes(setting: &Setting) -> bool {
-        let own = ["run.backend", "run.device", "eval.tasks", "eval.temperature"];
+        let own = [
+            "run.backend",
+            "run.device",
+            "eval.tasks",
+            "eval.temperature",
+            "distributed.parts",
+            "distributed.timeout",
+        ];
         EnvOnly::includes(setting) || own.contains(&setting.key.as_str())
     }
 }

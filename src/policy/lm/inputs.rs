@@ -159,9 +159,9 @@ impl Row {
     fn sent(&self) -> Result<SentRow> {
         let decisions = match &self.constraint {
             Constraint::Free => None,
-            Constraint::Decided(branches) => Some(branches.iter().map(|branch| {
-                (branch.at, branch.options.clone(), branch.chosen)
-            })),
+            Constraint::Decided(branches) => Some(
+                branches.iter().map(|branch| (branch.at, branch.options.clone(), branch.chosen)),
+            ),
             Constraint::Choices(_) => {
                 return Err(Error::Run("a step without a response cannot be sent".into()));
             }

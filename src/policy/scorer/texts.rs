@@ -54,7 +54,8 @@ impl TextTable {
 
     /// All parts of the table: the texts, their words and counts, and where each text's words end.
     pub(super) fn parts(&self) -> (Vec<&str>, &[u32], &[u16], &[usize]) {
-        let mut texts: Vec<(&str, u32)> = self.index.iter().map(|(text, &id)| (&**text, id)).collect();
+        let mut texts: Vec<(&str, u32)> =
+            self.index.iter().map(|(text, &id)| (&**text, id)).collect();
         texts.sort_unstable_by_key(|&(_, id)| id);
         let texts = texts.into_iter().map(|(text, _)| text).collect();
         (texts, &self.words, &self.counts, &self.ends)
