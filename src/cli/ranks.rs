@@ -1,9 +1,11 @@
 //! A command on several ranks: processes that `mpirun` or `srun` has started.
 
 use std::sync::atomic::Ordering;
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::settings::describe;
-use super::signals::stop_on_signal;
+use super::signals::{asked_to_stop, stop_on_signal};
 use super::terminal::{silence, tell, unsilence};
 use crate::device::{Adapter, Backend, Opened, candidates, open};
 use crate::error::{Error, Result};
@@ -38,6 +40,9 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
     if ranks.is_leader() {
         let result = lead(&ranks);
         dismiss(&ranks, &result);
+        if ranks.is_lost() && is_ended_by_launcher() {
+            silence();
+        }
         return result;
     }
     let stop = stop_on_signal("iteration")?;
@@ -47,6 +52,7 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
         // The leader has reported the error.
         Ok(2) => Err(Error::Device("see rank 0".into())),
         Ok(_) => Err(Error::Run("see rank 0".into())),
+        Err(error) if is_ended_by_launcher() => Err(error),
         Err(error) => {
             unsilence();
             tell!("proxmo: error: {}", describe(&error));
@@ -54,6 +60,13 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
             Err(error)
         }
     }
+}
+
+/// Whether a process that has lost the others learns that the launcher ends it, because another process has
+/// reported the loss. It may have been stopped, and the launcher wakes it first.
+fn is_ended_by_launcher() -> bool {
+    sleep(Duration::from_millis(500));
+    asked_to_stop()
 }
 
 /// The ranks that this process is one of.

@@ -6,12 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::terminal::tell;
 use crate::error::{Error, Result};
 
+/// Whether a signal has asked this process to stop.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a signal that [`stop_on_signal`] watches for has asked this process to stop.
+pub fn asked_to_stop() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
 /// A flag that Ctrl-C sets, and on Unix also SIGTERM and SIGHUP (the end of a batch job, of a container
 /// or of a connection). A second Ctrl-C ends the process immediately. `unit` is what is finished first.
 pub fn stop_on_signal(unit: &'static str) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     watch(move |is_interrupt| {
+        ASKED.store(true, Ordering::Relaxed);
         let is_first = !flag.swap(true, Ordering::Relaxed);
         match (is_first, is_interrupt) {
             (false, true) => std::process::exit(130),
