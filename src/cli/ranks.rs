@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::settings::describe;
 use super::signals::{asked_to_stop, stop_on_signal};
@@ -40,7 +40,7 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
     if ranks.is_leader() {
         let result = lead(&ranks);
         dismiss(&ranks, &result);
-        if ranks.is_lost() && is_ended_by_launcher() {
+        if ranks.is_lost() && is_ended_by_launcher(2 * SIGTERM_AFTER) {
             silence();
         }
         return result;
@@ -52,7 +52,8 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
         // The leader has reported the error.
         Ok(2) => Err(Error::Device("see rank 0".into())),
         Ok(_) => Err(Error::Run("see rank 0".into())),
-        Err(error) if is_ended_by_launcher() => Err(error),
+        // Later than the leader.
+        Err(error) if is_ended_by_launcher(5 * SIGTERM_AFTER) => Err(error),
         Err(error) => {
             unsilence();
             tell!("proxmo: error: {}", describe(&error));
@@ -62,10 +63,17 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
     }
 }
 
-/// Whether a process that has lost the others learns that the launcher ends it, because another process has
-/// reported the loss. It may have been stopped, and the launcher wakes it first.
-fn is_ended_by_launcher() -> bool {
-    sleep(Duration::from_millis(500));
+/// Time after which `mpirun` sends SIGTERM to processes that it ends. It first wakes those that were
+/// stopped, whose time limit is then over.
+const SIGTERM_AFTER: Duration = Duration::from_secs(1);
+
+/// Whether a process that has lost the others learns within some time that the launcher ends it: then
+/// another process has reported the loss.
+fn is_ended_by_launcher(within: Duration) -> bool {
+    let begun = Instant::now();
+    while !asked_to_stop() && begun.elapsed() < within {
+        sleep(Duration::from_millis(50));
+    }
     asked_to_stop()
 }
 

@@ -27,7 +27,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(600);
 const TIME_TO_END: Duration = Duration::from_secs(30);
 
 /// Each rank waits this much longer than the one before, so that one of them reports a loss first.
-const LATER: Duration = Duration::from_millis(500);
+const LATER: Duration = Duration::from_secs(2);
 
 enum Request {
     AllGather(Vec<u8>),
