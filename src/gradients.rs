@@ -2,7 +2,10 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::device::read_async;
+use crate::error::Result;
 
 /// Numbers that are squared at once: the squares are as large as what they are of.
 const PIECE: usize = 1 << 20;
@@ -30,6 +33,36 @@ impl Gradient {
         squares.sums
     }
 
+    /// Lengths of the parameters that are trained, in the order of the module.
+    pub(crate) fn lengths<M: Module>(module: &M) -> Vec<usize> {
+        let mut lengths = Lengths(Vec::new());
+        module.visit(&mut lengths);
+        lengths.0
+    }
+
+    /// Whether each of the parameters that are trained has a gradient, and all gradients one after the
+    /// other; zeros in place of those that are absent.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
+    pub(crate) async fn flat<M: Module>(&self, module: &M) -> Result<(Vec<bool>, Vec<f32>)> {
+        let mut flat = Flat { gradient: self, present: Vec::new(), parts: Vec::new() };
+        module.visit(&mut flat);
+        let Flat { present, parts, .. } = flat;
+        let values = match parts.is_empty() {
+            true => Vec::new(),
+            false => read_async(Tensor::cat(parts, 0)).await?,
+        };
+        Ok((present, values))
+    }
+
+    /// The gradient of [`Gradient::flat`].
+    pub(crate) fn of_flat<M: Module>(module: &M, present: &[bool], values: &[f32]) -> Self {
+        let mut unflat = Unflat { gradient: Self(GradientsParams::new()), present, values };
+        module.visit(&mut unflat);
+        unflat.gradient
+    }
+
     fn change<const D: usize>(
         &mut self,
         param: &Param<Tensor<D>>,
@@ -37,6 +70,64 @@ impl Gradient {
     ) {
         if let Some(gradient) = self.0.remove::<D>(param.id) {
             self.0.register(param.id, change(gradient));
+        }
+    }
+}
+
+struct Lengths(Vec<usize>);
+
+impl ModuleVisitor for Lengths {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_require_grad() {
+            self.0.push(param.shape().num_elements());
+        }
+    }
+}
+
+struct Flat<'a> {
+    gradient: &'a Gradient,
+    present: Vec<bool>,
+    parts: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Flat<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let count = param.shape().num_elements();
+        let gradient = self.gradient.0.get::<D>(param.id);
+        self.present.push(gradient.is_some());
+        self.parts.push(match gradient {
+            Some(gradient) => gradient.reshape([count]),
+            None => Tensor::zeros([count], &param.device().without_autodiff()),
+        });
+    }
+}
+
+struct Unflat<'a> {
+    gradient: Gradient,
+    present: &'a [bool],
+    values: &'a [f32],
+}
+
+impl ModuleVisitor for Unflat<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let shape = param.shape();
+        let Some((values, rest)) = self.values.split_at_checked(shape.num_elements()) else {
+            return;
+        };
+        self.values = rest;
+        if let Some((&true, rest)) = self.present.split_first() {
+            let data = TensorData::new(values.to_vec(), shape);
+            let gradient = Tensor::<D>::from_data(data, &param.device().without_autodiff());
+            self.gradient.0.register(param.id, gradient);
+            self.present = rest;
+        } else {
+            self.present = self.present.get(1..).unwrap_or_default();
         }
     }
 }

@@ -64,6 +64,7 @@
 //! | `openenv` | with `cli` | environments over the network, in OpenEnv's form |
 //! | `lm` | with `cli` | language models |
 //! | `serve` | with `cli` | language models for other programs |
+//! | `mpi` | no | training on several processes |
 //! | `fusion`, `autotune` | no | burn's features of the same names |
 //! | `ndarray` | no | burn's ndarray backend, for comparisons |
 //!
@@ -100,6 +101,8 @@ mod parallel;
 #[cfg(feature = "burn")]
 pub mod policy;
 pub mod prelude;
+#[cfg(feature = "burn")]
+pub mod ranks;
 #[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "burn")]

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::progress::progress;
+use super::ranks::{join, open_for_rank};
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
 use super::terminal::{hand_over, say, tell, tell_notes};
@@ -16,6 +17,7 @@ use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::policy::Sampling;
+use crate::ranks::Ranks;
 use crate::runs::TrainedPolicy;
 use crate::runs::checkpoint::{self, CheckpointSelector};
 use crate::train::{
@@ -26,7 +28,8 @@ use crate::train::{
 /// Evaluate a policy on a split: success overall and by kind of task.
 ///
 /// With --run, the settings are those of the run, except that all tasks are played, greedily, on the
-/// backend's first device.
+/// backend's first device. Under mpirun (feature mpi), all processes read the run's folder and share the
+/// tasks.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -94,14 +97,20 @@ struct Evaluated {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let ranks = join()?;
     let evaluated = match (&arguments.player, &arguments.run) {
+        // Players without weights are fast, and play on the leader alone.
+        (Some(_), _) if !ranks.is_leader() => return Ok(()),
         (Some(policy), run) => evaluate_untrained(arguments, *policy, run.as_deref())?,
-        (None, Some(run)) => evaluate_trained(arguments, run)?,
+        (None, Some(run)) => ranks.settle(evaluate_trained(arguments, run, &ranks))?,
         (None, None) => {
             let message = "is missing; give a run folder, or --player expert or random";
             return Err(Error::setting("--run", message));
         }
     };
+    if !ranks.is_leader() {
+        return Ok(());
+    }
     if let Some(path) = &arguments.episode_file {
         let mut lines = Vec::new();
         write_episodes(&mut lines, &evaluated.evaluation.episodes)
@@ -164,6 +173,7 @@ fn open_split(arguments: &Arguments, config: Config) -> Result<(Box<dyn Environm
 fn settings_of(arguments: &Arguments, run: &Path) -> Result<Config> {
     let mut recorded = read_config(&run.join("config.toml"))?;
     recorded.run.device = 0;
+    recorded.distributed.parts = 0;
     (recorded.eval.tasks, recorded.eval.temperature) = (0, 0.0);
     let flags = &arguments.settings;
     let mut config = flags.resolve(Some(recorded.clone()))?;
@@ -178,24 +188,32 @@ fn settings_of(arguments: &Arguments, run: &Path) -> Result<Config> {
 
 /// The device to evaluate on. If the run's own backend is not on this machine, and no flag names one,
 /// another is taken.
-fn open_device(arguments: &Arguments, backend: Backend, device: usize) -> Result<Opened> {
+fn open_device(
+    arguments: &Arguments,
+    backend: Backend,
+    device: usize,
+    ranks: &Ranks,
+) -> Result<Opened> {
     let is_named =
         arguments.settings.gives("run.backend") || arguments.settings.gives("run.device");
-    open(backend, device)
+    open_for_rank(backend, device, ranks)
         .or_else(|error| if is_named { Err(error) } else { open(Backend::Auto, 0) })
 }
 
-fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
+fn evaluate_trained(arguments: &Arguments, run: &Path, ranks: &Ranks) -> Result<Evaluated> {
     let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
-    let config = settings_of(arguments, run)?;
+    let mut config = settings_of(arguments, run)?;
     config.validate()?;
+    config.distributed.fix_parts(ranks.size());
+    ranks.set_time_limit(config.distributed.timeout);
+    let ranks = ranks.with_parts(config.distributed.parts);
     let (backend, device) = (config.run.backend, config.run.device);
     let EvalConfig { tasks, temperature, .. } = config.eval;
     let limits = config.rollout.limits();
     let answers_anew = arguments.settings.gives("policy.response");
     let settings = answers_anew.then(|| config.policy.clone());
     let (environment, split) = open_split(arguments, config)?;
-    let opened = open_device(arguments, backend, device)?;
+    let opened = open_device(arguments, backend, device, &ranks)?;
     let policy = TrainedPolicy::load_as(&checkpoint, settings.as_ref(), &opened.device)?;
     let tasks = spread(environment.tasks(), tasks);
     let plan = EvaluationPlan {
@@ -205,7 +223,8 @@ fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {
         limits,
         keep_episodes: arguments.episode_file.is_some(),
     };
-    let evaluation = policy.evaluate(&*environment, &plan, &mut progress(tasks.len()))?;
+    let mut progress = progress(tasks.len());
+    let evaluation = policy.evaluate_on(&ranks, &*environment, &plan, &mut progress)?;
     let (policy, iteration) = (policy.kind(), Some(policy.iteration()));
     Ok(Evaluated {
         policy,

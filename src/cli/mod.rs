@@ -20,6 +20,7 @@ mod layout;
 mod lm;
 mod play;
 mod progress;
+mod ranks;
 mod recorder;
 mod renderer;
 mod report;
@@ -93,6 +94,12 @@ enum Command {
 }
 
 impl Command {
+    /// Whether the command runs on several ranks, or refuses to. Others may be programs of an environment
+    /// that a rank has started.
+    fn is_for_ranks(&self) -> bool {
+        matches!(self, Self::Train(_) | Self::Clone(_) | Self::Eval(_) | Self::Compare(_))
+    }
+
     /// Whether the command opens devices, or may.
     fn opens_devices(&self) -> bool {
         matches!(
@@ -114,6 +121,8 @@ impl Command {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        // What is wrong with the words of all ranks is reported once.
+        Err(error) if ranks::is_follower() => return ExitCode::from(error.exit_code() as u8),
         // A value that does not fit is one line, as other errors are.
         Err(error) if error.kind() == ErrorKind::ValueValidation => {
             let text = error.to_string();
@@ -126,11 +135,16 @@ pub fn main() -> ExitCode {
     if arguments.command.opens_devices() {
         runtime_folder::provide();
     }
+    if arguments.command.is_for_ranks() && ranks::is_follower() {
+        terminal::silence();
+    }
     let result = match arguments.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Clone(arguments) => clone::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
-        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Compare(arguments) => {
+            ranks::expect_one_process("compare").and_then(|()| compare::run(&arguments))
+        }
         Command::Report(arguments) => report::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),
         Command::Credit(arguments) => credit::run(&arguments),

@@ -18,7 +18,7 @@ pub fn progress(total: usize) -> impl FnMut(usize) {
 /// The width of the terminal that standard error goes to, if it is one.
 pub fn width() -> Option<usize> {
     let size = terminal_size::terminal_size_of(std::io::stderr());
-    size.map(|(width, _)| usize::from(width.0))
+    size.map(|(width, _)| usize::from(width.0)).filter(|&width| width > 0)
 }
 
 /// A line that says what is done, without a known end. It disappears when it is dropped.

@@ -9,6 +9,14 @@ use crate::error::{Error, Result};
 /// The number of SIGINT, which Ctrl-C sends.
 pub const INTERRUPT: i32 = 2;
 
+/// Whether a request to stop that is heeded was made.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was asked to stop.
+pub fn asked_to_stop() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
 /// A request to stop after the iteration under way, made by signals or keys.
 ///
 /// As long as it is not heeded, the first request ends the process, as a signal does by default.
@@ -62,6 +70,7 @@ impl Stop {
         if !self.0.heeded.load(Ordering::Relaxed) {
             end_by(signal);
         }
+        ASKED.store(true, Ordering::Relaxed);
         let is_first = !self.0.asked.swap(true, Ordering::Relaxed);
         let unit = self.0.unit;
         match (is_first, signal == INTERRUPT) {

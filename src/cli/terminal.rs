@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
@@ -41,6 +42,19 @@ macro_rules! hand_over {
 
 pub(super) use {hand_over, say, tell};
 
+/// Whether nothing is printed: the process is one of several that would print the same.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing from now on.
+pub fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Prints again.
+pub fn unsilence() {
+    SILENT.store(false, Ordering::Relaxed);
+}
+
 /// The first error on standard output.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -56,6 +70,9 @@ pub fn to_out(words: Arguments) {
 
 /// [`tell!`] without a line break.
 pub fn to_err(words: Arguments) {
+    if SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     let words = words.to_string();
     let text = printable(&words);
     match &mut *held() {
@@ -132,6 +149,9 @@ pub fn leave_screen() {
 
 /// [`hand_over!`] without a line break.
 pub fn to_out_raw(text: &str) {
+    if SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

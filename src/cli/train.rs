@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use etcetera::BaseStrategy;
 
+use super::ranks::train_on_ranks;
 use super::recorder::ReportWriter;
 use super::renderer::{Opening, Renderer, renderer};
 use super::run_folder::NewFolder;
@@ -15,6 +16,7 @@ use super::trust::{Given, fix_working_folder, settle, sign};
 use crate::device::Adapter;
 use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::ranks::Ranks;
 use crate::rollout::Demonstration;
 use crate::runs::auto::{Auto, open_for_training};
 use crate::runs::{Recorders, Run, TensorBoard, demonstrations};
@@ -60,7 +62,8 @@ Examples:
   proxmo train --env process --command 'python3 my_env.py'
   proxmo train --run runs/first --resume --iterations 2000
   proxmo train --tensorboard && tensorboard --logdir runs
-  proxmo train --backend vulkan --device 0 --iterations 5";
+  proxmo train --backend vulkan --device 0 --iterations 5
+  mpirun -n 4 proxmo train                  with the feature mpi";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     run_or_clone(arguments, false)
@@ -83,6 +86,11 @@ pub(super) fn new_config(arguments: &Arguments, imitate: bool) -> Result<Config>
 
 /// Trains a policy by imitation or from its own episodes.
 pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
+    train_on_ranks(|ranks| lead(arguments, imitate, ranks))
+}
+
+/// [`run_or_clone`] on the leader, or in a process that trains alone.
+fn lead(arguments: &Arguments, imitate: bool, ranks: &Ranks) -> Result<()> {
     let mut config = match (&arguments.run, arguments.resume) {
         (Some(folder), true) => resumed_config(arguments, folder)?,
         _ => new_config(arguments, imitate)?,
@@ -115,9 +123,9 @@ pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
     };
     let new_path = new_folder.as_ref().map(|new| new.path.as_path());
     let folder = arguments.run.as_deref().or(new_path).unwrap_or(Path::new("runs"));
-    let begin = if arguments.resume { Run::resume } else { Run::create };
+    let begin = if arguments.resume { Run::resume_on } else { Run::create_on };
     renderer.preparing("reading the words of the tasks");
-    let mut run = begin(folder, config.clone(), &choice.opened, training, &*held_out)?;
+    let mut run = begin(ranks, folder, config.clone(), &choice.opened, training, &*held_out)?;
     renderer.prepared();
     if let Err(error) = sign(folder, &config) {
         tell!(
@@ -133,6 +141,7 @@ pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
         demonstrations: demonstrations.as_ref().map(Vec::len),
         folder,
     });
+    introduce_ranks(&config, ranks, arguments.quiet);
     if let Some(demonstrations) = demonstrations {
         run = run.imitating(&demonstrations)?;
     }
@@ -147,11 +156,32 @@ pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
     run.record(recorders).train(&|| stop.is_asked()).map(drop)
 }
 
+/// Prints how many ranks train, and warns if some of them have less to do than others.
+fn introduce_ranks(config: &Config, ranks: &Ranks, quiet: bool) {
+    if ranks.is_alone() {
+        return;
+    }
+    let (size, mut distributed) = (ranks.size(), config.distributed.clone());
+    distributed.fix_parts(size);
+    let parts = distributed.parts;
+    if !quiet {
+        tell!("  ranks   {size}, which share {parts} parts of the work");
+    }
+    if !parts.is_multiple_of(size) {
+        tell!(
+            "proxmo: warning: {parts} parts cannot be shared evenly by {size} ranks, some of which wait \
+             for the others; take a number of ranks that divides {parts}, or --parts {}",
+            parts.next_multiple_of(size)
+        );
+    }
+}
+
 /// The settings of a resumed run: those of its folder, and the flags.
 fn resumed_config(arguments: &Arguments, folder: &Path) -> Result<Config> {
     let mut recorded = read_config(&folder.join("config.toml"))?;
     // Flags that change limits do not change the schedule.
     recorded.fix_schedule();
+    recorded.distributed.fix_parts(1);
     let flags = &arguments.settings;
     let mut config = flags.resolve(Some(recorded.clone()))?;
     let given = Given {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::batch::{Batch, MAX_REWARD};
 use crate::error::{Error, Result};
 
 /// Estimates of the discounted rewards that follow a state.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Values {
     /// The value of each row's state, before its action: `[rows]`.
     pub states: Vec<f64>,

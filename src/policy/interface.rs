@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::response::{Answer, Responses, Sampling, TokenScores, TokenUsage};
 use crate::env::Texts;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Encoded steps of many episodes, in the form that a policy reads.
 pub trait Inputs: Default + Send + Sync {
@@ -42,6 +42,31 @@ pub trait Inputs: Default + Send + Sync {
 
     /// Appends the rows of `other`.
     fn append(&mut self, other: Self);
+
+    /// The rows in a form that [`Inputs::from_bytes`] reads, for a training on several
+    /// [ranks](crate::ranks).
+    ///
+    /// # Errors
+    /// Fails if there is no such form, as by default: such a policy trains in one process.
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Err(no_bytes())
+    }
+
+    /// The rows that [`Inputs::to_bytes`] of a policy with the same specification has written.
+    ///
+    /// # Errors
+    /// Fails if there is no such form, or the bytes are not of it.
+    fn from_bytes(_bytes: &[u8]) -> Result<Self> {
+        Err(no_bytes())
+    }
+}
+
+fn no_bytes() -> Error {
+    Error::Run(
+        "the rows of this policy have no form as bytes, so it trains in one process only; implement \
+         Inputs::to_bytes and Inputs::from_bytes"
+            .into(),
+    )
 }
 
 /// The half of a policy that lives on the host and reads text.

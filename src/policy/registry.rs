@@ -214,6 +214,24 @@ impl PolicyDescription {
         serde_json::to_vec_pretty(&file).map_err(|error| error.to_string())
     }
 
+    /// The content of `policy.json`.
+    ///
+    /// # Errors
+    /// Fails if the specification cannot be serialized.
+    pub fn json(&self) -> Result<Vec<u8>, String> {
+        struct Json;
+
+        impl SpecVisitor for Json {
+            type Output = Result<Vec<u8>, String>;
+
+            fn visit<S: PolicySpec>(self, spec: &S) -> Self::Output {
+                PolicyDescription::to_json(spec)
+            }
+        }
+
+        self.visit(Json)
+    }
+
     /// A lower bound of the size of the policy's weights in bytes.
     pub fn min_weight_bytes(&self) -> u64 {
         struct MinWeightBytes;

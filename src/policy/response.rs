@@ -1,6 +1,7 @@
 //! Responses: what a policy answers, and how likely it finds an answer.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// How a response is drawn from the policy's distribution.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +37,7 @@ pub enum Answer {
 }
 
 /// Responses of many rows, concatenated.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Responses {
     /// The tokens of all responses.
     pub tokens: Vec<u32>,
@@ -96,7 +97,7 @@ impl Responses {
 }
 
 /// What the responses of a policy that generates tokens have cost. All 0 for other policies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUsage {
     /// Tokens of observations that were read.
     pub read: u64,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::limits::{EnvironmentError, expect_some};
 use super::snapshot::Snapshot;
 use crate::env::Texts;
@@ -10,7 +12,7 @@ use crate::error::Result;
 use crate::policy::{Inputs, Responses, TokenUsage};
 
 /// What an environment reports at the end of an episode.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpisodeEnd {
     /// The quality of the result, from 0 to 1.
     pub score: Option<f64>,

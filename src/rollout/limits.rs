@@ -13,6 +13,8 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Limits on environment errors.
@@ -29,7 +31,7 @@ pub struct Limits {
 
 impl Limits {
     /// Fails if more episodes were lost than allowed.
-    pub(super) fn check(&self, errors: &[EnvironmentError]) -> Result<()> {
+    pub(crate) fn check(&self, errors: &[EnvironmentError]) -> Result<()> {
         match errors.last() {
             Some(last) if errors.len() > self.max_errors => Err(Error::Environment(format!(
                 "{last} ({} lost to environment errors at once, rollout.max_env_errors allows {})",
@@ -46,7 +48,7 @@ impl Limits {
 }
 
 /// An episode that was lost to its environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentError {
     /// Name of the task.
     pub task: String,

@@ -4,6 +4,7 @@ mod actor;
 mod batch;
 mod collect;
 mod limits;
+mod parts;
 mod progress;
 mod records;
 mod replay;
@@ -12,6 +13,7 @@ mod session;
 mod snapshot;
 #[cfg(feature = "parallel")]
 mod thread;
+mod travel;
 mod values;
 
 pub use actor::{Act, ActedEpisode};
@@ -21,6 +23,9 @@ pub(crate) use limits::expect_some;
 #[cfg(feature = "fs")]
 pub(crate) use limits::guarded;
 pub use limits::{EnvironmentError, Limits};
+#[cfg(feature = "fs")]
+pub(crate) use parts::replay_parts;
+pub(crate) use parts::{Collected, collect_parts_async, divided};
 pub use progress::CollectionProgress;
 #[cfg(feature = "fs")]
 pub(crate) use replay::replay_seed;

@@ -1,6 +1,7 @@
 //! Replays recorded actions, with the inputs that a policy would have seen.
 
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 
 use super::batch::{EpisodeEnd, RolloutBatch};
 use super::limits::Limits;
@@ -13,7 +14,7 @@ use crate::policy::Encoder;
 use crate::stream::{Purpose, Stream};
 
 /// The actions of one episode to imitate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demonstration {
     /// The task.
     pub task: usize,
@@ -42,10 +43,21 @@ pub fn replay<E: Encoder>(
     demonstrations: &[Demonstration],
     seed: u64,
 ) -> Result<RolloutBatch<E::Inputs>> {
+    replay_from(environment, encoder, demonstrations, seed, 0)
+}
+
+/// [`replay`] of the demonstrations from number `first` on of a longer list.
+pub(super) fn replay_from<E: Encoder>(
+    environment: &dyn Environment,
+    encoder: &E,
+    demonstrations: &[Demonstration],
+    seed: u64,
+    first: usize,
+) -> Result<RolloutBatch<E::Inputs>> {
     let mut batch = RolloutBatch::default();
     let mut builder = BatchBuilder::default();
     for (number, demonstration) in demonstrations.iter().enumerate() {
-        let seed = replay_seed(seed, number);
+        let seed = replay_seed(seed, first + number);
         let session =
             GuardedSession::open(environment, demonstration.task, seed, &Limits::default());
         let session = session.map_err(Error::Environment)?;

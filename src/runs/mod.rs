@@ -7,8 +7,11 @@
 pub mod auto;
 pub mod checkpoint;
 mod cleaning;
+mod command;
 mod demonstrations;
 mod describe;
+mod following;
+mod leading;
 mod metrics_file;
 mod recorder;
 mod run;
@@ -22,6 +25,7 @@ mod trained_model;
 mod training;
 
 pub use demonstrations::{Demonstrations, Remark, demonstrations};
+pub use following::{FollowerResources, dismiss, follow};
 pub use recorder::{PolicySummary, Recorder, Recorders, RunStart, RunSummary};
 pub use run::Run;
 #[cfg(feature = "tensorboard")]

@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
         if self.saved.is_none() {
             evaluation = Some(self.evaluate_untrained()?);
         }
-        while self.progress() < 1.0 && !stop() {
+        while self.progress() < 1.0 && !stop() && !self.training.asked_to_stop() {
             evaluation = self.advance()?.or(evaluation);
         }
         if self.saved != Some(self.training.iteration()) {
@@ -214,7 +214,8 @@ impl<'a> Run<'a> {
     fn save(&mut self) -> Result<()> {
         // A checkpoint is never newer than the metrics, even after a power failure.
         self.recorders.sync()?;
-        let checkpoint = self.training.save(&self.folder, self.elapsed(), self.best)?;
+        let elapsed = self.elapsed();
+        let checkpoint = self.training.save(&self.folder, elapsed, self.best)?;
         self.saved = Some(self.training.iteration());
         self.last_save = Instant::now();
         self.recorders.saved(&checkpoint)

@@ -20,13 +20,14 @@ use crate::train::{Config, SettingChanges, differences};
 const MAX_STARTS: usize = 100;
 
 /// Settings that change how far a run goes and what it keeps, but not what it trains.
-const LIMITS: [&str; 6] = [
+const LIMITS: [&str; 7] = [
     "run.iterations",
     "run.minutes",
     "run.checkpoint_every",
     "run.checkpoint_minutes",
     "run.keep_checkpoints",
     "run.save_episodes",
+    "distributed.timeout",
 ];
 
 /// How one start of a run came about.
@@ -91,6 +92,8 @@ impl SettingsFile {
         };
         let mut config = Config::from_toml(&text, &path.display().to_string())?;
         config.fix_schedule();
+        // Earlier versions trained in one process.
+        config.distributed.fix_parts(1);
         Ok(Some(Self { text, config }))
     }
 
@@ -113,15 +116,18 @@ impl SettingsFile {
             wanted.update.schedule_iterations = update.schedule_iterations;
             wanted.update.schedule_minutes = update.schedule_minutes;
         }
+        wanted.distributed.fix_parts(self.config.distributed.parts);
         Ok(wanted)
     }
 }
 
-/// Resolves what a start decides: the device and the length of the schedules.
-pub(super) fn resolve(mut config: Config, opened: &Opened) -> Config {
+/// Resolves what a start on `ranks` ranks decides: the device, the length of the schedules and the number
+/// of parts of the work.
+pub(super) fn resolve(mut config: Config, opened: &Opened, ranks: usize) -> Config {
     config.run.backend = opened.adapter.backend;
     config.run.device = opened.adapter.index;
     config.fix_schedule();
+    config.distributed.fix_parts(ranks);
     config
 }
 
@@ -246,7 +252,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path();
         let opened = open(Backend::Flex, 0).unwrap();
-        create(run, &resolve(Config::default(), &opened), &opened).unwrap();
+        create(run, &resolve(Config::default(), &opened, 1), &opened).unwrap();
         assert!(rate(run, 0.001, 2).is_empty(), "nothing changes");
         assert!(!run.join("configs").exists());
         assert_eq!(rate(run, 0.01, 4)["update.learning_rate"], ("0.001".into(), "0.01".into()));

@@ -1,21 +1,24 @@
 //! How a run begins: in a new folder, or from a checkpoint.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use web_time::Instant;
 
 use super::checkpoint;
 use super::describe::initial_policy;
+use super::leading::Leading;
 use super::metrics_file::{self, MetricsFile};
 use super::recorder::Recorders;
 use super::run::Run;
 use super::settings_file::{self, SettingsFile};
-use super::training::{Training, new_training};
+use super::training::new_training;
 use crate::device::Opened;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::files::{FolderLock, clear_unfinished};
+use crate::policy::PolicyDescription;
+use crate::ranks::Ranks;
 use crate::train::{Config, Schedule, SettingChanges};
 
 impl<'a> Run<'a> {
@@ -44,20 +47,33 @@ impl<'a> Run<'a> {
         environment: &'a dyn Environment,
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
+        Self::create_on(&Ranks::alone(), folder, config, opened, environment, held_out)
+    }
+
+    /// [`Run::create`] on several ranks, of which this is the leader. The others
+    /// [follow](super::follow), until the leader [dismisses](super::dismiss) them.
+    ///
+    /// # Errors
+    /// As [`Run::create`], also if another rank cannot train.
+    pub fn create_on(
+        ranks: &Ranks,
+        folder: &Path,
+        config: Config,
+        opened: &Opened,
+        environment: &'a dyn Environment,
+        held_out: &'a dyn Environment,
+    ) -> Result<Self> {
         config.validate()?;
         Self::expect_free(folder)?;
         let (description, init) = initial_policy(environment, &config)?;
-        let config = settings_file::resolve(config, opened);
+        let config = settings_file::resolve(config, opened, ranks.size());
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let lock = FolderLock::take(folder)?;
         // Another process may have created a run in the meantime.
         Self::expect_free(folder)?;
         settings_file::create(folder, &config, opened)?;
-        let mut training = new_training(&description, config, &opened.device)?;
-        if let Some(init) = init {
-            training.start_from(&init)?;
-        }
-        Self::assemble(folder, lock, training, environment, held_out)
+        let start = Start { ranks, folder, config, opened, environments: [environment, held_out] };
+        start.begin(lock, &description, init)
     }
 
     /// Resumes the run in `folder` with the given settings: those of its `config.toml`, except for
@@ -75,6 +91,21 @@ impl<'a> Run<'a> {
         environment: &'a dyn Environment,
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
+        Self::resume_on(&Ranks::alone(), folder, config, opened, environment, held_out)
+    }
+
+    /// [`Run::resume`] on several ranks, as [`Run::create_on`]. Their number may differ from that before.
+    ///
+    /// # Errors
+    /// As [`Run::resume`], also if another rank cannot train.
+    pub fn resume_on(
+        ranks: &Ranks,
+        folder: &Path,
+        config: Config,
+        opened: &Opened,
+        environment: &'a dyn Environment,
+        held_out: &'a dyn Environment,
+    ) -> Result<Self> {
         config.validate()?;
         expect_no_dangling_link(folder)?;
         if !folder.is_dir() {
@@ -86,12 +117,18 @@ impl<'a> Run<'a> {
             Some(before) => before.resumed(config)?,
             None => config,
         };
-        let config = settings_file::resolve(config, opened);
+        let config = settings_file::resolve(config, opened, ranks.size());
         let newest = checkpoint::newest(folder)?;
         let Some(intact) = newest.intact else {
             metrics_file::clear(folder)?;
             settings_file::resume(folder, before, 0, &config, opened)?;
-            return Self::start_again(folder, lock, config, opened, environment, held_out);
+            let (description, init) = initial_policy(environment, &config)?;
+            let environments = [environment, held_out];
+            let start = Start { ranks, folder, config, opened, environments };
+            let mut run = start.begin(lock, &description, init)?;
+            let message = "the run ended before its first checkpoint and starts again";
+            run.warnings.push(message.into());
+            return Ok(run);
         };
         let description = checkpoint::read_description(&intact)?;
         let fits = description.expect_settings(&config.policy);
@@ -104,8 +141,11 @@ impl<'a> Run<'a> {
             );
             return Err(config.credit.lacks_values(&reason));
         }
-        let mut training = new_training(&description, config.clone(), &opened.device)?;
+        let mut training = new_training(&description, config.clone(), &opened.device, ranks)?;
         let state = training.restore(&intact)?;
+        let start = Some((intact.as_path(), true));
+        let environments = [environment, held_out];
+        let training = Leading::new(training, &description, start, environments, ranks)?;
         // Files change only after everything has been read.
         let mut warnings = metrics_file::truncate(folder, state.iteration)?;
         checkpoint::clear_leftovers(folder)?;
@@ -129,29 +169,10 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Starts a run again that ended before its first checkpoint.
-    fn start_again(
-        folder: &Path,
-        lock: FolderLock,
-        config: Config,
-        opened: &Opened,
-        environment: &'a dyn Environment,
-        held_out: &'a dyn Environment,
-    ) -> Result<Self> {
-        let (description, init) = initial_policy(environment, &config)?;
-        let mut training = new_training(&description, config, &opened.device)?;
-        if let Some(init) = init {
-            training.start_from(&init)?;
-        }
-        let mut run = Self::assemble(folder, lock, training, environment, held_out)?;
-        run.warnings.push("the run ended before its first checkpoint and starts again".into());
-        Ok(run)
-    }
-
     fn assemble(
         folder: &Path,
         lock: FolderLock,
-        training: Box<dyn Training>,
+        training: Leading,
         environment: &'a dyn Environment,
         held_out: &'a dyn Environment,
     ) -> Result<Self> {
@@ -159,7 +180,7 @@ impl<'a> Run<'a> {
         recorders.push(Box::new(MetricsFile::open(folder)?));
         Ok(Self {
             folder: folder.to_path_buf(),
-            training,
+            training: Box::new(training),
             environment,
             held_out,
             recorders,
@@ -174,6 +195,36 @@ impl<'a> Run<'a> {
             first_iteration: 0,
             _lock: lock,
         })
+    }
+}
+
+/// What a run begins with.
+struct Start<'a, 'b> {
+    ranks: &'b Ranks,
+    folder: &'b Path,
+    config: Config,
+    opened: &'b Opened,
+    /// The environment for training, and the held-out one.
+    environments: [&'a dyn Environment; 2],
+}
+
+impl<'a> Start<'a, '_> {
+    /// Begins with an untrained policy, or the weights of the checkpoint `init`.
+    fn begin(
+        self,
+        lock: FolderLock,
+        description: &PolicyDescription,
+        init: Option<PathBuf>,
+    ) -> Result<Run<'a>> {
+        let Self { ranks, folder, config, opened, environments } = self;
+        let mut training = new_training(description, config, &opened.device, ranks)?;
+        if let Some(init) = &init {
+            training.start_from(init)?;
+        }
+        let start = init.as_deref().map(|init| (init, false));
+        let training = Leading::new(training, description, start, environments, ranks)?;
+        let [environment, held_out] = environments;
+        Run::assemble(folder, lock, training, environment, held_out)
     }
 }
 

@@ -9,8 +9,9 @@ use super::checkpoint;
 use crate::env::{Environment, Texts};
 use crate::error::{Error, Result};
 use crate::policy::{EncoderOf, Policy, PolicyConfig, PolicySpec, Sampling, SpecVisitor};
+use crate::ranks::Ranks;
 use crate::rollout::{Act, ActedEpisode};
-use crate::train::{Evaluation, EvaluationPlan, evaluate};
+use crate::train::{Evaluation, EvaluationPlan, evaluate_on_ranks_async};
 
 /// A trained policy of any kind that a checkpoint can hold.
 pub struct TrainedPolicy {
@@ -62,14 +63,29 @@ impl TrainedPolicy {
     /// Plays every task of the plan once. `progress` receives the number of tasks done.
     ///
     /// # Errors
-    /// As [`evaluate`].
+    /// As [`evaluate`](crate::train::evaluate).
     pub fn evaluate(
         &self,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Evaluation> {
-        self.player.evaluate(environment, plan, progress)
+        self.evaluate_on(&Ranks::alone(), environment, plan, progress)
+    }
+
+    /// [`TrainedPolicy::evaluate`] on several ranks, all of which have loaded the same checkpoint. Each
+    /// plays some of the tasks and gets the outcomes of all.
+    ///
+    /// # Errors
+    /// As [`evaluate`](crate::train::evaluate), also if another rank fails.
+    pub fn evaluate_on(
+        &self,
+        ranks: &Ranks,
+        environment: &dyn Environment,
+        plan: &EvaluationPlan,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Evaluation> {
+        self.player.evaluate(ranks, environment, plan, progress)
     }
 
     /// Begins an episode of an environment that the caller plays. Actions are drawn from `draws`.
@@ -98,10 +114,11 @@ impl<P: Policy> PlayedEpisode for ActedEpisode<'_, P> {
     }
 }
 
-/// [`evaluate`] without the type of the policy.
+/// What a policy does, without its type.
 trait Player {
     fn evaluate(
         &self,
+        ranks: &Ranks,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
         progress: &mut dyn FnMut(usize),
@@ -123,11 +140,15 @@ struct SpecPlayer<S: PolicySpec> {
 impl<S: PolicySpec> Player for SpecPlayer<S> {
     fn evaluate(
         &self,
+        ranks: &Ranks,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Evaluation> {
-        evaluate(environment, &self.policy, &self.encoder, plan, progress)
+        let Self { policy, encoder } = self;
+        let evaluation =
+            evaluate_on_ranks_async(environment, policy, encoder, plan, ranks, progress);
+        pollster::block_on(evaluation)
     }
 
     fn begin(

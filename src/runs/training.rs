@@ -12,9 +12,11 @@ use crate::env::Environment;
 use crate::episodes::EpisodeRecord;
 use crate::error::Result;
 use crate::policy::{InputsOf, PolicyDescription, PolicySpec, SpecVisitor};
-use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay};
+use crate::ranks::Ranks;
+use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay_parts};
 use crate::train::{
-    Config, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer, evaluate,
+    Config, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer,
+    evaluate_on_ranks_async,
 };
 
 /// The result of one iteration.
@@ -66,14 +68,22 @@ pub(super) trait Training {
 
     /// Evaluates the policy.
     fn evaluate(
-        &self,
+        &mut self,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Evaluation>;
 
+    /// Whether another rank was asked to stop.
+    fn asked_to_stop(&self) -> bool {
+        false
+    }
+
+    /// A digest of the policy's weights.
+    fn digest(&self) -> Result<Vec<u8>>;
+
     /// Writes a checkpoint into the folder of a run.
-    fn save(&self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf>;
+    fn save(&mut self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf>;
 }
 
 /// A trainer at iteration 0 for a described policy. `device` is a device without autodiff.
@@ -84,13 +94,15 @@ pub(super) fn new_training(
     description: &PolicyDescription,
     config: Config,
     device: &Device,
+    ranks: &Ranks,
 ) -> Result<Box<dyn Training>> {
-    description.visit(NewTraining { config, device })
+    description.visit(NewTraining { config, device, ranks })
 }
 
 struct NewTraining<'a> {
     config: Config,
     device: &'a Device,
+    ranks: &'a Ranks,
 }
 
 impl SpecVisitor for NewTraining<'_> {
@@ -99,7 +111,7 @@ impl SpecVisitor for NewTraining<'_> {
     fn visit<S: PolicySpec>(self, spec: &S) -> Self::Output {
         let device = self.device.clone().autodiff();
         let (policy, encoder) = spec.build(self.config.run.seed, &device)?;
-        let trainer = Trainer::new(self.config, policy, encoder);
+        let trainer = Trainer::new(self.config, policy, encoder).on_ranks(self.ranks);
         Ok(Box::new(SpecTraining { spec: spec.clone(), trainer, demonstrations: None, of: None }))
     }
 }
@@ -124,9 +136,14 @@ impl<S: PolicySpec> SpecTraining<S> {
         let variation = config.variation(environment, iteration);
         let environment = variation.as_deref().unwrap_or(environment);
         let (imitation, seed) = (&config.imitation, config.run.seed);
-        let found = demonstrations(environment, imitation, seed, iteration, &mut |_| {})?;
+        let (encoder, ranks) = (&self.trainer.encoder, &self.trainer.learner.ranks);
+        let found = ranks.is_leader().then(|| {
+            let found = demonstrations(environment, imitation, seed, iteration, &mut |_| {});
+            found.map(|found| found.list)
+        });
+        let list = ranks.of_leader(found)?;
         self.demonstrations = None;
-        self.demonstrations = Some(replay(environment, &self.trainer.encoder, &found.list, seed)?);
+        self.demonstrations = Some(replay_parts(environment, encoder, &list, seed, ranks)?);
         self.of = Some(iteration);
         Ok(())
     }
@@ -170,8 +187,10 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         // The first iteration's are given, so the expert need not play them again.
         let variation = config.variation(environment, 0);
         let environment = variation.as_deref().unwrap_or(environment);
+        let ranks = &self.trainer.learner.ranks;
         self.of = Some(0);
-        self.demonstrations = Some(replay(environment, encoder, demonstrations, seed)?);
+        self.demonstrations =
+            Some(replay_parts(environment, encoder, demonstrations, seed, ranks)?);
         Ok(())
     }
 
@@ -197,23 +216,32 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         }
         let iteration = self.trainer.iterate_watched_async(environment, progress, watch);
         let (metrics, batch) = pollster::block_on(iteration)?;
-        let episodes = self.trainer.config.run.save_episodes.then(|| batch.records());
+        let is_leader = self.trainer.learner.ranks.is_leader();
+        let is_kept = self.trainer.config.run.save_episodes && is_leader;
+        let episodes = is_kept.then(|| batch.records());
         let last_episode = batch.last_record();
         let (errors, replayed) = (batch.errors, batch.replayed);
         Ok(Iteration { metrics, errors, replayed, last_episode, episodes })
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Evaluation> {
-        let policy = self.trainer.learner.policy.valid();
-        evaluate(environment, &policy, &self.trainer.encoder, plan, progress)
+        let Trainer { learner, encoder, .. } = &self.trainer;
+        let (policy, ranks) = (learner.policy.valid(), &learner.ranks);
+        let evaluation =
+            evaluate_on_ranks_async(environment, &policy, encoder, plan, ranks, progress);
+        pollster::block_on(evaluation)
     }
 
-    fn save(&self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf> {
+    fn digest(&self) -> Result<Vec<u8>> {
+        checkpoint::digest(&self.trainer.learner.policy.valid())
+    }
+
+    fn save(&mut self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf> {
         checkpoint::save(run, &self.trainer, &self.spec, elapsed, best)
     }
 }

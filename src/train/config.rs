@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::distributed_config::DistributedConfig;
 use super::eval_config::EvalConfig;
 use super::imitation_config::ImitationConfig;
 use super::update_config::UpdateConfig;
@@ -51,6 +52,9 @@ pub struct Config {
     /// Evaluation on held-out tasks.
     #[garde(dive)]
     pub eval: EvalConfig,
+    /// Training on several processes (`mpirun proxmo train`, with the feature `mpi`).
+    #[garde(dive)]
+    pub distributed: DistributedConfig,
 }
 
 /// Length, seed, device and files of a run.

@@ -1,20 +1,25 @@
 //! Evaluation of a policy on tasks.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rand::{Rng, RngCore};
+use serde::{Deserialize, Serialize};
 
 use super::kind_result::KindResult;
 use super::metrics::EvaluationMetrics;
 use crate::env::{Environment, Session, Texts};
-use crate::episodes::{EpisodeRecord, StepRecord};
+use crate::episodes::{EpisodeRecord, StepRecord, read_episodes, write_episodes};
 use crate::error::{Error, Result};
 use crate::policy::{EncoderOf, Policy, Sampling};
-use crate::rollout::{EnvironmentError, EpisodeEnd, Limits, Plan, collect_with_async, expect_some};
+use crate::ranks::{Ranks, decode, encode, join, split};
+use crate::rollout::{
+    EnvironmentError, EpisodeEnd, Limits, Plan, collect_with_async, divided, expect_some,
+};
 use crate::stream::{Purpose, Stream};
 
 /// The outcome of one task.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// The task.
     pub task: usize,
@@ -80,38 +85,131 @@ pub async fn evaluate_async<P: Policy>(
     plan: &EvaluationPlan<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Evaluation> {
-    let mut evaluation = Evaluation::default();
-    let &EvaluationPlan { sampling, seed, mut limits, .. } = plan;
-    for (part, tasks) in plan.tasks.chunks(CONCURRENT_TASKS).enumerate() {
-        let rollout =
-            Plan { tasks, first_group: 0, episodes: 1, sampling, seed, iteration: part as u64 };
-        let batch = collect_with_async(environment, policy, encoder, &rollout, &limits).await?;
-        // Each group has one task; the group of a lost task is empty.
-        let played = tasks.iter().zip(batch.data.layout().group_episodes());
-        let played = played.filter(|(_, episodes)| !episodes.is_empty());
-        let tasks: Vec<usize> = played.map(|(&task, _)| task).collect();
-        evaluation.outcomes.extend(tasks.iter().enumerate().map(|(episode, &task)| Outcome {
-            task,
-            success: batch.data.has_success().then_some(batch.data.success()[episode]),
-            total_reward: batch.data.total_reward(episode),
-            end: batch.ends[episode].clone(),
-            steps: batch.data.rows_of_episode(episode).len(),
-        }));
-        if plan.keep_episodes {
-            let named = batch.records().into_iter().zip(&tasks).map(|(mut record, &task)| {
-                record.group = environment.task_name(task).to_string();
-                record.trajectory = record.group.clone();
-                record
-            });
-            evaluation.episodes.extend(named);
+    evaluate_on_ranks_async(environment, policy, encoder, plan, &Ranks::alone(), progress).await
+}
+
+/// [`evaluate_async`] on several ranks, each of which plays some tasks and gets the outcomes of all.
+/// `progress` receives the number of tasks that this rank has done.
+///
+/// # Errors
+/// As [`evaluate_async`], also if another rank fails.
+pub async fn evaluate_on_ranks_async<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &EncoderOf<P>,
+    plan: &EvaluationPlan<'_>,
+    ranks: &Ranks,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Evaluation> {
+    let pieces = pieces(plan.tasks.len(), ranks.parts());
+    let mut limits = plan.limits;
+    let mut own: Result<Vec<Evaluation>> = Ok(Vec::new());
+    let mut done = 0;
+    for number in ranks.own(pieces.len()) {
+        let Ok(played) = &mut own else { break };
+        let piece = &pieces[number];
+        match play_piece(environment, policy, encoder, plan, piece, &limits).await {
+            Ok(evaluation) => {
+                limits.max_errors = limits.max_errors.saturating_sub(evaluation.errors.len());
+                done += evaluation.outcomes.len() + evaluation.errors.len();
+                progress(done);
+                played.push(evaluation);
+            }
+            Err(error) => own = Err(error),
         }
-        limits.max_errors -= batch.errors.len();
-        evaluation.errors.extend(batch.errors);
-        evaluation.replayed.extend(batch.replayed);
-        progress(evaluation.outcomes.len() + evaluation.errors.len());
     }
+    let all = ranks.gather(pieces.len(), own, Evaluation::to_bytes, Evaluation::from_bytes)?;
+    let mut evaluation = Evaluation::default();
+    for piece in all {
+        evaluation.outcomes.extend(piece.outcomes);
+        evaluation.errors.extend(piece.errors);
+        evaluation.replayed.extend(piece.replayed);
+        evaluation.episodes.extend(piece.episodes);
+    }
+    plan.limits.check(&evaluation.errors)?;
     expect_some(evaluation.outcomes.len(), &evaluation.errors)?;
     Ok(evaluation)
+}
+
+/// Some of the tasks that are played together.
+struct Piece {
+    /// The number of [`CONCURRENT_TASKS`] that they are from.
+    chunk: usize,
+    /// Their places among these.
+    tasks: Range<usize>,
+}
+
+/// The pieces of an evaluation of `total` tasks. Their tasks have the same random streams in any number of
+/// `parts`.
+fn pieces(total: usize, parts: usize) -> Vec<Piece> {
+    let chunks = (0..total).step_by(CONCURRENT_TASKS).enumerate();
+    let of_chunk = |(chunk, first): (usize, usize)| {
+        let tasks = divided(CONCURRENT_TASKS.min(total - first), parts);
+        tasks.into_iter().map(move |tasks| Piece { chunk, tasks })
+    };
+    chunks.flat_map(of_chunk).collect()
+}
+
+/// Plays the tasks of a piece.
+async fn play_piece<P: Policy>(
+    environment: &dyn Environment,
+    policy: &P,
+    encoder: &EncoderOf<P>,
+    plan: &EvaluationPlan<'_>,
+    piece: &Piece,
+    limits: &Limits,
+) -> Result<Evaluation> {
+    let first = piece.chunk * CONCURRENT_TASKS;
+    let tasks = &plan.tasks[first + piece.tasks.start..first + piece.tasks.end];
+    let rollout = Plan {
+        tasks,
+        first_group: piece.tasks.start,
+        episodes: 1,
+        sampling: plan.sampling,
+        seed: plan.seed,
+        iteration: piece.chunk as u64,
+    };
+    let batch = collect_with_async(environment, policy, encoder, &rollout, limits).await?;
+    // Each group has one task; the group of a lost task is empty.
+    let played = tasks.iter().zip(batch.data.layout().group_episodes());
+    let played = played.filter(|(_, episodes)| !episodes.is_empty());
+    let tasks: Vec<usize> = played.map(|(&task, _)| task).collect();
+    let outcome = |(episode, &task): (usize, &usize)| Outcome {
+        task,
+        success: batch.data.has_success().then_some(batch.data.success()[episode]),
+        total_reward: batch.data.total_reward(episode),
+        end: batch.ends[episode].clone(),
+        steps: batch.data.rows_of_episode(episode).len(),
+    };
+    let outcomes = tasks.iter().enumerate().map(outcome).collect();
+    let mut episodes = Vec::new();
+    if plan.keep_episodes {
+        let named = batch.records().into_iter().zip(&tasks).map(|(mut record, &task)| {
+            record.group = environment.task_name(task).to_string();
+            record.trajectory = record.group.clone();
+            record
+        });
+        episodes.extend(named);
+    }
+    Ok(Evaluation { outcomes, errors: batch.errors, replayed: batch.replayed, episodes })
+}
+
+impl Evaluation {
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut episodes = Vec::new();
+        write_episodes(&mut episodes, &self.episodes)
+            .map_err(|error| Error::Run(format!("cannot send episodes: {error}")))?;
+        Ok(join(&[encode(&(&self.outcomes, &self.errors, &self.replayed))?, episodes]))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let [others, mut episodes] = split(bytes)?[..] else {
+            return Err(Error::Run("an evaluation from another rank is cut short".into()));
+        };
+        let (outcomes, errors, replayed) = decode(others)?;
+        let episodes = read_episodes(&mut episodes, "episodes of another rank")?;
+        Ok(Self { outcomes, errors, replayed, episodes })
+    }
 }
 
 /// [`evaluate_async`], blocking.
@@ -324,6 +422,19 @@ fn interval(values: &[f64]) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_has_the_same_random_stream_in_any_number_of_parts() {
+        let streams = |parts| {
+            let of = |piece: Piece| piece.tasks.map(move |place| (piece.chunk, place));
+            pieces(300, parts).into_iter().flat_map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(pieces(300, 1).len(), 3);
+        assert_eq!(pieces(300, 4).len(), 12);
+        assert_eq!(streams(4), streams(1));
+        assert_eq!(streams(1)[299], (2, 43));
+        assert!(pieces(0, 4).is_empty());
+    }
 
     #[test]
     fn tasks_are_evenly_spaced_without_repeats() {

@@ -1,8 +1,10 @@
 //! The gradient of the objective over some rows.
 //!
-//! On a CPU the rows are split into shards whose gradients are computed in parallel and added. The
-//! number of shards is a setting, independent of the number of threads, because the last digits of a
-//! sum depend on how it is split.
+//! On a CPU, and on several ranks, the rows are split into shards whose gradients are computed in parallel
+//! and added. The number of shards is a setting, independent of the number of threads and ranks, because
+//! the last digits of a sum depend on how it is split.
+
+use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -15,6 +17,7 @@ use crate::error::Result;
 use crate::gradients::Gradient;
 use crate::parallel::par_map;
 use crate::policy::{Inputs, InputsOf, Policy, TokenScores};
+use crate::ranks::{Addend, Ranks};
 use crate::rollout::RolloutBatch;
 
 /// The objective of an update.
@@ -31,27 +34,160 @@ pub(super) enum Objective {
 }
 
 /// The loss values over `rows`, and the gradient.
-pub(super) fn differentiate<P: Policy>(
+///
+/// Each rank computes some of the shards; all get the sum over all shards, in their order.
+///
+/// # Errors
+/// Fails if the device or another rank does.
+pub(super) async fn differentiate<P: Policy>(
     policy: &P,
-    update: &UpdateBatch<InputsOf<P>>,
+    update: &UpdateBatch<'_, InputsOf<P>>,
     rows: &[usize],
     objective: &Objective,
-) -> (Tensor<1>, Gradient) {
-    let weights = token_weights(update.batch, rows, update.config.aggregation);
-    let observed = match *objective {
-        Objective::Imitation { observation_weight } if observation_weight > 0.0 => {
-            let inputs = &update.batch.inputs;
-            let tokens: usize = rows.iter().map(|&row| inputs.observed_tokens(row)).sum();
-            observation_weight / tokens.max(1) as f64
+    ranks: &Ranks,
+) -> Result<(Tensor<1>, Gradient)> {
+    let minibatch = Minibatch::new(policy, update, rows, objective);
+    let shards = minibatch.shards(ranks.parts());
+    if shards.len() == 1 && ranks.is_alone() {
+        return Ok(minibatch.differentiate(policy, 0..rows.len()));
+    }
+    let own = ranks.own(shards.len());
+    let own: Vec<Range<usize>> = own.into_iter().map(|shard| shards[shard].clone()).collect();
+    let mut computed = minibatch.differentiate_all(own);
+    if ranks.is_alone() {
+        let sum = computed.reduce(|sum, part| added(policy, sum, part));
+        return Ok(sum.unwrap_or_else(|| minibatch.differentiate(policy, 0..rows.len())));
+    }
+    let mut addends = Ok(Vec::new());
+    while let (Ok(done), Some((values, gradient))) = (&mut addends, computed.next()) {
+        match addend(policy, values, &gradient).await {
+            Ok(one) => done.push(one),
+            Err(error) => addends = Err(error),
         }
-        _ => 0.0,
-    };
-    let row_weight = 1.0 / rows.len().max(1) as f32;
-    let one = |policy: &P, weights: &[f32], rows: &[usize]| {
-        let batch = update.batch;
-        let (responses, temperature) = (batch.responses.select(rows), update.temperature);
+    }
+    let sum = ranks.sum_in_order(shards.len(), &Gradient::lengths(policy), addends)?;
+    let device = policy.devices().into_iter().next().unwrap_or_default().without_autodiff();
+    let values = Tensor::from_data(sum.head.as_slice(), &device);
+    Ok((values, Gradient::of_flat(policy, &sum.present, &sum.values)))
+}
+
+/// The loss values and the gradient of a shard, on the host.
+async fn addend<P: Policy>(policy: &P, values: Tensor<1>, gradient: &Gradient) -> Result<Addend> {
+    let (present, flat) = gradient.flat(policy).await?;
+    Ok(Addend { head: read_async(values).await?, present, values: flat })
+}
+
+/// The rows of an update.
+struct Minibatch<'a, P: Policy> {
+    policy: &'a P,
+    update: &'a UpdateBatch<'a, InputsOf<P>>,
+    rows: &'a [usize],
+    objective: &'a Objective,
+    /// `[rows]`: the weight of each decision.
+    weights: Vec<f32>,
+    /// The weight of each token of the environment.
+    observed: f64,
+    /// The weight of each row in the loss of values.
+    row_weight: f32,
+    /// Whether shards are computed in parallel: on a CPU, unless the policy divides its minibatches by
+    /// itself to bound their memory.
+    is_parallel: bool,
+}
+
+impl<'a, P: Policy> Minibatch<'a, P> {
+    fn new(
+        policy: &'a P,
+        update: &'a UpdateBatch<'a, InputsOf<P>>,
+        rows: &'a [usize],
+        objective: &'a Objective,
+    ) -> Self {
+        let observed = match *objective {
+            Objective::Imitation { observation_weight } if observation_weight > 0.0 => {
+                let inputs = &update.batch.inputs;
+                let tokens: usize = rows.iter().map(|&row| inputs.observed_tokens(row)).sum();
+                observation_weight / tokens.max(1) as f64
+            }
+            _ => 0.0,
+        };
+        let weights = token_weights(update.batch, rows, update.config.aggregation);
+        let one = rows.get(..1).unwrap_or_default();
+        let is_divided = policy.parts(&update.batch.inputs, one).is_some();
+        let is_parallel = !is_divided && policy.devices().iter().all(computes_here);
+        let row_weight = 1.0 / rows.len().max(1) as f32;
+        Self { policy, update, rows, objective, weights, observed, row_weight, is_parallel }
+    }
+
+    /// The shards that are computed one by one, as ranges of `rows`. A shard has whole units.
+    ///
+    /// There are as many as the work has parts, or more for the threads of a CPU.
+    fn shards(&self, parts: usize) -> Vec<Range<usize>> {
+        let (inputs, rows) = (&self.update.batch.inputs, self.rows);
+        let count = match self.is_parallel {
+            true => self.update.config.shards.max(parts),
+            false => parts,
+        };
+        let size = rows.len().div_ceil(count).max(1);
+        let is_same = |one: &usize, other: &usize| inputs.unit(*one) == inputs.unit(*other);
+        let mut shards: Vec<Range<usize>> = Vec::new();
+        let mut first = 0;
+        for unit in rows.chunk_by(is_same) {
+            let end = first + unit.len();
+            match shards.last_mut().filter(|shard| shard.len() < size) {
+                Some(shard) => shard.end = end,
+                None => shards.push(first..end),
+            }
+            first = end;
+        }
+        if shards.is_empty() {
+            shards.push(0..0);
+        }
+        shards
+    }
+
+    /// The loss values and the gradients of some shards, in their order.
+    fn differentiate_all(
+        &self,
+        shards: Vec<Range<usize>>,
+    ) -> Box<dyn Iterator<Item = (Tensor<1>, Gradient)> + '_> {
+        if !self.is_parallel || shards.len() < 2 {
+            let policy = self.policy;
+            return Box::new(
+                shards.into_iter().map(move |shard| self.differentiate(policy, shard)),
+            );
+        }
+        let computed = par_map(shards.len(), |place| {
+            // Separate leaves give each shard a separate graph, because backward locks its graph.
+            self.differentiate(&self.policy.valid().train(), shards[place].clone())
+        });
+        Box::new(computed.into_iter())
+    }
+
+    /// The loss values and the gradient of a shard, which the policy may divide further.
+    fn differentiate(&self, policy: &P, shard: Range<usize>) -> (Tensor<1>, Gradient) {
+        let (rows, weights) = (&self.rows[shard.clone()], &self.weights[shard]);
+        let Some(parts) = policy.parts(&self.update.batch.inputs, rows) else {
+            return self.differentiate_at_once(policy, rows, weights);
+        };
+        let part = |places: &Vec<usize>| {
+            let weights: Vec<f32> = places.iter().map(|&place| weights[place]).collect();
+            let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
+            self.differentiate_at_once(policy, &rows, &weights)
+        };
+        let sum = parts.iter().map(part).reduce(|sum, part| added(policy, sum, part));
+        sum.unwrap_or_else(|| self.differentiate_at_once(policy, rows, weights))
+    }
+
+    fn differentiate_at_once(
+        &self,
+        policy: &P,
+        rows: &[usize],
+        weights: &[f32],
+    ) -> (Tensor<1>, Gradient) {
+        let Self { update, observed, .. } = *self;
+        let responses = update.batch.responses.select(rows);
         let loss = |scores, log_prob: Option<Tensor<1>>| {
-            let mut loss = loss_of(scores, update, rows, (weights, row_weight), objective);
+            let weights = (weights, self.row_weight);
+            let mut loss = loss_of(scores, update, rows, weights, self.objective);
             if let Some(log_prob) = log_prob {
                 loss.total = loss.total - log_prob.mul_scalar(observed);
             }
@@ -59,36 +195,15 @@ pub(super) fn differentiate<P: Policy>(
             (loss.total, values)
         };
         let (values, gradients) = policy.differentiate(
-            &batch.inputs,
+            &update.batch.inputs,
             rows,
             &responses,
-            temperature,
+            update.temperature,
             observed > 0.0,
             loss,
         );
         (values, Gradient(gradients))
-    };
-    if let Some(parts) = policy.parts(&update.batch.inputs, rows) {
-        let part = |places: &Vec<usize>| {
-            let at = |values: &[f32]| places.iter().map(|&place| values[place]).collect::<Vec<_>>();
-            let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
-            one(policy, &at(&weights), &rows)
-        };
-        let parts = parts.iter().map(part).reduce(|sum, part| added(policy, sum, part));
-        return parts.unwrap_or_else(|| one(policy, &weights, rows));
     }
-    let here = policy.devices().iter().all(computes_here);
-    let size = rows.len().div_ceil(update.config.shards);
-    if !here || size >= rows.len() {
-        return one(policy, &weights, rows);
-    }
-    let shards: Vec<&[usize]> = rows.chunks(size).collect();
-    let parts = par_map(shards.len(), |shard| {
-        // Separate leaves give each shard a separate graph, because backward locks its graph.
-        one(&policy.valid().train(), &weights[shard * size..], shards[shard])
-    });
-    let sum = parts.into_iter().reduce(|sum, part| added(policy, sum, part));
-    sum.unwrap_or_else(|| one(policy, &weights, rows))
 }
 
 /// The sums of the loss values and gradients of two parts of a minibatch.

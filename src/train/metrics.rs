@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::differences::SettingChanges;
 use super::kind_result::KindResult;
+use super::rank_metrics::RankMetrics;
 use crate::error::{Error, Result};
 
 /// Metrics of one iteration.
@@ -74,6 +75,9 @@ pub struct IterationMetrics {
     pub changes: SettingChanges,
     /// Time by phase.
     pub seconds: Seconds,
+    /// What each rank did, in a training on several ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<RankMetrics>,
     /// Evaluation on held-out tasks, if one follows this iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationMetrics>,

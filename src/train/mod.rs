@@ -6,6 +6,7 @@
 mod assign;
 mod config;
 mod differences;
+mod distributed_config;
 mod eval_config;
 mod evaluate;
 mod gradient;
@@ -16,6 +17,7 @@ mod loss;
 mod metrics;
 mod preset;
 mod progress;
+mod rank_metrics;
 mod scalars;
 mod statistics;
 mod surrogate;
@@ -31,10 +33,11 @@ pub use config::{Config, RolloutConfig, RunConfig};
 pub use differences::{
     NOT_SET, SettingChanges, SettingDifference, SettingsByKey, differences, settings_by_key,
 };
+pub use distributed_config::DistributedConfig;
 pub use eval_config::{EvalConfig, EvalMetric};
 pub use evaluate::{
     Evaluation, EvaluationPlan, FixedPolicy, Outcome, evaluate, evaluate_async, evaluate_fixed,
-    random_policy, spread,
+    evaluate_on_ranks_async, random_policy, spread,
 };
 pub use imitation_config::{EXPERT, ImitationConfig};
 pub use kind_result::KindResult;
@@ -44,6 +47,7 @@ pub use metrics::{
 };
 pub use preset::Preset;
 pub use progress::{IterationProgress, UpdateProgress};
+pub use rank_metrics::RankMetrics;
 pub use surrogate::{LossConfig, Ratio, SurrogateLoss, TokenWeights, clipped_surrogate};
 pub use trainer::Trainer;
 pub use update::{Learner, UpdateStats};

@@ -1,24 +1,28 @@
 //! The trainer: one iteration, from tasks to an updated policy.
 
 use rand::seq::index;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use web_time::Instant;
 
 use super::assign::CreditStep;
 use super::config::Config;
 use super::metrics::{IterationMetrics, Seconds, ValueMetrics};
 use super::progress::{IterationProgress, UpdateProgress};
+use super::rank_metrics::RankMetrics;
 use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
 use super::update_config::UpdateConfig;
 use crate::credit::diagnostics::explained;
-use crate::credit::{self, Credit};
+use crate::credit;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::kernels;
 use crate::optimizer::adamw;
 use crate::policy::{EncoderOf, InputsOf, Policy, Sampling};
-use crate::rollout::{CollectionProgress, Plan, RolloutBatch, collect_watched_async};
+use crate::ranks::Ranks;
+use crate::rollout::{Collected, CollectionProgress, Plan, RolloutBatch, collect_parts_async};
 use crate::stream::{Purpose, Stream};
 
 /// Added to the root of the second moment in AdamW.
@@ -42,15 +46,47 @@ pub struct Trainer<P: Policy> {
 
 type Rollout<P> = RolloutBatch<InputsOf<P>>;
 
+/// The credit of an iteration's rows, as all ranks need it.
+#[derive(Serialize, Deserialize)]
+struct Assigned {
+    /// `[rows]`.
+    advantages: Vec<f32>,
+    /// `[rows]`: what values are trained towards; empty if credit needs no values.
+    returns: Vec<f32>,
+    /// The share of the variance of returns that the values explain.
+    explained: Option<f64>,
+}
+
+/// The episodes of an iteration.
+struct Played<P: Policy> {
+    batch: Rollout<P>,
+    /// Of all groups, including those that the update leaves out.
+    statistics: RolloutStatistics,
+    /// Environment steps of this rank.
+    steps: usize,
+    /// Seconds that it played.
+    seconds: f64,
+}
+
 impl<P: Policy> Trainer<P> {
     /// A trainer at iteration 0. `policy` lives on a device with autodiff; a copy of it is the
     /// reference policy of the KL term.
     pub fn new(config: Config, policy: P, encoder: EncoderOf<P>) -> Self {
         let optimizer = adamw(config.update.weight_decay, EPSILON);
         let reference = (config.update.kl_weight > 0.0).then(|| policy.valid());
-        let learner = Learner { policy, reference, optimizer, consecutive_skips: 0 };
+        let ranks = Ranks::alone().with_parts(config.distributed.parts);
+        let learner = Learner { policy, reference, optimizer, consecutive_skips: 0, ranks };
         let credit_state = credit::CreditState::default();
         Self { config, learner, encoder, iteration: 0, steps: 0, credit_state }
+    }
+
+    /// Trains together with other ranks. All of them call the same methods in the same order, with equal
+    /// policies and settings. Work has the number of parts that `distributed.parts` names, or else as
+    /// many as there are ranks.
+    pub fn on_ranks(mut self, ranks: &Ranks) -> Self {
+        self.config.distributed.fix_parts(ranks.size());
+        self.learner.ranks = ranks.with_parts(self.config.distributed.parts);
+        self
     }
 
     /// One iteration: plays episodes, assigns credit, updates the policy. `progress` is the fraction of
@@ -80,18 +116,13 @@ impl<P: Policy> Trainer<P> {
         self.expect_values()?;
         let begun = Instant::now();
         let mut collecting = |progress| watch(IterationProgress::Collecting(progress));
-        let (batch, statistics) = self.play(environment, &mut collecting).await?;
+        let Played { batch, statistics, steps, seconds } =
+            self.play(environment, &mut collecting).await?;
         let played = Instant::now();
-        let step = CreditStep {
-            config: &self.config.credit,
-            invalid_action_penalty: self.config.update.invalid_action_penalty,
-            minibatch: self.config.update.minibatch,
-        };
-        let policy = self.learner.policy.valid();
-        let credit = step.assign(&policy, &batch, &mut self.credit_state).await?;
-        let assigned = Instant::now();
+        let (assigned, diagnostics) = self.assign(&batch).await?;
+        let credited = Instant::now();
         let mut updating = |progress| watch(IterationProgress::Updating(progress));
-        let updated = self.learn(&batch, &credit, progress, &mut updating).await?;
+        let updated = self.learn(&batch, &assigned, progress, &mut updating).await?;
         self.steps += statistics.steps as u64;
         let (score, metrics) = statistics.mean_ends();
         let metrics = IterationMetrics {
@@ -106,12 +137,12 @@ impl<P: Policy> Trainer<P> {
             mixed_groups: statistics.mixed_groups(),
             zero_variance: statistics.zero_variance(),
             tokens: statistics.tokens(),
-            credit: serde_json::to_value(&credit.diagnostics)
-                .map_err(|error| Error::Run(format!("cannot write credit diagnostics: {error}")))?,
+            credit: diagnostics,
+            ranks: RankMetrics::gather(&self.learner.ranks, steps, seconds)?,
             seconds: Seconds {
                 rollout: (played - begun).as_secs_f64(),
-                credit: (assigned - played).as_secs_f64(),
-                update: assigned.elapsed().as_secs_f64(),
+                credit: (credited - played).as_secs_f64(),
+                update: credited.elapsed().as_secs_f64(),
                 elapsed: 0.0,
             },
             ..updated
@@ -162,6 +193,7 @@ impl<P: Policy> Trainer<P> {
         let mut updating = |progress| watch(IterationProgress::Updating(progress));
         let stats = self.learner.imitate_watched_async(&update, weight, &mut updating).await?;
         let mut metrics = self.finish_update(&stats, learning_rate);
+        metrics.ranks = RankMetrics::gather(&self.learner.ranks, 0, 0.0)?;
         metrics.seconds.update = begun.elapsed().as_secs_f64();
         Ok(metrics)
     }
@@ -187,27 +219,55 @@ impl<P: Policy> Trainer<P> {
         }
     }
 
+    /// The credit of each row, and diagnostics. The leader assigns credit to the rows of all ranks, of
+    /// which minibatches are mixed; the others wait for it and have no diagnostics.
+    async fn assign(&mut self, batch: &Rollout<P>) -> Result<(Assigned, Value)> {
+        let step = CreditStep {
+            config: &self.config.credit,
+            invalid_action_penalty: self.config.update.invalid_action_penalty,
+            minibatch: self.config.update.minibatch,
+        };
+        let (mut assigned, mut diagnostics) = (None, Value::Null);
+        if self.learner.ranks.is_leader() {
+            let policy = self.learner.policy.valid();
+            let credit = step.assign(&policy, batch, &mut self.credit_state).await;
+            assigned = Some(credit.and_then(|credit| {
+                diagnostics = serde_json::to_value(&credit.diagnostics).map_err(|error| {
+                    Error::Run(format!("cannot write credit diagnostics: {error}"))
+                })?;
+                let values = batch.data.values().filter(|_| self.config.credit.needs_values());
+                let assigned = Assigned {
+                    advantages: credit.advantages_f32(),
+                    returns: values.map_or_else(Vec::new, |_| credit.returns_f32()),
+                    explained: values
+                        .and_then(|values| explained(&credit.returns, &values.states)),
+                };
+                Ok((assigned, self.credit_state.clone()))
+            }));
+        }
+        let (assigned, state) = self.learner.ranks.of_leader(assigned)?;
+        self.credit_state = state;
+        Ok((assigned, diagnostics))
+    }
+
     /// Updates the policy, and returns the part of the metrics that an update determines. Values are
     /// trained towards the returns of credit, if credit needs them.
     async fn learn(
         &mut self,
         batch: &Rollout<P>,
-        credit: &Credit,
+        assigned: &Assigned,
         progress: f64,
         watch: &mut dyn FnMut(UpdateProgress),
     ) -> Result<IterationMetrics> {
         let config = self.update_config(progress);
-        let advantages = credit.advantages_f32();
-        let values = batch.data.values().filter(|_| self.config.credit.needs_values());
-        let returns = values.map_or_else(Vec::new, |_| credit.returns_f32());
-        let mut update = self.update_batch(batch, &advantages, progress, &config);
-        update.returns = &returns;
+        let mut update = self.update_batch(batch, &assigned.advantages, progress, &config);
+        update.returns = &assigned.returns;
         let learning_rate = update.learning_rate;
         let stats = self.learner.learn_watched_async(&update, watch).await?;
         let mut metrics = self.finish_update(&stats, learning_rate);
-        metrics.value = values.map(|values| ValueMetrics {
+        metrics.value = (!assigned.returns.is_empty()).then_some(ValueMetrics {
             loss: stats.value_loss,
-            explained_variance: explained(&credit.returns, &values.states),
+            explained_variance: assigned.explained,
         });
         Ok(metrics)
     }
@@ -265,7 +325,7 @@ impl<P: Policy> Trainer<P> {
         &self,
         environment: &dyn Environment,
         watch: &mut dyn FnMut(CollectionProgress),
-    ) -> Result<(Rollout<P>, RolloutStatistics)> {
+    ) -> Result<Played<P>> {
         let variation = self.config.variation(environment, self.iteration);
         let environment = variation.as_deref().unwrap_or(environment);
         let rollout = &self.config.rollout;
@@ -275,7 +335,8 @@ impl<P: Policy> Trainer<P> {
         let max_groups = groups.saturating_mul(1 + rollout.max_resampling_rounds).min(total);
         let tasks = index::sample(&mut rng, total, max_groups).into_vec();
         let mut statistics = RolloutStatistics::default();
-        let mut batch = self.play_tasks(environment, &tasks[..groups], 0, watch).await?;
+        let Collected { mut batch, mut steps, mut seconds } =
+            self.play_tasks(environment, &tasks[..groups], 0, watch).await?;
         statistics.add(&batch);
         let mut played = groups;
         for _ in 0..rollout.max_resampling_rounds {
@@ -286,15 +347,16 @@ impl<P: Policy> Trainer<P> {
                 break;
             }
             let more = self.play_tasks(environment, further, played, watch).await?;
-            statistics.add(&more);
+            statistics.add(&more.batch);
+            (steps, seconds) = (steps + more.steps, seconds + more.seconds);
             played += further.len();
             batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
-            batch.append(more)?;
+            batch.append(more.batch)?;
         }
         if rollout.drop_zero_variance {
             batch.retain_groups(|batch, group| !batch.is_zero_variance(group));
         }
-        Ok((batch, statistics))
+        Ok(Played { batch, statistics, steps, seconds })
     }
 
     /// Plays one group per task. `first_group` is the number of groups that the iteration has played.
@@ -304,7 +366,7 @@ impl<P: Policy> Trainer<P> {
         tasks: &[usize],
         first_group: usize,
         watch: &mut dyn FnMut(CollectionProgress),
-    ) -> Result<Rollout<P>> {
+    ) -> Result<Collected<InputsOf<P>>> {
         let plan = Plan {
             tasks,
             first_group,
@@ -314,10 +376,11 @@ impl<P: Policy> Trainer<P> {
             iteration: self.iteration,
         };
         let (policy, limits) = (self.learner.policy.valid(), self.config.rollout.limits());
-        let encoder = &self.encoder;
-        let batch =
-            collect_watched_async(environment, &policy, encoder, &plan, &limits, watch).await?;
-        batch.expect_episodes()?;
-        Ok(batch)
+        let (encoder, ranks) = (&self.encoder, &self.learner.ranks);
+        let collected =
+            collect_parts_async(environment, &policy, encoder, &plan, &limits, ranks, watch);
+        let collected = collected.await?;
+        collected.batch.expect_episodes()?;
+        Ok(collected)
     }
 }

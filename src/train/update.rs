@@ -10,6 +10,7 @@ use super::progress::UpdateProgress;
 use super::update_batch::UpdateBatch;
 use crate::error::{Error, Result};
 use crate::policy::{Inputs, InputsOf, Policy, read_parts};
+use crate::ranks::Ranks;
 
 /// A policy in training, and the state of its optimizer.
 pub struct Learner<P> {
@@ -21,6 +22,8 @@ pub struct Learner<P> {
     pub optimizer: ModuleOptimizer,
     /// Number of consecutive updates that were skipped because a value was not finite.
     pub consecutive_skips: usize,
+    /// The ranks that train together. Each computes some shards of a minibatch.
+    pub ranks: Ranks,
 }
 
 /// Means over an iteration's updates.
@@ -177,14 +180,15 @@ impl<P: Policy> Learner<P> {
             None => rows.chunks(update.config.minibatch).map(<[usize]>::to_vec).collect(),
         };
         let device = reference.devices().into_iter().next().unwrap_or_default();
-        let padded = read_parts(&device, parts.len(), |part| {
-            let responses = batch.responses.select(&parts[part]);
-            reference
-                .evaluate(&batch.inputs, &parts[part], &responses, update.temperature)
-                .log_probs
+        let own = self.ranks.own(parts.len());
+        let padded = read_parts(&device, own.len(), |place| {
+            let part = &parts[own[place]];
+            let responses = batch.responses.select(part);
+            reference.evaluate(&batch.inputs, part, &responses, update.temperature).log_probs
         });
+        let padded = self.ranks.gather_values(parts.len(), padded.await)?;
         let mut log_probs = vec![0.0; batch.responses.tokens.len()];
-        for (padded, rows) in padded.await?.iter().zip(&parts) {
+        for (padded, rows) in padded.iter().zip(&parts) {
             let width = padded.len() / rows.len();
             for (padded, &row) in padded.chunks_exact(width).zip(rows) {
                 let range = batch.responses.range(row);
@@ -202,7 +206,8 @@ impl<P: Policy> Learner<P> {
         objective: &Objective,
         stats: &mut UpdateStats,
     ) -> Result<()> {
-        let (loss, mut gradient) = differentiate(&self.policy, update, rows, objective);
+        let gradient = differentiate(&self.policy, update, rows, objective, &self.ranks);
+        let (loss, mut gradient) = gradient.await?;
         let (loss, norm) = read_back(loss, &gradient, &self.policy).await?;
         if !(norm.is_finite() && loss.iter().all(|value| value.is_finite())) {
             stats.skipped += 1;

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::kernels;
 use crate::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, ScorerNetworkConfig, Vocabulary};
 use crate::policy::{Policy, Sampling};
+use crate::ranks::Ranks;
 use crate::rollout::{Plan, RolloutBatch, collect};
 use crate::stream::{Purpose, Stream};
 use crate::train::{Learner, LossInputs, UpdateBatch, UpdateConfig, UpdateStats, loss};
@@ -159,7 +160,7 @@ impl Reference {
         let policy = Scorer::new(&self.network, 0, &device.clone().autodiff());
         let reference = Some(policy.valid());
         let optimizer = AdamWConfig::new().with_weight_decay(0.01).init();
-        Learner { policy, reference, optimizer, consecutive_skips: 0 }
+        Learner { policy, reference, optimizer, consecutive_skips: 0, ranks: Ranks::alone() }
     }
 
     /// The policy's own embeddings of all rows, on its device.

@@ -46,6 +46,7 @@ mod openenv_server;
 mod process_cli;
 mod process_env;
 mod process_modes;
+mod ranks;
 mod resume;
 mod resume_changes;
 mod returns;

@@ -70,8 +70,15 @@ impl Scope for Evaluation {
     ];
 
     fn includes(setting: &Setting) -> bool {
-        let own =
-            ["run.backend", "run.device", "eval.tasks", "eval.temperature", "policy.response"];
+        let own = [
+            "run.backend",
+            "run.device",
+            "eval.tasks",
+            "eval.temperature",
+            "policy.response",
+            "distributed.parts",
+            "distributed.timeout",
+        ];
         EnvOnly::includes(setting) || own.contains(&setting.key.as_str())
     }
 }

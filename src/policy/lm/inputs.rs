@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
 use crate::lm::{Branch, Trie};
 use crate::policy::Inputs;
+use crate::ranks::{decode, encode};
 
 /// A step.
 #[derive(Debug, Clone)]
@@ -148,6 +150,44 @@ impl Inputs for LmInputs {
         let moved = |row: Row| Row { transcript: row.transcript + shift, ..row };
         self.rows.extend(other.rows.into_iter().map(moved));
     }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        let rows: Vec<SentRow> = self.rows.iter().map(Row::sent).collect::<Result<_>>()?;
+        encode(&(&self.transcripts, &self.answered, rows))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (transcripts, answered, rows): (_, _, Vec<SentRow>) = decode(bytes)?;
+        Ok(Self { transcripts, answered, rows: rows.into_iter().map(Row::of_sent).collect() })
+    }
+}
+
+/// A row in the form in which it travels: transcript, `from`, `start` and, if the response was
+/// constrained, its decisions, each with its place, its options and the chosen one.
+type SentRow = (usize, usize, usize, Option<Vec<(usize, Vec<u32>, usize)>>);
+
+impl Row {
+    fn sent(&self) -> Result<SentRow> {
+        let decisions = match &self.constraint {
+            Constraint::Free => None,
+            Constraint::Decided(branches) => Some(
+                branches.iter().map(|branch| (branch.at, branch.options.clone(), branch.chosen)),
+            ),
+            Constraint::Choices(_) => {
+                return Err(Error::Run("a step without a response cannot be sent".into()));
+            }
+        };
+        Ok((self.transcript, self.from, self.start, decisions.map(Iterator::collect)))
+    }
+
+    fn of_sent((transcript, from, start, decisions): SentRow) -> Self {
+        let branch = |(at, options, chosen)| Branch { at, options, chosen };
+        let constraint = match decisions {
+            None => Constraint::Free,
+            Some(decisions) => Constraint::Decided(decisions.into_iter().map(branch).collect()),
+        };
+        Self { transcript, from, start, constraint }
+    }
 }
 
 #[cfg(test)]
@@ -173,5 +213,20 @@ mod tests {
         assert_eq!(tokens, [9, 7, 7]);
         assert_eq!(inputs.transcripts.len(), 2);
         assert!(inputs.unit(1) == inputs.unit(2) && inputs.unit(0) != inputs.unit(1));
+    }
+
+    #[test]
+    fn steps_are_the_same_after_they_have_travelled() {
+        let mut inputs = LmInputs::default();
+        let transcript = inputs.begin(vec![7, 8]);
+        let row = inputs.push_row(transcript, None);
+        inputs.respond(row, &[9]);
+        let choices = Trie::new(&[vec![1, 2], vec![1, 3]], None).unwrap();
+        let row = inputs.push_row(transcript, Some(Arc::new(choices)));
+        let error = inputs.to_bytes().unwrap_err().to_string();
+        assert!(error.contains("without a response"), "{error}");
+        inputs.respond(row, &[1, 3]);
+        let read = LmInputs::from_bytes(&inputs.to_bytes().unwrap()).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{inputs:?}"));
     }
 }

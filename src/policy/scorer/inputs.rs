@@ -2,7 +2,9 @@
 
 use super::mentions::MENTION_FEATURES;
 use super::texts::TextTable;
+use crate::error::Result;
 use crate::policy::interface::Inputs;
+use crate::ranks::{decode, encode};
 
 /// Number of features of an action besides its text: its history in the episode, and the overlap of
 /// its words and those of its last outcome with the goal and the observation.
@@ -108,5 +110,36 @@ impl Inputs for ScorerInputs {
         self.outcomes.extend(renumber(other.outcomes));
         self.features.extend(other.features);
         self.mentions.extend(other.mentions);
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        encode(&(
+            self.texts.parts(),
+            (&self.goals, &self.observations, &self.last_actions, &self.progress),
+            (&self.history_words, &self.history_counts, &self.history_ends),
+            (&self.actions, &self.outcomes, &self.features, &self.mentions, &self.action_ends),
+        ))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (texts, of_rows, history, actions) = decode(bytes)?;
+        let (goals, observations, last_actions, progress) = of_rows;
+        let (history_words, history_counts, history_ends) = history;
+        let (actions, outcomes, features, mentions, action_ends) = actions;
+        Ok(Self {
+            texts: TextTable::of_parts(texts),
+            goals,
+            observations,
+            last_actions,
+            progress,
+            history_words,
+            history_counts,
+            history_ends,
+            actions,
+            outcomes,
+            features,
+            mentions,
+            action_ends,
+        })
     }
 }

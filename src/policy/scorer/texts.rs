@@ -52,6 +52,22 @@ impl TextTable {
         id
     }
 
+    /// All parts of the table: the texts, their words and counts, and where each text's words end.
+    pub(super) fn parts(&self) -> (Vec<&str>, &[u32], &[u16], &[usize]) {
+        let mut texts: Vec<(&str, u32)> =
+            self.index.iter().map(|(text, &id)| (&**text, id)).collect();
+        texts.sort_unstable_by_key(|&(_, id)| id);
+        let texts = texts.into_iter().map(|(text, _)| text).collect();
+        (texts, &self.words, &self.counts, &self.ends)
+    }
+
+    /// The table of [`TextTable::parts`].
+    pub(super) fn of_parts(
+        (texts, words, counts, ends): (Vec<Box<str>>, Vec<u32>, Vec<u16>, Vec<usize>),
+    ) -> Self {
+        Self { index: texts.into_iter().zip(0..).collect(), words, counts, ends }
+    }
+
     /// Adds the texts of a table of the same vocabulary, and returns their new indices.
     pub fn absorb(&mut self, other: &Self) -> Vec<u32> {
         let mut numbers = vec![0; other.len()];

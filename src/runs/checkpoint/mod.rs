@@ -23,5 +23,6 @@ pub use find::{
     CheckpointSelector, NewestCheckpoint, clear_leftovers, find, list, newest, set_aside,
 };
 pub use load::{load_initial_weights, load_weights, read_description, restore};
+pub(super) use save::digest;
 pub use save::save;
 pub use state::{BestEvaluation, RunState, read_state};

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::files::{OPTIMIZER, POLICY, REFERENCE, STATE, WEIGHTS, folder};
 use super::find::{clear_leftovers, discard, prune};
@@ -12,7 +13,7 @@ use super::state::{BestEvaluation, RunState, VERSION};
 use super::tensors::{expect_finite, optimizer_bytes, weights_bytes};
 use crate::error::{Error, Result};
 use crate::files::sync_folder;
-use crate::policy::{PolicyDescription, PolicySpec};
+use crate::policy::{Policy, PolicyDescription, PolicySpec};
 use crate::train::Trainer;
 
 /// Writes a checkpoint into the folder of a run, then removes the oldest checkpoints except the best
@@ -63,6 +64,11 @@ pub fn save<S: PolicySpec>(
     let spared = [Some(trainer.iteration), best.map(|best| best.iteration)];
     prune(run, trainer.config.run.keep_checkpoints, &spared)?;
     Ok(target)
+}
+
+/// A digest of the weights that a checkpoint of a policy holds: equal weights have equal digests.
+pub(in crate::runs) fn digest<P: Policy>(policy: &P) -> Result<Vec<u8>> {
+    Ok(Sha256::digest(weights_bytes(policy, Path::new(WEIGHTS))?).to_vec())
 }
 
 fn json_bytes(value: &impl Serialize, path: &Path) -> Result<Vec<u8>> {

@@ -1,0 +1,178 @@
+//! A command on several ranks: processes that `mpirun` or `srun` has started.
+
+use std::sync::atomic::Ordering;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::settings::describe;
+use super::signals::{asked_to_stop, stop_on_signal};
+use super::terminal::{silence, tell, unsilence};
+use crate::device::{Adapter, Backend, Opened, candidates, open};
+use crate::error::{Error, Result};
+use crate::ranks::Ranks;
+use crate::ranks::launch::launched;
+use crate::runs::{FollowerResources, dismiss, follow};
+use crate::train::Config;
+
+/// Whether a launcher has started this process, or the one that has started it, as another rank than the
+/// leader.
+pub fn is_follower() -> bool {
+    launched().is_some_and(|launch| launch.rank > 0)
+}
+
+/// Refuses to run a command in each of several processes that a launcher has started.
+///
+/// # Errors
+/// Fails if there are several.
+pub fn expect_one_process(command: &str) -> Result<()> {
+    match launched() {
+        Some(launch) if launch.size > 1 => Err(Error::Device(format!(
+            "{} processes were started, but 'proxmo {command}' runs in one: start it without mpirun",
+            launch.size
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a training on all ranks: `lead` on the leader, which alone has settings and a folder.
+pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
+    let ranks = join()?;
+    if ranks.is_leader() {
+        let result = lead(&ranks);
+        dismiss(&ranks, &result);
+        if ranks.is_lost() && is_ended_by_launcher(2 * SIGTERM_AFTER) {
+            silence();
+        }
+        return result;
+    }
+    let stop = stop_on_signal("iteration")?;
+    let open = |config: &Config| open_resources(config, &ranks);
+    match follow(&ranks, &open, &|| stop.load(Ordering::Relaxed)) {
+        Ok(0) => Ok(()),
+        // The leader has reported the error.
+        Ok(2) => Err(Error::Device("see rank 0".into())),
+        Ok(_) => Err(Error::Run("see rank 0".into())),
+        // Later than the leader.
+        Err(error) if is_ended_by_launcher(5 * SIGTERM_AFTER) => Err(error),
+        Err(error) => {
+            unsilence();
+            tell!("proxmo: error: {}", describe(&error));
+            silence();
+            Err(error)
+        }
+    }
+}
+
+/// Time after which `mpirun` sends SIGTERM to processes that it ends. It first wakes those that were
+/// stopped, whose time limit is then over.
+const SIGTERM_AFTER: Duration = Duration::from_secs(1);
+
+/// Whether a process that has lost the others learns within some time that the launcher ends it: then
+/// another process has reported the loss.
+fn is_ended_by_launcher(within: Duration) -> bool {
+    let begun = Instant::now();
+    while !asked_to_stop() && begun.elapsed() < within {
+        sleep(Duration::from_millis(50));
+    }
+    asked_to_stop()
+}
+
+/// The ranks that this process is one of.
+///
+/// # Errors
+/// Fails if the ranks run other builds, or if there are several and this build trains in one process.
+#[cfg(feature = "mpi")]
+pub fn join() -> Result<Ranks> {
+    use crate::ranks::MpiCommunicator;
+    if launched().is_none() {
+        return Ok(Ranks::alone());
+    }
+    let ranks = Ranks::new(MpiCommunicator::start()?);
+    ranks.expect_same_build()?;
+    Ok(ranks)
+}
+
+/// The ranks that this process is one of: itself.
+///
+/// # Errors
+/// Fails if a launcher has started several processes.
+#[cfg(not(feature = "mpi"))]
+pub fn join() -> Result<Ranks> {
+    match launched() {
+        Some(launch) if launch.size > 1 => Err(Error::Device(format!(
+            "{} processes were started, but this build runs in one: build it with --features mpi",
+            launch.size
+        ))),
+        _ => Ok(Ranks::alone()),
+    }
+}
+
+/// Opens what the settings of the leader name, on this machine.
+fn open_resources(config: &Config, ranks: &Ranks) -> Result<FollowerResources> {
+    let environment = config.env.open(config.env.split())?;
+    let held_out = config.env.open(&config.eval.split)?;
+    let opened = open_for_rank(config.run.backend, config.run.device, ranks)?;
+    Ok(FollowerResources { environment, held_out, opened })
+}
+
+/// Opens a device of a backend: ranks on one machine take one after the other, from number `device` on.
+///
+/// # Errors
+/// Fails if there is no such device.
+pub fn open_for_rank(backend: Backend, device: usize, ranks: &Ranks) -> Result<Opened> {
+    match ranks.local_rank() {
+        0 => open(backend, device),
+        local_rank => open(backend, device_of(&candidates(backend), backend, device, local_rank)),
+    }
+}
+
+/// The number of the device of a rank. Hardware GPUs are not mixed with software ones.
+fn device_of(adapters: &[Adapter], backend: Backend, first: usize, local_rank: usize) -> usize {
+    if backend == Backend::Auto {
+        let gpus = adapters.iter().filter(|one| one.kind.is_gpu()).count();
+        return (first + local_rank).checked_rem(gpus).unwrap_or(first);
+    }
+    let here = || adapters.iter().filter(|one| one.backend == backend);
+    let is_gpu = here().any(|one| one.index == first && one.kind.is_gpu());
+    let same: Vec<usize> =
+        here().filter(|one| one.kind.is_gpu() == is_gpu).map(|one| one.index).collect();
+    let place = same.iter().position(|&index| index == first);
+    // A device that is not there is an error of opening it.
+    place.map_or(first, |place| same[(place + local_rank) % same.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::AdapterKind;
+
+    #[test]
+    fn ranks_of_a_machine_take_one_gpu_after_the_other_and_no_software_gpu() {
+        let adapter = |backend, index, kind| Adapter {
+            backend,
+            index,
+            name: String::new(),
+            driver: String::new(),
+            kind,
+            max_binding: 0,
+            workgroup_memory: 0,
+            max_invocations: 0,
+        };
+        let here = [
+            adapter(Backend::Vulkan, 0, AdapterKind::DiscreteGpu),
+            adapter(Backend::Vulkan, 1, AdapterKind::Cpu),
+            adapter(Backend::Vulkan, 2, AdapterKind::DiscreteGpu),
+            adapter(Backend::Flex, 0, AdapterKind::Cpu),
+        ];
+        let devices = |backend, first| {
+            (0..4).map(|rank| device_of(&here, backend, first, rank)).collect::<Vec<_>>()
+        };
+        assert_eq!(devices(Backend::Vulkan, 0), [0, 2, 0, 2]);
+        assert_eq!(devices(Backend::Vulkan, 2), [2, 0, 2, 0]);
+        assert_eq!(devices(Backend::Vulkan, 1), [1, 1, 1, 1]);
+        assert_eq!(devices(Backend::Flex, 0), [0; 4]);
+        // The numbers of auto count hardware GPUs.
+        assert_eq!(devices(Backend::Auto, 1), [1, 0, 1, 0]);
+        assert_eq!(devices(Backend::Vulkan, 9), [9; 4]);
+    }
+}
