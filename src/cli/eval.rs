@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::device::CheckFlag;
 use super::progress::progress;
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
 use super::terminal::{hand_over, say, tell, tell_notes};
 use super::trust::{Given, settle};
-use crate::device::{Backend, Opened, open};
+use crate::device::{Backend, Opened};
 use crate::env::Environment;
 use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
@@ -58,6 +59,8 @@ pub struct Arguments {
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    check: CheckFlag,
     #[command(flatten)]
     pub(super) settings: EvalFlags,
 }
@@ -180,8 +183,11 @@ fn settings_of(arguments: &Arguments, run: &Path) -> Result<Config> {
 fn open_device(arguments: &Arguments, backend: Backend, device: usize) -> Result<Opened> {
     let is_named =
         arguments.settings.gives("run.backend") || arguments.settings.gives("run.device");
-    open(backend, device)
-        .or_else(|error| if is_named { Err(error) } else { open(Backend::Auto, 0) })
+    let check = arguments.check;
+    check.open(backend, device).or_else(|error| match error {
+        Error::Device(_) if !is_named => check.open(Backend::Auto, 0),
+        error => Err(error),
+    })
 }
 
 fn evaluate_trained(arguments: &Arguments, run: &Path) -> Result<Evaluated> {

@@ -9,6 +9,7 @@ use super::columns::Columns;
 use super::progress::{bar, training_bar, training_message, width};
 use super::table::results;
 use super::terminal::{say, tell};
+use crate::command_line::Rules;
 use crate::env::Environment;
 use crate::error::Result;
 use crate::report;
@@ -294,7 +295,6 @@ impl TerminalRecorder<'_> {
         let (first, others) = words.split_at(1);
         let words = ["proxmo"].iter().chain(first).copied();
         let words = words.chain(["--run", &folder]).chain(others.iter().copied()).chain(trust);
-        let words: Vec<&str> = words.collect();
-        shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
+        Rules::HERE.join(words)
     }
 }

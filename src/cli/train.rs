@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use etcetera::BaseStrategy;
 
+use super::device::{CheckFlag, tell_refused};
 use super::progress::{Waiting, progress};
 use super::recorder::{ReportWriter, TerminalRecorder};
 use super::run_folder::NewFolder;
@@ -13,6 +14,7 @@ use super::settings::{SettingFlags, make_paths_absolute, read_config};
 use super::signals::stop_on_signal;
 use super::terminal::{tell, tell_notes};
 use super::trust::{Given, fix_working_folder, settle, sign};
+use crate::device_check::DeviceCheck;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::rollout::Demonstration;
@@ -45,6 +47,8 @@ pub struct Arguments {
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
+    check: CheckFlag,
+    #[command(flatten)]
     pub(super) settings: SettingFlags,
 }
 
@@ -53,7 +57,7 @@ Examples:
   proxmo train
   proxmo train --estimator grpo --seed 1 --run runs/grpo
   proxmo train --preset alfworld --games json_2.1.1 --run runs/first
-  proxmo train --env process --command 'python3 my_env.py'
+  proxmo train --env process --command \"python3 my_env.py\"
   proxmo train --run runs/first --resume --iterations 2000
   proxmo train --tensorboard && tensorboard --logdir runs
   proxmo train --backend vulkan --device 0 --iterations 5";
@@ -100,11 +104,13 @@ pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
         true => None,
         false => Some(demonstrate(training, &config)?),
     };
-    let choice = open_for_training(&config, training, &auto(), &mut |adapter| {
+    let auto = auto(arguments.check.check());
+    let choice = open_for_training(&config, training, &auto, &mut |adapter| {
         if !arguments.quiet {
             tell!("measuring updates with {} on {}", adapter.backend, adapter.name);
         }
     })?;
+    tell_refused(&choice.refused);
     let new_folder = match &arguments.run {
         Some(_) => None,
         None => Some(NewFolder::below_runs(config.env.name())?),
@@ -181,7 +187,7 @@ fn demonstrate(training: &dyn Environment, config: &Config) -> Result<Vec<Demons
 
 /// Measurements are cached in the user's cache folder. Software GPUs are candidates only if
 /// `PROXMO_AUTO_SOFTWARE` is set, as in the tests.
-fn auto() -> Auto {
+fn auto(check: DeviceCheck) -> Auto {
     let cache = etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("proxmo"));
-    Auto { cache, software: std::env::var_os("PROXMO_AUTO_SOFTWARE").is_some() }
+    Auto { cache, software: std::env::var_os("PROXMO_AUTO_SOFTWARE").is_some(), check }
 }
