@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """An environment for proxmo in plain Python: take the key that the goal names to the door that it names.
 
-    proxmo train --env process --command 'python3 examples/keys_env.py' --iterations 100 --run runs/keys
+    proxmo train --env process --command "python3 examples/keys_env.py" --iterations 100 --run runs/keys
     proxmo eval --run runs/keys
 
-To play it yourself: `proxmo play --env process --command 'python3 examples/keys_env.py'`.
+To play it yourself: `proxmo play --env process --command "python3 examples/keys_env.py"`.
 
 The program reads one JSON object per line and answers each with one line, in order. Many episodes
 ("sessions") run at the same time. Standard output is for answers only; write debugging output to

@@ -143,6 +143,82 @@ fn mixed(sums: Pairs, offset: u32, local: vec2<u32>) -> Pairs {
     return Pairs(m0, m1, m2, m3);
 }
 
+// The pull of one other row at four own rows, in their cosines. `q` is the own rows' weight for the other
+// row, `back` the other row's gradient times their values less its mean.
+fn pull(own: Terms, cosine: vec4<f32>, there: vec4<f32>, q: vec4<f32>, back: vec4<f32>) -> vec4<f32> {
+    let inverse = params.inverse_temperature;
+    let p = exp(min(cosine - own.nearest, vec4(0.0)) * inverse) * own.inverse;
+    return (p * (there - own.expected) + q * back) * inverse;
+}
+
+// The weight of four own rows for another row.
+fn weight(cosine: vec4<f32>, nearest: f32, inverse: f32) -> vec4<f32> {
+    return exp(min(cosine - vec4(nearest), vec4(0.0)) * params.inverse_temperature) * inverse;
+}
+
+// Adds to four columns of the gradient of a row's embedding, from column k on.
+fn add_to_embedding(row: u32, k: u32, numbers: vec4<f32>, is_first: bool) {
+    if (row >= params.rows) {
+        return;
+    }
+    let at = (params.first + row) * params.width + k;
+    if (k < params.width) {
+        to_embeddings[at] = select(to_embeddings[at], 0.0, is_first) + numbers.x;
+    }
+    if (k + 1u < params.width) {
+        to_embeddings[at + 1u] = select(to_embeddings[at + 1u], 0.0, is_first) + numbers.y;
+    }
+    if (k + 2u < params.width) {
+        to_embeddings[at + 2u] = select(to_embeddings[at + 2u], 0.0, is_first) + numbers.z;
+    }
+    if (k + 3u < params.width) {
+        to_embeddings[at + 3u] = select(to_embeddings[at + 3u], 0.0, is_first) + numbers.w;
+    }
+}
+
+// Adds to four columns of the gradient of a row's values, from column c on.
+fn add_to_values(row: u32, c: u32, numbers: vec4<f32>, is_first: bool) {
+    if (row >= params.rows) {
+        return;
+    }
+    let at = (params.first + row) * params.columns + c;
+    if (c < params.columns) {
+        to_values[at] = select(to_values[at], 0.0, is_first) + numbers.x;
+    }
+    if (c + 1u < params.columns) {
+        to_values[at + 1u] = select(to_values[at + 1u], 0.0, is_first) + numbers.y;
+    }
+    if (c + 2u < params.columns) {
+        to_values[at + 2u] = select(to_values[at + 2u], 0.0, is_first) + numbers.z;
+    }
+    if (c + 3u < params.columns) {
+        to_values[at + 3u] = select(to_values[at + 3u], 0.0, is_first) + numbers.w;
+    }
+}
+
+// Ends a row: keeps what is across its embedding, since only that changes a cosine, and marks a non-finite
+// row. `scale` is the row's power and factor. Each invocation ends the columns that it has added to.
+fn finish(row: u32, scale: vec2<f32>, along: f32, non_finite: bool, local: vec2<u32>) {
+    let place = params.first + row;
+    let not_a_number = bitcast<f32>(params.not_a_number);
+    for (var k0 = 4u * local.x; k0 < params.width; k0 += TILE) {
+        for (var k = k0; k < min(k0 + 4u, params.width); k++) {
+            let at = place * params.width + k;
+            let unit = scaled(vec4(embeddings[at]), vec4(scale.x), vec4(scale.y)).x;
+            let across = (to_embeddings[at] - along * unit) * scale.y * scale.x;
+            to_embeddings[at] = select(across, not_a_number, non_finite);
+        }
+    }
+    if (!non_finite) {
+        return;
+    }
+    for (var c0 = 4u * local.x; c0 < params.columns; c0 += TILE) {
+        for (var c = c0; c < min(c0 + 4u, params.columns); c++) {
+            to_values[place * params.columns + c] = not_a_number;
+        }
+    }
+}
+
 @compute @workgroup_size({{ side }}, {{ side }}, 1)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -164,7 +240,6 @@ fn main(
     let own = first + 4u * local.y;
     let own_terms = terms_of(own);
     let own_spans = spans_of(own);
-    let inverse = params.inverse_temperature;
     let isolated = (own_terms.inverse == vec4(0.0)) & (own_terms.factor >= vec4(0.0));
     var non_finite = select(vec4(0.0), vec4(1.0), own_terms.factor < vec4(0.0));
     var along = vec4(0.0);
@@ -206,24 +281,44 @@ fn main(
             workgroupBarrier();
         }
 
+        // A loop over the four would make Microsoft's older compiler, FXC, take minutes.
         let j = start + 4u * local.x;
         let those = others[local.x];
         let none = vec4(0.0);
-        var pulls = Pairs();
-        var weights = Pairs();
-        for (var c = 0u; c < 4u; c++) {
-            let near = have_neighbour(own_spans, j + c);
-            let cosine = cosines[c];
-            let p = exp(min(cosine - own_terms.nearest, none) * inverse) * own_terms.inverse;
-            let q = exp(min(cosine - those.nearest[c], none) * inverse) * those.inverse[c];
-            let pull = p * (there[c] - own_terms.expected) + q * (back[c] - those.expected[c]);
-            pulls[c] = select(none, pull * inverse, near);
-            weights[c] = select(none, q, near);
-            along += pulls[c] * cosine;
-            let itself = vec4(j + c) == vec4(own, own + 1u, own + 2u, own + 3u);
-            weights[c] += select(none, vec4(1.0), itself & isolated);
-            non_finite += select(none, vec4(1.0), near & vec4(those.factor[c] < 0.0));
-        }
+        let n0 = have_neighbour(own_spans, j);
+        let n1 = have_neighbour(own_spans, j + 1u);
+        let n2 = have_neighbour(own_spans, j + 2u);
+        let n3 = have_neighbour(own_spans, j + 3u);
+        let q0 = weight(cosines[0], those.nearest.x, those.inverse.x);
+        let q1 = weight(cosines[1], those.nearest.y, those.inverse.y);
+        let q2 = weight(cosines[2], those.nearest.z, those.inverse.z);
+        let q3 = weight(cosines[3], those.nearest.w, those.inverse.w);
+        let p0 = pull(own_terms, cosines[0], there[0], q0, back[0] - those.expected.x);
+        let p1 = pull(own_terms, cosines[1], there[1], q1, back[1] - those.expected.y);
+        let p2 = pull(own_terms, cosines[2], there[2], q2, back[2] - those.expected.z);
+        let p3 = pull(own_terms, cosines[3], there[3], q3, back[3] - those.expected.w);
+        let pulls = Pairs(
+            select(none, p0, n0),
+            select(none, p1, n1),
+            select(none, p2, n2),
+            select(none, p3, n3),
+        );
+        along += pulls[0] * cosines[0];
+        along += pulls[1] * cosines[1];
+        along += pulls[2] * cosines[2];
+        along += pulls[3] * cosines[3];
+        let places = vec4(own, own + 1u, own + 2u, own + 3u);
+        let weights = Pairs(
+            select(none, q0, n0) + select(none, vec4(1.0), (vec4(j) == places) & isolated),
+            select(none, q1, n1) + select(none, vec4(1.0), (vec4(j + 1u) == places) & isolated),
+            select(none, q2, n2) + select(none, vec4(1.0), (vec4(j + 2u) == places) & isolated),
+            select(none, q3, n3) + select(none, vec4(1.0), (vec4(j + 3u) == places) & isolated),
+        );
+        non_finite += select(none, vec4(1.0), n0 & vec4(those.factor.x < 0.0));
+        non_finite += select(none, vec4(1.0), n1 & vec4(those.factor.y < 0.0));
+        non_finite += select(none, vec4(1.0), n2 & vec4(those.factor.z < 0.0));
+        non_finite += select(none, vec4(1.0), n3 & vec4(those.factor.w < 0.0));
+        let is_first = start == all.x;
 
         // Pull at the embeddings.
         stage_pairs(pulls, local);
@@ -238,15 +333,11 @@ fn main(
                 sums = mixed(sums, offset, local);
                 workgroupBarrier();
             }
-            for (var q = 0u; q < 4u; q++) {
-                for (var r = 0u; r < 4u; r++) {
-                    if (own + r < params.rows && k + q < params.width) {
-                        let at = (params.first + own + r) * params.width + k + q;
-                        let before = select(to_embeddings[at], 0.0, start == all.x);
-                        to_embeddings[at] = before + sums[q][r];
-                    }
-                }
-            }
+            let rows = transpose(sums);
+            add_to_embedding(own, k, rows[0], is_first);
+            add_to_embedding(own + 1u, k, rows[1], is_first);
+            add_to_embedding(own + 2u, k, rows[2], is_first);
+            add_to_embedding(own + 3u, k, rows[3], is_first);
         }
 
         // Hand the gradient to the values.
@@ -262,45 +353,19 @@ fn main(
                 sums = mixed(sums, offset, local);
                 workgroupBarrier();
             }
-            for (var q = 0u; q < 4u; q++) {
-                for (var r = 0u; r < 4u; r++) {
-                    if (own + r < params.rows && c + q < params.columns) {
-                        let at = (params.first + own + r) * params.columns + c + q;
-                        let before = select(to_values[at], 0.0, start == all.x);
-                        to_values[at] = before + sums[q][r];
-                    }
-                }
-            }
+            let rows = transpose(sums);
+            add_to_values(own, c, rows[0], is_first);
+            add_to_values(own + 1u, c, rows[1], is_first);
+            add_to_values(own + 2u, c, rows[2], is_first);
+            add_to_values(own + 3u, c, rows[3], is_first);
         }
     }
 
-    // Only a change across an embedding changes a cosine.
     along = gathered(along, local);
     non_finite = gathered(non_finite, local);
-    let not_a_number = bitcast<f32>(params.not_a_number);
-    for (var r = 0u; r < 4u; r++) {
-        let row = own + r;
-        if (row >= params.rows) {
-            break;
-        }
-        let place = params.first + row;
-        let power = own_terms.power[r];
-        let factor = own_terms.factor[r];
-        for (var k0 = 4u * local.x; k0 < params.width; k0 += TILE) {
-            let direction = unit_columns(row, k0);
-            for (var q = 0u; q < min(4u, params.width - k0); q++) {
-                let at = place * params.width + k0 + q;
-                let across = (to_embeddings[at] - along[r] * direction[q]) * factor * power;
-                to_embeddings[at] = select(across, not_a_number, non_finite[r] > 0.0);
-            }
-        }
-        for (var c0 = 4u * local.x; c0 < params.columns; c0 += TILE) {
-            for (var c = c0; c < min(c0 + 4u, params.columns); c++) {
-                let at = place * params.columns + c;
-                if (non_finite[r] > 0.0) {
-                    to_values[at] = not_a_number;
-                }
-            }
-        }
+    let count = min(4u, params.rows - min(own, params.rows));
+    for (var r = 0u; r < count; r++) {
+        let scale = vec2(own_terms.power[r], own_terms.factor[r]);
+        finish(own + r, scale, along[r], non_finite[r] > 0.0, local);
     }
 }

@@ -55,28 +55,41 @@ fn main(
     var chosen = vec4(0.0);
     var non_finite = vec4(0.0);
     for (var start = begin; start < end; start += TILE) {
-        var found = logits(own, start, local);
+        // A loop over the four columns would make Microsoft's older compiler, FXC, take minutes.
+        let found = logits(own, start, local);
         let token = start + 4u * local.x;
-        let before = top;
-        for (var c = 0u; c < 4u; c++) {
-            let inside = token + c < end;
-            non_finite += select(vec4(0.0), non_finite_marks(found[c]), vec4(inside));
-            chosen += select(vec4(0.0), found[c], (wanted == vec4(token + c)) & vec4(inside));
-            found[c] = select(vec4(LOWEST), found[c], vec4(inside));
-            top = max(top, found[c]);
-        }
+        let none = vec4(0.0);
+        let i0 = vec4(token < end);
+        let i1 = vec4(token + 1u < end);
+        let i2 = vec4(token + 2u < end);
+        let i3 = vec4(token + 3u < end);
+        non_finite += select(none, non_finite_marks(found[0]), i0);
+        non_finite += select(none, non_finite_marks(found[1]), i1);
+        non_finite += select(none, non_finite_marks(found[2]), i2);
+        non_finite += select(none, non_finite_marks(found[3]), i3);
+        chosen += select(none, found[0], (wanted == vec4(token)) & i0);
+        chosen += select(none, found[1], (wanted == vec4(token + 1u)) & i1);
+        chosen += select(none, found[2], (wanted == vec4(token + 2u)) & i2);
+        chosen += select(none, found[3], (wanted == vec4(token + 3u)) & i3);
+        let l0 = select(vec4(LOWEST), found[0], i0);
+        let l1 = select(vec4(LOWEST), found[1], i1);
+        let l2 = select(vec4(LOWEST), found[2], i2);
+        let l3 = select(vec4(LOWEST), found[3], i3);
         // Sums relative to the greatest logit so far: earlier sums shrink when a greater one is found.
+        let before = top;
+        top = max(max(max(max(top, l0), l1), l2), l3);
         let behind = before - top;
         let shrink = exp(behind);
-        weighed = (weighed + total * behind) * shrink;
-        total = total * shrink;
-        for (var c = 0u; c < 4u; c++) {
-            let inside = vec4(token + c < end);
-            let below = select(vec4(0.0), found[c] - top, inside);
-            let weight = select(vec4(0.0), exp(below), inside);
-            total += weight;
-            weighed += weight * below;
-        }
+        let b0 = select(none, l0 - top, i0);
+        let b1 = select(none, l1 - top, i1);
+        let b2 = select(none, l2 - top, i2);
+        let b3 = select(none, l3 - top, i3);
+        let w0 = select(none, exp(b0), i0);
+        let w1 = select(none, exp(b1), i1);
+        let w2 = select(none, exp(b2), i2);
+        let w3 = select(none, exp(b3), i3);
+        weighed = (weighed + total * behind) * shrink + w0 * b0 + w1 * b1 + w2 * b2 + w3 * b3;
+        total = total * shrink + w0 + w1 + w2 + w3;
     }
 
     // Add up the sums of each row, relative to the greatest of all its logits.

@@ -38,6 +38,9 @@ pub enum Error {
     /// The requested backend or device is not available.
     #[error("{0}")]
     Device(String),
+    /// A device computes wrong numbers. Holds the device and what is wrong.
+    #[error("{0}; update its driver, or choose another backend")]
+    WrongDevice(String),
     /// An environment failed.
     #[error("environment: {0}")]
     Environment(String),
@@ -122,6 +125,7 @@ impl Error {
             Self::Input { .. }
             | Self::Setting { .. }
             | Self::Device(_)
+            | Self::WrongDevice(_)
             | Self::ContextOverflow { .. } => 2,
             // A wrong path is invalid input; a full disk is not.
             Self::Io { source, .. } => match source.kind() {

@@ -1,8 +1,12 @@
-//! Atomic writes, and locking a folder for one process.
+//! Atomic writes, renames and removals that other programs may hold up, and locking a folder for one
+//! process.
 
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempPath;
 
 use crate::error::{Error, Result};
 
@@ -33,8 +37,75 @@ pub fn write_atomic_by(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> R
     let file = temporary_file().tempfile_in(folder).map_err(Error::io("write", path))?;
     let file = file.into_temp_path();
     fill(&file)?;
-    file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
+    persist(file, path).map_err(Error::io("write", path))?;
     sync_folder(folder)
+}
+
+/// Renames a file or a folder. On Windows another program may hold it for a moment: a virus scanner, the
+/// search index, or a reader. The rename is then tried again for about two seconds.
+///
+/// # Errors
+/// Fails if the file system fails, or if the other program holds the file for longer.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    retried(|| std::fs::rename(from, to))
+}
+
+/// Removes a folder with everything in it; repeats as [`rename`] does.
+///
+/// # Errors
+/// Fails as [`rename`] does.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    retried(|| std::fs::remove_dir_all(path))
+}
+
+/// Gives a temporary file its final name, in place of an earlier file; repeats as [`rename`] does.
+///
+/// # Errors
+/// Fails as [`rename`] does; the temporary file is then removed.
+pub fn persist(file: TempPath, path: &Path) -> io::Result<()> {
+    let mut file = Some(file);
+    retried(|| match file.take().map(|file| file.persist(path)) {
+        Some(Err(failed)) => {
+            file = Some(failed.path);
+            Err(failed.error)
+        }
+        _ => Ok(()),
+    })
+}
+
+/// Whether an error means that another program holds a file or a folder, which only Windows reports.
+pub fn is_held(error: &io::Error) -> bool {
+    cfg!(windows) && is_held_on_windows(error)
+}
+
+/// Access denied, which is also the answer for a file whose removal is pending; a sharing violation; a
+/// locked part of the file; a folder that is not empty, because a removal in it is pending.
+fn is_held_on_windows(error: &io::Error) -> bool {
+    const SHARING_VIOLATION: i32 = 32;
+    const LOCK_VIOLATION: i32 = 33;
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::DirectoryNotEmpty)
+        || matches!(error.raw_os_error(), Some(SHARING_VIOLATION | LOCK_VIOLATION))
+}
+
+fn retried(attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    retried_if(is_held, &mut std::thread::sleep, attempt)
+}
+
+/// Repeats an operation while it fails with an error that passes by, with pauses that double from one
+/// millisecond on, for about two seconds in all.
+fn retried_if(
+    passes_by: impl Fn(&io::Error) -> bool,
+    pause: &mut dyn FnMut(Duration),
+    mut attempt: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    const PAUSES: u32 = 11;
+    for number in 0..PAUSES {
+        match attempt() {
+            Err(error) if passes_by(&error) => pause(Duration::from_millis(1 << number)),
+            ended => return ended,
+        }
+    }
+    attempt()
 }
 
 /// Removes temporary files of [`write_atomic`] that killed processes left. Only a process that holds the
@@ -106,7 +177,7 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     if !cfg!(unix) && path.exists() {
         std::fs::remove_dir(path).map_err(Error::io("replace", path))?;
     }
-    std::fs::rename(temporary.path(), path).map_err(Error::io("write", path))?;
+    rename(temporary.path(), path).map_err(Error::io("write", path))?;
     // It has another name now, so there is nothing to remove.
     let _ = temporary.keep();
     sync_folder(parent)
@@ -136,9 +207,7 @@ impl FolderLock {
                 "another process is training into this folder; wait for it, stop it, or choose \
                  another folder",
             )),
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
-                Ok(Self { _file: file })
-            }
+            Err(TryLockError::Error(error)) if is_unsupported(&error) => Ok(Self { _file: file }),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
         }
     }
@@ -154,17 +223,49 @@ fn temporary_file<'a>() -> tempfile::Builder<'a, 'a> {
     builder
 }
 
-/// Syncs a folder's entries, so that a rename in it survives a power failure.
+/// Syncs a folder's entries, so that a rename in it survives a power failure. Some network and FUSE file
+/// systems refuse that for folders, and so does a folder that may be written but not read; a rename is
+/// then as durable as the file system makes it, which is no error.
 ///
 /// # Errors
-/// Fails if the file system fails.
+/// Fails if the file system fails, for example with an error of input or output, or a full disk.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     // Only Unix can open a folder as a file.
     if cfg!(unix) {
-        let opened = File::open(folder).map_err(Error::io("open", folder))?;
-        opened.sync_all().map_err(Error::io("sync", folder))?;
+        sync_folder_by(folder, |folder| File::open(folder), File::sync_all)?;
     }
     Ok(())
+}
+
+fn sync_folder_by<T>(
+    folder: &Path,
+    open: impl FnOnce(&Path) -> io::Result<T>,
+    sync: impl FnOnce(&T) -> io::Result<()>,
+) -> Result<()> {
+    let opened = match open(folder) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
+        opened => opened.map_err(Error::io("open", folder))?,
+    };
+    match sync(&opened) {
+        Err(error) if is_unsupported(&error) => Ok(()),
+        synced => synced.map_err(Error::io("sync", folder)),
+    }
+}
+
+/// Whether an error means that the file system lacks an operation. On Unix these are EINVAL, EBADF,
+/// ENOSYS, ENOTSUP and ENOLCK, on Windows ERROR_INVALID_FUNCTION and ERROR_NOT_SUPPORTED.
+fn is_unsupported(error: &io::Error) -> bool {
+    const BAD_DESCRIPTOR: i32 = 9;
+    // ENOTSUP and ENOLCK have other numbers elsewhere.
+    const LACKING: [i32; 2] = match cfg!(target_os = "linux") {
+        true => [95, 37],
+        false => [45, 77],
+    };
+    const LACKING_ON_WINDOWS: [i32; 2] = [1, 50];
+    let number = error.raw_os_error().unwrap_or_default();
+    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput)
+        || cfg!(unix) && (number == BAD_DESCRIPTOR || LACKING.contains(&number))
+        || cfg!(windows) && LACKING_ON_WINDOWS.contains(&number)
 }
 
 #[cfg(test)]
@@ -223,6 +324,58 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         drop(lock);
         FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_rename_that_another_program_holds_up_is_repeated_for_two_seconds() {
+        let (mut attempts, mut waited) = (0, Duration::ZERO);
+        let held = || io::Error::from(ErrorKind::PermissionDenied);
+        retried_if(is_held_on_windows, &mut |pause| waited += pause, || {
+            attempts += 1;
+            if attempts < 5 { Err(held()) } else { Ok(()) }
+        })
+        .unwrap();
+        assert_eq!((attempts, waited), (5, Duration::from_millis(15)));
+
+        (attempts, waited) = (0, Duration::ZERO);
+        let refused = retried_if(is_held_on_windows, &mut |pause| waited += pause, || {
+            attempts += 1;
+            Err(io::Error::from_raw_os_error(32))
+        });
+        assert_eq!(refused.unwrap_err().raw_os_error(), Some(32));
+        assert_eq!((attempts, waited), (12, Duration::from_millis(2047)));
+    }
+
+    #[test]
+    fn a_rename_that_fails_for_good_is_not_repeated() {
+        let mut attempts = 0;
+        let failed = retried_if(is_held_on_windows, &mut |_| panic!("it waited"), || {
+            attempts += 1;
+            Err(ErrorKind::StorageFull.into())
+        });
+        assert_eq!((failed.unwrap_err().kind(), attempts), (ErrorKind::StorageFull, 1));
+        // Only Windows reports files that others hold in this way.
+        assert_eq!(is_held(&ErrorKind::PermissionDenied.into()), cfg!(windows));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_the_file_system_refuses_to_sync_is_no_error() {
+        let folder = Path::new("x");
+        let sync = |number| {
+            let failed = move |_: &()| Err(io::Error::from_raw_os_error(number));
+            sync_folder_by(folder, |_| Ok(()), failed)
+        };
+        let (bad_descriptor, invalid) = (9, 22);
+        sync(bad_descriptor).unwrap();
+        sync(invalid).unwrap();
+        sync(if cfg!(target_os = "linux") { 95 } else { 45 }).unwrap();
+        let unreadable = |_: &Path| Err(ErrorKind::PermissionDenied.into());
+        sync_folder_by(folder, unreadable, |_: &()| Ok(())).unwrap();
+        for (number, text) in [(5, "input/output"), (28, "no space")] {
+            let message = sync(number).unwrap_err().to_string().to_lowercase();
+            assert!(message.contains("cannot sync x") && message.contains(text), "{message}");
+        }
     }
 
     #[cfg(unix)]

@@ -74,9 +74,13 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "process")]
+mod command_line;
 pub mod credit;
 #[cfg(feature = "burn")]
 pub mod device;
+#[cfg(feature = "burn")]
+pub mod device_check;
 pub mod embed;
 pub mod env;
 pub mod episodes;

@@ -2,7 +2,7 @@
 """A game of GEM whose actions can be listed: a number is guessed.
 
     pip install gem-llm
-    proxmo train --env process --command 'python3 examples/adapters/gem_env.py' --run runs/gem
+    proxmo train --env process --command "python3 examples/adapters/gem_env.py" --run runs/gem
 
 A game of another name is `gem_env.py NAME ACTION ACTION ...`.
 """

@@ -2,7 +2,7 @@
 """A text environment of Gymnasium: the numbers of its observations and actions become words.
 
     pip install gymnasium
-    proxmo train --env process --command 'python3 examples/adapters/gymnasium_env.py FrozenLake-v1' --run runs/lake
+    proxmo train --env process --command "python3 examples/adapters/gymnasium_env.py FrozenLake-v1" --run runs/lake
 
 Actions are `0`, `1` and so on; names may be given after the environment, as in
 `gymnasium_env.py FrozenLake-v1 left down right up`.

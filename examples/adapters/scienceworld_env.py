@@ -2,7 +2,7 @@
 """A task of ScienceWorld, whose engine runs in Java. Its variations are the tasks.
 
     pip install scienceworld
-    proxmo train --env process --command 'python3 examples/adapters/scienceworld_env.py find-living-thing' \\
+    proxmo train --env process --command "python3 examples/adapters/scienceworld_env.py find-living-thing" \\
         --groups 2 --group-size 8 --run runs/science
 
 Each episode in progress has an engine of its own, a Java process of some 200 MB.

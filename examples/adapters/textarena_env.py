@@ -2,7 +2,7 @@
 """A game of TextArena for one player whose actions can be listed.
 
     pip install textarena
-    proxmo train --env process --command 'python3 examples/adapters/textarena_env.py' --run runs/guess
+    proxmo train --env process --command "python3 examples/adapters/textarena_env.py" --run runs/guess
 
 The game is GuessTheNumber-v0, in which a number from 1 to 20 is guessed within ten turns.
 """

@@ -2,7 +2,7 @@
 """Games that TextWorld makes: one for each seed, in a folder beside the temporary files.
 
     pip install textworld
-    proxmo train --env process --command 'python3 examples/adapters/textworld_env.py' --run runs/textworld
+    proxmo train --env process --command "python3 examples/adapters/textworld_env.py" --run runs/textworld
 """
 
 import os

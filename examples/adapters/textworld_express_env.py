@@ -2,7 +2,7 @@
 """The games of TextWorldExpress, whose engine runs in Java.
 
     pip install textworld-express
-    proxmo train --env process --command 'python3 examples/adapters/textworld_express_env.py coin' \\
+    proxmo train --env process --command "python3 examples/adapters/textworld_express_env.py coin" \\
         --groups 2 --group-size 8 --run runs/coin
 
 Each episode in progress has an engine of its own, a Java process of some 100 MB.

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::credit::STANDARD;
+use super::device::CheckFlag;
 use super::lm::lines::{Line, for_batches};
 use super::settings::setting_summary;
 use super::terminal::{hand_over, tell};
-use crate::device::{Backend, open};
+use crate::device::Backend;
 use crate::env::Texts;
 use crate::error::{Error, Result};
 use crate::policy::Sampling;
@@ -53,6 +54,8 @@ pub struct Arguments {
     backend: Backend,
     #[arg(long, value_name = "N", default_value_t = 0, help = setting_summary("run.device"))]
     device: usize,
+    #[command(flatten)]
+    check: CheckFlag,
 }
 
 const EXAMPLES: &str = "\
@@ -96,7 +99,7 @@ struct Step {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let checkpoint = checkpoint::find(&arguments.run, arguments.checkpoint.unwrap_or_default())?;
-    let opened = open(arguments.backend, arguments.device)?;
+    let opened = arguments.check.open(arguments.backend, arguments.device)?;
     let policy = TrainedPolicy::load(&checkpoint, &opened.device)?;
     tell!(
         "proxmo: {} of {}, iteration {}, on {}",

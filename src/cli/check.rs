@@ -34,7 +34,9 @@ pub fn check(words: &[OsString]) -> Result<()> {
         | Command::Serve(_)
         | Command::Act(_)
         | Command::Devices(_)
-        | Command::Verify(_) => Ok(()),
+        | Command::Verify(_)
+        | Command::Completions(_)
+        | Command::Man(_) => Ok(()),
     }
 }
 

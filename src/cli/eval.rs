@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::device::CheckFlag;
 use super::progress::progress;
-use super::ranks::{join, open_for_rank};
+use super::ranks::{device_for_rank, join};
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
 use super::terminal::{hand_over, say, tell, tell_notes};
 use super::trust::{Given, settle};
-use crate::device::{Backend, Opened, open};
+use crate::device::{Backend, Opened};
 use crate::env::Environment;
 use crate::episodes::write_episodes;
 use crate::error::{Error, Result};
@@ -61,6 +62,8 @@ pub struct Arguments {
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    check: CheckFlag,
     #[command(flatten)]
     pub(super) settings: EvalFlags,
 }
@@ -196,8 +199,12 @@ fn open_device(
 ) -> Result<Opened> {
     let is_named =
         arguments.settings.gives("run.backend") || arguments.settings.gives("run.device");
-    open_for_rank(backend, device, ranks)
-        .or_else(|error| if is_named { Err(error) } else { open(Backend::Auto, 0) })
+    let check = arguments.check;
+    let device = device_for_rank(backend, device, ranks);
+    check.open(backend, device).or_else(|error| match error {
+        Error::Device(_) if !is_named => check.open(Backend::Auto, 0),
+        error => Err(error),
+    })
 }
 
 fn evaluate_trained(arguments: &Arguments, run: &Path, ranks: &Ranks) -> Result<Evaluated> {

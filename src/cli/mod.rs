@@ -8,8 +8,10 @@ mod check;
 mod clone;
 mod columns;
 mod compare;
+mod completions;
 mod config;
 mod credit;
+mod device;
 mod devices;
 mod env;
 mod eval;
@@ -18,6 +20,7 @@ mod import;
 mod json_line;
 mod layout;
 mod lm;
+mod man;
 mod play;
 mod progress;
 mod ranks;
@@ -35,6 +38,7 @@ mod train;
 mod trust;
 mod tui;
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 
@@ -42,7 +46,7 @@ use std::process::ExitCode;
 pub(crate) use self::{check::check, credit::with_credit};
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::settings::describe;
 use self::terminal::tell;
@@ -50,7 +54,8 @@ use crate::error::Result;
 
 /// Train multi-turn agents with ProxMO on any GPU that WebGPU reaches, or on the CPU.
 #[derive(Debug, Parser)]
-#[command(name = "proxmo", version, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
+#[command(name = "proxmo", version, long_version = version::long_version(), max_term_width = 100,
+          args_override_self = true, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -72,7 +77,8 @@ Examples:
   proxmo serve --model DIR                  serve a language model over HTTP, in OpenAI's form
   proxmo act --run runs/household-1         let a trained policy act for another program
   proxmo devices                            list the backends and devices of this machine
-  proxmo verify                             check that all backends compute the same";
+  proxmo verify                             check that all backends compute the same
+  proxmo completions bash                   print a script for the completion of commands in a shell";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -91,6 +97,8 @@ enum Command {
     Act(act::Arguments),
     Devices(devices::Arguments),
     Verify(verify::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 impl Command {
@@ -156,6 +164,8 @@ pub fn main() -> ExitCode {
         Command::Act(arguments) => act::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
+        Command::Man(arguments) => man::run(&arguments, Arguments::command()),
     };
     finish(result)
 }

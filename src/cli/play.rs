@@ -47,7 +47,7 @@ Examples:
   proxmo play
   proxmo play --env alfworld --games json_2.1.1 --seed 3
   proxmo play --env alfworld --games json_2.1.1 --task 17 --walkthrough
-  proxmo play --env process --command 'python3 my_env.py'";
+  proxmo play --env process --command \"python3 my_env.py\"";
 
 /// The first line of a game.
 const HINT: &str = "Type an action. `?` lists the admissible ones, `? WORD` those that contain a word, \

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::settings::describe;
 use super::signals::{asked_to_stop, stop_on_signal};
 use super::terminal::{silence, tell, unsilence};
-use crate::device::{Adapter, Backend, Opened, candidates, open};
+use crate::device::{Adapter, Backend, candidates};
+use crate::device_check::DeviceCheck;
 use crate::error::{Error, Result};
 use crate::ranks::Ranks;
 use crate::ranks::launch::launched;
@@ -35,7 +36,10 @@ pub fn expect_one_process(command: &str) -> Result<()> {
 }
 
 /// Runs a training on all ranks: `lead` on the leader, which alone has settings and a folder.
-pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
+pub fn train_on_ranks(
+    check: DeviceCheck,
+    lead: impl FnOnce(&Ranks) -> Result<()>,
+) -> Result<()> {
     let ranks = join()?;
     if ranks.is_leader() {
         let result = lead(&ranks);
@@ -46,7 +50,7 @@ pub fn train_on_ranks(lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
         return result;
     }
     let stop = stop_on_signal("iteration")?;
-    let open = |config: &Config| open_resources(config, &ranks);
+    let open = |config: &Config| open_resources(config, &ranks, check);
     match follow(&ranks, &open, &|| stop.load(Ordering::Relaxed)) {
         Ok(0) => Ok(()),
         // The leader has reported the error.
@@ -108,21 +112,25 @@ pub fn join() -> Result<Ranks> {
 }
 
 /// Opens what the settings of the leader name, on this machine.
-fn open_resources(config: &Config, ranks: &Ranks) -> Result<FollowerResources> {
+fn open_resources(
+    config: &Config,
+    ranks: &Ranks,
+    check: DeviceCheck,
+) -> Result<FollowerResources> {
     let environment = config.env.open(config.env.split())?;
     let held_out = config.env.open(&config.eval.split)?;
-    let opened = open_for_rank(config.run.backend, config.run.device, ranks)?;
+    let backend = config.run.backend;
+    let device = device_for_rank(backend, config.run.device, ranks);
+    let opened = check.open(backend, device)?.opened;
     Ok(FollowerResources { environment, held_out, opened })
 }
 
-/// Opens a device of a backend: ranks on one machine take one after the other, from number `device` on.
-///
-/// # Errors
-/// Fails if there is no such device.
-pub fn open_for_rank(backend: Backend, device: usize, ranks: &Ranks) -> Result<Opened> {
+/// The number of a rank's device of a backend: ranks on one machine take one after the other, from number
+/// `device` on.
+pub fn device_for_rank(backend: Backend, device: usize, ranks: &Ranks) -> usize {
     match ranks.local_rank() {
-        0 => open(backend, device),
-        local_rank => open(backend, device_of(&candidates(backend), backend, device, local_rank)),
+        0 => device,
+        local_rank => device_of(&candidates(backend), backend, device, local_rank),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use etcetera::BaseStrategy;
 
+use super::device::{CheckFlag, tell_refused};
 use super::ranks::train_on_ranks;
 use super::recorder::ReportWriter;
 use super::renderer::{Opening, Renderer, renderer};
@@ -14,6 +15,7 @@ use super::signals::Stop;
 use super::terminal::{tell, tell_notes};
 use super::trust::{Given, fix_working_folder, settle, sign};
 use crate::device::Adapter;
+use crate::device_check::DeviceCheck;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::ranks::Ranks;
@@ -51,6 +53,8 @@ pub struct Arguments {
     #[arg(long)]
     plain: bool,
     #[command(flatten)]
+    check: CheckFlag,
+    #[command(flatten)]
     pub(super) settings: SettingFlags,
 }
 
@@ -59,7 +63,7 @@ Examples:
   proxmo train
   proxmo train --estimator grpo --seed 1 --run runs/grpo
   proxmo train --preset alfworld --games json_2.1.1 --run runs/first
-  proxmo train --env process --command 'python3 my_env.py'
+  proxmo train --env process --command \"python3 my_env.py\"
   proxmo train --run runs/first --resume --iterations 2000
   proxmo train --tensorboard && tensorboard --logdir runs
   proxmo train --backend vulkan --device 0 --iterations 5
@@ -86,7 +90,7 @@ pub(super) fn new_config(arguments: &Arguments, imitate: bool) -> Result<Config>
 
 /// Trains a policy by imitation or from its own episodes.
 pub(super) fn run_or_clone(arguments: &Arguments, imitate: bool) -> Result<()> {
-    train_on_ranks(|ranks| lead(arguments, imitate, ranks))
+    train_on_ranks(arguments.check.check(), |ranks| lead(arguments, imitate, ranks))
 }
 
 /// [`run_or_clone`] on the leader, or in a process that trains alone.
@@ -116,7 +120,9 @@ fn lead(arguments: &Arguments, imitate: bool, ranks: &Ranks) -> Result<()> {
     };
     renderer.prepared();
     let mut observe = |adapter: &Adapter| renderer.measuring(adapter);
-    let choice = open_for_training(&config, training, &auto(), &mut observe)?;
+    let auto = auto(arguments.check.check());
+    let choice = open_for_training(&config, training, &auto, &mut observe)?;
+    tell_refused(&choice.refused);
     let new_folder = match &arguments.run {
         Some(_) => None,
         None => Some(NewFolder::below_runs(config.env.name())?),
@@ -229,7 +235,7 @@ fn demonstrate(
 
 /// Measurements are cached in the user's cache folder. Software GPUs are candidates only if
 /// `PROXMO_AUTO_SOFTWARE` is set, as in the tests.
-fn auto() -> Auto {
+fn auto(check: DeviceCheck) -> Auto {
     let cache = etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join("proxmo"));
-    Auto { cache, software: std::env::var_os("PROXMO_AUTO_SOFTWARE").is_some() }
+    Auto { cache, software: std::env::var_os("PROXMO_AUTO_SOFTWARE").is_some(), check }
 }

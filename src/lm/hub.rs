@@ -17,7 +17,7 @@ use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
 use crate::error::{Error, Result};
-use crate::files::write_atomic;
+use crate::files::{persist, write_atomic};
 
 /// The public server.
 const ENDPOINT: &str = "https://huggingface.co";
@@ -244,7 +244,7 @@ impl Hub {
             return Err(Error::Run(message));
         }
         partial.as_file().sync_all().map_err(Error::io("sync", &path))?;
-        partial.persist(&path).map_err(|error| Error::io("write", &path)(error.error))?;
+        persist(partial.into_temp_path(), &path).map_err(Error::io("write", &path))?;
         Ok(size)
     }
 

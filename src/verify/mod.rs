@@ -36,6 +36,7 @@ use burn::tensor::Device;
 use web_time::Instant;
 
 use crate::device::{Adapter, open};
+use crate::device_check::panic_message;
 use crate::error::Result;
 #[cfg(feature = "wgpu")]
 use crate::kernels::Prefilled;
@@ -95,16 +96,11 @@ impl Test {
         match comparisons {
             Ok(Ok(comparisons)) => TestResult::of(self.name, comparisons, seconds),
             Ok(Err(error)) => TestResult::broken(self.name, error.to_string(), seconds),
-            Err(panic) => TestResult::broken(self.name, message(&*panic), seconds),
+            Err(panic) => {
+                TestResult::broken(self.name, format!("it {}", panic_message(&*panic)), seconds)
+            }
         }
     }
-}
-
-/// The message of a panic.
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("it panicked: {}", text.unwrap_or("no message"))
 }
 
 /// Runs tests on adapters, one after the other, and calls `observe` before each.

@@ -10,7 +10,7 @@ use assert_cmd::Command;
 use assert_cmd::cargo::CommandCargoExt;
 use serde_json::{Value, json};
 
-use crate::support::process::python;
+use crate::support::process::{python, python_name};
 
 /// A process that answers each line with a line.
 struct Talk {
@@ -175,7 +175,7 @@ fn the_python_example_plays_an_episode() {
     }
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
-    let mut example = Command::new("python3");
+    let mut example = Command::new(python_name());
     example.arg("examples/acting_agent.py").arg("--run").arg(&run);
     example.args(["--episodes", "3", "--backend", "flex", "--proxmo"]);
     example.arg(assert_cmd::cargo::cargo_bin("proxmo"));

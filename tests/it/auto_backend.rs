@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use proxmo::device::{Backend, adapters};
+use proxmo::device_check::DeviceCheck;
 use proxmo::env::alfworld::AlfWorldConfig;
 use proxmo::env::household::HouseholdConfig;
 use proxmo::policy::scorer::ScorerConfig;
@@ -25,8 +26,17 @@ fn config() -> Config {
 
 /// The choice, and the backends that were measured.
 fn choose(config: &Config, cache: &Path, software: bool) -> (DeviceChoice, Vec<Backend>) {
+    choose_by(DeviceCheck::default(), config, cache, software)
+}
+
+fn choose_by(
+    check: DeviceCheck,
+    config: &Config,
+    cache: &Path,
+    software: bool,
+) -> (DeviceChoice, Vec<Backend>) {
+    let auto = Auto { cache: Some(cache.to_path_buf()), software, check };
     let environment = config.env.open("train").unwrap();
-    let auto = Auto { cache: Some(cache.to_path_buf()), software };
     let measured = RefCell::new(Vec::new());
     let mut observe = |adapter: &proxmo::device::Adapter| {
         measured.borrow_mut().push(adapter.backend);
@@ -105,6 +115,45 @@ fn outdated_measurements_are_repeated(cache: &Path) {
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     assert!(!choose(&config(), cache, true).1.is_empty(), "a malformed file was used");
     assert!(choose(&config(), cache, true).0.cached, "a malformed file was not replaced");
+}
+
+#[test]
+fn a_gpu_that_computes_wrongly_is_neither_measured_nor_used() {
+    if !has_vulkan() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = DeviceCheck::by(|_| Err("a number is off".into()));
+    let expect_flex = |(choice, measured): (DeviceChoice, Vec<Backend>)| {
+        assert_eq!((choice.opened.adapter.backend, measured.len()), (Backend::Flex, 0));
+        assert_eq!(choice.reason, "this machine has no GPU that computes correctly");
+        let refused = choice.refused[0].to_string();
+        assert!(
+            refused.starts_with("vulkan on ") && refused.contains("computes wrongly: a number")
+        );
+    };
+    expect_flex(choose_by(wrong, &config(), folder.path(), true));
+
+    // Neither is one that was measured before its driver began to fail.
+    choose(&config(), folder.path(), true);
+    let file = folder.path().join("backends.json");
+    let mut entries: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for time in entries[0]["milliseconds"].as_array_mut().unwrap() {
+        *time = 20.0.into();
+    }
+    entries[0]["milliseconds"][0] = 1.5.into();
+    fs::write(&file, entries.to_string()).unwrap();
+    let (trusted, _) = choose(&config(), folder.path(), true);
+    assert!(trusted.cached && trusted.opened.adapter.backend == Backend::Vulkan);
+    expect_flex(choose_by(wrong, &config(), folder.path(), true));
+
+    let mut named = config();
+    named.run.backend = Backend::Vulkan;
+    let environment = named.env.open("train").unwrap();
+    let auto = Auto { check: wrong, ..Auto::default() };
+    let error = open_for_training(&named, &*environment, &auto, &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("computes wrongly: a number is off"), "{error}");
 }
 
 #[test]

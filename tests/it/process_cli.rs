@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::alfworld::{admissible, observation};
-use crate::support::process::{Fake, python};
+use crate::support::process::{Fake, python, python_name};
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
 use proxmo::env::alfworld::AlfWorldConfig;
 use proxmo::env::household::HouseholdConfig;
-use proxmo::env::process::{Process, ProcessConfig};
+use proxmo::env::process::{Process, ProcessConfig, command_line};
 use proxmo::env::{Environment, pick_task};
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ fn refused(arguments: &[&str], says: &str) {
 fn server(more: &str) -> String {
     let program = assert_cmd::cargo::cargo_bin("proxmo");
     let program = program.to_str().unwrap();
-    format!("{} env serve {more}", shlex::try_quote(program).unwrap())
+    format!("{} env serve {more}", command_line([program]))
 }
 
 const HOUSEHOLD: &str = "--train-tasks 40 --held-out 10 --difficulty easy --max-steps 40";
@@ -247,8 +247,7 @@ fn a_program_on_another_machine_is_run_through_ssh() {
     fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/keys_env.py");
     let command = |host: &str| {
-        let words = [ssh.to_str().unwrap(), host, "python3", example.to_str().unwrap()];
-        shlex::try_join(words).unwrap()
+        command_line([ssh.to_str().unwrap(), host, python_name(), example.to_str().unwrap()])
     };
     let run = folder.path().join("run");
     let train = ["train", "--env", "process", "--command", &command("host"), "--processes", "2"];
@@ -267,7 +266,7 @@ fn the_python_example_is_learned_and_played() {
     let run = folder.path().join("run");
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/keys_env.py");
     let text = fs::read_to_string(&example).unwrap();
-    let command = shlex::try_join(["python3", example.to_str().unwrap()]).unwrap();
+    let command = command_line([python_name(), example.to_str().unwrap()]);
     // The command of its header, with other paths.
     let (_, rest) = text.split_once("    proxmo train ").unwrap();
     let header = rest.lines().next().unwrap();

@@ -377,5 +377,5 @@ fn the_description_of_a_program_is_checked() {
     };
     assert!(open("./no-such-program").contains("'./no-such-program' cannot be run"));
     assert!(open(" ").contains("is not set"));
-    assert!(open("python3 'x").contains("a quotation that does not end"));
+    assert!(open("program \"x").contains("a quotation that does not end"));
 }

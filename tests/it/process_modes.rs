@@ -1,15 +1,15 @@
 //! A small program with one fault of the protocol at a time: which are tolerated, and what the others
 //! are told.
 
-use crate::support::process::python;
+use crate::support::process::{python, python_name};
 use crate::support::shared::shared;
-use proxmo::env::process::{Process, ProcessConfig};
+use proxmo::env::process::{Process, ProcessConfig, command_line};
 use proxmo::env::{Environment, Texts};
 
 /// Opens the program with a fault and plays one episode; the result is the number of steps.
 fn play(mode: &str) -> Option<proxmo::Result<usize>> {
     let program = shared("cases/env/fault_env.py").filter(|_| python())?;
-    let command = shlex::try_join(["python3", &program.display().to_string(), mode]).unwrap();
+    let command = command_line([python_name(), &program.display().to_string(), mode]);
     let config = ProcessConfig { command, processes: 1, ..ProcessConfig::default() };
     Some(episode(&config))
 }

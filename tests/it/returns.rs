@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
+use proxmo::env::process::command_line;
 use serde_json::Value;
 
-use crate::support::process::{one_step, python};
+use crate::support::process::{one_step, python, python_name};
 
 /// Four levers; the one that the goal names pays 3, the others 0.5. An episode is one step. With the
 /// argument `score`, the program also scores.
@@ -44,7 +45,7 @@ fn program(folder: &Path, more: &str) -> Option<String> {
     }
     let path = folder.join("levers.py");
     fs::write(&path, one_step(LEVERS)).unwrap();
-    Some(format!("python3 {} {more}", shlex::try_quote(path.to_str()?).unwrap()))
+    Some(format!("{} {more}", command_line([python_name(), path.to_str()?])))
 }
 
 /// A run of few iterations on the program, and what it printed.

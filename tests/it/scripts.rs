@@ -3,9 +3,10 @@
 use std::fs;
 
 use assert_cmd::Command;
+use proxmo::env::process::command_line;
 use serde_json::Value;
 
-use crate::support::process::{one_step, python};
+use crate::support::process::{one_step, python, python_name};
 
 /// Press the button of the colour that the goal names, among eight. With `zh` and `th` the texts are
 /// Chinese and Thai, without a space.
@@ -36,8 +37,7 @@ fn a_task_is_learned_in_scripts_with_and_without_spaces() {
     let program = folder.path().join("buttons.py");
     fs::write(&program, one_step(BUTTONS)).unwrap();
     for script in ["en", "zh", "th"] {
-        let program = shlex::try_quote(program.to_str().unwrap()).unwrap();
-        let command = format!("python3 {program} {script}");
+        let command = command_line([python_name(), program.to_str().unwrap(), script]);
         let run = folder.path().join(script);
         let mut train = Command::cargo_bin("proxmo").unwrap();
         train.args(["train", "--env", "process", "--command", &command, "--backend", "flex"]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::process::{Fake, python};
+use crate::support::process::{Fake, python, python_name};
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -63,7 +63,7 @@ fn the_command_of_a_folder_from_elsewhere_is_not_run() {
     for (home, run) in elsewhere {
         let refused = eval(home, run, &[]).code(2).stdout("");
         let says = contains("--trust-command").and(contains("--command")).and(one_line());
-        refused.stderr(says.and(contains("python3").and(contains("program.py"))));
+        refused.stderr(says.and(contains(python_name()).and(contains("program.py"))));
         let mut resume = proxmo(home, &["train", "--run", run, "--resume", "--quiet"]);
         resume.assert().code(2).stderr(contains("--trust-command"));
         let mut expert = proxmo(home, &["eval", "--player", "random", "--run", run]);
@@ -100,7 +100,7 @@ fn a_program_runs_in_the_folder_in_which_its_run_was_started() {
     let there = fake.path("");
     let run = folder.path().join("run");
     let run = run.to_str().unwrap();
-    let relative = "python3 program.py none .";
+    let relative = &format!("{} program.py none .", python_name());
     train(&home, run, relative).current_dir(&there).assert().success();
     let resume = ["train", "--run", run, "--resume", "--quiet", "--iterations", "2"];
     proxmo(&home, &resume).current_dir(folder.path()).assert().success();
@@ -109,8 +109,8 @@ fn a_program_runs_in_the_folder_in_which_its_run_was_started() {
     // The same command again means the same program; another one starts here.
     let mut eval = proxmo(&home, &["eval", "--run", run, "--command", relative]);
     eval.current_dir(folder.path()).assert().success();
-    let mut eval =
-        proxmo(&home, &["eval", "--run", run, "--command", "python3 ./program.py none ."]);
+    let other = format!("{} ./program.py none .", python_name());
+    let mut eval = proxmo(&home, &["eval", "--run", run, "--command", &other]);
     eval.current_dir(folder.path()).assert().code(2).stderr(contains("program.py"));
     let words = ["eval", "--run", run, "--command", relative, "--working-folder"];
     let mut eval = proxmo(&home, &words);

@@ -82,7 +82,7 @@ fn train_round(
     if waiting.is_empty() {
         return Ok(Vec::new());
     }
-    let opened = OpenedResources::open(&waiting)?;
+    let opened = OpenedResources::open(&waiting, arguments.check)?;
     let screen = Screen::new(arguments.quiet, runs, folder, arguments.jobs);
     let jobs = usize::from(arguments.jobs);
     let failed = train_all(&waiting, jobs, round.iterations, &opened, is_stopped, &screen)?;

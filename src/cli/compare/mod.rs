@@ -16,12 +16,14 @@ use self::plan::{PlannedRun, Progress, plan};
 use self::screen::Screen;
 use self::variants::{Variant, describe_ablations, variants};
 use self::work::{OpenedResources, train_all};
+use super::device::CheckFlag;
 use super::report::report;
 use super::run_folder::NewFolder;
 use super::settings::{SettingFlags, make_paths_absolute};
 use super::signals::stop_on_signal;
 use super::terminal::say;
 use super::trust::fix_working_folder;
+use crate::command_line::Rules;
 use crate::error::{Error, Result};
 use crate::train::Config;
 
@@ -63,6 +65,8 @@ pub struct Arguments {
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
+    check: CheckFlag,
+    #[command(flatten)]
     settings: SettingFlags,
 }
 
@@ -71,8 +75,8 @@ Examples:
   proxmo compare --seeds 3
   proxmo compare --estimators grpo,gigpo,proxmo --seeds 5 --run-folder runs/study --jobs 2
   proxmo compare --estimators proxmo,proxmo-no-modulation,proxmo-no-aggregation --iterations 100
-  proxmo compare --estimators proxmo --variant 'hot: --proximity-temperature 0.5' --variant 'hashed: --embedding hashed'
-  proxmo compare --sweep 'update.learning_rate=1e-4..1e-2:log' --sweep 'credit.gamma=0.9,0.95,1.0' --trials 27";
+  proxmo compare --estimators proxmo --variant \"hot: --proximity-temperature 0.5\" --variant \"hashed: --embedding hashed\"
+  proxmo compare --sweep \"update.learning_rate=1e-4..1e-2:log\" --sweep \"credit.gamma=0.9,0.95,1.0\" --trials 27";
 
 fn long_help() -> String {
     format!("{}\n\n{EXAMPLES}", describe_ablations())
@@ -92,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let plan = plan_all(arguments, &folder)?;
     let waiting: Vec<&PlannedRun> =
         plan.iter().filter(|run| run.progress != Progress::Finished).collect();
-    let opened = OpenedResources::open(&waiting)?;
+    let opened = OpenedResources::open(&waiting, arguments.check)?;
     let stop = stop_on_signal("iteration")?;
     let screen = Screen::new(arguments.quiet, &plan, &folder, arguments.jobs);
     let is_stopped = || stop.load(Ordering::Relaxed);
@@ -180,8 +184,7 @@ fn same_command(name_folder: bool, folder: &Path) -> String {
     if name_folder {
         words.extend(["--run-folder".to_string(), folder.display().to_string()]);
     }
-    let plain = words.join(" ");
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or(plain)
+    Rules::HERE.join(words.iter().map(String::as_str))
 }
 
 #[cfg(test)]

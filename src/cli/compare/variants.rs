@@ -1,6 +1,7 @@
 //! The variants of a comparison: estimators, known ablations, and variants given as flags.
 
 use crate::cli::settings::{SettingFlags, describe};
+use crate::command_line::Rules;
 use crate::credit::Estimator;
 use crate::error::{Error, Result};
 use crate::train::{Config, differences};
@@ -89,7 +90,7 @@ fn flags_of(name: &str) -> Result<String> {
 }
 
 fn variant(flag: &str, name: &str, flags: &str, base: &Config) -> Result<Variant> {
-    let words = shlex::split(flags).ok_or_else(|| {
+    let words = Rules::HERE.split(flags).ok_or_else(|| {
         let message = "has a quotation mark without an end";
         Error::setting(format!("{flag} {name}"), message)
     })?;

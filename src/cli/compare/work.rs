@@ -3,7 +3,6 @@
 //! Trainings are threads of one process and share environments and devices. All random draws derive
 //! from the seed of their own run, so parallel runs do not change each other's results.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -13,9 +12,11 @@ use std::thread::Builder;
 
 use super::plan::{PlannedRun, Progress};
 use super::screen::Screen;
+use crate::cli::device::CheckFlag;
 use crate::cli::recorder::ReportWriter;
 use crate::cli::trust::sign;
-use crate::device::{Backend, Opened, open};
+use crate::device::{Backend, Opened};
+use crate::device_check::panic_message;
 use crate::env::{EnvConfig, Environment};
 use crate::error::{Error, Result};
 use crate::runs::{Recorder, Run, RunStart, RunSummary};
@@ -32,7 +33,7 @@ pub struct OpenedResources {
 
 impl OpenedResources {
     /// Opens the environments and devices of `runs`.
-    pub fn open(runs: &[&PlannedRun]) -> Result<Self> {
+    pub fn open(runs: &[&PlannedRun], check: CheckFlag) -> Result<Self> {
         let mut opened = Self { environments: Vec::new(), devices: Vec::new() };
         for PlannedRun { config, .. } in runs {
             for split in [config.env.split(), &config.eval.split] {
@@ -43,7 +44,7 @@ impl OpenedResources {
             }
             let (backend, device) = (config.run.backend, config.run.device);
             if opened.device(config).is_none() {
-                opened.devices.push((backend, device, open(backend, device)?));
+                opened.devices.push((backend, device, check.open(backend, device)?));
             }
         }
         Ok(opened)
@@ -102,13 +103,6 @@ pub fn train_all<'a>(
     Ok(failed.into_inner().unwrap_or_else(|poison| poison.into_inner()))
 }
 
-/// The message of a panic, on one line.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let message = panic.downcast_ref::<String>().map(String::as_str);
-    let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("panicked: {}", message.unwrap_or("no message").replace('\n', " "))
-}
-
 fn train(
     run: &PlannedRun,
     until: u64,
@@ -147,18 +141,5 @@ impl Recorder for IterationCount {
     fn iteration(&mut self, metrics: &IterationMetrics) -> Result<()> {
         self.0.set(metrics.iteration);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_message_of_a_panic_is_reported_on_one_line() {
-        let panic = |panics: fn()| panic_message(&*catch_unwind(panics).unwrap_err());
-        assert_eq!(panic(|| std::panic::panic_any("a".to_string())), "panicked: a");
-        assert_eq!(panic(|| std::panic::panic_any("b\nc")), "panicked: b c");
-        assert_eq!(panic(|| std::panic::panic_any(3)), "panicked: no message");
     }
 }

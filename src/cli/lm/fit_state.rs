@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::files::{FolderLock, clear_unfinished};
+use crate::files::{FolderLock, clear_unfinished, remove_folder};
 use crate::lm::{FitStart, FitState, Fitter};
 
 /// `OUTPUT.partial`. If it holds no state when this is dropped, it is removed.
@@ -78,7 +78,7 @@ impl StateFolder {
     pub fn remove(mut self) -> Result<()> {
         self.holds_state = true;
         self.lock = None;
-        fs::remove_dir_all(&self.path).map_err(Error::io("remove", &self.path))
+        remove_folder(&self.path).map_err(Error::io("remove", &self.path))
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use clap::Args;
 
+use crate::cli::device::CheckFlag;
 #[cfg(feature = "hub")]
 use crate::cli::terminal::tell;
-use crate::device::{Backend, Opened, open};
+use crate::device::{Backend, Opened};
 use crate::error::{Error, Result};
 use crate::lm::{Decoder, ModelFiles, Tokenizer};
 use crate::runs::TrainedModel;
@@ -97,12 +98,14 @@ pub struct ModelFlags {
     /// Index of the device among those of the backend, as `proxmo devices` lists them.
     #[arg(long, value_name = "N", default_value_t = 0)]
     device: usize,
+    #[command(flatten)]
+    check: CheckFlag,
 }
 
 impl ModelFlags {
     /// Opens the device.
     pub fn device(&self) -> Result<Opened> {
-        open(self.backend, self.device)
+        self.check.open(self.backend, self.device)
     }
 
     /// Loads the model with its adapter onto the device.
@@ -148,12 +151,14 @@ pub struct ModelOrRun {
     /// Index of the device among those of the backend, as `proxmo devices` lists them.
     #[arg(long, value_name = "N", default_value_t = 0)]
     device: usize,
+    #[command(flatten)]
+    check: CheckFlag,
 }
 
 impl ModelOrRun {
     /// Opens the device.
     pub fn opened(&self) -> Result<Opened> {
-        open(self.backend, self.device)
+        self.check.open(self.backend, self.device)
     }
 
     /// The model's flags, if there is no run.
@@ -164,6 +169,7 @@ impl ModelOrRun {
             adapter: self.adapter.clone(),
             backend: self.backend,
             device: self.device,
+            check: self.check,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::command_line::Rules;
 use crate::cli::table::results;
 use crate::cli::terminal::say;
 use crate::runs::{RunStart, RunSummary};
@@ -101,7 +102,6 @@ impl Outcome {
         let (first, others) = words.split_at(1);
         let words = ["proxmo"].iter().chain(first).copied();
         let words = words.chain(["--run", &folder]).chain(others.iter().copied()).chain(trust);
-        let words: Vec<&str> = words.collect();
-        shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
+        Rules::HERE.join(words)
     }
 }

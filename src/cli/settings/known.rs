@@ -51,7 +51,11 @@ pub fn setting_summary(key: &str) -> String {
 
 /// An error in one line. A setting's key is followed by its flag.
 pub fn describe(error: &Error) -> String {
-    let Error::Setting { key, message } = error else { return with_flags(error.to_string()) };
+    let (key, message) = match error {
+        Error::Setting { key, message } => (key, message),
+        Error::WrongDevice(_) => return format!("{error} (--no-check uses it nevertheless)"),
+        error => return with_flags(error.to_string()),
+    };
     match all_settings().iter().chain(fit_settings()).find(|setting| setting.key == *key) {
         Some(setting) => describe_setting(setting, message),
         None => error.to_string(),

@@ -164,7 +164,7 @@ mod tests {
     use crate::train::Preset;
 
     fn flags(line: &str) -> SettingFlags {
-        let words = shlex::split(line).unwrap();
+        let words = crate::command_line::Rules::Posix.split(line).unwrap();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         SettingFlags::of_words(&words).unwrap()
     }

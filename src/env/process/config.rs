@@ -19,8 +19,8 @@ pub struct ProcessConfig {
         "x-flag" = "train-split", "x-value" = "NAME", "x-former-flags" = ["split"]
     ))]
     pub split: String,
-    /// Command line of the program, split into words as a shell does; no shell is run. Relative paths
-    /// start at the working folder.
+    /// Command line of the program, split into words as a shell does (on Windows only "…" quotes, and
+    /// backslashes stay); no shell is run. Relative paths start at the working folder.
     #[garde(custom(is_command))]
     #[schemars(extend("x-value" = "LINE"))]
     pub command: String,

@@ -2,9 +2,10 @@
 //! [`Environment`](super::Environment).
 //!
 //! A [`Process`] runs one or more copies of a program and plays many sessions in each. No shell is
-//! run: the command line is split into words as a shell does, and the first word names the program,
-//! which runs in the working folder, by default the current one. Each opened split runs copies of its own. A program must end when
-//! its input ends.
+//! run: the command line is split into words as a shell does, on Windows as programs do
+//! ([`command_line`] joins words to such a line). The first word names the program, which runs in the
+//! working folder, by default the current one. Each opened split runs copies of its own. A program must
+//! end when its input ends.
 //!
 //! A program that dies, breaks the protocol or does not answer in time loses the episodes that it was
 //! playing. A rollout plays them again from their seeds on a new copy, and counts only those that fail
@@ -39,6 +40,7 @@ mod words;
 
 #[doc(hidden)]
 pub use answer::{Answer, Description, State, read_answer};
+pub use command::command_line;
 pub use config::ProcessConfig;
 #[cfg(feature = "openenv")]
 pub(in crate::env) use description::{Selection, quote, select};

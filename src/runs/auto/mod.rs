@@ -13,6 +13,7 @@ use self::cache::{Cache, Key};
 use self::timer::new_timer;
 use super::describe::describe;
 use crate::device::{Adapter, Backend, Opened, auto_candidates, candidates, choose, open};
+use crate::device_check::{DeviceCheck, RefusedDevice};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::train::Config;
@@ -24,6 +25,8 @@ pub struct Auto {
     pub cache: Option<PathBuf>,
     /// Whether software GPUs are candidates, as in tests.
     pub software: bool,
+    /// The check of each GPU. One that computes wrongly is no candidate.
+    pub check: DeviceCheck,
 }
 
 /// The measurement of a candidate.
@@ -46,15 +49,18 @@ pub struct DeviceChoice {
     pub cached: bool,
     /// The reason as text; empty if the settings name the backend.
     pub reason: String,
+    /// GPUs that are not used because they compute wrongly.
+    pub refused: Vec<RefusedDevice>,
 }
 
-/// Opens the device that the settings name; for `auto`, the fastest. `observe` is called before each
-/// candidate is measured.
+/// Opens the device that the settings name; for `auto`, the fastest that computes correctly. `observe` is
+/// called before each candidate is measured.
 ///
 /// A cache that cannot be read or written is ignored.
 ///
 /// # Errors
-/// Fails if there is no such device, or if the environment fails.
+/// Fails if there is no such device, if a GPU that the settings name computes wrongly, or if the
+/// environment fails.
 pub fn open_for_training(
     config: &Config,
     environment: &dyn Environment,
@@ -62,38 +68,67 @@ pub fn open_for_training(
     observe: &mut dyn FnMut(&Adapter),
 ) -> Result<DeviceChoice> {
     let run = &config.run;
-    let unmeasured = |backend, index, reason: &str| -> Result<DeviceChoice> {
-        let opened = open(backend, index)?;
-        Ok(DeviceChoice { opened, timed: Vec::new(), cached: false, reason: reason.into() })
-    };
     if run.backend != Backend::Auto {
-        return unmeasured(run.backend, run.device, "");
+        let opened = auto.check.open(run.backend, run.device)?.opened;
+        return Ok(DeviceChoice::unmeasured(opened, "", Vec::new()));
     }
-    let all = candidates(Backend::Auto);
-    let candidates = auto_candidates(&all, run.device, auto.software);
-    let [_, _, ..] = &candidates[..] else {
-        let only = choose(&candidates, Backend::Auto, 0)?;
-        return unmeasured(only.backend, only.index, "this machine has no real GPU");
-    };
-    let key = Key::of(config, &candidates);
+    let mut candidates = auto_candidates(&candidates(Backend::Auto), run.device, auto.software);
     let cache = auto.cache.as_deref().map(Cache::in_folder);
-    let known = cache.as_ref().and_then(|cache| cache.find(&key));
-    let cached = known.is_some();
-    let milliseconds = match known {
-        Some(known) => known.into_iter().map(Ok).collect(),
-        None => measure(config, environment, &candidates, observe)?,
-    };
-    if let (Some(cache), false) = (&cache, cached) {
-        // Kept only if all candidates were measured.
-        let all: Result<Vec<f64>, String> = milliseconds.iter().cloned().collect();
-        if let Ok(all) = all {
-            cache.keep(key, &all);
+    let mut refused = Vec::new();
+    while candidates.len() > 1 {
+        let key = Key::of(config, &candidates);
+        let known = cache.as_ref().and_then(|cache| cache.find(&key));
+        let cached = known.is_some();
+        // What is measured is checked first. Of what was measured earlier, only the one that is used.
+        let checked = match &known {
+            Some(times) => fastest_of(&candidates, times),
+            None => candidates.clone(),
+        };
+        let wrong = auto.check.refusals(&checked);
+        if !wrong.is_empty() {
+            candidates.retain(|one| wrong.iter().all(|refused| refused.adapter != *one));
+            refused.extend(wrong);
+            continue;
         }
+        let milliseconds = match known {
+            Some(known) => known.into_iter().map(Ok).collect(),
+            None => measure(config, environment, &candidates, observe)?,
+        };
+        if let (Some(cache), false) = (&cache, cached) {
+            // Kept only if all candidates were measured.
+            let all: Result<Vec<f64>, String> = milliseconds.iter().cloned().collect();
+            if let Ok(all) = all {
+                cache.keep(key, &all);
+            }
+        }
+        let timed = candidates.into_iter().zip(milliseconds);
+        let timed =
+            timed.map(|(adapter, milliseconds)| TimedDevice { adapter, milliseconds }).collect();
+        return decide(timed, cached, refused);
     }
-    let timed = candidates.into_iter().zip(milliseconds);
-    let timed =
-        timed.map(|(adapter, milliseconds)| TimedDevice { adapter, milliseconds }).collect();
-    decide(timed, cached)
+    let only = choose(&candidates, Backend::Auto, 0)?;
+    let opened = open(only.backend, only.index)?;
+    let reason = match refused.is_empty() {
+        true => "this machine has no real GPU",
+        false => "this machine has no GPU that computes correctly",
+    };
+    Ok(DeviceChoice::unmeasured(opened, reason, refused))
+}
+
+impl DeviceChoice {
+    fn unmeasured(opened: Opened, reason: &str, refused: Vec<RefusedDevice>) -> Self {
+        Self { opened, timed: Vec::new(), cached: false, reason: reason.into(), refused }
+    }
+}
+
+/// The candidate with the shortest time.
+fn fastest_of(candidates: &[Adapter], milliseconds: &[f64]) -> Vec<Adapter> {
+    let timed = candidates.iter().zip(milliseconds);
+    timed
+        .min_by(|a, b| a.1.total_cmp(b.1))
+        .map(|(adapter, _)| adapter.clone())
+        .into_iter()
+        .collect()
 }
 
 fn measure(
@@ -112,12 +147,16 @@ fn measure(
     Ok(candidates.iter().map(time).collect())
 }
 
-fn decide(timed: Vec<TimedDevice>, cached: bool) -> Result<DeviceChoice> {
+fn decide(
+    timed: Vec<TimedDevice>,
+    cached: bool,
+    refused: Vec<RefusedDevice>,
+) -> Result<DeviceChoice> {
     let best = fastest(&timed)?;
     let opened = open(best.backend, best.index)?;
     let when = if cached { "measured by an earlier run" } else { "measured now" };
     let reason = format!("{} ({when})", describe_times(&timed));
-    Ok(DeviceChoice { opened, timed, cached, reason })
+    Ok(DeviceChoice { opened, timed, cached, reason, refused })
 }
 
 /// The fastest candidate; the first of equally fast ones.

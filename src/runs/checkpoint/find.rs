@@ -9,6 +9,7 @@ use super::files::{REQUIRED, STATE, folder};
 use super::manifest::{MANIFEST, Manifest};
 use super::state::{expect_version, read_state};
 use crate::error::{Error, Result};
+use crate::files::{is_held, remove_folder, rename};
 
 /// Selects a checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +68,11 @@ pub fn clear_leftovers(run: &Path) -> Result<()> {
     for path in entries(run)? {
         let extension = path.extension().and_then(|extension| extension.to_str());
         if matches!(extension, Some("filling" | "removed")) {
-            fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
+            match remove_folder(&path) {
+                // Another program reads it; it is removed the next time.
+                Err(error) if is_held(&error) => {}
+                removed => removed.map_err(Error::io("remove", &path))?,
+            }
         }
     }
     Ok(())
@@ -76,16 +81,20 @@ pub fn clear_leftovers(run: &Path) -> Result<()> {
 /// Removes a checkpoint. It is renamed first, so that a partial checkpoint never has a checkpoint's name.
 pub(super) fn discard(checkpoint: &Path) -> Result<()> {
     let removed = checkpoint.with_extension("removed");
-    fs::rename(checkpoint, &removed).map_err(Error::io("remove", checkpoint))?;
-    fs::remove_dir_all(&removed).map_err(Error::io("remove", &removed))
+    rename(checkpoint, &removed).map_err(Error::io("remove", checkpoint))?;
+    remove_folder(&removed).map_err(Error::io("remove", &removed))
 }
 
-/// Removes all but the newest `keep` checkpoints, and those of the `spared` iterations.
+/// Removes all but the newest `keep` checkpoints, and those of the `spared` iterations. A checkpoint that
+/// another program reads, which Windows does not let go, is left for the next time.
 pub(super) fn prune(run: &Path, keep: usize, spared: &[Option<u64>]) -> Result<()> {
     let all = list(run)?;
     let mut old =
         all.iter().rev().skip(keep).filter(|&&iteration| !spared.contains(&Some(iteration)));
-    old.try_for_each(|&iteration| discard(&folder(run, iteration)))
+    old.try_for_each(|&iteration| match discard(&folder(run, iteration)) {
+        Err(Error::Io { source, .. }) if is_held(&source) => Ok(()),
+        discarded => discarded,
+    })
 }
 
 /// Why a checkpoint is not used.
@@ -153,9 +162,9 @@ pub fn newest(run: &Path) -> Result<NewestCheckpoint> {
 pub fn set_aside(checkpoint: &Path) -> Result<()> {
     let aside = checkpoint.with_extension("corrupt");
     if aside.exists() {
-        fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
+        remove_folder(&aside).map_err(Error::io("remove", &aside))?;
     }
-    fs::rename(checkpoint, &aside).map_err(Error::io("rename", checkpoint))
+    rename(checkpoint, &aside).map_err(Error::io("rename", checkpoint))
 }
 
 /// Finds an intact checkpoint of a run.

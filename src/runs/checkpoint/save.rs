@@ -12,7 +12,7 @@ use super::manifest::Manifest;
 use super::state::{BestEvaluation, RunState, VERSION};
 use super::tensors::{expect_finite, optimizer_bytes, weights_bytes};
 use crate::error::{Error, Result};
-use crate::files::sync_folder;
+use crate::files::{rename, sync_folder};
 use crate::policy::{Policy, PolicyDescription, PolicySpec};
 use crate::train::Trainer;
 
@@ -59,7 +59,7 @@ pub fn save<S: PolicySpec>(
     if target.exists() {
         discard(&target)?;
     }
-    fs::rename(&filling, &target).map_err(Error::io("rename", &filling))?;
+    rename(&filling, &target).map_err(Error::io("rename", &filling))?;
     sync_folder(&run.join("checkpoints"))?;
     let spared = [Some(trainer.iteration), best.map(|best| best.iteration)];
     prune(run, trainer.config.run.keep_checkpoints, &spared)?;

@@ -1,5 +1,6 @@
 //! The kernels on every adapter of this machine, against references in 64 bits.
 
+mod check;
 pub mod devices;
 mod engines;
 mod episodes;

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
-use proxmo::env::process::{Process, ProcessConfig};
+use proxmo::env::process::{Process, ProcessConfig, command_line};
 use tempfile::TempDir;
 
 const PROGRAM: &str = include_str!("program.py");
@@ -18,15 +19,28 @@ pub fn one_step(tasks: &str) -> String {
     format!("{tasks}\n{}", include_str!("one_step.py"))
 }
 
+/// The name of Python 3: Windows has no `python3`, and some systems no `python`.
+static PYTHON: LazyLock<Option<&str>> = LazyLock::new(|| {
+    let is_found = |name: &&str| {
+        let mut asked = Command::new(name);
+        asked.args(["-c", "import sys; sys.exit(sys.version_info < (3, 9))"]).stderr(Stdio::null());
+        asked.status().is_ok_and(|status| status.success())
+    };
+    ["python3", "python"].into_iter().find(is_found)
+});
+
 /// Whether Python is installed. Panics in CI if it is not.
 pub fn python() -> bool {
-    let mut asked = Command::new("python3");
-    let found = asked.arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success());
-    if !found {
-        assert!(std::env::var_os("CI").is_none(), "there is no python3");
-        println!("SKIPPED: there is no python3");
+    if PYTHON.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "there is no Python 3");
+        println!("SKIPPED: there is no Python 3");
     }
-    found
+    PYTHON.is_some()
+}
+
+/// The name of Python 3, after [`python`] has found it.
+pub fn python_name() -> &'static str {
+    PYTHON.unwrap_or("python3")
 }
 
 /// The program, and a folder in which its copies record their process ids and that the fault struck.
@@ -47,9 +61,9 @@ impl Fake {
     }
 
     pub fn command(&self) -> String {
-        let words = ["python3", &self.path("program.py").display().to_string(), &self.fault];
+        let program = self.path("program.py").display().to_string();
         let folder = self.folder.path().display().to_string();
-        shlex::try_join(words.into_iter().chain([folder.as_str()])).unwrap()
+        command_line([python_name(), &program, &self.fault, &folder])
     }
 
     pub fn config(&self, processes: usize, answer_timeout: f64) -> ProcessConfig {
