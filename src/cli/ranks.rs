@@ -36,10 +36,7 @@ pub fn expect_one_process(command: &str) -> Result<()> {
 }
 
 /// Runs a training on all ranks: `lead` on the leader, which alone has settings and a folder.
-pub fn train_on_ranks(
-    check: DeviceCheck,
-    lead: impl FnOnce(&Ranks) -> Result<()>,
-) -> Result<()> {
+pub fn train_on_ranks(check: DeviceCheck, lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
     let ranks = join()?;
     if ranks.is_leader() {
         let result = lead(&ranks);
@@ -112,11 +109,7 @@ pub fn join() -> Result<Ranks> {
 }
 
 /// Opens what the settings of the leader name, on this machine.
-fn open_resources(
-    config: &Config,
-    ranks: &Ranks,
-    check: DeviceCheck,
-) -> Result<FollowerResources> {
+fn open_resources(config: &Config, ranks: &Ranks, check: DeviceCheck) -> Result<FollowerResources> {
     let environment = config.env.open(config.env.split())?;
     let held_out = config.env.open(&config.eval.split)?;
     let backend = config.run.backend;

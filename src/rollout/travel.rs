@@ -11,8 +11,7 @@ use crate::ranks::{decode, encode, join, split};
 /// The parts of a [`Batch`]: texts, then of each row the observation, the reward and whether the action
 /// was admissible, then of each episode its number of rows, its success and its last observation, then
 /// the number of episodes of each group, then the values of states.
-type SentBatch =
-    (Vec<String>, Vec<(u32, f64, bool)>, Vec<SentEpisode>, Vec<usize>, Option<Values>);
+type SentBatch = (Vec<String>, Vec<(u32, f64, bool)>, Vec<SentEpisode>, Vec<usize>, Option<Values>);
 
 type SentEpisode = (usize, Option<bool>, Option<u32>);
 

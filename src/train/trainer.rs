@@ -14,8 +14,8 @@ use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
 use super::update_config::UpdateConfig;
-use crate::credit::diagnostics::explained;
 use crate::credit;
+use crate::credit::diagnostics::explained;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -239,8 +239,7 @@ impl<P: Policy> Trainer<P> {
                 let assigned = Assigned {
                     advantages: credit.advantages_f32(),
                     returns: values.map_or_else(Vec::new, |_| credit.returns_f32()),
-                    explained: values
-                        .and_then(|values| explained(&credit.returns, &values.states)),
+                    explained: values.and_then(|values| explained(&credit.returns, &values.states)),
                 };
                 Ok((assigned, self.credit_state.clone()))
             }));

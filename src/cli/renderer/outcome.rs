@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::command_line::Rules;
 use crate::cli::table::results;
 use crate::cli::terminal::say;
+use crate::command_line::Rules;
 use crate::runs::{RunStart, RunSummary};
 use crate::train::{IterationMetrics, KindResult, RunConfig};
 

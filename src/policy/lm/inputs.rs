@@ -173,7 +173,7 @@ impl Row {
             Constraint::Decided(branches) => Some(
                 branches.iter().map(|branch| (branch.at, branch.options.clone(), branch.chosen)),
             ),
-            Constraint::Choices(_) => {
+            Constraint::Choices(_) | Constraint::Whole(_) => {
                 return Err(Error::Run("a step without a response cannot be sent".into()));
             }
         };
@@ -219,10 +219,10 @@ mod tests {
     fn steps_are_the_same_after_they_have_travelled() {
         let mut inputs = LmInputs::default();
         let transcript = inputs.begin(vec![7, 8]);
-        let row = inputs.push_row(transcript, None);
+        let row = inputs.push_row(transcript, Constraint::Free);
         inputs.respond(row, &[9]);
         let choices = Trie::new(&[vec![1, 2], vec![1, 3]], None).unwrap();
-        let row = inputs.push_row(transcript, Some(Arc::new(choices)));
+        let row = inputs.push_row(transcript, Constraint::Choices(Arc::new(choices)));
         let error = inputs.to_bytes().unwrap_err().to_string();
         assert!(error.contains("without a response"), "{error}");
         inputs.respond(row, &[1, 3]);
