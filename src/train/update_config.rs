@@ -105,6 +105,8 @@ pub struct UpdateConfig {
     pub value_coefficient: f32,
     /// Distance from the value of the rollout beyond which the value head gains nothing in an update, in
     /// units of return. 0 turns the clip off.
+    ///
+    /// PPO's code clips at 0.2. Here values learned faster without.
     #[garde(range(min = 0.0, max = 1e6))]
     pub value_clip: f32,
     /// Penalty on the reward of a step whose action was not admissible.
@@ -142,7 +144,7 @@ impl Default for UpdateConfig {
             entropy_weight: 0.0,
             entropy_schedule: Schedule::Constant,
             value_coefficient: 0.5,
-            value_clip: 0.2,
+            value_clip: 0.0,
             invalid_action_penalty: 0.1,
             max_gradient_norm: 1.0,
             max_skipped_updates: 10,
