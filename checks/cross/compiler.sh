@@ -24,11 +24,11 @@ second_compiler() {
   [ -e "$compiler/complete" ] && return
   command -v apt-get >/dev/null || return 1
   local packages folder
-  packages="rustc-web libstd-rust-web-dev rust-web-src $(apt-cache depends rustc-web libstd-rust-web-dev |
-    sed -n 's/.*Depends: \(lib\(std-rust-web\|llvm\)[^ ]*\)/\1/p' | sort -u | tr '\n' ' ')"
+  packages="rustc-web rust-web-src $(apt-cache depends --recurse --important rustc-web |
+    grep -E '^lib(std-rust-web|llvm)[0-9.a-z-]*$' | sort -u | tr '\n' ' ')"
   folder="$(mktemp -d)"
   # shellcheck disable=SC2086 # A list of names.
-  (cd "$folder" && apt-get download -qq $packages) || return 1
+  (cd "$folder" && apt-get download -qq $packages 2>/dev/null) || return 1
   rm -rf "$compiler"
   for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$compiler"; done
   rm -r "$folder"
