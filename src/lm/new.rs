@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::{write_atomic, write_folder};
 use crate::settings;
 
-/// The size of a new model, of Qwen3's form or of Llama's.
+/// The size of a new model, of Llama's form or of Qwen3's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewModelConfig {
@@ -41,7 +41,7 @@ pub struct NewModelConfig {
     /// Whether the head shares the embedding's weights.
     #[garde(skip)]
     pub tied: bool,
-    /// Whether queries and keys are normalised by head, as in Qwen3. Without that, the form is Llama's.
+    /// Whether queries and keys are normalised by head: Qwen3's form in place of Llama's.
     #[garde(skip)]
     pub qk_norm: bool,
 }
@@ -56,7 +56,7 @@ impl Default for NewModelConfig {
             intermediate: None,
             context: 4096,
             tied: true,
-            qk_norm: true,
+            qk_norm: false,
         }
     }
 }

@@ -118,3 +118,17 @@ fn what_does_not_fit_is_refused_in_one_line_and_nothing_is_written() {
     assert_eq!(files(&folder), [("kept".into(), b"x".to_vec())]);
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
 }
+
+#[test]
+fn a_model_with_norms_of_queries_and_keys_has_qwen3s_form() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, flags, form) in [("plain", &[][..], "llama"), ("normed", &["--qk-norm"], "qwen3")] {
+        let folder = root.path().join(name);
+        new(&["--output", folder.to_str().unwrap()]).args(flags).assert().success();
+        let config: serde_json::Value =
+            serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
+        assert_eq!(config["model_type"], form);
+        let model = Decoder::open(&folder, &open(Backend::Flex, 0).unwrap().device).unwrap();
+        assert!(score(&model, &[&[1, 2, 3]], false).unwrap()[0].log_probs[0].is_finite());
+    }
+}

@@ -16,7 +16,7 @@ use crate::lm::{Bpe, BpeOptions, NewModelConfig};
 ///
 /// The tokenizer is a byte-level BPE with the special tokens <|endoftext|>, <|end|>, <|system|>,
 /// <|user|> and <|assistant|>. A chat reads <|user|>CONTENT<|end|><|assistant|>CONTENT<|end|>. The model
-/// has Qwen3's form, and Hugging Face's libraries load the folder. The same texts, options and seed give
+/// has Llama's form, and Hugging Face's libraries load the folder. The same texts, options and seed give
 /// the same bytes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -56,9 +56,9 @@ pub struct Arguments {
     /// Give the head weights of its own. Without this it shares the embedding's.
     #[arg(long)]
     untied: bool,
-    /// Leave out the norms of queries and keys: Llama's form in place of Qwen3's.
+    /// Normalise queries and keys by head: Qwen3's form in place of Llama's.
     #[arg(long)]
-    no_qk_norm: bool,
+    qk_norm: bool,
     /// File with a chat template in Jinja to use instead.
     #[arg(long, value_name = "FILE")]
     chat_template: Option<PathBuf>,
@@ -110,7 +110,7 @@ impl Arguments {
             intermediate: self.intermediate,
             context: self.context,
             tied: !self.untied,
-            qk_norm: !self.no_qk_norm,
+            qk_norm: self.qk_norm,
         }
     }
 }

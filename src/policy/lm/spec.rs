@@ -41,9 +41,6 @@ pub struct LmSpec {
     pub pretrained: Option<Pretrained>,
     /// The template of the environment's messages.
     pub wording: String,
-    /// Whether a new model has norms of queries and keys.
-    #[serde(default)]
-    pub qk_norm: bool,
 }
 
 /// The files of a pretrained model, which checkpoints refer to.
@@ -113,13 +110,7 @@ impl PolicyKind for LmConfig {
         };
         if !self.model.is_empty() {
             let pretrained = Some(Pretrained::of(Path::new(&self.model))?);
-            return Ok(LmSpec {
-                settings: self.clone(),
-                tokenizer: None,
-                pretrained,
-                wording,
-                qk_norm: false,
-            });
+            return Ok(LmSpec { settings: self.clone(), tokenizer: None, pretrained, wording });
         }
         if self.lora.rank > 0 {
             let message = "an adapter needs a pretrained model: set policy.model too";
@@ -128,8 +119,7 @@ impl PolicyKind for LmConfig {
         let texts: AllTexts = random_texts(environment, environment.vocabulary_tasks(), seed)?;
         let options = BpeOptions { vocabulary: self.vocabulary, ..BpeOptions::default() };
         let tokenizer = Some(Bpe::train(texts.0.iter(), &options)?.to_json()?);
-        let qk_norm = NewModelConfig::default().qk_norm;
-        Ok(LmSpec { settings: self.clone(), tokenizer, pretrained: None, wording, qk_norm })
+        Ok(LmSpec { settings: self.clone(), tokenizer, pretrained: None, wording })
     }
 }
 
@@ -188,8 +178,7 @@ impl LmSpec {
     fn shape(&self, vocabulary: usize) -> Result<ModelConfig> {
         let LmConfig { layers, width, heads, context, .. } = self.settings;
         let context = if context == 0 { NEW_CONTEXT } else { context };
-        let qk_norm = self.qk_norm;
-        NewModelConfig { layers, width, heads, context, qk_norm, ..NewModelConfig::default() }
+        NewModelConfig { layers, width, heads, context, ..NewModelConfig::default() }
             .shape(vocabulary)
     }
 }
