@@ -110,7 +110,7 @@ fn ppo_learns_what_its_goal_says_and_its_values_predict_returns() {
     let explained = metrics.iter().filter_map(|line| line.value.unwrap().explained_variance);
     let explained: Vec<f64> = explained.take(30).collect();
     let most = explained.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    assert!(explained[0] < 0.1 && most > 0.3, "{explained:?}");
+    assert!(explained[0] < 0.05 && most > 0.15, "{explained:?}");
     assert!(metrics.iter().all(|line| line.value.unwrap().loss.is_finite()));
 }
 
