@@ -22,7 +22,7 @@ import termios
 import time
 
 # The longest wait for something that has to come. Nothing is judged by the time that it took.
-PATIENCE = 300
+PATIENCE = 120
 
 SMALL = ["--backend", "flex", "--train-tasks", "30", "--held-out", "6", "--groups", "2", "--group-size",
          "2", "--max-steps", "10", "--policy-embedding", "8", "--hidden", "8", "--eval-every", "2"]
@@ -254,7 +254,7 @@ def checkpoints(run):
 def keys_sizes_and_q(proxmo, folder):
     """Curves, keys, sizes, Ctrl-Z, and `q`."""
     run = folder / "keys"
-    session = Session(train(proxmo, run, "--iterations", "0"))
+    session = Session(train(proxmo, run, "--iterations", "100000"))
     session.see("q stop", "1 success", "household", "episode of iteration")
     session.wait("third iteration", lambda: re.search(r"iteration ([3-9]|\d\d)", session.screen.text()))
     check(re.search("[\u2801-\u28ff]", session.screen.text()), f"no curve:\n{session.screen.text()}")
@@ -263,7 +263,7 @@ def keys_sizes_and_q(proxmo, folder):
     session.press("\t")
     session.see("┌ KL ")
     session.press("m")
-    session.see("┌ messages ", "estimator proxmo")
+    session.see("┌ messages ", "scorer, ")
     session.size(120, 40)
     session.see("┌ success ", "┌ return ", "┌ loss ", "┌ KL ", "┌ entropy ", "┌ gradient norm ", "task", "Task:")
     session.size(40, 10)
@@ -302,7 +302,7 @@ def resumed_and_exited(proxmo, run):
 
 def signals_and_errors(proxmo, folder):
     """Signals during the training and before it, and errors."""
-    session = Session(train(proxmo, folder / "term", "--iterations", "0"))
+    session = Session(train(proxmo, folder / "term", "--iterations", "100000"))
     session.see("q stop", "┌ success ")
     os.kill(session.pid(), signal.SIGTERM)
     text = session.end(0)
