@@ -267,7 +267,7 @@ def keys_sizes_and_q(proxmo, folder):
     session.size(120, 40)
     session.see("┌ success ", "┌ return ", "┌ loss ", "┌ KL ", "┌ entropy ", "┌ gradient norm ", "task", "Task:")
     session.size(40, 10)
-    session.wait("status line", lambda: re.match(r"iteration \d+, ", session.screen.text())
+    session.wait("status line", lambda: re.match(r"iteration \d+/\d+, ", session.screen.text())
                  and "┌" not in session.screen.text())
     session.size(80, 24)
     session.see("┌ KL ", "q stop")
@@ -371,7 +371,7 @@ def main():
     if sys.argv[1] == "--left":
         return left(sys.argv[2:])
     proxmo = os.path.abspath(sys.argv[1])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = pathlib.Path(folder).resolve()
         if sys.argv[2:] == ["--show"]:
             return show(proxmo, folder)
