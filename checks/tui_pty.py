@@ -319,7 +319,7 @@ def signals_and_errors(proxmo, folder):
         session.end(status)
 
     session = Session([proxmo, "train", "--env", "process", "--command", "false", "--run", str(folder / "none")])
-    text = session.end(1)
+    text = session.end(2)
     check("proxmo: error: " in text, text)
 
 
