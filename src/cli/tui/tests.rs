@@ -215,6 +215,20 @@ fn every_phase_shows_its_progress() {
 }
 
 #[test]
+fn the_first_iteration_on_a_gpu_says_that_it_compiles_kernels() {
+    let mut model = started(&[]);
+    model.is_on_gpu = true;
+    let updated = UpdateProgress { done: 3, total: 12 };
+    for (iteration, expected) in
+        [(1, "compiling kernels, updating the policy"), (2, "updating the policy")]
+    {
+        model.update(&updated);
+        assert_eq!(model.phase.text, expected);
+        model.complete(&line(iteration), iteration as f64);
+    }
+}
+
+#[test]
 fn throughput_is_that_of_the_last_iterations() {
     let mut model = started(&[]);
     assert_eq!(model.throughput(), None);
