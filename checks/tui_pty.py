@@ -323,6 +323,35 @@ def signals_and_errors(proxmo, folder):
     check("proxmo: error: " in text, text)
 
 
+# A program that fails at the first step.
+FAILS = """
+import json, sys
+answers = {"describe": {"protocol": 1, "name": "fails", "tasks": 4, "max_steps": 5},
+           "reset": {"task": "t", "goal": "g", "observation": "o", "admissible": ["a", "b"]}}
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["op"] not in answers:
+        sys.exit(3)
+    session = {"session": asked["session"]} if "session" in asked else {}
+    print(json.dumps({**answers[asked["op"]], **session}), flush=True)
+"""
+
+
+def failures_and_imitation(proxmo, folder):
+    """A training that fails, and one that imitates."""
+    program = folder / "fails.py"
+    program.write_text(FAILS)
+    session = Session([proxmo, "train", "--env", "process", "--command", f"{sys.executable} {program}",
+                       "--backend", "flex", "--run", str(folder / "failed")])
+    text = session.end(1)
+    check(session.screen.entered == 1 and "proxmo: error: environment: " in text, text)
+
+    session = Session([proxmo, "clone", *SMALL, "--iterations", "3", "--run", str(folder / "cloned")])
+    text = session.end(0)
+    check(session.screen.entered == 1 and "demonstrations from expert" in text, text)
+    check("Trained 3 iterations" in text, text)
+
+
 def refused_terminals(proxmo, folder):
     """No screen where none is wanted."""
     cases = [(["--plain"], {}), ([], {"TERM": "dumb"}), ([], {"CI": "true"}), (["--quiet"], {})]
@@ -378,6 +407,7 @@ def main():
         run = keys_sizes_and_q(proxmo, folder)
         resumed_and_exited(proxmo, run)
         signals_and_errors(proxmo, folder)
+        failures_and_imitation(proxmo, folder)
         refused_terminals(proxmo, folder)
         colours(proxmo, folder)
     print("The screen of a training is as it should be, and every terminal was restored.")

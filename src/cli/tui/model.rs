@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::curves::Curves;
 use crate::cli::progress::Pace;
 use crate::cli::renderer::Opening;
+use crate::cli::terminal::printable;
 use crate::episodes::EpisodeRecord;
 use crate::rollout::CollectionProgress;
 use crate::runs::RunStart;
@@ -127,7 +128,8 @@ impl Model {
         };
         let adapter = &choice.opened.adapter;
         let env = config.env.name();
-        self.title = format!("{env}, {what}, {} on {}", adapter.backend, adapter.name);
+        let title = format!("{env}, {what}, {} on {}", adapter.backend, adapter.name);
+        self.title = printable(&title).into_owned();
         self.is_on_gpu = opening.is_on_gpu();
         if opening.demonstrations.is_some() {
             self.prepare("replaying the demonstrations");
