@@ -22,7 +22,7 @@ import termios
 import time
 
 # The longest wait for something that has to come. Nothing is judged by the time that it took.
-PATIENCE = 300
+PATIENCE = 120
 
 SMALL = ["--backend", "flex", "--train-tasks", "30", "--held-out", "6", "--groups", "2", "--group-size",
          "2", "--max-steps", "10", "--policy-embedding", "8", "--hidden", "8", "--eval-every", "2"]
@@ -254,7 +254,7 @@ def checkpoints(run):
 def keys_sizes_and_q(proxmo, folder):
     """Curves, keys, sizes, Ctrl-Z, and `q`."""
     run = folder / "keys"
-    session = Session(train(proxmo, run, "--iterations", "0"))
+    session = Session(train(proxmo, run, "--iterations", "100000"))
     session.see("q stop", "1 success", "household", "episode of iteration")
     session.wait("third iteration", lambda: re.search(r"iteration ([3-9]|\d\d)", session.screen.text()))
     check(re.search("[\u2801-\u28ff]", session.screen.text()), f"no curve:\n{session.screen.text()}")
@@ -263,11 +263,11 @@ def keys_sizes_and_q(proxmo, folder):
     session.press("\t")
     session.see("┌ KL ")
     session.press("m")
-    session.see("┌ messages ", "estimator proxmo")
+    session.see("┌ messages ", "scorer, ")
     session.size(120, 40)
     session.see("┌ success ", "┌ return ", "┌ loss ", "┌ KL ", "┌ entropy ", "┌ gradient norm ", "task", "Task:")
     session.size(40, 10)
-    session.wait("status line", lambda: re.match(r"iteration \d+, ", session.screen.text())
+    session.wait("status line", lambda: re.match(r"iteration \d+/\d+, ", session.screen.text())
                  and "┌" not in session.screen.text())
     session.size(80, 24)
     session.see("┌ KL ", "q stop")
@@ -302,7 +302,7 @@ def resumed_and_exited(proxmo, run):
 
 def signals_and_errors(proxmo, folder):
     """Signals during the training and before it, and errors."""
-    session = Session(train(proxmo, folder / "term", "--iterations", "0"))
+    session = Session(train(proxmo, folder / "term", "--iterations", "100000"))
     session.see("q stop", "┌ success ")
     os.kill(session.pid(), signal.SIGTERM)
     text = session.end(0)
@@ -319,8 +319,37 @@ def signals_and_errors(proxmo, folder):
         session.end(status)
 
     session = Session([proxmo, "train", "--env", "process", "--command", "false", "--run", str(folder / "none")])
-    text = session.end(1)
+    text = session.end(2)
     check("proxmo: error: " in text, text)
+
+
+# A program that fails at the first step.
+FAILS = """
+import json, sys
+answers = {"describe": {"protocol": 1, "name": "fails", "tasks": 4, "max_steps": 5},
+           "reset": {"task": "t", "goal": "g", "observation": "o", "admissible": ["a", "b"]}}
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["op"] not in answers:
+        sys.exit(3)
+    session = {"session": asked["session"]} if "session" in asked else {}
+    print(json.dumps({**answers[asked["op"]], **session}), flush=True)
+"""
+
+
+def failures_and_imitation(proxmo, folder):
+    """A training that fails, and one that imitates."""
+    program = folder / "fails.py"
+    program.write_text(FAILS)
+    session = Session([proxmo, "train", "--env", "process", "--command", f"{sys.executable} {program}",
+                       "--backend", "flex", "--run", str(folder / "failed")])
+    text = session.end(1)
+    check(session.screen.entered == 1 and "proxmo: error: environment: " in text, text)
+
+    session = Session([proxmo, "clone", *SMALL, "--iterations", "3", "--run", str(folder / "cloned")])
+    text = session.end(0)
+    check(session.screen.entered == 1 and "demonstrations from expert" in text, text)
+    check("Trained 3 iterations" in text, text)
 
 
 def refused_terminals(proxmo, folder):
@@ -371,13 +400,14 @@ def main():
     if sys.argv[1] == "--left":
         return left(sys.argv[2:])
     proxmo = os.path.abspath(sys.argv[1])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = pathlib.Path(folder).resolve()
         if sys.argv[2:] == ["--show"]:
             return show(proxmo, folder)
         run = keys_sizes_and_q(proxmo, folder)
         resumed_and_exited(proxmo, run)
         signals_and_errors(proxmo, folder)
+        failures_and_imitation(proxmo, folder)
         refused_terminals(proxmo, folder)
         colours(proxmo, folder)
     print("The screen of a training is as it should be, and every terminal was restored.")

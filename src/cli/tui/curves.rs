@@ -55,11 +55,10 @@ pub struct Curves([Curve; COUNT]);
 impl Curves {
     /// Curves without points.
     pub fn new() -> Self {
-        let fitted = |name, digits: fn(f64) -> String| {
-            Curve::new(name, VerticalScale::Fitted { min: f64::NEG_INFINITY }, digits)
-        };
-        let (three, four): (fn(f64) -> String, fn(f64) -> String) =
-            (|value| format!("{value:.3}"), |value| format!("{value:.4}"));
+        let fitted =
+            |name, show| Curve::new(name, VerticalScale::Fitted { min: f64::NEG_INFINITY }, show);
+        let three: fn(f64) -> String = |value| format!("{value:.3}");
+        let four: fn(f64) -> String = |value| format!("{value:.4}");
         Self([
             Curve::of(Quantity::Success),
             Curve::of(Quantity::Return),

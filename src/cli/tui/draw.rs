@@ -47,7 +47,7 @@ const LARGE: (u16, u16) = (110, 32);
 /// Columns and rows of all curves.
 const GRID: (usize, usize) = (3, 2);
 /// The width of a bar.
-const BAR: usize = 24;
+const BAR: usize = 20;
 
 /// Draws the screen into the whole of `buffer`.
 pub fn draw(buffer: &mut Buffer, model: &Model, view: &mut View, scene: &Scene) {
@@ -219,7 +219,7 @@ fn draw_episode(buffer: &mut Buffer, area: Rect, view: &mut View, scene: &Scene)
         let text = Paragraph::new("none has ended yet").style(palette.faint());
         return text.block(block.title(" last episode ")).render(area, buffer);
     };
-    let stays = if view.is_pinned() { ", Home shows the newest" } else { "" };
+    let stays = if view.is_pinned() { ", stays" } else { "" };
     let title = format!(" episode of iteration {iteration}: {}{stays} ", result(episode));
     let lines = lines(episode, usize::from(inner.width));
     let first = view.first_line(lines.len(), usize::from(inner.height));

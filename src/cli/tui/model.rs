@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::curves::Curves;
 use crate::cli::progress::Pace;
 use crate::cli::renderer::Opening;
-use crate::cli::table::in_short;
+use crate::cli::terminal::printable;
 use crate::episodes::EpisodeRecord;
 use crate::rollout::CollectionProgress;
 use crate::runs::RunStart;
@@ -49,8 +49,6 @@ pub struct Model {
     pub share: f64,
     /// The last episode, and its iteration.
     pub episode: Option<(EpisodeRecord, u64)>,
-    /// The newest result on held-out tasks, in a word.
-    pub held_out: Option<String>,
     /// The seconds that the run had taken when the newest iteration ended.
     elapsed: At,
     /// The seconds that were left then.
@@ -58,7 +56,8 @@ pub struct Model {
     pace: Pace,
     /// When training began in this process.
     begun: f64,
-    is_on_gpu: bool,
+    /// Whether a GPU trains, which compiles kernels in the first iteration.
+    pub is_on_gpu: bool,
     /// Iterations of this process.
     trained: u64,
     recent: VecDeque<Work>,
@@ -99,7 +98,6 @@ impl Model {
             run: RunConfig::default(),
             share: 0.0,
             episode: None,
-            held_out: None,
             elapsed: (0.0, 0.0),
             left: None,
             pace: Pace::default(),
@@ -130,7 +128,8 @@ impl Model {
         };
         let adapter = &choice.opened.adapter;
         let env = config.env.name();
-        self.title = format!("{env}, {what}, {} on {}", adapter.backend, adapter.name);
+        let title = format!("{env}, {what}, {} on {}", adapter.backend, adapter.name);
+        self.title = printable(&title).into_owned();
         self.is_on_gpu = opening.is_on_gpu();
         if opening.demonstrations.is_some() {
             self.prepare("replaying the demonstrations");
@@ -172,13 +171,10 @@ impl Model {
         self.phase = Phase::counted(self.first("updating the policy"), done, total);
     }
 
-    /// A phase, with a remark in the first iteration on a GPU.
+    /// The name of a phase, which in the first iteration on a GPU takes longer than later.
     fn first(&self, text: &str) -> String {
-        let remark = match self.is_on_gpu && self.trained == 0 {
-            true => " (the first iteration compiles kernels)",
-            false => "",
-        };
-        format!("{text}{remark}")
+        let remark = if self.is_on_gpu && self.trained == 0 { "compiling kernels, " } else { "" };
+        format!("{remark}{text}")
     }
 
     /// An iteration is complete at the time `now`.
@@ -197,9 +193,6 @@ impl Model {
     /// Adds an iteration, of this process or of an earlier one.
     fn keep(&mut self, line: &IterationMetrics) {
         self.curves.push(line);
-        if let Some(evaluation) = &line.evaluation {
-            self.held_out = Some(in_short(&evaluation.overall()));
-        }
         let steps = line.steps.saturating_sub(std::mem::replace(&mut self.steps, line.steps));
         if line.iteration > 0 {
             let seconds = line.seconds.rollout + line.seconds.credit + line.seconds.update;

@@ -164,7 +164,7 @@ fn keys_select_the_curve_and_the_messages_and_scroll_the_episode() {
     assert!(messages.contains("┌ messages ") && messages.contains("run     runs/first"));
     let scrolled = shown(&[Move::Scroll(3)]);
     assert!(!scrolled.contains("Task:") && scrolled.contains("> take mug 1"), "{scrolled}");
-    assert!(scrolled.contains("Home shows the newest"));
+    assert!(scrolled.contains("return 1.000, stays "));
     let end = shown(&[Move::Scroll(1000)]);
     assert!(end.contains("> put mug 1 in cabinet 2  (reward 1)"), "{end}");
     let single = picture((120, 40), &trained(), &[Move::Curve(4), Move::SingleCurve], false);
@@ -208,10 +208,24 @@ fn every_phase_shows_its_progress() {
     shows(&|model| model.evaluate(128, 200), "░  evaluating on held-out tasks 128/200");
     let collected = |started, ended| CollectionProgress { episodes: 8, started, ended, steps: 90 };
     shows(&|model| model.collect(&collected(6, 0)), "░  starting episodes 6/8");
-    shows(&|model| model.collect(&collected(8, 6)), "█░░░░░░  playing episodes 6/8");
+    shows(&|model| model.collect(&collected(8, 6)), "█░░░░░  playing episodes 6/8");
     shows(&|model| model.collect(&collected(8, 8)), "assigning credit to 90 steps");
     let updated = UpdateProgress { done: 3, total: 12 };
-    shows(&|model| model.update(&updated), "█░░░░░░░░░░░░░░░░░░  updating the policy 3/12");
+    shows(&|model| model.update(&updated), "█░░░░░░░░░░░░░░░  updating the policy 3/12");
+}
+
+#[test]
+fn the_first_iteration_on_a_gpu_says_that_it_compiles_kernels() {
+    let mut model = started(&[]);
+    model.is_on_gpu = true;
+    let updated = UpdateProgress { done: 3, total: 12 };
+    for (iteration, expected) in
+        [(1, "compiling kernels, updating the policy"), (2, "updating the policy")]
+    {
+        model.update(&updated);
+        assert_eq!(model.phase.text, expected);
+        model.complete(&line(iteration), iteration as f64);
+    }
 }
 
 #[test]
