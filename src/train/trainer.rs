@@ -1,7 +1,8 @@
 //! The trainer: one iteration, from tasks to an updated policy.
 
+use std::mem::take;
+
 use rand::seq::index;
-use serde_json::Value;
 use web_time::Instant;
 
 use super::assign::CreditStep;
@@ -13,7 +14,7 @@ use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
 use super::update_config::UpdateConfig;
-use crate::credit;
+use crate::credit::{self, Credit};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -105,9 +106,10 @@ impl<P: Policy> Trainer<P> {
         let Played { batch, statistics, steps, seconds } =
             self.play(environment, &mut collecting).await?;
         let played = Instant::now();
-        let (advantages, diagnostics) = self.assign(&batch).await?;
+        let credit = self.assign(&batch).await?;
         let assigned = Instant::now();
         let mut updating = |progress| watch(IterationProgress::Updating(progress));
+        let advantages = credit.advantages_f32();
         let updated = self.learn(&batch, &advantages, progress, &mut updating).await?;
         self.steps += statistics.steps as u64;
         let (score, metrics) = statistics.mean_ends();
@@ -123,7 +125,8 @@ impl<P: Policy> Trainer<P> {
             mixed_groups: statistics.mixed_groups(),
             zero_variance: statistics.zero_variance(),
             tokens: statistics.tokens(),
-            credit: diagnostics,
+            credit: serde_json::to_value(&credit.diagnostics)
+                .map_err(|error| Error::Run(format!("cannot write credit diagnostics: {error}")))?,
             ranks: RankMetrics::gather(&self.learner.ranks, steps, seconds)?,
             seconds: Seconds {
                 rollout: (played - begun).as_secs_f64(),
@@ -196,28 +199,26 @@ impl<P: Policy> Trainer<P> {
         pollster::block_on(self.imitate_async(demonstrations, progress))
     }
 
-    /// The advantage of each row, and diagnostics. The leader assigns credit to the rows of all ranks, of
-    /// which minibatches are mixed; the others wait for it and have no diagnostics.
-    async fn assign(&mut self, batch: &Rollout<P>) -> Result<(Vec<f32>, Value)> {
+    /// The credit of each row. The leader assigns it to the rows of all ranks, which minibatches mix; the
+    /// others wait for it, and have its returns and advantages only.
+    async fn assign(&mut self, batch: &Rollout<P>) -> Result<Credit> {
         let step = CreditStep {
             config: &self.config.credit,
             invalid_action_penalty: self.config.update.invalid_action_penalty,
             minibatch: self.config.update.minibatch,
         };
-        let (mut assigned, mut diagnostics) = (None, Value::Null);
+        let (mut own, mut shared) = (Credit::default(), None);
         if self.learner.ranks.is_leader() {
             let policy = self.learner.policy.valid();
             let credit = step.assign(&policy, batch, &mut self.credit_state).await;
-            assigned = Some(credit.and_then(|credit| {
-                diagnostics = serde_json::to_value(&credit.diagnostics).map_err(|error| {
-                    Error::Run(format!("cannot write credit diagnostics: {error}"))
-                })?;
-                Ok((credit.advantages_f32(), self.credit_state.clone()))
+            shared = Some(credit.map(|credit| {
+                own = credit;
+                (take(&mut own.returns), take(&mut own.advantages), self.credit_state.clone())
             }));
         }
-        let (advantages, state) = self.learner.ranks.of_leader(assigned)?;
+        let (returns, advantages, state) = self.learner.ranks.of_leader(shared)?;
         self.credit_state = state;
-        Ok((advantages, diagnostics))
+        Ok(Credit { returns, advantages, ..own })
     }
 
     /// Updates the policy, and returns the part of the metrics that an update determines.
