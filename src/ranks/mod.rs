@@ -7,8 +7,8 @@
 //! is the same, byte for byte, with any number of ranks, one included.
 //!
 //! [`Communicator`] is what this takes from MPI: two collective operations. [`Alone`] is that of a single
-//! process, [`threads`] those of threads of one process, for tests and for programs with ranks of their own;
-//! `MpiCommunicator` (feature `mpi`) is that of processes on one or several machines.
+//! process, [`threads()`] gives those of threads of one process, for tests and for programs with ranks of
+//! their own, and `MpiCommunicator` (feature `mpi`) is that of processes on one or several machines.
 
 mod communicator;
 mod frame;

@@ -1,8 +1,8 @@
 //! The trainer: one iteration, from tasks to an updated policy.
 
+use std::mem::take;
+
 use rand::seq::index;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use web_time::Instant;
 
 use super::assign::CreditStep;
@@ -14,8 +14,8 @@ use super::statistics::RolloutStatistics;
 use super::update::{Learner, UpdateStats};
 use super::update_batch::UpdateBatch;
 use super::update_config::UpdateConfig;
-use crate::credit;
 use crate::credit::diagnostics::explained;
+use crate::credit::{self, Credit};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -45,17 +45,6 @@ pub struct Trainer<P: Policy> {
 }
 
 type Rollout<P> = RolloutBatch<InputsOf<P>>;
-
-/// The credit of an iteration's rows, as all ranks need it.
-#[derive(Serialize, Deserialize)]
-struct Assigned {
-    /// `[rows]`.
-    advantages: Vec<f32>,
-    /// `[rows]`: what values are trained towards; empty if credit needs no values.
-    returns: Vec<f32>,
-    /// The share of the variance of returns that the values explain.
-    explained: Option<f64>,
-}
 
 /// The episodes of an iteration.
 struct Played<P: Policy> {
@@ -119,10 +108,10 @@ impl<P: Policy> Trainer<P> {
         let Played { batch, statistics, steps, seconds } =
             self.play(environment, &mut collecting).await?;
         let played = Instant::now();
-        let (assigned, diagnostics) = self.assign(&batch).await?;
-        let credited = Instant::now();
+        let credit = self.assign(&batch).await?;
+        let assigned = Instant::now();
         let mut updating = |progress| watch(IterationProgress::Updating(progress));
-        let updated = self.learn(&batch, &assigned, progress, &mut updating).await?;
+        let updated = self.learn(&batch, &credit, progress, &mut updating).await?;
         self.steps += statistics.steps as u64;
         let (score, metrics) = statistics.mean_ends();
         let metrics = IterationMetrics {
@@ -137,12 +126,13 @@ impl<P: Policy> Trainer<P> {
             mixed_groups: statistics.mixed_groups(),
             zero_variance: statistics.zero_variance(),
             tokens: statistics.tokens(),
-            credit: diagnostics,
+            credit: serde_json::to_value(&credit.diagnostics)
+                .map_err(|error| Error::Run(format!("cannot write credit diagnostics: {error}")))?,
             ranks: RankMetrics::gather(&self.learner.ranks, steps, seconds)?,
             seconds: Seconds {
                 rollout: (played - begun).as_secs_f64(),
-                credit: (credited - played).as_secs_f64(),
-                update: credited.elapsed().as_secs_f64(),
+                credit: (assigned - played).as_secs_f64(),
+                update: assigned.elapsed().as_secs_f64(),
                 elapsed: 0.0,
             },
             ..updated
@@ -219,34 +209,26 @@ impl<P: Policy> Trainer<P> {
         }
     }
 
-    /// The credit of each row, and diagnostics. The leader assigns credit to the rows of all ranks, of
-    /// which minibatches are mixed; the others wait for it and have no diagnostics.
-    async fn assign(&mut self, batch: &Rollout<P>) -> Result<(Assigned, Value)> {
+    /// The credit of each row. The leader assigns it to the rows of all ranks, which minibatches mix; the
+    /// others wait for it, and have its returns and advantages only.
+    async fn assign(&mut self, batch: &Rollout<P>) -> Result<Credit> {
         let step = CreditStep {
             config: &self.config.credit,
             invalid_action_penalty: self.config.update.invalid_action_penalty,
             minibatch: self.config.update.minibatch,
         };
-        let (mut assigned, mut diagnostics) = (None, Value::Null);
+        let (mut own, mut shared) = (Credit::default(), None);
         if self.learner.ranks.is_leader() {
             let policy = self.learner.policy.valid();
             let credit = step.assign(&policy, batch, &mut self.credit_state).await;
-            assigned = Some(credit.and_then(|credit| {
-                diagnostics = serde_json::to_value(&credit.diagnostics).map_err(|error| {
-                    Error::Run(format!("cannot write credit diagnostics: {error}"))
-                })?;
-                let values = batch.data.values().filter(|_| self.config.credit.needs_values());
-                let assigned = Assigned {
-                    advantages: credit.advantages_f32(),
-                    returns: values.map_or_else(Vec::new, |_| credit.returns_f32()),
-                    explained: values.and_then(|values| explained(&credit.returns, &values.states)),
-                };
-                Ok((assigned, self.credit_state.clone()))
+            shared = Some(credit.map(|credit| {
+                own = credit;
+                (take(&mut own.returns), take(&mut own.advantages), self.credit_state.clone())
             }));
         }
-        let (assigned, state) = self.learner.ranks.of_leader(assigned)?;
+        let (returns, advantages, state) = self.learner.ranks.of_leader(shared)?;
         self.credit_state = state;
-        Ok((assigned, diagnostics))
+        Ok(Credit { returns, advantages, ..own })
     }
 
     /// Updates the policy, and returns the part of the metrics that an update determines. Values are
@@ -254,19 +236,22 @@ impl<P: Policy> Trainer<P> {
     async fn learn(
         &mut self,
         batch: &Rollout<P>,
-        assigned: &Assigned,
+        credit: &Credit,
         progress: f64,
         watch: &mut dyn FnMut(UpdateProgress),
     ) -> Result<IterationMetrics> {
         let config = self.update_config(progress);
-        let mut update = self.update_batch(batch, &assigned.advantages, progress, &config);
-        update.returns = &assigned.returns;
+        let advantages = credit.advantages_f32();
+        let values = batch.data.values().filter(|_| self.config.credit.needs_values());
+        let returns = values.map_or_else(Vec::new, |_| credit.returns_f32());
+        let mut update = self.update_batch(batch, &advantages, progress, &config);
+        update.returns = &returns;
         let learning_rate = update.learning_rate;
         let stats = self.learner.learn_watched_async(&update, watch).await?;
         let mut metrics = self.finish_update(&stats, learning_rate);
-        metrics.value = (!assigned.returns.is_empty()).then_some(ValueMetrics {
+        metrics.value = values.map(|values| ValueMetrics {
             loss: stats.value_loss,
-            explained_variance: assigned.explained,
+            explained_variance: explained(&credit.returns, &values.states),
         });
         Ok(metrics)
     }

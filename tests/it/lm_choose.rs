@@ -1,5 +1,6 @@
 //! Language models that choose among texts by their probabilities as wholes.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use proxmo::device::{Backend, open};
@@ -66,13 +67,13 @@ fn choice_of(found: &Continuation) -> usize {
 fn the_most_probable_choice_is_found_on(backend: Backend) {
     for name in ["llama", "llama3-sharded-bf16", "qwen2", "qwen3"] {
         let Some(model) = model(name, backend) else { return };
-        let trie = trie();
+        let trie = Trie::new(&(0..30).map(|seed| tokens(2, seed)).collect::<Vec<_>>(), None).unwrap();
         let prompts: Vec<Vec<u32>> = (0..12).map(|row| tokens(3 + 2 * row, row as u32)).collect();
         let mut generator = generator(&model);
         let rows: Vec<_> = prompts.iter().map(|prompt| generator.add(prompt).unwrap()).collect();
         let tasks = rows.iter().map(|&row| (row, task(&trie, Sampling::greedy(), 0))).collect();
         let all = generator.choose(tasks).unwrap();
-        let mut distinct = std::collections::BTreeSet::new();
+        let mut distinct = BTreeSet::new();
         for ((prompt, &row), found) in prompts.iter().zip(&rows).zip(&all) {
             let exact = brute_force(&model, &trie, prompt);
             let choice = choice_of(found);

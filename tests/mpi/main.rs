@@ -132,6 +132,21 @@ fn a_run_resumes_on_another_number_of_processes() {
 }
 
 #[test]
+fn an_evaluation_has_the_same_results_on_two_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(train(0, &run, &format!("{SETTINGS} {SCORER} --iterations 1")));
+    let results = |ranks: usize| -> serde_json::Value {
+        let words = "--parts 2 --eval-temperature 1 --json";
+        let output = succeed(proxmo(ranks, &format!("eval --run {} {words}", run.display())));
+        serde_json::from_slice(&output.stdout).expect("one result")
+    };
+    let result = results(0);
+    assert_eq!(result["overall"]["tasks"].as_u64(), Some(20));
+    assert_eq!(results(2), result);
+}
+
+#[test]
 fn bad_input_is_reported_once() {
     let output = proxmo(4, "train --groups 0").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
