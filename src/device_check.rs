@@ -22,9 +22,12 @@ use crate::kernels::proximity;
 /// here, products that are rounded to 10 bits by about 3e-4.
 const BOUND: f64 = 1e-3;
 
+/// A check of a device, which says what is wrong.
+type Check = fn(&Device) -> Result<(), String>;
+
 /// The check of a GPU before it is used.
 #[derive(Debug, Clone, Copy)]
-pub struct DeviceCheck(Option<fn(&Device) -> Result<(), String>>);
+pub struct DeviceCheck(Option<Check>);
 
 impl Default for DeviceCheck {
     /// [`check_device`].

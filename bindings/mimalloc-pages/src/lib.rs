@@ -18,6 +18,7 @@ pub fn keep_pages() {
 }
 
 /// The delay in milliseconds after which free pages go back to the operating system; −1 for never.
+#[allow(clippy::useless_conversion, reason = "the number has 32 bits on Windows")]
 pub fn purge_delay() -> i64 {
     // SAFETY: the function reads a number from a table of options, and the option exists.
     i64::from(unsafe { mi_option_get(PURGE_DELAY) })
