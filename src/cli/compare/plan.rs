@@ -72,10 +72,12 @@ fn progress(folder: &Path, wanted: &Config) -> Result<(Progress, u64)> {
         return Ok((Progress::New, 0));
     }
     let mut there = read_config(&path)?;
-    there.fix_schedule();
-    // What the run there decided at its start is no other setting.
     let mut here = wanted.clone();
-    here.fix_schedule();
+    // What the run there decided at its start is no other setting.
+    for config in [&mut there, &mut here] {
+        config.fix_schedule();
+        config.distributed.fix_parts(1);
+    }
     if here.run.backend == Backend::Auto {
         (here.run.backend, here.run.device) = (there.run.backend, there.run.device);
     }
