@@ -67,7 +67,8 @@ fn choice_of(found: &Continuation) -> usize {
 fn the_most_probable_choice_is_found_on(backend: Backend) {
     for name in ["llama", "llama3-sharded-bf16", "qwen2", "qwen3"] {
         let Some(model) = model(name, backend) else { return };
-        let trie = Trie::new(&(0..30).map(|seed| tokens(2, seed)).collect::<Vec<_>>(), None).unwrap();
+        let trie =
+            Trie::new(&(0..30).map(|seed| tokens(2, seed)).collect::<Vec<_>>(), None).unwrap();
         let prompts: Vec<Vec<u32>> = (0..12).map(|row| tokens(3 + 2 * row, row as u32)).collect();
         let mut generator = generator(&model);
         let rows: Vec<_> = prompts.iter().map(|prompt| generator.add(prompt).unwrap()).collect();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use proxmo::credit::Estimator;
 use proxmo::device::{Backend, Opened, open};
 use proxmo::env::{Environment, Session};
 use proxmo::policy::lm::LmConfig;
@@ -158,6 +159,19 @@ fn a_scorer_has_the_same_bytes_on_any_number_of_ranks() {
     let ranks = last.ranks.unwrap();
     assert_eq!(ranks.count, 3);
     assert!(ranks.steps_per_second.0 > 0.0 && ranks.exchange_bytes.0 > 0, "{ranks:?}");
+}
+
+#[test]
+fn learned_values_are_the_same_on_any_number_of_ranks() {
+    for (estimator, value_weight) in [(Estimator::Ppo, 0.0), (Estimator::Proxmo, 0.5)] {
+        let mut config = config();
+        (config.credit.estimator, config.credit.value_weight) = (estimator, value_weight);
+        config.update.value_clip = 0.2;
+        let folder = assert_same_on_ranks(&Plan::of(config));
+        let all = metrics(&folder.path().join("4"));
+        let mut trained = all.iter().filter(|line| line.iteration > 0);
+        assert!(trained.all(|line| line.value.is_some_and(|value| value.loss > 0.0)));
+    }
 }
 
 #[test]
