@@ -49,10 +49,9 @@ pub fn train_on_ranks(check: DeviceCheck, lead: impl FnOnce(&Ranks) -> Result<()
     let stop = stop_on_signal("iteration")?;
     let open = |config: &Config| open_resources(config, &ranks, check);
     match follow(&ranks, &open, &|| stop.load(Ordering::Relaxed)) {
-        Ok(0) => Ok(()),
-        // The leader has reported the error.
-        Ok(2) => Err(Error::Device("see rank 0".into())),
-        Ok(_) => Err(Error::Run("see rank 0".into())),
+        // The leader reports an error and ends with its exit code. If this process ended with such a code
+        // first, the launcher would end the leader, perhaps before it has reported.
+        Ok(_) => Ok(()),
         // Later than the leader.
         Err(error) if is_ended_by_launcher(5 * SIGTERM_AFTER) => Err(error),
         Err(error) => {
