@@ -70,7 +70,7 @@ impl DeviceCheck {
         Self(Some(check))
     }
 
-    /// Opens the device for `backend` and `index` as [`open`](crate::device::open) does, and checks it if it
+    /// Opens the device for `backend` and `index` as [`open`] does, and checks it if it
     /// is a GPU. [`Backend::Auto`] passes over GPUs that compute wrongly, in the end to flex.
     ///
     /// # Errors
