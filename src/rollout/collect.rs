@@ -4,15 +4,17 @@
 //! environments step in parallel. Every episode draws from streams of its own, so the same seed gives
 //! the same episodes, independent of the number of threads and of the other episodes.
 
+mod values;
+
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
+use self::values::estimate;
 use super::batch::{EpisodeEnd, RolloutBatch};
 use super::limits::{EnvironmentError, Limits, guarded};
 use super::progress::CollectionProgress;
 use super::session::GuardedSession;
 use super::snapshot::Snapshot;
-use super::values::read_values;
 use crate::env::{Environment, Texts};
 use crate::episodes::{BatchBuilder, TextTable, Values};
 use crate::error::{Error, Result};
@@ -207,34 +209,6 @@ pub async fn collect_watched_async<P: Policy>(
         false => None,
     };
     arrange(plan, kept, steps, values)
-}
-
-/// The values of the states of all episodes. That of the state after an episode's last step is 0, unless
-/// the step limit cut the episode short.
-async fn estimate<P: Policy>(
-    policy: &P,
-    encoder: &P::Encoder,
-    kept: &mut [Episode<<P::Encoder as Encoder>::Memory>],
-    steps: &mut Steps<<P::Encoder as Encoder>::Inputs>,
-) -> Result<Values> {
-    let mut rows: Vec<usize> = kept.iter().flat_map(|episode| episode.rows.clone()).collect();
-    let played = rows.len();
-    let mut cut = Vec::new();
-    for (number, episode) in kept.iter_mut().enumerate() {
-        let Snapshot { observation, admissible, transition, .. } = episode.session.snapshot();
-        if transition.truncated && !transition.terminated {
-            cut.push(number);
-            // These rows come after all that were played, and no update reads them.
-            rows.push(steps.inputs.len());
-            encoder.encode(&mut episode.memory, observation, admissible, &mut steps.inputs);
-        }
-    }
-    let mut states = read_values(policy, &steps.inputs, &rows).await?;
-    let mut ends = vec![0.0; kept.len()];
-    for (number, value) in cut.into_iter().zip(states.split_off(played)) {
-        ends[number] = value;
-    }
-    Ok(Values { states, ends })
 }
 
 /// What all episodes of a collection share.

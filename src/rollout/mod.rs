@@ -14,7 +14,6 @@ mod snapshot;
 #[cfg(feature = "parallel")]
 mod thread;
 mod travel;
-mod values;
 
 pub use actor::{Act, ActedEpisode};
 pub use batch::{EpisodeEnd, RolloutBatch};

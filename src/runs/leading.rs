@@ -13,7 +13,7 @@ use crate::ranks::{Ranks, encode};
 use crate::rollout::Demonstration;
 use crate::train::{Config, Evaluation, EvaluationPlan, IterationProgress};
 
-/// A training with commands to the other ranks. A process that trains alone commands nobody.
+/// A training with commands to the other ranks. A process that trains alone sends no commands.
 pub(super) struct Leading {
     inner: Box<dyn Training>,
     ranks: Ranks,

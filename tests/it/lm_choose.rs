@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use proxmo::device::{Backend, open};
-use proxmo::lm::{Cache, Continuation, Decoder, End, Generator, Sampling, Task, Trie, score};
+use proxmo::lm::{Continuation, Decoder, End, Sampling, Task, Trie, score};
 use proxmo::stream::{Purpose, Stream};
 
+use crate::lm_generate::{choices, generator, tokens};
 use crate::support::shared::shared;
 
 fn model(name: &str, backend: Backend) -> Option<Decoder> {
@@ -18,20 +19,9 @@ fn model(name: &str, backend: Backend) -> Option<Decoder> {
     Some(Decoder::open(&folder, &opened.device).unwrap())
 }
 
-fn generator(model: &Decoder) -> Generator<'_> {
-    Generator::new(model, Cache::new(model.config(), &model.device()))
-}
-
-/// Arbitrary tokens of a vocabulary of 500.
-fn tokens(count: usize, seed: u32) -> Vec<u32> {
-    (0..count as u32).map(|at| (at * 7919 + seed * 104_729 + 13) % 500).collect()
-}
-
 /// Texts that share beginnings; the model wants to write none of them.
 fn trie() -> Trie {
-    let lists: [&[u32]; 7] =
-        [&[5, 6, 7], &[5, 6, 8, 9], &[5, 6], &[5, 20, 21, 22], &[30], &[5, 6, 8, 10], &[30, 31]];
-    Trie::new(&lists.map(<[u32]>::to_vec), Some(2)).unwrap()
+    Trie::new(&choices(), Some(2)).unwrap()
 }
 
 fn task(trie: &Trie, sampling: Sampling, row: usize) -> Task<'_> {
@@ -170,7 +160,7 @@ fn a_choice_depends_on_its_own_sequence_and_seed_alone_and_the_sequence_goes_on(
             let whole = generator.ids(row).to_vec();
             let mut go_on = |_: usize, _: u32| Ok(ControlFlow::Continue(()));
             let living = generator.run(vec![(row, free())], &mut go_on).unwrap();
-            let mut anew = self::generator(&model);
+            let mut anew = crate::lm_generate::generator(&model);
             let fed = anew.add(&whole).unwrap();
             let anew = anew.run(vec![(fed, free())], &mut go_on).unwrap();
             assert_eq!(living[0].ids, anew[0].ids);

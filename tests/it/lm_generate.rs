@@ -36,7 +36,7 @@ fn assert_close(found: &[f32], expected: &[f32], subject: &str) {
 }
 
 /// Arbitrary tokens of a vocabulary of 500.
-fn tokens(count: usize, seed: u32) -> Vec<u32> {
+pub fn tokens(count: usize, seed: u32) -> Vec<u32> {
     (0..count as u32).map(|at| (at * 7919 + seed * 104_729 + 13) % 500).collect()
 }
 
@@ -109,7 +109,7 @@ fn task(sampling: Sampling, row: usize, max_tokens: usize) -> Task<'static> {
     }
 }
 
-fn generator(model: &Decoder) -> Generator<'_> {
+pub fn generator(model: &Decoder) -> Generator<'_> {
     Generator::new(model, Cache::new(model.config(), &model.device()))
 }
 
@@ -292,7 +292,7 @@ fn a_cache_beyond_its_limit_is_an_error_that_changes_nothing() {
 }
 
 /// Choices that share beginnings, one of them the beginning of others.
-fn choices() -> Vec<Vec<u32>> {
+pub fn choices() -> Vec<Vec<u32>> {
     let lists: [&[u32]; 7] =
         [&[5, 6, 7], &[5, 6, 8, 9], &[5, 6], &[5, 20, 21, 22], &[30], &[5, 6, 8, 10], &[30, 31]];
     lists.iter().map(|ids| ids.to_vec()).collect()

@@ -111,16 +111,15 @@ impl<'a> Search<'a> {
 
     /// Opens what follows a place that was read. Returns `None` if a logit is not finite.
     fn expand(&mut self, open: &Open, logits: &[f32]) -> Option<()> {
-        let is_random = self.task.sampling.is_random();
-        let scale = match is_random {
-            true => (1.0 / self.task.sampling.temperature) as f32,
-            false => 1.0,
-        };
+        let Task { ref sampling, is_tempered, .. } = self.task;
+        let is_random = sampling.is_random();
+        let scale = if is_random { (1.0 / sampling.temperature) as f32 } else { 1.0 };
         let scaled: Vec<f32> = logits.iter().map(|logit| logit * scale).collect();
         let [log_sum, entropy] = log_sum_and_entropy(&scaled)?;
-        let reported = match self.task.is_tempered && is_random {
-            true => [log_sum, entropy],
-            false => log_sum_and_entropy(logits)?,
+        // Greedily, the scaled logits are the logits.
+        let (told, [told_sum, entropy]) = match is_random && !is_tempered {
+            true => (logits, log_sum_and_entropy(logits)?),
+            false => (scaled.as_slice(), [log_sum, entropy]),
         };
         let Place { node, total, .. } = self.places[open.place];
         let values = is_random.then(|| {
@@ -135,18 +134,14 @@ impl<'a> Search<'a> {
         for token in children {
             let at = token as usize;
             let total = total + f64::from(scaled[at] - log_sum);
-            let log_prob = match self.task.is_tempered && is_random {
-                true => scaled[at] - reported[0],
-                false => logits[at] - reported[0],
-            };
             let value = values.as_ref().map_or(total, |values| values[at]);
             self.open.push(Open { value, place: self.places.len() });
             self.places.push(Place {
                 node: self.choices.step(node, token),
                 before: Some(open.place),
                 token,
-                log_prob,
-                entropy: reported[1],
+                log_prob: told[at] - told_sum,
+                entropy,
                 total,
             });
         }
