@@ -285,9 +285,9 @@ fn play_held_out(
 #[test]
 fn a_shopper_with_rules_scores_far_above_random_play() {
     let generated = generate(2000, WebShopConfig::default()).unwrap();
-    compare_with_random_play(generated, 0.6, 0.2);
+    compare_with_random_play(generated, 0.8, 0.5);
     let Some(shop) = shop(WebShopConfig::default()) else { return };
-    compare_with_random_play(shop, 0.6, 0.3);
+    compare_with_random_play(shop, 0.75, 0.5);
 }
 
 fn compare_with_random_play(shop: WebShop, score: f64, success: f64) {

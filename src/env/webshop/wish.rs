@@ -6,7 +6,7 @@ use super::python::strip;
 const MAX_QUERIES: usize = 12;
 
 /// The search for an instruction without a word that says something.
-const ANYTHING: &str = "product";
+pub(super) const ANYTHING: &str = "product";
 
 /// Words of instructions that say nothing about a product, sorted.
 const SMALL_WORDS: [&str; 38] = [
