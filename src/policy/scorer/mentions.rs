@@ -7,7 +7,8 @@
 //!
 //! What an action leads to are the pages from the one that follows it to the last one before the action
 //! is admissible again: of a product its page and those behind it. Actions are compared by it with those
-//! that were admissible at the same time.
+//! that were admissible at the same time. An action also has the mark of having been taken on these pages
+//! before.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +17,7 @@ use super::words::for_each_word;
 use crate::env::Texts;
 
 /// Number of features of an action's mentions.
-pub const MENTION_FEATURES: usize = 15;
+pub const MENTION_FEATURES: usize = 19;
 
 /// Maximum number of bytes of a context.
 const MAX_CONTEXT: usize = 400;
@@ -26,6 +27,8 @@ const MAX_CONTEXT: usize = 400;
 struct Fit {
     /// Weight of the goal's words that the text has, as a share of the weight of all.
     share: f32,
+    /// The same for pairs of words that follow each other.
+    pairs: f32,
     /// Number of actions that the goal names.
     named: f32,
     /// 1 if the first amount of money is within the goal's limit, -1 if it is above, 0 without any.
@@ -38,18 +41,53 @@ pub(super) struct MentionMemory {
     goal: String,
     /// The goal's words with a space around each.
     plain: String,
-    /// The distinct words of the goal with their weights, ascending.
-    words: Vec<(String, f32)>,
-    weight: f32,
+    words: Terms,
+    pairs: Terms,
     limit: Option<f64>,
     /// The actions that were admissible in the last step.
     admissible: Texts,
     /// For each action taken: how well the pages fit that it led to.
     outcomes: HashMap<String, Fit>,
+    /// For each action taken: what was seen and done on these pages.
+    pages_of: HashMap<String, Pages>,
     /// Actions that have not been admissible since they were taken, the latest last.
     open: Vec<Open>,
     /// Actions that were taken and have been admissible ever since.
     held: HashSet<String>,
+}
+
+/// Words of the goal, or pairs of words with a space between them.
+#[derive(Debug, Clone)]
+struct Terms {
+    /// Distinct and ascending, with their weights.
+    list: Vec<(String, f32)>,
+    total: f32,
+}
+
+impl Terms {
+    fn new(mut list: Vec<(String, f32)>) -> Self {
+        list.sort_by(|a, b| a.0.cmp(&b.0));
+        list.dedup_by(|a, b| a.0 == b.0);
+        Self { total: list.iter().map(|(_, weight)| weight).sum(), list }
+    }
+
+    fn place(&self, term: &str) -> Option<usize> {
+        self.list.binary_search_by(|(other, _)| other.as_str().cmp(term)).ok()
+    }
+
+    /// The weight of some of the terms, as a share of the weight of all.
+    fn share(&self, has: &[bool]) -> f32 {
+        let shared = self.list.iter().zip(has).filter(|(_, has)| **has);
+        let shared: f32 = shared.map(|((_, weight), _)| weight).sum();
+        if self.total > 0.0 { shared / self.total } else { 0.0 }
+    }
+}
+
+/// Which of the goal's words and pairs of words a text has.
+#[derive(Debug, Clone)]
+struct Seen {
+    words: Vec<bool>,
+    pairs: Vec<bool>,
 }
 
 /// An action whose pages are being looked at.
@@ -57,10 +95,16 @@ pub(super) struct MentionMemory {
 struct Open {
     action: String,
     is_new: bool,
-    /// Which of the goal's words its pages have.
-    has: Vec<bool>,
     /// The best of the other actions that were admissible when it was taken.
     others: Fit,
+}
+
+/// The pages that an action led to, every time that it was taken.
+#[derive(Debug, Clone)]
+struct Pages {
+    seen: Seen,
+    /// The actions that were taken there.
+    taken: HashSet<String>,
 }
 
 /// An admissible action as a step mentions it.
@@ -75,21 +119,24 @@ struct Mention<'a> {
 
 impl MentionMemory {
     pub(super) fn new(goal: &str, vocabulary: &Vocabulary) -> Self {
-        let mut words = Vec::new();
+        let (mut words, mut pairs) = (Vec::<(String, f32)>::new(), Vec::new());
         for_each_word(goal, |word| {
-            words.push((word.to_string(), vocabulary.weight(vocabulary.word(word))));
+            let weight = vocabulary.weight(vocabulary.word(word));
+            if let Some((before, other)) = words.last() {
+                pairs.push((format!("{before} {word}"), weight.min(*other)));
+            }
+            words.push((word.to_string(), weight));
         });
-        words.sort_by(|a, b| a.0.cmp(&b.0));
-        words.dedup_by(|a, b| a.0 == b.0);
         let goal = goal.to_lowercase();
         Self {
             plain: plain(&goal),
-            weight: words.iter().map(|(_, weight)| weight).sum(),
             limit: amounts(&goal).last().copied(),
-            words,
+            words: Terms::new(words),
+            pairs: Terms::new(pairs),
             goal,
             admissible: Texts::new(),
             outcomes: HashMap::new(),
+            pages_of: HashMap::new(),
             open: Vec::new(),
             held: HashSet::new(),
         }
@@ -98,8 +145,15 @@ impl MentionMemory {
     /// Takes down that an action is taken.
     pub(super) fn acted(&mut self, action: &str) {
         let others = self.best(self.admissible.iter().filter(|&other| other != action));
-        let has = vec![false; self.words.len()];
-        self.open.push(Open { action: action.to_string(), is_new: true, has, others });
+        let pages = self.open.last().and_then(|open| self.pages_of.get_mut(&open.action));
+        if let Some(pages) = pages {
+            pages.taken.insert(action.to_string());
+        }
+        let unseen = || Pages { seen: self.nothing(), taken: HashSet::new() };
+        if !self.pages_of.contains_key(action) {
+            self.pages_of.insert(action.to_string(), unseen());
+        }
+        self.open.push(Open { action: action.to_string(), is_new: true, others });
         self.held.insert(action.to_string());
     }
 
@@ -108,6 +162,7 @@ impl MentionMemory {
         let fits = actions.filter_map(|action| self.outcomes.get(action));
         fits.fold(Fit::default(), |best, fit| Fit {
             share: best.share.max(fit.share),
+            pairs: best.pairs.max(fit.pairs),
             named: best.named.max(fit.named),
             amount: best.amount.max(fit.amount),
         })
@@ -116,13 +171,23 @@ impl MentionMemory {
     /// Adds a page to what the open actions led to. An action that is admissible again is closed, and so
     /// are those that were taken since: they led back.
     fn see(&mut self, observation: &str, page: Fit, admissible: &Texts) {
-        let words = self.has(observation);
+        let seen = self.seen(observation);
         let mut leads_back = false;
         for mut open in std::mem::take(&mut self.open) {
             let is_closed = admissible.position(&open.action).is_some();
-            if open.is_new || !is_closed {
-                open.has.iter_mut().zip(&words).for_each(|(has, &word)| *has |= word);
-                let mut fit = Fit { share: self.share(&open.has), ..page };
+            if let Some(pages) = self.pages_of.get_mut(&open.action)
+                && (open.is_new || !is_closed)
+            {
+                let add = |to: &mut [bool], from: &[bool]| {
+                    to.iter_mut().zip(from).for_each(|(has, &seen)| *has |= seen);
+                };
+                add(&mut pages.seen.words, &seen.words);
+                add(&mut pages.seen.pairs, &seen.pairs);
+                let mut fit = Fit {
+                    share: self.words.share(&pages.seen.words),
+                    pairs: self.pairs.share(&pages.seen.pairs),
+                    ..page
+                };
                 if let (false, Some(before)) = (open.is_new, self.outcomes.get(&open.action)) {
                     fit.named = fit.named.max(before.named);
                     fit.amount = before.amount;
@@ -158,6 +223,8 @@ impl MentionMemory {
             None => (None, Fit::default()),
         };
         let now = now.unwrap_or(page);
+        let taken = self.open.last().and_then(|open| self.pages_of.get(&open.action));
+        let taken = taken.map(|pages| &pages.taken);
         for (place, mention) in mentions.iter().enumerate() {
             let outcome = self.outcomes.get(mention.action);
             let relative =
@@ -167,16 +234,20 @@ impl MentionMemory {
                 mention.own,
                 mention.fit.share,
                 mention.fit.share - best_context,
+                mention.fit.pairs,
                 mention.fit.amount,
                 1.0 / (1.0 + place as f32),
                 f32::from(u8::from(self.held.contains(mention.action))),
+                f32::from(u8::from(taken.is_some_and(|taken| taken.contains(mention.action)))),
                 outcome.map_or(0.0, |fit| fit.amount),
                 relative(|fit| fit.share, best.share),
+                relative(|fit| fit.pairs, best.pairs),
                 relative(|fit| fit.named, best.named),
                 (open as f32).ln_1p(),
                 now.share,
                 now.amount,
                 now.share - others.share,
+                now.pairs - others.pairs,
                 now.named - others.named,
             ];
             out.extend_from_slice(&features);
@@ -202,7 +273,7 @@ impl MentionMemory {
             });
             let (mut known, mut count) = (0, 0);
             for_each_word(argument, |word| {
-                known += usize::from(self.place(word).is_some());
+                known += usize::from(self.words.place(word).is_some());
                 count += 1;
             });
             Mention {
@@ -228,11 +299,6 @@ impl MentionMemory {
         mentions
     }
 
-    /// The place of a word in the list of the goal's words.
-    fn place(&self, word: &str) -> Option<usize> {
-        self.words.binary_search_by(|(other, _)| other.as_str().cmp(word)).ok()
-    }
-
     /// How well a text in lower case fits the goal, without the number of actions named.
     fn fit(&self, text: &str) -> Fit {
         let amount = match (amounts(text).first(), self.limit) {
@@ -240,25 +306,38 @@ impl MentionMemory {
             (Some(_), Some(_)) => -1.0,
             _ => 0.0,
         };
-        Fit { share: self.share(&self.has(text)), named: 0.0, amount }
+        let seen = self.seen(text);
+        let (share, pairs) = (self.words.share(&seen.words), self.pairs.share(&seen.pairs));
+        Fit { share, pairs, named: 0.0, amount }
     }
 
     /// Which of the goal's words a text in lower case has.
-    fn has(&self, text: &str) -> Vec<bool> {
-        let mut has = vec![false; self.words.len()];
+    fn seen(&self, text: &str) -> Seen {
+        let mut seen = self.nothing();
+        let mut pair = String::new();
         for_each_word(text, |word| {
-            if let Some(place) = self.place(word) {
-                has[place] = true;
+            // The word before this one, then both.
+            if !pair.is_empty() {
+                pair.push(' ');
+                pair.push_str(word);
+                if let Some(place) = self.pairs.place(&pair) {
+                    seen.pairs[place] = true;
+                }
+                pair.clear();
+            }
+            if let Some(place) = self.words.place(word) {
+                seen.words[place] = true;
+                pair.push_str(word);
             }
         });
-        has
+        seen
     }
 
-    /// The weight of some of the goal's words, as a share of the weight of all.
-    fn share(&self, has: &[bool]) -> f32 {
-        let shared = self.words.iter().zip(has).filter(|(_, has)| **has);
-        let shared: f32 = shared.map(|((_, weight), _)| weight).sum();
-        if self.weight > 0.0 { shared / self.weight } else { 0.0 }
+    fn nothing(&self) -> Seen {
+        Seen {
+            words: vec![false; self.words.list.len()],
+            pairs: vec![false; self.pairs.list.len()],
+        }
     }
 }
 
@@ -334,7 +413,16 @@ mod tests {
         let features = encode(&mut memory(), &page, &["click[b01]", "click[b02]", "click[b03]"]);
         assert!(features[0][2] > features[1][2] && features[1][2] > features[2][2]);
         assert_eq!(features[0][3], 0.0);
-        assert_eq!([features[0][4], features[1][4], features[2][4]], [-1.0, 1.0, 0.0]);
+        assert_eq!([features[0][5], features[1][5], features[2][5]], [-1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn pairs_of_words_count_where_they_follow_each_other() {
+        let actions = ["click[b01]", "click[b02]"];
+        let page = "b01 wine and red jacket b02 red wine jacket";
+        let features = encode(&mut memory(), page, &actions);
+        assert_eq!(features[0][2], features[1][2], "the words are the same");
+        assert!(features[0][4] == 0.0 && features[1][4] > 0.0, "{features:?}");
     }
 
     #[test]
@@ -344,13 +432,13 @@ mod tests {
         let features = encode(&mut memory, "red red wine blue", &actions);
         assert_eq!([features[0][0], features[1][0], features[2][0]], [0.0, 1.0, 0.0]);
         assert_eq!(features[2][1], 0.0);
-        let open = features[0][10];
+        let open = features[0][13];
         memory.acted("click[red wine]");
         let features = encode(&mut memory, "red red wine blue", &actions);
-        assert!(features[1][6] == 1.0 && open > features[0][10]);
+        assert!(features[1][7] == 1.0 && open > features[0][13]);
         encode(&mut memory, "elsewhere", &["go back"]);
         let features = encode(&mut memory, "red red wine blue", &actions);
-        assert_eq!((features[1][6], features[0][10]), (0.0, open), "it was not admissible between");
+        assert_eq!((features[1][7], features[0][13]), (0.0, open), "it was not admissible between");
     }
 
     #[test]
@@ -365,8 +453,8 @@ mod tests {
             encode(&mut memory, outcome, &["click[buy now]"]);
         }
         let features = encode(&mut memory, "b01 b02", &actions);
-        assert!(features[0][8] < 0.0 && features[1][8] == 0.0);
-        assert_eq!((features[0][7], features[1][7]), (-1.0, 1.0));
+        assert!(features[0][10] < 0.0 && features[1][10] == 0.0);
+        assert_eq!((features[0][9], features[1][9]), (-1.0, 1.0));
     }
 
     #[test]
@@ -375,17 +463,37 @@ mod tests {
         let (results, item) = (["click[b01]", "click[b02]"], ["click[features]", "click[buy now]"]);
         encode(&mut memory, "b01 b02", &results);
         memory.acted("click[b01]");
-        let first = encode(&mut memory, "jacket", &item)[0][11];
+        let first = encode(&mut memory, "jacket", &item)[0][14];
         memory.acted("click[features]");
         encode(&mut memory, "red wine", &["click[< prev]"]);
         memory.acted("click[< prev]");
-        let later = encode(&mut memory, "jacket", &item)[0][11];
+        let later = encode(&mut memory, "jacket", &item)[0][14];
         assert!(later > first, "the words of the page of features count");
         memory.acted("click[< prev]");
         encode(&mut memory, "b01 b02", &results);
         memory.acted("click[b02]");
         let other = &encode(&mut memory, "jacket", &item)[0];
-        assert!((other[13] - (first - later)).abs() < 1e-6, "{} {first} {later}", other[13]);
+        assert!((other[16] - (first - later)).abs() < 1e-6, "{} {first} {later}", other[16]);
+    }
+
+    #[test]
+    fn an_action_is_marked_as_taken_on_the_pages_of_another_one() {
+        let mut memory = memory();
+        let (results, item) = (["click[b01]", "click[b02]"], ["click[features]", "click[< prev]"]);
+        let mut mark = |taken: &str, page: &str, actions: &[&str]| {
+            if !taken.is_empty() {
+                memory.acted(taken);
+            }
+            encode(&mut memory, page, actions)[0][8]
+        };
+        mark("", "b01 b02", &results);
+        assert_eq!(mark("click[b01]", "jacket", &item), 0.0);
+        mark("click[features]", "red", &["click[back]"]);
+        assert_eq!(mark("click[back]", "jacket", &item), 1.0, "the features of b01 were read");
+        assert_eq!(mark("click[< prev]", "b01 b02", &results), 0.0);
+        assert_eq!(mark("click[b02]", "jacket", &item), 0.0, "those of b02 were not");
+        mark("click[< prev]", "b01 b02", &results);
+        assert_eq!(mark("click[b01]", "jacket", &item), 1.0, "b01 remembers");
     }
 
     #[test]
