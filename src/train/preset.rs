@@ -70,9 +70,12 @@ impl Preset {
             // A few hundred instructions: more words would be learned by heart.
             config.policy =
                 ScorerConfig { mentions: true, max_words: 20, ..ScorerConfig::default() }.into();
+            config.rollout.vary_tasks = true;
+            // A discount would favour an early purchase over one more look.
+            config.credit.gamma = 1.0;
             config.update.kl_weight = 0.0;
             config.update.entropy_weight = 0.02;
-            config.run.iterations = 400;
+            config.run.iterations = 600;
             config.eval.every = 50;
         }
         config

@@ -1,7 +1,7 @@
 //! WebShop for policies that choose from a list: proposed searches, the expert, cloning and training.
 
 use assert_cmd::Command;
-use proxmo::env::webshop::{WebShop, WebShopConfig, generate};
+use proxmo::env::webshop::{GoalKind, WebShop, WebShopConfig, generate};
 use proxmo::env::{Environment, Session, Texts};
 use proxmo::policy::scorer::{MENTION_FEATURES, ScorerEncoder, Vocabulary};
 use proxmo::rollout::replay;
@@ -55,6 +55,56 @@ fn the_expert_of_the_shop_gives_demonstrations_that_can_be_replayed() {
         assert_eq!(batch.inputs.mentions.len(), width * batch.inputs.actions.len());
         assert!(batch.inputs.mentions.iter().all(|value| value.is_finite()));
     }
+}
+
+/// Buys the product of a task with the values that its instruction names, and returns the score.
+fn score_of_a_sound_purchase(shop: &dyn Environment, asin: &str, task: usize) -> f64 {
+    let mut session = shop.start(task, 0).unwrap();
+    let goal = session.goal().to_string();
+    // The shop sells 200 products, so pages of all that are of its kind are turned until it is found.
+    session.step(&format!("search[{goal}]")).unwrap();
+    let link = format!("click[{}]", asin.to_lowercase());
+    let is_shown = |session: &dyn Session| texts(|out| session.admissible(out)).contains(&link);
+    // A search finds at most 50 products, on five pages.
+    for _ in 0..5 {
+        if !is_shown(&*session) {
+            session.step("click[next >]").unwrap();
+        }
+    }
+    assert!(is_shown(&*session), "{goal}: {asin} was not found");
+    session.step(&link).unwrap();
+    let mut named: Vec<String> = texts(|out| session.admissible(out));
+    named.retain(|action| {
+        let value = &action["click[".len()..action.len() - 1];
+        goal.contains(&format!(" {value},")) || goal.contains(&format!(" {value} "))
+    });
+    // The longest value of those within each other is chosen last, so it counts.
+    named.sort_by_key(String::len);
+    for action in named {
+        session.step(&action).unwrap();
+    }
+    let last = session.step("click[buy now]").unwrap();
+    last.score.unwrap()
+}
+
+#[test]
+fn a_variation_asks_for_other_values_of_the_same_product() {
+    let shop = generate(200, WebShopConfig { max_steps: 100, ..WebShopConfig::default() }).unwrap();
+    let varied = [1, 1, 2].map(|seed| shop.varied(seed).unwrap());
+    let goal = |shop: &dyn Environment, task| shop.start(task, 0).unwrap().goal().to_string();
+    let (mut others, mut wins) = (0, 0);
+    for task in 0..100 {
+        let [first, same, other] = [0, 1, 2].map(|index| goal(&*varied[index], task));
+        assert_eq!(first, same);
+        assert_eq!(varied[0].task_name(task), shop.task_name(task));
+        others += usize::from(first != goal(&shop, task) && first != other);
+        let asin = shop.goal(task).unwrap().asin;
+        wins += usize::from(score_of_a_sound_purchase(&*varied[0], asin, task) == 1.0);
+    }
+    assert!(others > 80, "{others} of 100 differ");
+    assert!(wins > 95, "{wins} of 100 are won by buying their product");
+    let synthetic = WebShopConfig { goals: GoalKind::Synthetic, ..WebShopConfig::default() };
+    assert!(generate(50, synthetic).unwrap().varied(1).is_none());
 }
 
 /// The success on held-out tasks before and after some iterations.

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rand::RngCore;
+
 use super::bm25::Index;
 use super::config::{GoalKind, WebShopConfig};
 use super::goals::{Goals, Instructions};
@@ -13,8 +15,10 @@ use super::session::WebShopSession;
 use super::shop::Shop;
 use super::shopper::{Expert, Shopper};
 use super::sources::{IndexOrigin, MemorySources, Sources};
+use super::variation::varied;
 use crate::env::environment::{Environment, Player, Session, Split};
 use crate::error::{Error, Result};
+use crate::stream::{Purpose, Stream};
 
 /// Number of held-out goals: the first ones of the shuffled order.
 const HELD_OUT: usize = 500;
@@ -47,6 +51,8 @@ pub struct WebShop {
     goals: Range<usize>,
     names: Arc<Numerals>,
     index_origin: IndexOrigin,
+    /// The seed of variations, if the goals are varied.
+    variation: Option<u64>,
 }
 
 impl WebShop {
@@ -149,11 +155,11 @@ impl WebShop {
         })?;
         let count = goals.len();
         let shop = Shop {
-            index: Index::new(postings),
-            nouns: nouns.unwrap_or_default(),
+            index: Arc::new(Index::new(postings)),
+            nouns: Arc::new(nouns.unwrap_or_default()),
             flavour: config.flavour,
             shows_attributes: config.show_attributes,
-            catalogue,
+            catalogue: Arc::new(catalogue),
             goals,
         };
         Ok(Self {
@@ -162,6 +168,7 @@ impl WebShop {
             goals: 0..count,
             names: Arc::new(Numerals::new(count)),
             index_origin,
+            variation: None,
         })
     }
 
@@ -229,8 +236,19 @@ impl WebShop {
             let total = self.goals.len();
             return Err(Error::Environment(format!("there is no task {task}: there are {total}")));
         }
+        let (shop, goal) = self.played_goal(task);
+        Ok(WebShopSession::new(shop, goal, seed, self.config.max_steps))
+    }
+
+    /// A shop and the number of a goal in it, which is played for a task: its own or a variation.
+    fn played_goal(&self, task: usize) -> (Arc<Shop>, usize) {
         let goal = self.goals.start + task;
-        Ok(WebShopSession::new(self.shop.clone(), goal, seed, self.config.max_steps))
+        let Some(seed) = self.variation else { return (self.shop.clone(), goal) };
+        let mut rng = Stream::new(seed, Purpose::Variation).of(task, 0).rng();
+        let wish = varied(self.shop.goal(goal), &self.shop.catalogue, &mut rng);
+        let wish = (wish.text.as_str(), wish.attributes.as_slice(), wish.options.as_slice());
+        let goals = self.shop.goals.other(goal, wish, rng.next_u64());
+        (Arc::new(self.shop.with_goals(goals)), 0)
     }
 }
 
@@ -291,9 +309,18 @@ impl Environment for WebShop {
 
     /// A [`Shopper`].
     fn expert(&self, task: usize) -> Option<Box<dyn Player>> {
-        let goal = Some(task).filter(|&task| task < self.goals.len())?;
-        let instruction = self.shop.goal(self.goals.start + goal).text();
-        Some(Box::new(Expert(Shopper::new(&instruction))))
+        let (shop, goal) = Some(task)
+            .filter(|&task| task < self.goals.len())
+            .map(|task| self.played_goal(task))?;
+        let shopper = Shopper::new(&shop.goal(goal).text()).with_steps(self.config.max_steps);
+        Some(Box::new(Expert(shopper)))
+    }
+
+    /// The same products, asked for with other attributes, values and prices. Synthetic goals, which
+    /// combine all values already, are not varied.
+    fn varied(&self, seed: u64) -> Option<Box<dyn Environment>> {
+        let is_human = self.config.goals == GoalKind::Human;
+        is_human.then(|| Box::new(Self { variation: Some(seed), ..self.clone() }) as _)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
@@ -164,7 +164,8 @@ pub(crate) struct Goals {
     instructions: Lists,
     sources: Vec<Source>,
     entries: Vec<Entry>,
-    prices: Vec<f64>,
+    /// The price of each product, which variations share.
+    prices: Arc<[f64]>,
     /// The weight of each source's goals; empty for human goals, which all weigh 1.
     weights: Vec<f64>,
     /// The sums of weights up to each goal, made when a random goal is first drawn.
@@ -184,7 +185,7 @@ impl Goals {
         seed: u64,
     ) -> Result<Self> {
         let mut random = PythonRandom::new(seed);
-        let prices: Vec<f64> = (0..catalogue.len())
+        let prices: Arc<[f64]> = (0..catalogue.len())
             .map(|index| match catalogue.product(index).prices() {
                 (price, None) => price,
                 (price, Some(other)) => random.uniform(price, other),
@@ -259,6 +260,30 @@ impl Goals {
         (0..count).map(move |index| self.instructions.get(texts, 1 + index))
     }
 
+    /// A human goal alone, with the product of another goal and the prices of all. The seed decides its
+    /// upper price.
+    pub fn other(
+        &self,
+        index: usize,
+        (text, attributes, options): (&str, &[String], &[String]),
+        seed: u64,
+    ) -> Self {
+        let product = self.sources[self.entries[index].source as usize].product;
+        let mut instructions = Instructions::default();
+        instructions.push(product as usize, text, attributes, options);
+        let (_, texts, attributes) = instructions.entries[0];
+        let upper = upper_price(self.prices[product as usize], &mut PythonRandom::new(seed));
+        Self {
+            kind: GoalKind::Human,
+            instructions: instructions.lists,
+            sources: vec![Source { product, texts, attributes, upper }],
+            entries: vec![Entry { source: 0, combination: 0 }],
+            prices: self.prices.clone(),
+            weights: Vec::new(),
+            sums: OnceLock::new(),
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -302,7 +327,7 @@ impl Goals {
         self.instructions.memory().0
             + self.sources.capacity() * size_of::<Source>()
             + self.entries.capacity() * size_of::<Entry>()
-            + 8 * (self.prices.capacity() + self.weights.capacity())
+            + 8 * (self.prices.len() + self.weights.capacity())
     }
 }
 
@@ -403,9 +428,14 @@ impl<'a> Goal<'a> {
         self.goals.weight(self.entry.source)
     }
 
+    /// The instruction, without the options of a synthetic goal and without the price.
+    pub fn instruction(self) -> &'a str {
+        self.goals.instructions.get(self.source.texts, 0)
+    }
+
     /// The instruction as the shopper reads it.
     pub fn text(self) -> String {
-        let mut text = self.goals.instructions.get(self.source.texts, 0).to_string();
+        let mut text = self.instruction().to_string();
         let mut separator = " with ";
         for wanted in self.options() {
             if let Wanted::Value(name, value) = wanted {

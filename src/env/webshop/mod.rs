@@ -54,6 +54,7 @@ mod similarity;
 mod sources;
 mod stem;
 mod texts;
+mod variation;
 pub mod verl;
 mod wish;
 

@@ -1,6 +1,7 @@
 //! Everything that the sessions of a shop share.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::bm25::{Hit, Index};
 use super::catalogue::Catalogue;
@@ -9,18 +10,30 @@ use super::goals::{Goal, Goals};
 use super::nouns::Nouns;
 use super::python::strip;
 
-/// A catalogue with its goals and its search engine.
+/// A catalogue with its goals and its search engine. All but the goals is shared with variations.
 #[derive(Debug)]
 pub(crate) struct Shop {
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     pub goals: Goals,
-    pub index: Index,
-    pub nouns: Nouns,
+    pub index: Arc<Index>,
+    pub nouns: Arc<Nouns>,
     pub flavour: Flavour,
     pub shows_attributes: bool,
 }
 
 impl Shop {
+    /// The same shop with other goals.
+    pub fn with_goals(&self, goals: Goals) -> Self {
+        Self {
+            catalogue: self.catalogue.clone(),
+            goals,
+            index: self.index.clone(),
+            nouns: self.nouns.clone(),
+            flavour: self.flavour,
+            shows_attributes: self.shows_attributes,
+        }
+    }
+
     pub fn goal(&self, index: usize) -> Goal<'_> {
         self.goals.get(&self.catalogue, index)
     }
