@@ -203,8 +203,11 @@ fn an_error_of_another_rank_is_reported_once_with_its_number() {
 fn endless(run: &Path, more: &str) -> Child {
     let settings = format!("{SETTINGS} {SCORER} --iterations 1000000 {more}");
     let mut command = train(2, run, &settings);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until(|| run.join("checkpoints/000002/manifest.json").exists());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+        run.join("checkpoints/000002/manifest.json").exists()
+    });
     child
 }
 
@@ -258,13 +261,13 @@ fn a_run_resumes_after_one_of_its_processes_was_killed() {
 fn a_process_that_hangs_ends_the_run_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let mpirun = endless(&run, "--rank-timeout 3");
+    let mpirun = endless(&run, "--rank-timeout 10");
     let second = second_process(&mpirun);
     signal(&second, "-STOP");
     let output = mpirun.wait_with_output().unwrap();
     let text = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let line = "proxmo: error: rank 0 has waited 3 seconds for the other ranks: one of them is lost or \
+    let line = "proxmo: error: rank 0 has waited 10 seconds for the other ranks: one of them is lost or \
                 hangs";
     assert_eq!(text.matches(line).count(), 1, "{text}");
     assert_eq!(text.matches("proxmo: error: ").count(), 1, "{text}");
