@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::device::CheckFlag;
 use super::progress::progress;
-use super::ranks::{device_for_rank, join};
+use super::ranks::{device_for_rank, is_follower, on_ranks};
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
 use super::terminal::{hand_over, say, tell, tell_notes};
@@ -100,20 +100,22 @@ struct Evaluated {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let ranks = join()?;
-    let evaluated = match (&arguments.player, &arguments.run) {
-        // Players without weights are fast, and play on the leader alone.
-        (Some(_), _) if !ranks.is_leader() => return Ok(()),
-        (Some(policy), run) => evaluate_untrained(arguments, *policy, run.as_deref())?,
-        (None, Some(run)) => ranks.settle(evaluate_trained(arguments, run, &ranks))?,
-        (None, None) => {
-            let message = "is missing; give a run folder, or --player expert or random";
-            return Err(Error::setting("--run", message));
+    match (arguments.player, &arguments.run) {
+        // Players without weights are fast, and play in the first process alone.
+        (Some(_), _) if is_follower() => Ok(()),
+        (Some(policy), run) => {
+            let evaluated = evaluate_untrained(arguments, policy, run.as_deref())?;
+            report(arguments, &evaluated)
         }
-    };
-    if !ranks.is_leader() {
-        return Ok(());
+        (None, run) => on_ranks(|ranks| {
+            let evaluated = ranks.settle(evaluate_trained(arguments, run.as_deref(), ranks))?;
+            if ranks.is_leader() { report(arguments, &evaluated) } else { Ok(()) }
+        }),
     }
+}
+
+/// Writes the episodes, and prints the results.
+fn report(arguments: &Arguments, evaluated: &Evaluated) -> Result<()> {
     if let Some(path) = &arguments.episode_file {
         let mut lines = Vec::new();
         write_episodes(&mut lines, &evaluated.evaluation.episodes)
@@ -131,7 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     if arguments.json {
-        hand_over!("{:#}", as_json(arguments, &evaluated));
+        hand_over!("{:#}", as_json(arguments, evaluated));
         return Ok(());
     }
     let split = &evaluated.split;
@@ -139,7 +141,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(iteration) => say!("{split} after iteration {iteration}:"),
         None => say!("{split}, {} policy:", evaluated.policy),
     }
-    let Evaluated { environment, evaluation, .. } = &evaluated;
+    let Evaluated { environment, evaluation, .. } = evaluated;
     let kinds = evaluation.by_kind(&**environment);
     let overall = evaluation.overall();
     say!("{}", results(&kinds, &overall, None));
@@ -207,7 +209,10 @@ fn open_device(
     })
 }
 
-fn evaluate_trained(arguments: &Arguments, run: &Path, ranks: &Ranks) -> Result<Evaluated> {
+fn evaluate_trained(arguments: &Arguments, run: Option<&Path>, ranks: &Ranks) -> Result<Evaluated> {
+    let run = run.ok_or_else(|| {
+        Error::setting("--run", "is missing; give a run folder, or --player expert or random")
+    })?;
     let checkpoint = checkpoint::find(run, arguments.checkpoint.unwrap_or_default())?;
     let mut config = settings_of(arguments, run)?;
     config.validate()?;

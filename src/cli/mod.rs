@@ -21,6 +21,8 @@ mod json_line;
 mod layout;
 mod lm;
 mod man;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod play;
 mod progress;
 mod ranks;
@@ -129,8 +131,9 @@ impl Command {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // What is wrong with the words of all ranks is reported once.
-        Err(error) if ranks::is_follower() => return ExitCode::from(error.exit_code() as u8),
+        // What is wrong with the words of all ranks is reported once, by the leader. The launcher would end
+        // it if another process ended with an error first.
+        Err(_) if ranks::is_follower() => return ExitCode::SUCCESS,
         // A value that does not fit is one line, as other errors are.
         Err(error) if error.kind() == ErrorKind::ValueValidation => {
             let text = error.to_string();
@@ -151,7 +154,8 @@ pub fn main() -> ExitCode {
         Command::Clone(arguments) => clone::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Compare(arguments) => {
-            ranks::expect_one_process("compare").and_then(|()| compare::run(&arguments))
+            let refusal = "'proxmo compare' runs in one: start it without mpirun";
+            ranks::in_one_process(refusal, || compare::run(&arguments))
         }
         Command::Report(arguments) => report::run(&arguments),
         Command::Play(arguments) => play::run(&arguments),

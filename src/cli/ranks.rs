@@ -1,12 +1,10 @@
 //! A command on several ranks: processes that `mpirun` or `srun` has started.
 
 use std::sync::atomic::Ordering;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use super::settings::describe;
-use super::signals::{asked_to_stop, stop_on_signal};
-use super::terminal::{silence, tell, unsilence};
+#[cfg(feature = "mpi")]
+pub use super::mpi::on_ranks;
+use super::signals::stop_on_signal;
 use crate::device::{Adapter, Backend, candidates};
 use crate::device_check::DeviceCheck;
 use crate::error::{Error, Result};
@@ -21,90 +19,43 @@ pub fn is_follower() -> bool {
     launched().is_some_and(|launch| launch.rank > 0)
 }
 
-/// Refuses to run a command in each of several processes that a launcher has started.
+/// Runs work in the only process that a launcher has started, if it has started one at all. Of several, the
+/// first says that they are too many, and the others end without an error.
 ///
 /// # Errors
-/// Fails if there are several.
-pub fn expect_one_process(command: &str) -> Result<()> {
+/// Fails in the first of several processes.
+pub fn in_one_process(refusal: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     match launched() {
-        Some(launch) if launch.size > 1 => Err(Error::Device(format!(
-            "{} processes were started, but 'proxmo {command}' runs in one: start it without mpirun",
-            launch.size
-        ))),
-        _ => Ok(()),
+        Some(launch) if launch.rank > 0 => Ok(()),
+        Some(launch) if launch.size > 1 => {
+            Err(Error::Device(format!("{} processes were started, but {refusal}", launch.size)))
+        }
+        _ => work(),
     }
 }
 
 /// Runs a training on all ranks: `lead` on the leader, which alone has settings and a folder.
 pub fn train_on_ranks(check: DeviceCheck, lead: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
-    let ranks = join()?;
-    if ranks.is_leader() {
-        let result = lead(&ranks);
-        dismiss(&ranks, &result);
-        if ranks.is_lost() && is_ended_by_launcher(2 * SIGTERM_AFTER) {
-            silence();
+    on_ranks(|ranks| {
+        if ranks.is_leader() {
+            let result = lead(ranks);
+            dismiss(ranks, &result);
+            return result;
         }
-        return result;
-    }
-    let stop = stop_on_signal("iteration")?;
-    let open = |config: &Config| open_resources(config, &ranks, check);
-    match follow(&ranks, &open, &|| stop.load(Ordering::Relaxed)) {
-        // The leader reports an error and ends with its exit code. If this process ended with such a code
-        // first, the launcher would end the leader, perhaps before it has reported.
-        Ok(_) => Ok(()),
-        // Later than the leader.
-        Err(error) if is_ended_by_launcher(5 * SIGTERM_AFTER) => Err(error),
-        Err(error) => {
-            unsilence();
-            tell!("proxmo: error: {}", describe(&error));
-            silence();
-            Err(error)
-        }
-    }
+        let stop = stop_on_signal("iteration")?;
+        let open = |config: &Config| open_resources(config, ranks, check);
+        follow(ranks, &open, &|| stop.load(Ordering::Relaxed)).map(drop)
+    })
 }
 
-/// Time after which `mpirun` sends SIGTERM to processes that it ends. It first wakes those that were
-/// stopped, whose time limit is then over.
-const SIGTERM_AFTER: Duration = Duration::from_secs(1);
-
-/// Whether a process that has lost the others learns within some time that the launcher ends it: then
-/// another process has reported the loss.
-fn is_ended_by_launcher(within: Duration) -> bool {
-    let begun = Instant::now();
-    while !asked_to_stop() && begun.elapsed() < within {
-        sleep(Duration::from_millis(50));
-    }
-    asked_to_stop()
-}
-
-/// The ranks that this process is one of.
-///
-/// # Errors
-/// Fails if the ranks run other builds, or if there are several and this build trains in one process.
-#[cfg(feature = "mpi")]
-pub fn join() -> Result<Ranks> {
-    use crate::ranks::MpiCommunicator;
-    if launched().is_none() {
-        return Ok(Ranks::alone());
-    }
-    let ranks = Ranks::new(MpiCommunicator::start()?);
-    ranks.expect_same_build()?;
-    Ok(ranks)
-}
-
-/// The ranks that this process is one of: itself.
+/// Runs work in this process.
 ///
 /// # Errors
 /// Fails if a launcher has started several processes.
 #[cfg(not(feature = "mpi"))]
-pub fn join() -> Result<Ranks> {
-    match launched() {
-        Some(launch) if launch.size > 1 => Err(Error::Device(format!(
-            "{} processes were started, but this build runs in one: build it with --features mpi",
-            launch.size
-        ))),
-        _ => Ok(Ranks::alone()),
-    }
+pub fn on_ranks(work: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
+    let refusal = "this build runs in one: build it with --features mpi";
+    in_one_process(refusal, || work(&Ranks::alone()))
 }
 
 /// Opens what the settings of the leader name, on this machine.

@@ -13,6 +13,7 @@ pub const INTERRUPT: i32 = 2;
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Whether this process was asked to stop.
+#[cfg(feature = "mpi")]
 pub fn asked_to_stop() -> bool {
     ASKED.load(Ordering::Relaxed)
 }

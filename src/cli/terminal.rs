@@ -51,6 +51,7 @@ pub fn silence() {
 }
 
 /// Prints again.
+#[cfg(feature = "mpi")]
 pub fn unsilence() {
     SILENT.store(false, Ordering::Relaxed);
 }

@@ -10,17 +10,19 @@ use web_time::Instant;
 
 use super::communicator::{Alone, Communicator};
 use super::frame::{frame, open};
+use super::sum::GradientSum;
 use super::wire::{decode, encode, join, split};
 use crate::error::{Error, Result};
 
-/// A rank's place among the ranks, and the number of parts that work is divided into. Clones are handles
-/// to the same place.
+/// A rank's place among the ranks, the number of parts that work is divided into, and how gradients are
+/// added. Clones are handles to the same place.
 ///
 /// If a rank fails in work that all do, all of them get its error.
 #[derive(Clone)]
 pub struct Ranks {
     shared: Arc<Shared>,
     parts: usize,
+    gradient_sum: GradientSum,
 }
 
 struct Shared {
@@ -70,17 +72,27 @@ impl Ranks {
             bytes: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), parts: 1 }
+        Self { shared: Arc::new(shared), parts: 1, gradient_sum: GradientSum::default() }
     }
 
     /// The same ranks with work of `parts` parts, at least 1.
     pub fn with_parts(&self, parts: usize) -> Self {
-        Self { shared: self.shared.clone(), parts: parts.max(1) }
+        Self { parts: parts.max(1), ..self.clone() }
+    }
+
+    /// The same ranks, which add gradients in this way.
+    pub fn with_gradient_sum(&self, gradient_sum: GradientSum) -> Self {
+        Self { gradient_sum, ..self.clone() }
     }
 
     /// Number of parts that work is divided into.
     pub fn parts(&self) -> usize {
         self.parts
+    }
+
+    /// How gradients are added.
+    pub fn gradient_sum(&self) -> GradientSum {
+        self.gradient_sum
     }
 
     /// Number of this rank.
@@ -277,23 +289,34 @@ impl Ranks {
 
     pub(super) fn all_gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         let sent = bytes.len() * (self.size() - 1);
-        self.counted(sent, |communicator| communicator.all_gather(bytes))
+        let moved = |received: &Vec<Vec<u8>>| sent + self.of_others(received);
+        self.counted(|communicator| communicator.all_gather(bytes), moved)
     }
 
     pub(super) fn all_to_all(&self, bytes: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        let to_others = |(rank, bytes): (usize, &Vec<u8>)| {
-            if rank == self.rank() { 0 } else { bytes.len() }
-        };
-        let sent = bytes.iter().enumerate().map(to_others).sum();
-        self.counted(sent, |communicator| communicator.all_to_all(bytes))
+        let sent = self.of_others(&bytes);
+        let moved = |received: &Vec<Vec<u8>>| sent + self.of_others(received);
+        self.counted(|communicator| communicator.all_to_all(bytes), moved)
     }
 
-    /// Calls an operation, and counts its time and bytes.
-    fn counted(
+    /// Counts the bytes that such a sum moves at least; a library may move more.
+    pub(super) fn all_reduce(&self, values: Vec<f32>) -> Result<Vec<f32>> {
+        let share = size_of_val(values.as_slice()) * (self.size() - 1) / self.size();
+        self.counted(|communicator| communicator.all_reduce(values), |_| 4 * share)
+    }
+
+    /// The bytes that are to or from other ranks.
+    fn of_others(&self, bytes: &[Vec<u8>]) -> usize {
+        let all: usize = bytes.iter().map(Vec::len).sum();
+        all - bytes.get(self.rank()).map_or(0, Vec::len)
+    }
+
+    /// Calls an operation, and counts its time and the bytes that it moves.
+    fn counted<T>(
         &self,
-        sent: usize,
-        call: impl FnOnce(&dyn Communicator) -> Result<Vec<Vec<u8>>>,
-    ) -> Result<Vec<Vec<u8>>> {
+        call: impl FnOnce(&dyn Communicator) -> Result<T>,
+        moved: impl FnOnce(&T) -> usize,
+    ) -> Result<T> {
         let Shared { communicator, is_lost, bytes, nanoseconds, .. } = &*self.shared;
         if is_lost.load(Ordering::Relaxed) {
             return Err(Error::Run("the connection to the other ranks is lost".into()));
@@ -303,9 +326,7 @@ impl Ranks {
         nanoseconds.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         match &received {
             Ok(received) => {
-                let all: usize = received.iter().map(Vec::len).sum();
-                let own = received.get(self.rank()).map_or(0, Vec::len);
-                bytes.fetch_add((sent + all - own) as u64, Ordering::Relaxed);
+                bytes.fetch_add(moved(received) as u64, Ordering::Relaxed);
             }
             Err(_) => is_lost.store(true, Ordering::Relaxed),
         }
@@ -412,9 +433,12 @@ mod tests {
     fn traffic_counts_what_leaves_and_reaches_a_rank() {
         let traffic = on_ranks(3, |ranks| {
             ranks.all_gather(vec![0; 10 * (ranks.rank() + 1)]).unwrap();
-            (ranks.take_traffic().bytes, ranks.take_traffic().bytes)
+            let gathered = (ranks.take_traffic().bytes, ranks.take_traffic().bytes);
+            ranks.all_reduce(vec![0.0; 9]).unwrap();
+            (gathered, ranks.take_traffic().bytes)
         });
-        assert_eq!(traffic, [(20 + 50, 0), (40 + 40, 0), (60 + 30, 0)]);
+        // A sum sends two thirds of 36 bytes twice, and receives as many.
+        assert_eq!(traffic, [((20 + 50, 0), 96), ((40 + 40, 0), 96), ((60 + 30, 0), 96)]);
         assert_eq!(Ranks::alone().take_traffic(), Traffic::default());
     }
 }

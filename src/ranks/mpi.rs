@@ -10,6 +10,7 @@ use std::thread::{Builder, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use mpi::Threading;
+use mpi::collective::SystemOperation;
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
@@ -20,6 +21,9 @@ use crate::error::{Error, Result};
 /// Bytes that a rank receives in one call. MPI counts in 31 bits.
 const BYTES_AT_ONCE: usize = 1 << 30;
 
+/// Numbers that are added in one call.
+const NUMBERS_AT_ONCE: usize = BYTES_AT_ONCE / size_of::<f32>();
+
 /// The time limit until it is set, and that of the end of MPI.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
@@ -29,10 +33,8 @@ const TIME_TO_END: Duration = Duration::from_secs(30);
 /// Each rank waits this much longer than the one before, so that one of them reports a loss first.
 const LATER: Duration = Duration::from_secs(2);
 
-enum Request {
-    AllGather(Vec<u8>),
-    AllToAll(Vec<Vec<u8>>),
-}
+/// A call of MPI, which sends its result to the thread that has asked for it.
+type Call = Box<dyn FnOnce(&SimpleCommunicator) + Send>;
 
 /// The place of a process.
 struct Place {
@@ -46,8 +48,7 @@ pub struct MpiCommunicator {
     place: Place,
     limit: Mutex<Duration>,
     /// `None` once MPI is to end.
-    requests: Mutex<Option<Sender<Request>>>,
-    replies: Mutex<Receiver<Vec<Vec<u8>>>>,
+    calls: Mutex<Option<Sender<Call>>>,
     thread: Option<JoinHandle<()>>,
     /// Whether a call of MPI does not return.
     hangs: AtomicBool,
@@ -59,10 +60,9 @@ impl MpiCommunicator {
     /// # Errors
     /// Fails if MPI was initialised before.
     pub fn start() -> Result<Self> {
-        let (requests, taken) = channel();
-        let (answer, replies) = channel();
+        let (calls, taken) = channel();
         let (tell, told) = channel();
-        let thread = Builder::new().name("mpi".into()).spawn(move || serve(&tell, &taken, &answer));
+        let thread = Builder::new().name("mpi".into()).spawn(move || serve(&tell, &taken));
         let thread =
             thread.map_err(|error| Error::Run(format!("cannot start a thread: {error}")))?;
         let place = told.recv().ok().flatten();
@@ -70,20 +70,26 @@ impl MpiCommunicator {
         Ok(Self {
             place,
             limit: Mutex::new(TIME_LIMIT),
-            requests: Mutex::new(Some(requests)),
-            replies: Mutex::new(replies),
+            calls: Mutex::new(Some(calls)),
             thread: Some(thread),
             hangs: AtomicBool::new(false),
         })
     }
 
-    fn ask(&self, request: Request) -> Result<Vec<Vec<u8>>> {
+    /// Has the thread of MPI call it, and waits for the result.
+    fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&SimpleCommunicator) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = channel();
+        let call: Call = Box::new(move |world| {
+            // After the time limit nothing waits for the result.
+            let _ = answer.send(call(world));
+        });
         let limit = *self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = requests.as_ref().is_some_and(|requests| requests.send(request).is_ok());
-        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = match sent {
-            true => replies.recv_timeout(limit + LATER * self.place.rank as u32),
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let reply = match calls.as_ref().is_some_and(|calls| calls.send(call).is_ok()) {
+            true => answered.recv_timeout(limit + LATER * self.place.rank as u32),
             false => Err(RecvTimeoutError::Disconnected),
         };
         self.hangs.fetch_or(reply.is_err(), Ordering::Relaxed);
@@ -113,11 +119,16 @@ impl Communicator for MpiCommunicator {
     }
 
     fn all_gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
-        self.ask(Request::AllGather(bytes))
+        self.ask(move |world| all_gather(world, &bytes))
     }
 
     fn all_to_all(&self, bytes: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        self.ask(Request::AllToAll(bytes))
+        self.ask(move |world| all_to_all(world, &bytes))
+    }
+
+    /// MPI requires that all ranks get the same numbers.
+    fn all_reduce(&self, values: Vec<f32>) -> Result<Vec<f32>> {
+        self.ask(move |world| all_reduce(world, &values))
     }
 
     fn set_time_limit(&self, limit: Duration) {
@@ -128,7 +139,7 @@ impl Communicator for MpiCommunicator {
 impl Drop for MpiCommunicator {
     /// Ends MPI, unless a call of it does not return.
     fn drop(&mut self) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (begun, Some(thread)) = (Instant::now(), self.thread.take()) else { return };
         // A process that ends without the end of MPI ends the others too.
         let may_end = !self.hangs.load(Ordering::Relaxed);
@@ -138,12 +149,8 @@ impl Drop for MpiCommunicator {
     }
 }
 
-/// Initialises MPI, answers requests until there are no more, and ends MPI.
-fn serve(
-    tell: &Sender<Option<Place>>,
-    requests: &Receiver<Request>,
-    answer: &Sender<Vec<Vec<u8>>>,
-) {
+/// Initialises MPI, makes calls until there are no more, and ends MPI.
+fn serve(tell: &Sender<Option<Place>>, calls: &Receiver<Call>) {
     let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else {
         // The other side sees this or that the thread has ended.
         let _ = tell.send(None);
@@ -155,15 +162,7 @@ fn serve(
     if tell.send(Some(place)).is_err() {
         return;
     }
-    for request in requests {
-        let reply = match request {
-            Request::AllGather(bytes) => all_gather(&world, &bytes),
-            Request::AllToAll(bytes) => all_to_all(&world, &bytes),
-        };
-        if answer.send(reply).is_err() {
-            break;
-        }
-    }
+    calls.iter().for_each(|call| call(&world));
 }
 
 /// Counts and displacements of adjacent pieces. A round has less than 2³¹ bytes.
@@ -235,6 +234,13 @@ fn all_to_all(world: &SimpleCommunicator, bytes: &[Vec<u8>]) -> Vec<Vec<u8>> {
         hand_out(&received, &pieces, &mut all);
     }
     all
+}
+
+fn all_reduce(world: &SimpleCommunicator, values: &[f32]) -> Vec<f32> {
+    let mut sum = vec![0.0; values.len()];
+    let pieces = values.chunks(NUMBERS_AT_ONCE).zip(sum.chunks_mut(NUMBERS_AT_ONCE));
+    pieces.for_each(|(own, sum)| world.all_reduce_into(own, sum, SystemOperation::sum()));
+    sum
 }
 
 /// Appends the pieces that were received to the bytes of their ranks.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{BestEvaluation, RunState};
+use super::checkpoint::BestEvaluation;
 use super::command::{Blueprint, Command, SentPlan, StartingPoint, digest_of_tasks};
 use super::recorder::PolicySummary;
 use super::training::{Iteration, Training};
@@ -51,6 +51,74 @@ impl Leading {
         Ok(leading)
     }
 
+    /// All settings.
+    pub fn config(&self) -> &Config {
+        self.inner.config()
+    }
+
+    /// Iterations done.
+    pub fn iteration(&self) -> u64 {
+        self.inner.iteration()
+    }
+
+    /// The policy's kind and size.
+    pub fn policy(&self) -> PolicySummary {
+        self.inner.policy()
+    }
+
+    /// Whether another rank was asked to stop.
+    pub fn asked_to_stop(&self) -> bool {
+        self.asked_to_stop
+    }
+
+    /// [`Training::imitate`] on all ranks.
+    pub fn imitate(
+        &mut self,
+        environment: &dyn Environment,
+        demonstrations: &[Demonstration],
+    ) -> Result<()> {
+        // Other ranks need no copy if there are none.
+        let sent = if self.ranks.is_alone() { Vec::new() } else { demonstrations.to_vec() };
+        self.together(Command::Imitate(sent), |leading| {
+            leading.inner.imitate(environment, demonstrations)
+        })
+    }
+
+    /// [`Training::advance`] on all ranks.
+    pub fn advance(
+        &mut self,
+        environment: &dyn Environment,
+        progress: f64,
+        watch: &mut dyn FnMut(IterationProgress),
+    ) -> Result<Iteration> {
+        self.together(Command::Advance(progress), |leading| {
+            leading.inner.advance(environment, progress, watch)
+        })
+    }
+
+    /// [`Training::evaluate`] on all ranks.
+    pub fn evaluate(
+        &mut self,
+        environment: &dyn Environment,
+        plan: &EvaluationPlan,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Evaluation> {
+        self.together(Command::Evaluate(SentPlan::of(plan)), |leading| {
+            leading.inner.evaluate(environment, plan, progress)
+        })
+    }
+
+    /// [`Training::save`], if all ranks have the same weights.
+    pub fn save(
+        &mut self,
+        run: &Path,
+        elapsed: f64,
+        best: Option<BestEvaluation>,
+    ) -> Result<PathBuf> {
+        self.compare()?;
+        self.inner.save(run, elapsed, best)
+    }
+
     /// Commands work and does it.
     fn together<T>(
         &mut self,
@@ -93,74 +161,5 @@ pub(super) fn compare_weights(training: &dyn Training, ranks: &Ranks) -> Result<
              rounds in another way; train on machines of the same kind",
             training.iteration()
         ))),
-    }
-}
-
-impl Training for Leading {
-    fn config(&self) -> &Config {
-        self.inner.config()
-    }
-
-    fn iteration(&self) -> u64 {
-        self.inner.iteration()
-    }
-
-    fn policy(&self) -> PolicySummary {
-        self.inner.policy()
-    }
-
-    fn start_from(&mut self, checkpoint: &Path) -> Result<()> {
-        self.inner.start_from(checkpoint)
-    }
-
-    fn restore(&mut self, checkpoint: &Path) -> Result<RunState> {
-        self.inner.restore(checkpoint)
-    }
-
-    fn imitate(
-        &mut self,
-        environment: &dyn Environment,
-        demonstrations: &[Demonstration],
-    ) -> Result<()> {
-        // Other ranks need no copy if there are none.
-        let sent = if self.ranks.is_alone() { Vec::new() } else { demonstrations.to_vec() };
-        self.together(Command::Imitate(sent), |leading| {
-            leading.inner.imitate(environment, demonstrations)
-        })
-    }
-
-    fn advance(
-        &mut self,
-        environment: &dyn Environment,
-        progress: f64,
-        watch: &mut dyn FnMut(IterationProgress),
-    ) -> Result<Iteration> {
-        self.together(Command::Advance(progress), |leading| {
-            leading.inner.advance(environment, progress, watch)
-        })
-    }
-
-    fn evaluate(
-        &mut self,
-        environment: &dyn Environment,
-        plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Evaluation> {
-        self.together(Command::Evaluate(SentPlan::of(plan)), |leading| {
-            leading.inner.evaluate(environment, plan, progress)
-        })
-    }
-
-    fn asked_to_stop(&self) -> bool {
-        self.asked_to_stop
-    }
-
-    fn digest(&self) -> Result<Vec<u8>> {
-        self.inner.digest()
-    }
-
-    fn save(&mut self, run: &Path, elapsed: f64, best: Option<BestEvaluation>) -> Result<PathBuf> {
-        self.compare()?;
-        self.inner.save(run, elapsed, best)
     }
 }

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use web_time::Instant;
 
 use super::checkpoint::BestEvaluation;
+use super::leading::Leading;
 use super::recorder::{Recorder, Recorders, RunStart, RunSummary};
-use super::training::{Iteration, Training};
+use super::training::Iteration;
 use crate::env::Environment;
 use crate::episodes::{EpisodeRecord, write_episodes};
 use crate::error::{Error, Result};
@@ -35,7 +36,7 @@ use crate::train::{
 /// A run under way.
 pub struct Run<'a> {
     pub(super) folder: PathBuf,
-    pub(super) training: Box<dyn Training>,
+    pub(super) training: Leading,
     pub(super) environment: &'a dyn Environment,
     pub(super) held_out: &'a dyn Environment,
     /// The metrics file comes first.

@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
         recorders.push(Box::new(MetricsFile::open(folder)?));
         Ok(Self {
             folder: folder.to_path_buf(),
-            training: Box::new(training),
+            training,
             environment,
             held_out,
             recorders,

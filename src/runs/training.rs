@@ -27,7 +27,7 @@ pub(super) struct Iteration {
     pub errors: Vec<EnvironmentError>,
     /// Losses after which an episode was played again.
     pub replayed: Vec<EnvironmentError>,
-    /// The last episode that was played or imitated.
+    /// The last episode that was played or imitated, on the leader.
     pub last_episode: Option<EpisodeRecord>,
     /// The episodes that were played, if `run.save_episodes` is set.
     pub episodes: Option<Vec<EpisodeRecord>>,
@@ -73,11 +73,6 @@ pub(super) trait Training {
         plan: &EvaluationPlan,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Evaluation>;
-
-    /// Whether another rank was asked to stop.
-    fn asked_to_stop(&self) -> bool {
-        false
-    }
 
     /// A digest of the policy's weights.
     fn digest(&self) -> Result<Vec<u8>>;
@@ -203,6 +198,7 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         if self.demonstrations.is_some() {
             self.renew_demonstrations(environment)?;
         }
+        let is_leader = self.trainer.learner.ranks.is_leader();
         if let Some(demonstrations) = &self.demonstrations {
             let iteration = self.trainer.imitate_watched_async(demonstrations, progress, watch);
             let metrics = pollster::block_on(iteration)?;
@@ -210,16 +206,15 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
                 metrics,
                 errors: Vec::new(),
                 replayed: Vec::new(),
-                last_episode: demonstrations.last_record(),
+                last_episode: is_leader.then(|| demonstrations.last_record()).flatten(),
                 episodes: None,
             });
         }
         let iteration = self.trainer.iterate_watched_async(environment, progress, watch);
         let (metrics, batch) = pollster::block_on(iteration)?;
-        let is_leader = self.trainer.learner.ranks.is_leader();
         let is_kept = self.trainer.config.run.save_episodes && is_leader;
         let episodes = is_kept.then(|| batch.records());
-        let last_episode = batch.last_record();
+        let last_episode = is_leader.then(|| batch.last_record()).flatten();
         let (errors, replayed) = (batch.errors, batch.replayed);
         Ok(Iteration { metrics, errors, replayed, last_episode, episodes })
     }

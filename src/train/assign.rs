@@ -1,6 +1,6 @@
 //! The credit step of an iteration: on the host, or on the policy's device.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use super::locate::describe_row;
 use crate::credit::{self, Credit, CreditConfig, CreditState, Embedding, Engine, Estimator};
@@ -8,7 +8,8 @@ use crate::device::read_async;
 use crate::episodes::{Batch, Embeddings, MAX_REWARD};
 use crate::error::{Error, Result};
 use crate::kernels;
-use crate::policy::{InputsOf, Policy};
+use crate::policy::{InputsOf, Policy, read_parts};
+use crate::ranks::Ranks;
 use crate::rollout::RolloutBatch;
 
 /// How the credit step runs.
@@ -22,10 +23,10 @@ pub(super) struct CreditStep<'a> {
 }
 
 impl CreditStep<'_> {
-    /// Assigns credit to the rows of a batch. `policy` has no autodiff.
+    /// Assigns credit to the rows of a batch, whose embeddings are those of [`CreditStep::embed`]. `policy`
+    /// has no autodiff.
     ///
-    /// The policy's embeddings stay on its device with the device engine, and are read back for the
-    /// host engine.
+    /// Embeddings stay on their device with the device engine, and are read back for the host engine.
     ///
     /// # Errors
     /// Fails if the settings do not fit training or each other, if an embedding is NaN or infinite, and
@@ -34,10 +35,10 @@ impl CreditStep<'_> {
         &self,
         policy: &P,
         batch: &RolloutBatch<InputsOf<P>>,
+        embeddings: Option<Tensor<2>>,
         state: &mut CreditState,
     ) -> Result<Credit> {
         let penalized = penalized(&batch.data, self.invalid_action_penalty)?;
-        let embeddings = self.embed(policy, batch);
         let device = policy.devices().into_iter().next();
         let engine = match &device {
             Some(device) => kernels::choose_engine(self.config, device)?,
@@ -69,16 +70,35 @@ impl CreditStep<'_> {
     }
 
     /// The policy's own embedding of every row, on its device, if the settings ask for it: `[rows,
-    /// width]`.
-    fn embed<P: Policy>(&self, policy: &P, batch: &RolloutBatch<InputsOf<P>>) -> Option<Tensor<2>> {
+    /// width]`. Each rank embeds some of the rows, and the leader gets those of all.
+    ///
+    /// # Errors
+    /// Fails if the device or another rank does.
+    pub async fn embed<P: Policy>(
+        &self,
+        policy: &P,
+        batch: &RolloutBatch<InputsOf<P>>,
+        ranks: &Ranks,
+    ) -> Result<Option<Tensor<2>>> {
         let embeds = self.config.estimator == Estimator::Proxmo
             && self.config.embedding == Embedding::Policy;
         if !embeds || batch.rows() == 0 {
-            return None;
+            return Ok(None);
         }
         let rows: Vec<usize> = (0..batch.rows()).collect();
-        let parts = rows.chunks(self.minibatch).map(|rows| policy.embed(&batch.inputs, rows));
-        Some(Tensor::cat(parts.collect(), 0))
+        let parts: Vec<&[usize]> = rows.chunks(self.minibatch).collect();
+        let embed = |part: usize| policy.embed(&batch.inputs, parts[part]);
+        if ranks.is_alone() {
+            return Ok(Some(Tensor::cat((0..parts.len()).map(embed).collect(), 0)));
+        }
+        let device = policy.devices().into_iter().next().unwrap_or_default();
+        let own = ranks.own(parts.len());
+        let embedded = read_parts(&device, own.len(), |place| embed(own[place])).await;
+        let values = ranks.gather_values(parts.len(), embedded)?.concat();
+        let shape = [rows.len(), values.len() / rows.len()];
+        let tensor =
+            || Tensor::from_data(TensorData::new(values, shape), &device.without_autodiff());
+        Ok(ranks.is_leader().then(tensor))
     }
 }
 

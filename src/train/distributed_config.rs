@@ -4,6 +4,8 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ranks::GradientSum;
+
 /// Training on several processes (`mpirun proxmo train`, with the feature `mpi`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +17,13 @@ pub struct DistributedConfig {
     #[garde(range(max = 4096))]
     #[schemars(extend("x-flag" = "parts"))]
     pub parts: usize,
+    /// How the gradients of parts are added: by-part in their order, which gives the same bytes with any
+    /// number of processes; by-rank those of each process first, and then, by MPI in its own order, the
+    /// sums of the processes. by-rank moves less if a process has several parts, and its last digits
+    /// depend on the number of processes.
+    #[garde(skip)]
+    #[schemars(extend("x-flag" = "gradient-sum"))]
+    pub gradient_sum: GradientSum,
     /// Seconds after which a process that others wait for counts as lost, which ends the run. It has to
     /// be longer than the longest phase of one process alone, such as the writing of a checkpoint.
     #[garde(range(min = 1.0, max = 86_400.0))]
@@ -24,7 +33,7 @@ pub struct DistributedConfig {
 
 impl Default for DistributedConfig {
     fn default() -> Self {
-        Self { parts: 0, timeout: 600.0 }
+        Self { parts: 0, gradient_sum: GradientSum::default(), timeout: 600.0 }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::gradients::Gradient;
 use crate::parallel::par_map;
 use crate::policy::{Inputs, InputsOf, Policy, TokenScores};
-use crate::ranks::{Addend, Ranks};
+use crate::ranks::{Addend, GradientSum, Ranks};
 use crate::rollout::RolloutBatch;
 
 /// The objective of an update.
@@ -35,7 +35,8 @@ pub(super) enum Objective {
 
 /// The loss values over `rows`, and the gradient.
 ///
-/// Each rank computes some of the shards; all get the sum over all shards, in their order.
+/// Each rank computes some of the shards; all get the sum over all shards, in their order or in that of
+/// the ranks.
 ///
 /// # Errors
 /// Fails if the device or another rank does.
@@ -58,6 +59,9 @@ pub(super) async fn differentiate<P: Policy>(
         let sum = computed.reduce(|sum, part| added(policy, sum, part));
         return Ok(sum.unwrap_or_else(|| minibatch.differentiate(policy, 0..rows.len())));
     }
+    if ranks.gradient_sum() == GradientSum::ByRank {
+        computed = Box::new(computed.reduce(|sum, part| added(policy, sum, part)).into_iter());
+    }
     let mut addends = Ok(Vec::new());
     while let (Ok(done), Some((values, gradient))) = (&mut addends, computed.next()) {
         match addend(policy, values, &gradient).await {
@@ -65,7 +69,11 @@ pub(super) async fn differentiate<P: Policy>(
             Err(error) => addends = Err(error),
         }
     }
-    let sum = ranks.sum_in_order(shards.len(), &Gradient::lengths(policy), addends)?;
+    let lengths = Gradient::lengths(policy);
+    let sum = match ranks.gradient_sum() {
+        GradientSum::ByPart => ranks.sum_in_order(shards.len(), &lengths, addends),
+        GradientSum::ByRank => ranks.sum_of_ranks(&lengths, addends.map(|mut own| own.pop())),
+    }?;
     let device = policy.devices().into_iter().next().unwrap_or_default().without_autodiff();
     let values = Tensor::from_data(sum.head.as_slice(), &device);
     Ok((values, Gradient::of_flat(policy, &sum.present, &sum.values)))

@@ -7,6 +7,7 @@ use web_time::Instant;
 
 use super::assign::CreditStep;
 use super::config::Config;
+use super::distributed_config::DistributedConfig;
 use super::metrics::{IterationMetrics, Seconds, ValueMetrics};
 use super::progress::{IterationProgress, UpdateProgress};
 use super::rank_metrics::RankMetrics;
@@ -74,7 +75,8 @@ impl<P: Policy> Trainer<P> {
     /// many as there are ranks.
     pub fn on_ranks(mut self, ranks: &Ranks) -> Self {
         self.config.distributed.fix_parts(ranks.size());
-        self.learner.ranks = ranks.with_parts(self.config.distributed.parts);
+        let DistributedConfig { parts, gradient_sum, .. } = self.config.distributed;
+        self.learner.ranks = ranks.with_parts(parts).with_gradient_sum(gradient_sum);
         self
     }
 
@@ -209,24 +211,26 @@ impl<P: Policy> Trainer<P> {
         }
     }
 
-    /// The credit of each row. The leader assigns it to the rows of all ranks, which minibatches mix; the
-    /// others wait for it, and have its returns and advantages only.
+    /// The credit of each row. The ranks share the policy's embeddings of rows, where credit needs them.
+    /// The leader assigns credit to the rows of all ranks, which minibatches mix; the others wait for it,
+    /// and have its returns and advantages only.
     async fn assign(&mut self, batch: &Rollout<P>) -> Result<Credit> {
         let step = CreditStep {
             config: &self.config.credit,
             invalid_action_penalty: self.config.update.invalid_action_penalty,
             minibatch: self.config.update.minibatch,
         };
+        let (policy, ranks) = (self.learner.policy.valid(), &self.learner.ranks);
+        let embeddings = step.embed(&policy, batch, ranks).await?;
         let (mut own, mut shared) = (Credit::default(), None);
-        if self.learner.ranks.is_leader() {
-            let policy = self.learner.policy.valid();
-            let credit = step.assign(&policy, batch, &mut self.credit_state).await;
+        if ranks.is_leader() {
+            let credit = step.assign(&policy, batch, embeddings, &mut self.credit_state).await;
             shared = Some(credit.map(|credit| {
                 own = credit;
                 (take(&mut own.returns), take(&mut own.advantages), self.credit_state.clone())
             }));
         }
-        let (returns, advantages, state) = self.learner.ranks.of_leader(shared)?;
+        let (returns, advantages, state) = ranks.of_leader(shared)?;
         self.credit_state = state;
         Ok(Credit { returns, advantages, ..own })
     }

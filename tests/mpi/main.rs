@@ -7,7 +7,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
-use proxmo::train::{IterationMetrics, read_metrics};
+
+use runs::{all_metrics, assert_same, distance, metrics};
+
+#[path = "../it/support/runs.rs"]
+mod runs;
 
 /// A tiny run with all state in use.
 const SETTINGS: &str = "--backend flex --seed 10 --difficulty easy --eval-every 2 --eval-temperature 1 \
@@ -20,6 +24,9 @@ const SCORER: &str = "--policy-embedding 8 --hidden 8 --train-tasks 40 --held-ou
 const LANGUAGE_MODEL: &str = "--policy lm --kl-weight 0.001 --lm-layers 1 --lm-width 16 --lm-heads 2 \
     --lm-vocabulary 300 --lm-context 2048 --train-tasks 10 --held-out 6 --groups 4 --group-size 3 \
     --max-steps 6";
+
+/// As in the tests of ranks that are threads.
+const WEIGHT_BOUND: f32 = 1e-4;
 
 /// Settings of `mpirun` for any machine: processes share cores, and containers allow no ptrace.
 const MPIRUN: &[&str] = &[
@@ -60,30 +67,6 @@ fn succeed(mut command: Command) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn metrics(run: &Path) -> Vec<IterationMetrics> {
-    let text = fs::read(run.join("metrics.jsonl")).unwrap();
-    let mut lines = read_metrics(&mut text.as_slice(), "metrics.jsonl").unwrap();
-    for line in &mut lines {
-        (line.seconds, line.ranks) = Default::default();
-    }
-    lines
-}
-
-/// The runs have the same metrics except times, and the same weights and optimizer.
-#[track_caller]
-fn assert_same(one: &Path, other: &Path) {
-    for (one, other) in metrics(one).into_iter().zip(metrics(other)) {
-        assert_eq!(one, other);
-    }
-    assert_eq!(metrics(one).len(), metrics(other).len());
-    let last = metrics(one).last().unwrap().iteration;
-    for name in ["weights.safetensors", "reference.safetensors", "optimizer.bpk"] {
-        let read =
-            |run: &Path| fs::read(run.join(format!("checkpoints/{last:06}/{name}"))).unwrap();
-        assert!(read(one) == read(other), "{name} differs");
-    }
 }
 
 fn assert_same_on_ranks(settings: &str) {
@@ -136,25 +119,60 @@ fn an_evaluation_has_the_same_results_on_two_processes() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     succeed(train(0, &run, &format!("{SETTINGS} {SCORER} --iterations 1")));
-    let results = |ranks: usize| -> serde_json::Value {
-        let words = "--parts 2 --eval-temperature 1 --json";
-        let output = succeed(proxmo(ranks, &format!("eval --run {} {words}", run.display())));
+    let results = |ranks: usize, words: &str| -> serde_json::Value {
+        let output = succeed(proxmo(ranks, &format!("eval --json {words}")));
         serde_json::from_slice(&output.stdout).expect("one result")
     };
-    let result = results(0);
+    let trained = format!("--run {} --parts 2 --eval-temperature 1", run.display());
+    let result = results(0, &trained);
     assert_eq!(result["overall"]["tasks"].as_u64(), Some(20));
-    assert_eq!(results(2), result);
+    assert_eq!(results(2, &trained), result);
+    let expert = "--player expert --difficulty easy --eval-tasks 5";
+    assert_eq!(results(2, expert), results(0, expert));
+}
+
+#[test]
+fn gradients_added_by_mpi_give_all_processes_the_same_weights_near_those_of_the_order_of_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str| folder.path().join(name);
+    // The weights of the processes are compared before every checkpoint.
+    let settings = format!("{SETTINGS} {SCORER} --iterations 2");
+    for ranks in [0, 2, 4] {
+        let more = format!("{settings} --gradient-sum by-rank");
+        succeed(train(ranks, &run(&ranks.to_string()), &more));
+    }
+    succeed(train(2, &run("by-part"), &settings));
+    // One process adds in the order of the parts in both ways.
+    assert_same(&run("0"), &run("by-part"));
+    for ranks in ["2", "4"] {
+        let distance = distance(&run("by-part"), &run(ranks), 2);
+        assert!(distance <= WEIGHT_BOUND, "{ranks} processes: {distance}");
+    }
+    let bytes = |name: &str| all_metrics(&run(name))[1].ranks.unwrap().exchange_bytes.1;
+    assert!(bytes("2") < bytes("by-part"), "two parts a process");
 }
 
 #[test]
 fn bad_input_is_reported_once() {
-    let output = proxmo(4, "train --groups 0").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let text = text(&output.stderr);
-    assert_eq!(text.matches("proxmo: ").count(), 1, "{text}");
-    let output = proxmo(2, "compare").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(self::text(&output.stderr).contains("start it without mpirun"));
+    let cases = [
+        ("train --groups 0", "rollout.groups"),
+        ("train --parts many", "--parts"),
+        ("clone --imitate nowhere.jsonl", "nowhere.jsonl"),
+        ("clone --run nowhere --resume", "nowhere"),
+        ("eval", "--run"),
+        ("eval --run nowhere", "nowhere"),
+        ("eval --player expert --split nowhere", "nowhere"),
+        ("compare", "start it without mpirun"),
+    ];
+    for (words, expected) in cases {
+        let output = proxmo(3, words).output().unwrap();
+        let text = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}: {text}");
+        assert_eq!(text.matches("proxmo: ").count(), 1, "{words}: {text}");
+        let mut lines = text.lines();
+        let line = lines.find(|line| line.starts_with("proxmo: ")).unwrap();
+        assert!(line.contains(expected), "{words}: {line}");
+    }
 }
 
 #[test]
@@ -185,8 +203,11 @@ fn an_error_of_another_rank_is_reported_once_with_its_number() {
 fn endless(run: &Path, more: &str) -> Child {
     let settings = format!("{SETTINGS} {SCORER} --iterations 1000000 {more}");
     let mut command = train(2, run, &settings);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until(|| run.join("checkpoints/000002/manifest.json").exists());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+        run.join("checkpoints/000002/manifest.json").exists()
+    });
     child
 }
 
@@ -240,13 +261,13 @@ fn a_run_resumes_after_one_of_its_processes_was_killed() {
 fn a_process_that_hangs_ends_the_run_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let mpirun = endless(&run, "--rank-timeout 3");
+    let mpirun = endless(&run, "--rank-timeout 10");
     let second = second_process(&mpirun);
     signal(&second, "-STOP");
     let output = mpirun.wait_with_output().unwrap();
     let text = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let line = "proxmo: error: rank 0 has waited 3 seconds for the other ranks: one of them is lost or \
+    let line = "proxmo: error: rank 0 has waited 10 seconds for the other ranks: one of them is lost or \
                 hangs";
     assert_eq!(text.matches(line).count(), 1, "{text}");
     assert_eq!(text.matches("proxmo: error: ").count(), 1, "{text}");

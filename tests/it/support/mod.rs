@@ -7,6 +7,7 @@ pub mod credit;
 pub mod fake_openenv;
 pub mod gguf;
 pub mod process;
+pub mod runs;
 pub mod shared;
 pub mod socket;
 pub mod untrusted;
