@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::device::CheckFlag;
-use super::progress::progress;
+use super::progress::evaluation_bar;
 use super::ranks::{device_for_rank, is_follower, on_ranks};
 use super::settings::{EvalFlags, read_config};
 use super::table::results;
@@ -62,6 +62,9 @@ pub struct Arguments {
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
+    /// Print no progress, only warnings and results.
+    #[arg(long, short)]
+    quiet: bool,
     #[command(flatten)]
     check: CheckFlag,
     #[command(flatten)]
@@ -235,7 +238,7 @@ fn evaluate_trained(arguments: &Arguments, run: Option<&Path>, ranks: &Ranks) ->
         limits,
         keep_episodes: arguments.episode_file.is_some(),
     };
-    let mut progress = progress(tasks.len());
+    let mut progress = evaluation_bar(arguments.quiet || !ranks.is_leader());
     let evaluation = policy.evaluate_on(&ranks, &*environment, &plan, &mut progress)?;
     let (policy, iteration) = (policy.kind(), Some(policy.iteration()));
     Ok(Evaluated {
@@ -277,7 +280,8 @@ fn evaluate_untrained(
     };
     let keep_episodes = arguments.episode_file.is_some();
     let plan = EvaluationPlan { seed, keep_episodes, ..EvaluationPlan::new(&tasks) };
-    let evaluation = evaluate_fixed(&*environment, &plan, &begin, &mut progress(tasks.len()))?;
+    let mut progress = evaluation_bar(arguments.quiet);
+    let evaluation = evaluate_fixed(&*environment, &plan, &begin, &mut progress)?;
     let policy = match policy {
         Untrained::Expert => "expert",
         Untrained::Random => "random",

@@ -3,16 +3,35 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use web_time::Instant;
 
-/// A function that receives the number of tasks done, out of `total`, and shows a progress bar.
-pub fn progress(total: usize) -> impl FnMut(usize) {
-    let bar = bar(total, "evaluating");
-    move |done| {
-        bar.set_position(done as u64);
-        if done == total {
+use crate::train::EvaluationProgress;
+
+/// A function that shows how far an evaluation is, unless `quiet`.
+pub fn evaluation_bar(quiet: bool) -> impl FnMut(EvaluationProgress) {
+    let begun = Instant::now();
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(PARTS) };
+    let style = ProgressStyle::with_template("  evaluating {bar:12} {wide_msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    move |progress| {
+        let left = Pace::default().left(progress.share, begun.elapsed().as_secs_f64());
+        bar.set_position((PARTS as f64 * progress.share) as u64);
+        bar.set_message(evaluation_message(&progress, left));
+        if progress.done == progress.tasks {
             bar.finish_and_clear();
         }
     }
+}
+
+/// The steps of a bar whose whole is no number.
+const PARTS: u64 = 1000;
+
+/// What stands beside the bar of an evaluation: the tasks done and won, and the seconds left.
+fn evaluation_message(progress: &EvaluationProgress, left: Option<f64>) -> String {
+    let EvaluationProgress { tasks, done, won, .. } = *progress;
+    let won = won.map_or_else(String::new, |won| format!(", {won} won"));
+    let left = left.map_or_else(String::new, |left| format!(", about {} left", clock(left)));
+    format!("{done} of {tasks} tasks{won}{left}")
 }
 
 /// The width of the terminal that standard error goes to, if it is one.
@@ -46,7 +65,7 @@ impl Drop for Waiting {
 /// that wraps would break it.
 pub fn training_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("  {bar:30} {wide_msg}");
-    let bar = ProgressBar::new(1000);
+    let bar = ProgressBar::new(PARTS);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
@@ -96,7 +115,8 @@ pub fn bar(total: usize, label: &'static str) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pace, training_message};
+    use super::{Pace, evaluation_message, training_message};
+    use crate::train::EvaluationProgress;
 
     #[test]
     fn the_time_left_follows_from_the_pace() {
@@ -106,5 +126,19 @@ mod tests {
         assert_eq!(training_message(0, 300, left(0.0, 1.0)), "iteration 0/300");
         // What was done before a resume took no time of this process.
         assert_eq!(Pace::from(0.5).left(0.75, 60.0), Some(60.0));
+    }
+
+    #[test]
+    fn an_evaluation_tells_the_tasks_done_and_won_and_the_time_left() {
+        let progress = |done, won, share| EvaluationProgress { tasks: 134, done, won, share };
+        let first = evaluation_message(&progress(0, None, 0.0), None);
+        assert_eq!(first, "0 of 134 tasks");
+        let left = Pace::default().left(0.75, 60.0);
+        let message = evaluation_message(&progress(90, Some(61), 0.75), left);
+        assert_eq!(message, "90 of 134 tasks, 61 won, about 0:20 left");
+        // The bar, its label and the longest message fit into 80 columns.
+        let longest = EvaluationProgress { tasks: 100_000, ..progress(99_999, Some(99_999), 0.9) };
+        let longest = evaluation_message(&longest, Some(600_000.0));
+        assert!("  evaluating ".len() + 12 + 1 + longest.len() <= 80, "{longest}");
     }
 }

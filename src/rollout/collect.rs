@@ -104,6 +104,12 @@ impl<M> Episode<M> {
     fn is_over(&self) -> bool {
         self.fault.is_some() || self.session.snapshot().transition.ended()
     }
+
+    /// Whether the goal was reached, once the episode has ended and if its environment tells.
+    fn outcome(&self) -> Option<bool> {
+        let transition = self.session.snapshot().transition;
+        (self.fault.is_none() && transition.ended()).then_some(transition.success)?
+    }
 }
 
 /// The steps of all episodes, in the order in which they were played.
@@ -191,10 +197,14 @@ pub async fn collect_watched_async<P: Policy>(
     let mut attempts: Vec<Attempt> =
         parts.map(|places| Attempt { places: places.to_vec(), may_lose }).collect();
     let (mut kept, mut replays) = (Vec::new(), 0);
+    let episodes = plan.tasks.len() * plan.episodes;
+    let mut progress = CollectionProgress { episodes, ..CollectionProgress::default() };
     let stage = Stage { environment, encoder, plan, limits: &limits };
     while let Some(attempt) = attempts.pop() {
-        let played = play(stage, policy, &attempt, &mut steps, watch).await?;
+        let played = play(stage, policy, &attempt, &mut steps, &mut progress, watch).await?;
         kept.extend(played.kept);
+        progress.started -= played.lost.len();
+        progress.ended -= played.lost.len();
         // The first attempt is repeated as a whole, a later one in halves.
         let parts = if replays == 0 { 1 } else { 2 };
         for lost in played.lost.chunks(played.lost.len().div_ceil(parts).max(1)).rev() {
@@ -242,14 +252,14 @@ async fn play<P: Policy>(
     policy: &P,
     attempt: &Attempt,
     steps: &mut Steps<<P::Encoder as Encoder>::Inputs>,
+    progress: &mut CollectionProgress,
     watch: &mut dyn FnMut(CollectionProgress),
 ) -> Result<Played<<P::Encoder as Encoder>::Memory>> {
     let Stage { environment, encoder, plan, limits } = stage;
-    let mut progress =
-        CollectionProgress { episodes: attempt.places.len(), ..CollectionProgress::default() };
-    let mut count_start = |started| watch(CollectionProgress { started, ..progress });
-    let mut episodes = start(stage, attempt, steps, &mut count_start)?;
-    progress.started = progress.episodes;
+    let before = *progress;
+    let begun = |started| CollectionProgress { started: before.started + started, ..before };
+    let mut episodes = start(stage, attempt, steps, &mut |started| watch(begun(started)))?;
+    *progress = begun(attempt.places.len());
     let room = policy.max_active().max(1);
     let mut waiting = 0..episodes.len();
     let mut active: Vec<usize> = waiting.by_ref().take(room).collect();
@@ -294,11 +304,20 @@ async fn play<P: Policy>(
             }
         }
         limits.check(&steps.errors)?;
-        progress.steps += active.len();
+        for told in pick(&mut episodes, &active).filter_map(|episode| episode.outcome()) {
+            *progress.won.get_or_insert(0) += usize::from(told);
+        }
         active.retain(|&episode| !episodes[episode].is_over());
         active.extend(waiting.by_ref().take(room - active.len()));
-        progress.ended = progress.episodes - active.len() - waiting.len();
-        watch(progress);
+        progress.steps += rows.len();
+        progress.open_steps = active.iter().map(|&episode| episodes[episode].rows.len()).sum();
+        progress.ended = progress.started - active.len() - waiting.len();
+        watch(*progress);
+    }
+    if progress.ended < progress.started {
+        // None of them could be started.
+        progress.ended = progress.started;
+        watch(*progress);
     }
     steps.usage.add(&P::usage(&cache));
     let (mut kept, lost): (Vec<_>, Vec<_>) =

@@ -48,25 +48,23 @@ pub(crate) async fn collect_parts_async<P: Policy>(
         ranks.own(parts.len()).into_iter().map(|part| parts[part].clone()).collect();
     let episodes = |part: &Range<usize>| part.len() * plan.episodes;
     let total: usize = own.iter().map(episodes).sum();
+    let mut before = CollectionProgress::default();
     let mut played: Result<Vec<RolloutBatch<InputsOf<P>>>> = Ok(Vec::new());
-    let (mut ended, mut steps) = (0, 0);
+    let mut steps = 0;
     for part in &own {
         let Ok(batches) = &mut played else { break };
         let first_group = plan.first_group + part.start;
         let its = Plan { tasks: &plan.tasks[part.clone()], first_group, ..plan.clone() };
+        let mut last = before;
         let mut watch = |progress: CollectionProgress| {
-            watch(CollectionProgress {
-                episodes: total,
-                started: ended + progress.started,
-                ended: ended + progress.ended,
-                steps: steps + progress.steps,
-            });
+            last = progress.after(before);
+            watch(CollectionProgress { episodes: total, ..last });
         };
         match collect_watched_async(environment, policy, encoder, &its, limits, &mut watch).await {
             Ok(mut batch) => {
                 let losses = batch.errors.iter_mut().chain(&mut batch.replayed);
                 losses.for_each(|loss| loss.group += part.start);
-                ended += episodes(part);
+                before = last;
                 steps += batch.rows();
                 batches.push(batch);
             }

@@ -209,7 +209,8 @@ fn expert(
     };
     let plan =
         EvaluationPlan { seed: noise.seed, keep_episodes: true, ..EvaluationPlan::new(tasks) };
-    let episodes = evaluate_fixed(environment, &plan, &begin, progress)?.episodes;
+    let episodes =
+        evaluate_fixed(environment, &plan, &begin, &mut |now| progress(now.done))?.episodes;
     let mut found = Demonstrations::default();
     for (&task, episode) in tasks.iter().zip(episodes) {
         if episode.success == Some(true) {

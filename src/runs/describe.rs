@@ -17,9 +17,14 @@ pub(super) fn describe(
     environment: &dyn Environment,
     config: &Config,
 ) -> Result<PolicyDescription> {
-    let described = guarded(|| config.policy.describe(environment, config.run.seed));
-    let described = described
-        .map_err(|message| Error::Environment(format!("while preparing the policy: {message}")))?;
+    let described = guarded(|| match config.policy.describe(environment, config.run.seed) {
+        Err(Error::Environment(message)) => Err(Error::Environment(message)),
+        // A setting that does not suit the environment is no fault of the environment.
+        described => Ok(described),
+    });
+    let described = described.map_err(|message| {
+        Error::Environment(format!("while preparing the policy: {message}"))
+    })??;
     with_needed_head(described, config)
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::policy::PolicyDescription;
 use crate::ranks::{Ranks, encode};
 use crate::rollout::Demonstration;
-use crate::train::{Config, Evaluation, EvaluationPlan, IterationProgress};
+use crate::train::{Config, Evaluation, EvaluationPlan, EvaluationProgress, IterationProgress};
 
 /// A training with commands to the other ranks. A process that trains alone sends no commands.
 pub(super) struct Leading {
@@ -101,7 +101,7 @@ impl Leading {
         &mut self,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Evaluation> {
         self.together(Command::Evaluate(SentPlan::of(plan)), |leading| {
             leading.inner.evaluate(environment, plan, progress)

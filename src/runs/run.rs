@@ -30,7 +30,8 @@ use crate::files::{FolderLock, write_atomic};
 use crate::policy::Sampling;
 use crate::rollout::{Demonstration, EnvironmentError};
 use crate::train::{
-    Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, SettingChanges, spread,
+    Evaluation, EvaluationPlan, EvaluationProgress, IterationMetrics, IterationProgress,
+    SettingChanges, spread,
 };
 
 /// A run under way.
@@ -194,7 +195,9 @@ impl<'a> Run<'a> {
         };
         let recorders = &mut self.recorders;
         recorders.evaluating(0, tasks.len());
-        let mut progress = |done| recorders.evaluating(done, tasks.len());
+        let mut progress = |progress: EvaluationProgress| {
+            recorders.evaluating(progress.done, progress.tasks);
+        };
         let evaluation = self.training.evaluate(self.held_out, &plan, &mut progress)?;
         self.warn_of_errors(&evaluation.errors, "held-out task");
         self.warn_of_replays(&evaluation.replayed);

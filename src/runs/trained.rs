@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::policy::{EncoderOf, Policy, PolicyConfig, PolicySpec, Sampling, SpecVisitor};
 use crate::ranks::Ranks;
 use crate::rollout::{Act, ActedEpisode};
-use crate::train::{Evaluation, EvaluationPlan, evaluate_on_ranks_async};
+use crate::train::{Evaluation, EvaluationPlan, EvaluationProgress, evaluate_on_ranks_async};
 
 /// A trained policy of any kind that a checkpoint can hold.
 pub struct TrainedPolicy {
@@ -60,7 +60,7 @@ impl TrainedPolicy {
         self.iteration
     }
 
-    /// Plays every task of the plan once. `progress` receives the number of tasks done.
+    /// Plays every task of the plan once. `progress` receives how far it is.
     ///
     /// # Errors
     /// As [`evaluate`](crate::train::evaluate).
@@ -68,7 +68,7 @@ impl TrainedPolicy {
         &self,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Evaluation> {
         self.evaluate_on(&Ranks::alone(), environment, plan, progress)
     }
@@ -83,7 +83,7 @@ impl TrainedPolicy {
         ranks: &Ranks,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Evaluation> {
         self.player.evaluate(ranks, environment, plan, progress)
     }
@@ -121,7 +121,7 @@ trait Player {
         ranks: &Ranks,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Evaluation>;
 
     fn begin(
@@ -143,7 +143,7 @@ impl<S: PolicySpec> Player for SpecPlayer<S> {
         ranks: &Ranks,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Evaluation> {
         let Self { policy, encoder } = self;
         let evaluation =

@@ -15,8 +15,8 @@ use crate::policy::{InputsOf, PolicyDescription, PolicySpec, SpecVisitor};
 use crate::ranks::Ranks;
 use crate::rollout::{Demonstration, EnvironmentError, RolloutBatch, replay_parts};
 use crate::train::{
-    Config, Evaluation, EvaluationPlan, IterationMetrics, IterationProgress, Trainer,
-    evaluate_on_ranks_async,
+    Config, Evaluation, EvaluationPlan, EvaluationProgress, IterationMetrics, IterationProgress,
+    Trainer, evaluate_on_ranks_async,
 };
 
 /// The result of one iteration.
@@ -71,7 +71,7 @@ pub(super) trait Training {
         &mut self,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Evaluation>;
 
     /// A digest of the policy's weights.
@@ -223,7 +223,7 @@ impl<S: PolicySpec> Training for SpecTraining<S> {
         &mut self,
         environment: &dyn Environment,
         plan: &EvaluationPlan,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Evaluation> {
         let Trainer { learner, encoder, .. } = &self.trainer;
         let (policy, ranks) = (learner.policy.valid(), &learner.ranks);

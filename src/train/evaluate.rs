@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::kind_result::KindResult;
 use super::metrics::EvaluationMetrics;
+use super::progress::EvaluationProgress;
 use crate::env::{Environment, Session, Texts};
 use crate::episodes::{EpisodeRecord, StepRecord, read_episodes, write_episodes};
 use crate::error::{Error, Result};
 use crate::policy::{EncoderOf, Policy, Sampling};
 use crate::ranks::{Ranks, decode, encode, join, split};
 use crate::rollout::{
-    EnvironmentError, EpisodeEnd, Limits, Plan, collect_with_async, divided, expect_some,
+    CollectionProgress, EnvironmentError, EpisodeEnd, Limits, Plan, collect_watched_async, divided,
+    expect_some,
 };
 use crate::stream::{Purpose, Stream};
 
@@ -72,7 +74,7 @@ impl<'a> EvaluationPlan<'a> {
     }
 }
 
-/// Plays every task once. `progress` receives the number of tasks done.
+/// Plays every task once. `progress` receives how far it is, at every time step.
 ///
 /// A task that is lost to an environment error is left out of the outcomes.
 ///
@@ -83,13 +85,13 @@ pub async fn evaluate_async<P: Policy>(
     policy: &P,
     encoder: &EncoderOf<P>,
     plan: &EvaluationPlan<'_>,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(EvaluationProgress),
 ) -> Result<Evaluation> {
     evaluate_on_ranks_async(environment, policy, encoder, plan, &Ranks::alone(), progress).await
 }
 
 /// [`evaluate_async`] on several ranks, each of which plays some tasks and gets the outcomes of all.
-/// `progress` receives the number of tasks that this rank has done.
+/// `progress` receives how far this rank is.
 ///
 /// # Errors
 /// As [`evaluate_async`], also if another rank fails.
@@ -99,20 +101,26 @@ pub async fn evaluate_on_ranks_async<P: Policy>(
     encoder: &EncoderOf<P>,
     plan: &EvaluationPlan<'_>,
     ranks: &Ranks,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(EvaluationProgress),
 ) -> Result<Evaluation> {
     let pieces = pieces(plan.tasks.len(), ranks.parts());
     let mut limits = plan.limits;
     let mut own: Result<Vec<Evaluation>> = Ok(Vec::new());
-    let mut done = 0;
-    for number in ranks.own(pieces.len()) {
+    let numbers = ranks.own(pieces.len());
+    let tasks = numbers.iter().map(|&number| pieces[number].tasks.len()).sum();
+    let mut before = EvaluationProgress { tasks, ..EvaluationProgress::default() };
+    for number in numbers {
         let Ok(played) = &mut own else { break };
         let piece = &pieces[number];
-        match play_piece(environment, policy, encoder, plan, piece, &limits).await {
+        let mut last = before;
+        let mut watch = |collected: CollectionProgress| {
+            last = advanced(before, &collected, environment.max_steps());
+            progress(last);
+        };
+        match play_piece(environment, policy, encoder, plan, piece, &limits, &mut watch).await {
             Ok(evaluation) => {
                 limits.max_errors = limits.max_errors.saturating_sub(evaluation.errors.len());
-                done += evaluation.outcomes.len() + evaluation.errors.len();
-                progress(done);
+                before = last;
                 played.push(evaluation);
             }
             Err(error) => own = Err(error),
@@ -129,6 +137,21 @@ pub async fn evaluate_on_ranks_async<P: Policy>(
     plan.limits.check(&evaluation.errors)?;
     expect_some(evaluation.outcomes.len(), &evaluation.errors)?;
     Ok(evaluation)
+}
+
+/// The progress of an evaluation that was as far as `before`, and has since collected some episodes with
+/// one task each, of at most `max_steps` steps.
+fn advanced(
+    before: EvaluationProgress,
+    collected: &CollectionProgress,
+    max_steps: usize,
+) -> EvaluationProgress {
+    let CollectionProgress { ended, won, open_steps, .. } = *collected;
+    let done = before.done + ended;
+    let won = won.into_iter().chain(before.won).reduce(|own, before| own + before);
+    let under_way = open_steps as f64 / max_steps.max(1) as f64;
+    let share = ((done as f64 + under_way) / before.tasks.max(1) as f64).min(1.0);
+    EvaluationProgress { done, won, share, ..before }
 }
 
 /// Some of the tasks that are played together.
@@ -158,6 +181,7 @@ async fn play_piece<P: Policy>(
     plan: &EvaluationPlan<'_>,
     piece: &Piece,
     limits: &Limits,
+    watch: &mut dyn FnMut(CollectionProgress),
 ) -> Result<Evaluation> {
     let first = piece.chunk * CONCURRENT_TASKS;
     let tasks = &plan.tasks[first + piece.tasks.start..first + piece.tasks.end];
@@ -169,7 +193,8 @@ async fn play_piece<P: Policy>(
         seed: plan.seed,
         iteration: piece.chunk as u64,
     };
-    let batch = collect_with_async(environment, policy, encoder, &rollout, limits).await?;
+    let batch =
+        collect_watched_async(environment, policy, encoder, &rollout, limits, watch).await?;
     // Each group has one task; the group of a lost task is empty.
     let played = tasks.iter().zip(batch.data.layout().group_episodes());
     let played = played.filter(|(_, episodes)| !episodes.is_empty());
@@ -221,7 +246,7 @@ pub fn evaluate<P: Policy>(
     policy: &P,
     encoder: &EncoderOf<P>,
     plan: &EvaluationPlan,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(EvaluationProgress),
 ) -> Result<Evaluation> {
     pollster::block_on(evaluate_async(environment, policy, encoder, plan, progress))
 }
@@ -231,7 +256,7 @@ pub fn evaluate<P: Policy>(
 pub type FixedPolicy = Box<dyn FnMut(&str, &Texts) -> usize>;
 
 /// Plays every task once with the policy that `begin` returns for it. The plan's sampling and limits do
-/// not apply. `progress` receives the number of tasks done.
+/// not apply. `progress` receives how far it is, after every task.
 ///
 /// # Errors
 /// Fails if an environment or `begin` fails, or if a policy returns an index out of range.
@@ -239,10 +264,13 @@ pub fn evaluate_fixed(
     environment: &dyn Environment,
     plan: &EvaluationPlan,
     begin: &dyn Fn(usize) -> Result<FixedPolicy>,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(EvaluationProgress),
 ) -> Result<Evaluation> {
     let mut evaluation = Evaluation::default();
-    for (number, &task) in plan.tasks.iter().enumerate() {
+    let mut done = CollectionProgress::default();
+    let before = EvaluationProgress { tasks: plan.tasks.len(), ..EvaluationProgress::default() };
+    progress(before);
+    for &task in plan.tasks {
         let seed = Stream::new(plan.seed, Purpose::Environment).of(task, 0).rng().next_u64();
         let (name, limit) = (environment.task_name(task), 2 * environment.max_steps());
         let play = || play_fixed(environment.start(task, seed)?, begin(task)?, name, limit);
@@ -250,6 +278,10 @@ pub fn evaluate_fixed(
             Err(Error::Environment(_)) if environment.replays_lost_episodes() => play(),
             played => played,
         }?;
+        done.ended += 1;
+        if let Some(success) = record.success {
+            *done.won.get_or_insert(0) += usize::from(success);
+        }
         evaluation.outcomes.push(Outcome {
             task,
             success: record.success,
@@ -260,10 +292,7 @@ pub fn evaluate_fixed(
         if plan.keep_episodes {
             evaluation.episodes.push(record);
         }
-        let done = number + 1;
-        if done.is_multiple_of(CONCURRENT_TASKS) || done == plan.tasks.len() {
-            progress(done);
-        }
+        progress(advanced(before, &done, environment.max_steps()));
     }
     Ok(evaluation)
 }

@@ -46,7 +46,7 @@ pub use metrics::{
     EvaluationMetrics, IterationMetrics, Seconds, TokenMetrics, ValueMetrics, read_metrics,
 };
 pub use preset::Preset;
-pub use progress::{IterationProgress, UpdateProgress};
+pub use progress::{EvaluationProgress, IterationProgress, UpdateProgress};
 pub use rank_metrics::RankMetrics;
 pub use surrogate::{LossConfig, Ratio, SurrogateLoss, TokenWeights, clipped_surrogate};
 pub use trainer::Trainer;

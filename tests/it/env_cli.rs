@@ -256,7 +256,11 @@ fn environments_are_listed_with_their_settings() {
 #[test]
 fn wrong_settings_are_refused_in_one_line() {
     refused(&mut proxmo(&["env", "serve", "--env", "mars"]), "--env");
-    refused(&mut proxmo(&["env", "serve", "--env", "alfworld"]), "env.games");
+    // Whatever this machine's user has of the games.
+    let home = tempfile::tempdir().unwrap();
+    let mut without_games = proxmo(&["env", "serve", "--env", "alfworld"]);
+    without_games.env_remove("ALFWORLD_DATA").env("HOME", home.path());
+    refused(&mut without_games, "env.games");
     refused(&mut proxmo(&["env", "serve", "--split", "nowhere"]), "'nowhere' is unknown");
     refused(&mut proxmo(&["env", "serve", "--max-steps", "0"]), "env.max_steps");
     refused(&mut proxmo(&["env", "serve", "--paraphrase", "2"]), "env.paraphrase");

@@ -43,6 +43,8 @@ mod lm_tokens_properties;
 mod lm_weights;
 mod openenv_client;
 mod openenv_server;
+mod openenv_tls;
+mod openenv_writing;
 mod process_cli;
 mod process_env;
 mod process_modes;

@@ -71,6 +71,27 @@ fn success(trainer: &Trainer<Scorer>) -> f64 {
 }
 
 #[test]
+fn an_evaluation_tells_how_far_it_is_at_every_step() {
+    // More tasks than are played at the same time.
+    let balls = Balls { tasks: 150, max_steps: 8 };
+    let (policy, encoder) = scorer(&config(1), &Device::flex());
+    let tasks: Vec<usize> = (0..balls.tasks).collect();
+    let plan =
+        EvaluationPlan { sampling: Sampling::Temperature(1.0), ..EvaluationPlan::new(&tasks) };
+    let mut told = Vec::new();
+    let result = evaluate(&balls, &policy, &encoder, &plan, &mut |now| told.push(now)).unwrap();
+    assert!(told.len() >= 2 * balls.max_steps, "{}", told.len());
+    assert!(told.iter().all(|now| now.tasks == 150));
+    assert!(told.is_sorted_by_key(|now| now.done) && told.is_sorted_by(|a, b| a.share <= b.share));
+    let (first, last) = (told[0], told[told.len() - 1]);
+    assert_eq!((first.done, first.won, first.share), (0, None, 0.0));
+    assert_eq!((last.done, last.won, last.share), (150, Some(result.overall().won), 1.0));
+    // The last tasks end at the step limit, and before that their steps count.
+    let half = told[balls.max_steps / 2];
+    assert!(half.share > half.done as f64 / 150.0, "{half:?}");
+}
+
+#[test]
 fn a_policy_learns_what_its_goal_says() {
     let config = config(60);
     let untrained = success(&trainer(config.clone(), &Device::flex()));

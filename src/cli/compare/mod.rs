@@ -4,6 +4,7 @@ mod halving;
 mod plan;
 mod screen;
 mod sweep;
+mod variant_rows;
 mod variants;
 mod work;
 

@@ -15,6 +15,8 @@ use crate::train::{Config, differences};
 pub struct PlannedRun {
     /// `<variant>-s<seed>`.
     pub name: String,
+    /// The name of its variant.
+    pub variant: String,
     /// Its folder.
     pub folder: PathBuf,
     /// Its settings, with its seed.
@@ -58,7 +60,8 @@ pub fn plan(folder: &Path, variants: &[Variant], seeds: &[u64]) -> Result<Vec<Pl
             let name = format!("{}{}", variant.name, seed_suffix(seed));
             let folder = folder.join(&name);
             let (progress, iterations) = progress(&folder, &config)?;
-            all.push(PlannedRun { name, folder, config, progress, iterations });
+            let variant = variant.name.clone();
+            all.push(PlannedRun { name, variant, folder, config, progress, iterations });
         }
     }
     Ok(all)

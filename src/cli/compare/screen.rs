@@ -1,4 +1,5 @@
-//! The progress of a comparison on the terminal: a bar for each running training, and one for all.
+//! The progress of a comparison on the terminal: a line for each variant, a bar for each running training,
+//! and one for all.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -9,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use web_time::Instant;
 
 use super::plan::{PlannedRun, Progress};
+use super::variant_rows::{Stage, VariantRows};
 use crate::cli::table::{in_short, percent};
 use crate::cli::terminal::{printable, tell};
 use crate::error::Result;
@@ -21,6 +23,7 @@ pub struct Screen {
     /// Shows bars. Otherwise every evaluation is a line.
     live: bool,
     bars: MultiProgress,
+    variants: Mutex<VariantRows>,
     all: ProgressBar,
     started: Instant,
     work: Mutex<WorkDone>,
@@ -60,11 +63,17 @@ impl Screen {
         let all = ProgressBar::new(PARTS * plan.len() as u64);
         let finished = plan.iter().filter(|run| run.progress == Progress::Finished).count();
         let before = plan.iter().map(PlannedRun::done).sum();
+        let all = if live { bars.add(all) } else { ProgressBar::hidden() };
+        let variants = match live {
+            true => VariantRows::new(plan, &bars, &all),
+            false => VariantRows::default(),
+        };
         let screen = Self {
             quiet,
             live,
-            all: if live { bars.add(all) } else { ProgressBar::hidden() },
+            all,
             bars,
+            variants: Mutex::new(variants),
             started: Instant::now(),
             work: Mutex::new(WorkDone { before, done: before, finished }),
             runs: plan.len(),
@@ -88,7 +97,8 @@ impl Screen {
     }
 
     /// Shows a run that starts or resumes.
-    pub fn show_run(&self, run: &PlannedRun) -> RunProgress<'_> {
+    pub fn show_run<'a>(&'a self, run: &'a PlannedRun) -> RunProgress<'a> {
+        self.variants().enter(run, Stage::Running);
         let bar = match self.live {
             true => self.bars.insert_before(&self.all, ProgressBar::new(PARTS)),
             false => ProgressBar::hidden(),
@@ -96,14 +106,7 @@ impl Screen {
         bar.set_style(style("  {prefix} {bar:12} {wide_msg}"));
         bar.set_prefix(printable(&run.name).into_owned());
         let done = run.done();
-        RunProgress {
-            screen: self,
-            config: run.config.clone(),
-            name: run.name.clone(),
-            bar,
-            done,
-            evaluation: String::new(),
-        }
+        RunProgress { screen: self, run, bar, done, evaluation: String::new() }
     }
 
     /// Prints the outcome of a run.
@@ -122,6 +125,14 @@ impl Screen {
             }
         };
         let is_finished = outcome.as_ref().is_ok_and(|summary| !summary.stopped);
+        self.variants().enter(
+            run,
+            match (outcome.is_err(), is_finished) {
+                (true, _) => Stage::Failed,
+                (false, true) => Stage::Finished,
+                (false, false) => Stage::Waiting,
+            },
+        );
         let finished = {
             let mut work = self.lock();
             work.finished += usize::from(is_finished);
@@ -133,6 +144,10 @@ impl Screen {
             run.name, self.runs
         ));
         self.show_all();
+    }
+
+    fn variants(&self) -> std::sync::MutexGuard<'_, VariantRows> {
+        self.variants.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, WorkDone> {
@@ -158,6 +173,7 @@ impl Screen {
 
     /// Removes the bars and returns the number of finished runs.
     pub fn finish(&self) -> usize {
+        self.variants().clear();
         self.all.finish_and_clear();
         self.lock().finished
     }
@@ -181,8 +197,7 @@ fn short_duration(time: Duration) -> String {
 /// The progress of one run.
 pub struct RunProgress<'a> {
     screen: &'a Screen,
-    config: crate::train::Config,
-    name: String,
+    run: &'a PlannedRun,
     bar: ProgressBar,
     /// The share of the run that is done.
     done: f64,
@@ -192,17 +207,20 @@ pub struct RunProgress<'a> {
 
 impl Recorder for RunProgress<'_> {
     fn warning(&mut self, text: &str) {
-        self.screen.bars.suspend(|| tell!("  {}: warning: {text}", self.name));
+        self.screen.bars.suspend(|| tell!("  {}: warning: {text}", self.run.name));
     }
 
     fn iteration(&mut self, line: &IterationMetrics) -> Result<()> {
         if let Some(evaluation) = &line.evaluation {
-            self.evaluation = format!(", held out {}", in_short(&evaluation.overall()));
+            let overall = evaluation.overall();
+            self.evaluation = format!(", held out {}", in_short(&overall));
+            self.screen.variants().evaluated(self.run, overall);
         }
-        let done = self.config.run.share_done(line.iteration, line.seconds.elapsed);
+        let run = &self.run.config.run;
+        let done = run.share_done(line.iteration, line.seconds.elapsed);
         let share = done - std::mem::replace(&mut self.done, done);
         self.bar.set_position((PARTS as f64 * done) as u64);
-        let limit = match self.config.run.iterations {
+        let limit = match run.iterations {
             0 => String::new(),
             limit => format!("/{limit}"),
         };
@@ -217,7 +235,11 @@ impl Recorder for RunProgress<'_> {
         );
         self.screen.advance(share);
         if line.evaluation.is_some() && !self.screen.live {
-            self.screen.print(&format!("  {}: {message}{}", self.name, self.screen.remaining()));
+            self.screen.print(&format!(
+                "  {}: {message}{}",
+                self.run.name,
+                self.screen.remaining()
+            ));
         }
         self.bar.set_message(message);
         Ok(())

@@ -172,8 +172,8 @@ impl Recorder for PlainRenderer {
     }
 
     fn collecting(&mut self, progress: &CollectionProgress) {
-        let CollectionProgress { episodes, started, ended, steps } = *progress;
-        self.tell_how_far(|| match started < episodes {
+        let CollectionProgress { episodes, started, ended, steps, .. } = *progress;
+        self.tell_how_far(|| match steps == 0 {
             true => format!("{started} of {episodes} episodes have begun"),
             false => format!("{ended} of {episodes} episodes have ended, {steps} steps"),
         });

@@ -118,7 +118,7 @@ impl Recorder for TuiRenderer {
     }
 
     fn evaluating(&mut self, done: usize, total: usize) {
-        self.model().evaluate(done, total);
+        self.progress(|model| model.evaluate(done, total));
     }
 
     fn collecting(&mut self, progress: &CollectionProgress) {

@@ -157,8 +157,9 @@ impl Model {
 
     /// Episodes are being played.
     pub fn collect(&mut self, progress: &CollectionProgress) {
-        let CollectionProgress { episodes, started, ended, steps } = *progress;
-        self.phase = match (started < episodes, ended < episodes) {
+        let CollectionProgress { episodes, started, ended, steps, .. } = *progress;
+        // Where sessions are few, episodes start while others have ended.
+        self.phase = match (steps == 0, ended < episodes) {
             (true, _) => Phase::counted("starting episodes", started, episodes),
             (false, true) => Phase::counted(self.first("playing episodes"), ended, episodes),
             (false, false) => Phase::new(self.first(&format!("assigning credit to {steps} steps"))),

@@ -99,7 +99,13 @@ fn trained() -> Model {
         model.complete(&line(iteration), 1.0 + iteration as f64);
     }
     model.episode = Some((episode(), 40));
-    let progress = CollectionProgress { episodes: 128, started: 128, ended: 48, steps: 2130 };
+    let progress = CollectionProgress {
+        episodes: 128,
+        started: 128,
+        ended: 48,
+        steps: 2130,
+        ..CollectionProgress::default()
+    };
     model.collect(&progress);
     model
 }
@@ -206,10 +212,16 @@ fn every_phase_shows_its_progress() {
     shows(&|model| model.prepare("loading the tasks"), "loading the tasks");
     shows(&|model| model.demonstrate(64, 1000), "░  collecting demonstrations 64/1000");
     shows(&|model| model.evaluate(128, 200), "░  evaluating on held-out tasks 128/200");
-    let collected = |started, ended| CollectionProgress { episodes: 8, started, ended, steps: 90 };
-    shows(&|model| model.collect(&collected(6, 0)), "░  starting episodes 6/8");
-    shows(&|model| model.collect(&collected(8, 6)), "█░░░░░  playing episodes 6/8");
-    shows(&|model| model.collect(&collected(8, 8)), "assigning credit to 90 steps");
+    let collected = |started, ended, steps| CollectionProgress {
+        episodes: 8,
+        started,
+        ended,
+        steps,
+        ..CollectionProgress::default()
+    };
+    shows(&|model| model.collect(&collected(6, 0, 0)), "░  starting episodes 6/8");
+    shows(&|model| model.collect(&collected(7, 6, 80)), "█░░░░░  playing episodes 6/8");
+    shows(&|model| model.collect(&collected(8, 8, 90)), "assigning credit to 90 steps");
     let updated = UpdateProgress { done: 3, total: 12 };
     shows(&|model| model.update(&updated), "█░░░░░░░░░░░░░░░  updating the policy 3/12");
 }

@@ -14,7 +14,7 @@ use proxmo::policy::scorer::ScorerInputs;
 use proxmo::rollout::{CollectionProgress, Limits, Plan, RolloutBatch, collect, collect_with};
 use proxmo::runs::checkpoint;
 use proxmo::runs::{Recorder, Run};
-use proxmo::train::{EvaluationPlan, evaluate, read_metrics};
+use proxmo::train::{EvaluationPlan, EvaluationProgress, evaluate, read_metrics};
 
 use super::faulty::{Fault, Faulty, Shared};
 use super::runs::{BALLS, config, finish, flex, player, trainer};
@@ -145,6 +145,10 @@ fn an_evaluation_leaves_out_lost_tasks() {
             .eq(tasks.iter().filter(|&&task| task != 3).map(|&task| BALLS.task_name(task)))
     );
     assert_eq!(evaluation.metrics(&faulty, "balls").environment_errors, 1);
+    let mut last = EvaluationProgress::default();
+    let plan = EvaluationPlan { limits: MANY, ..EvaluationPlan::new(&tasks) };
+    proxmo::train::evaluate(&faulty, &policy, &encoder, &plan, &mut |now| last = now).unwrap();
+    assert_eq!((last.done, last.share), (16, 1.0), "a lost task is done");
     evaluate(&faulty, Limits::default()).unwrap_err();
 }
 

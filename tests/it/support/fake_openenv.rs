@@ -2,12 +2,13 @@
 //! the seed, and an episode is one step.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use sha1::Digest as _;
 use tungstenite::protocol::Role;
@@ -31,11 +32,14 @@ pub enum Fault {
     RefusesRed,
     /// Its actions have two fields.
     UnclearSchema,
+    /// It does not list the admissible actions.
+    ListsNothing,
 }
 
 /// A server that is running. It ends with the test.
 pub struct Fake {
     pub address: SocketAddr,
+    is_encrypted: bool,
     state: Arc<State>,
 }
 
@@ -55,6 +59,15 @@ const COLOURS: [&str; 3] = ["red", "green", "blue"];
 
 impl Fake {
     pub fn new(fault: Fault, most: usize) -> Self {
+        Self::start(fault, most, None)
+    }
+
+    /// A server that speaks TLS.
+    pub fn encrypted(most: usize, tls: Arc<ServerConfig>) -> Self {
+        Self::start(Fault::None, most, Some(tls))
+    }
+
+    fn start(fault: Fault, most: usize, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
@@ -66,17 +79,25 @@ impl Fake {
             until_fault: Mutex::new(None),
         });
         let shared = state.clone();
+        let is_encrypted = tls.is_some();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (state, stream) = (shared.clone(), stream.unwrap());
-                std::thread::spawn(move || state.serve(stream));
+                let (state, stream, tls) = (shared.clone(), stream.unwrap(), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => state.serve(stream),
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).unwrap();
+                        state.serve(StreamOwned::new(connection, stream));
+                    }
+                });
             }
         });
-        Self { address, state }
+        Self { address, is_encrypted, state }
     }
 
     pub fn url(&self) -> String {
-        format!("ws://{}", self.address)
+        let scheme = if self.is_encrypted { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Most sessions that were open at a time.
@@ -91,7 +112,7 @@ impl Fake {
 }
 
 impl State {
-    fn serve(&self, mut stream: TcpStream) {
+    fn serve(&self, mut stream: impl Read + Write) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -110,7 +131,7 @@ impl State {
             let answer = format!(
                 "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
             );
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
             return;
         }
         let (_, key) = head.split_once("Sec-WebSocket-Key: ").unwrap();
@@ -145,12 +166,14 @@ impl State {
             action["properties"]["other"] = text.clone();
             action["required"] = json!(["word", "other"]);
         }
-        let list = json!({ "type": "array", "items": text });
-        let fields = json!({ "text": text, "legal_actions": list, "metadata": {} });
+        let mut fields = json!({ "text": text, "metadata": {} });
+        if self.fault != Fault::ListsNothing {
+            fields["legal_actions"] = json!({ "type": "array", "items": text });
+        }
         json!({ "action": action, "observation": { "properties": fields, "required": ["text"] } })
     }
 
-    fn play(&self, socket: &mut WebSocket<TcpStream>) {
+    fn play(&self, socket: &mut WebSocket<impl Read + Write>) {
         let mut wanted = "";
         loop {
             let message: Value = match socket.read() {
@@ -167,7 +190,7 @@ impl State {
                     };
                     wanted = COLOURS[seed % COLOURS.len()];
                     let text = format!("press {wanted}");
-                    observation(&text, &Value::Null, false)
+                    self.observation(&text, &Value::Null, false)
                 }
                 "step" => match self.step(wanted, message["data"]["word"].as_str().unwrap()) {
                     Some(answer) => answer,
@@ -205,13 +228,15 @@ impl State {
             _ => {}
         }
         let reward = f64::from(u8::from(word == wanted));
-        Some(observation("the end", &reward.into(), true))
+        Some(self.observation("the end", &reward.into(), true))
     }
-}
 
-fn observation(text: &str, reward: &Value, done: bool) -> String {
-    let actions = if done { json!([]) } else { json!(COLOURS) };
-    let seen = json!({ "text": text, "legal_actions": actions, "metadata": {} });
-    let data = json!({ "observation": seen, "reward": reward, "done": done });
-    json!({ "type": "observation", "data": data }).to_string()
+    fn observation(&self, text: &str, reward: &Value, done: bool) -> String {
+        let mut seen = json!({ "text": text, "metadata": {} });
+        if self.fault != Fault::ListsNothing {
+            seen["legal_actions"] = if done { json!([]) } else { json!(COLOURS) };
+        }
+        let data = json!({ "observation": seen, "reward": reward, "done": done });
+        json!({ "type": "observation", "data": data }).to_string()
+    }
 }

@@ -1,6 +1,7 @@
 //! What several tests share.
 
 pub mod alfworld;
+pub mod authority;
 pub mod balls;
 pub mod checkpoint;
 pub mod credit;

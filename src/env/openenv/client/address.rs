@@ -12,12 +12,14 @@ pub(super) const URL: &str = "env.url";
 pub(super) struct Address {
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) is_encrypted: bool,
     /// The path before those of OpenEnv, without a slash at its end.
     prefix: String,
 }
 
 impl Address {
-    /// Reads `ws://HOST:PORT` or `http://HOST:PORT`, with or without a path.
+    /// Reads `ws://HOST:PORT` or `http://HOST:PORT`, with or without a path; `wss` and `https` ask for
+    /// encryption.
     ///
     /// # Errors
     /// Names the setting and the mistake.
@@ -32,23 +34,18 @@ impl Address {
             true => url.to_string(),
             false => format!("ws://{url}"),
         };
-        let expected = "expected ws://HOST:PORT";
+        let expected = "expected ws://HOST:PORT or wss://HOST:PORT";
         let uri: Uri = match whole.parse() {
             Ok(uri) => uri,
             Err(error) => {
                 return refuse(format!("'{url}' is not an address ({error}), {expected}"));
             }
         };
-        match uri.scheme_str() {
-            Some("ws" | "http") => {}
-            Some("wss" | "https") => {
-                return refuse(format!(
-                    "'{url}' needs encryption (TLS), which is not supported; forward the port, as with \
-                     ssh -L 8000:localhost:8000 HOST, and give ws://127.0.0.1:8000"
-                ));
-            }
+        let is_encrypted = match uri.scheme_str() {
+            Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
             _ => return refuse(format!("'{url}' is not a web address, {expected}")),
-        }
+        };
         let Some(host) = uri.host().filter(|host| !host.is_empty()) else {
             return refuse(format!("'{url}' names no host, {expected}"));
         };
@@ -58,7 +55,8 @@ impl Address {
         let path = uri.path().trim_end_matches('/');
         let prefix = path.strip_suffix("/ws").unwrap_or(path).to_string();
         let host = host.trim_matches(['[', ']']).to_string();
-        Ok(Self { host, port: uri.port_u16().unwrap_or(80), prefix })
+        let port = uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
+        Ok(Self { host, port, is_encrypted, prefix })
     }
 
     /// Host and port, as in a header.
@@ -72,9 +70,16 @@ impl Address {
         format!("{}{path}", self.prefix)
     }
 
+    /// The address of a path for requests that are no sessions.
+    pub(super) fn request_url(&self, path: &str) -> String {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority(), self.path(path))
+    }
+
     /// The address as messages show it.
     pub(super) fn shown(&self) -> String {
-        format!("the server ws://{}{}", self.authority(), self.prefix)
+        let scheme = if self.is_encrypted { "wss" } else { "ws" };
+        format!("the server {scheme}://{}{}", self.authority(), self.prefix)
     }
 }
 
@@ -89,16 +94,21 @@ mod tests {
             ("http://example.org/", "example.org:80", "/ws"),
             ("localhost:9", "localhost:9", "/ws"),
             ("ws://[::1]:8000/a/b/ws", "[::1]:8000", "/a/b/ws"),
+            ("wss://example.org", "example.org:443", "/ws"),
+            ("https://example.org:8443/a", "example.org:8443", "/a/ws"),
         ] {
             let address = Address::parse(url).unwrap();
             assert_eq!(
                 (address.authority(), address.path("/ws")),
                 (authority.into(), socket.into())
             );
+            assert_eq!(address.is_encrypted, url.starts_with("wss") || url.starts_with("https"));
         }
+        let address = Address::parse("wss://example.org/a").unwrap();
+        assert_eq!(address.request_url("/schema"), "https://example.org:443/a/schema");
+        assert_eq!(address.shown(), "the server wss://example.org:443/a");
         for (url, says) in [
             ("", "is not set"),
-            ("wss://example.org", "TLS"),
             ("ftp://example.org", "not a web address"),
             ("ws://", "'ws://'"),
             ("ws://a b", "'ws://a b' is not an address"),

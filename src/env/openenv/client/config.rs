@@ -1,5 +1,7 @@
 //! The settings of an OpenEnv server.
 
+use std::path::PathBuf;
+
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,10 +20,15 @@ pub struct OpenEnvConfig {
         "x-flag" = "train-split", "x-value" = "NAME", "x-former-flags" = ["split"]
     ))]
     pub split: String,
-    /// Address of the server, such as ws://127.0.0.1:8000.
+    /// Address of the server, such as ws://127.0.0.1:8000, or wss://HOST for an encrypted one.
     #[garde(custom(is_address))]
     #[schemars(extend("x-value" = "URL"))]
     pub url: String,
+    /// File with the certificates (PEM) of the authorities to trust, for an encrypted server. Empty takes
+    /// those of Mozilla's list.
+    #[garde(skip)]
+    #[schemars(extend("format" = "path", "x-value" = "FILE"))]
+    pub ca_file: PathBuf,
     /// Field of an action that takes the text. Empty takes the only field that is required.
     #[garde(skip)]
     #[schemars(extend("x-value" = "NAME"))]
@@ -91,6 +98,7 @@ impl Default for OpenEnvConfig {
         Self {
             split: "train".into(),
             url: String::new(),
+            ca_file: PathBuf::new(),
             action_field: String::new(),
             observation_field: String::new(),
             actions_field: String::new(),

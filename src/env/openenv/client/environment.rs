@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use super::address::{Address, URL};
 use super::config::OpenEnvConfig;
 use super::http::Http;
-use super::pool::Pool;
+use super::pool::{Pool, Server};
 use super::session::OpenEnvSession;
 use super::shape::Shape;
+use super::trust::Trust;
 use crate::env::environment::{Environment, Session, Split};
 use crate::env::process::{Description, Selection, TimeLimit, lock, quote, select};
 use crate::env::texts::Texts;
@@ -57,9 +58,10 @@ impl OpenEnv {
         let refuse = |message: String| Error::setting(URL, message);
         let address = Address::parse(&config.url)?;
         let limit = TimeLimit::new(config.answer_timeout);
-        let http = Http::new(&address, &limit);
-        let shape = Shape::of(&http.schema().map_err(refuse)?, config)?;
-        let (name, splits) = http.tasks().map_err(refuse)?;
+        let trust = Trust::of(&address, &config.ca_file)?;
+        let http = Http::new(&address, trust.as_ref(), &limit);
+        let shape = Shape::of(&http.schema()?, config)?;
+        let (name, splits) = http.tasks()?;
         let has_tasks = !splits.is_empty();
         let tasks = match has_tasks {
             true => splits.iter().fold(0_u64, |total, split| total.saturating_add(split.tasks)),
@@ -78,7 +80,8 @@ impl OpenEnv {
             kinds: Vec::new(),
         };
         let Selection { first, splits } = select(&described, split)?;
-        let pool = Pool::of(address, config.sessions, config.answer_timeout).map_err(refuse)?;
+        let pool = Pool::of(Server { address, trust }, config.sessions, config.answer_timeout);
+        let pool = pool.map_err(refuse)?;
         let mut task_names = Texts::new();
         for Split { name, tasks } in &splits {
             (0..*tasks).for_each(|task| task_names.push(&format!("{name}/{task}")));
@@ -105,7 +108,7 @@ impl OpenEnv {
     fn note_sessions(&mut self, wanted: usize) {
         let most = self.pool.most();
         if most < wanted && self.pool.is_to_be_told() {
-            let shown = self.pool.address.shown();
+            let shown = self.pool.server.address.shown();
             let sessions = if most == 1 { "session" } else { "sessions" };
             self.notes.push(format!(
                 "{shown} allows {most} {sessions} at a time (env.sessions is {wanted}): further episodes \
@@ -120,7 +123,7 @@ impl OpenEnv {
         if first == second {
             return Ok(());
         }
-        let shown = self.pool.address.shown();
+        let shown = self.pool.server.address.shown();
         let found = format!("two episodes of {shown} with the same task and seed differ");
         if self.checks_seeds {
             let message = format!(
@@ -202,7 +205,7 @@ impl OpenEnv {
         let hash = hasher.finish();
         let before = *lock(&self.played).entry(task).or_insert(hash);
         if self.checks_seeds && before != hash {
-            let (shown, name) = (self.pool.address.shown(), self.task_name(task));
+            let (shown, name) = (self.pool.server.address.shown(), self.task_name(task));
             return Err(Error::Environment(format!(
                 "{shown} begins task '{name}' otherwise than before; a seed must decide it"
             )));

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -12,6 +11,8 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::address::Address;
+use super::stream::{Stream, is_early};
+use super::trust::Trust;
 use crate::env::openenv::handshake::accept_key;
 use crate::env::openenv::wire::{MAX_MESSAGE, SOCKET_PATH};
 use crate::env::process::one_line;
@@ -43,7 +44,7 @@ pub(super) enum Reply {
 
 /// A socket.
 pub(super) struct Link {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Stream>,
     shown: String,
     /// Messages that arrived while none was waited for.
     inbox: VecDeque<String>,
@@ -55,12 +56,16 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects to a server.
-    pub(super) fn connect(address: &Address, limit: Option<Duration>) -> Result<Self, String> {
+    pub(super) fn connect(
+        address: &Address,
+        trust: Option<&Trust>,
+        limit: Option<Duration>,
+    ) -> Result<Self, String> {
         let limit = limit.unwrap_or(FOREVER);
         let shown = address.shown();
         let failed = |what: &str| format!("{shown} cannot be reached: {what}");
         let begun = Instant::now();
-        let mut stream = open(address, limit).map_err(|error| failed(&error.to_string()))?;
+        let mut stream = Stream::connect(address, trust, limit).map_err(|what| failed(&what))?;
         let rest = handshake(&mut stream, address, begun + limit).map_err(|what| failed(&what))?;
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE))
@@ -77,7 +82,7 @@ impl Link {
     /// Sends a message that the server answers.
     pub(super) fn send(&mut self, message: &Value) -> Result<(), String> {
         self.check()?;
-        let sent = self.socket.get_mut().set_nonblocking(false).map_err(Error::Io);
+        let sent = self.socket.get_ref().tcp().set_nonblocking(false).map_err(Error::Io);
         let sent = sent.and_then(|()| self.socket.send(message.to_string().into()));
         if let Err(error) = sent {
             // A server that refuses a session says why before it ends the connection.
@@ -115,7 +120,7 @@ impl Link {
 
     /// Reads once: for as long as `waits`, or what has arrived. Returns whether anything was read.
     fn read(&mut self, waits: Option<Duration>) -> bool {
-        let stream = self.socket.get_mut();
+        let stream = self.socket.get_ref().tcp();
         let set = stream.set_nonblocking(waits.is_none());
         let set = set.and_then(|()| match waits {
             // A time-out of zero is not allowed.
@@ -174,7 +179,7 @@ impl Drop for Link {
             return;
         }
         let message = json!({ "type": "close" }).to_string();
-        let stream = self.socket.get_mut();
+        let stream = self.socket.get_ref().tcp();
         let set = stream.set_nonblocking(false);
         let _ = set.and_then(|()| stream.set_write_timeout(Some(CLOSE_TIME)));
         if self.socket.send(message.into()).is_err() {
@@ -187,27 +192,8 @@ impl Drop for Link {
     }
 }
 
-fn open(address: &Address, limit: Duration) -> std::io::Result<TcpStream> {
-    let mut last = None;
-    for target in (address.host.as_str(), address.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&target, limit) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_write_timeout(Some(limit))?;
-                return Ok(stream);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| std::io::Error::other("the host has no address")))
-}
-
 /// Turns a connection into a socket. Returns the bytes of the socket that were read.
-fn handshake(
-    stream: &mut TcpStream,
-    address: &Address,
-    deadline: Instant,
-) -> Result<Vec<u8>, String> {
+fn handshake(stream: &mut Stream, address: &Address, deadline: Instant) -> Result<Vec<u8>, String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| format!("there is no random key: {error}"))?;
     let key = STANDARD.encode(bytes);
@@ -220,18 +206,11 @@ fn handshake(
     stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
     let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err("it gave no answer in time".into());
-        }
-        stream.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
+        stream.read_until(deadline)?;
         match stream.read(&mut buffer) {
             Ok(0) => return Err("it ended the connection".into()),
             Ok(count) => head.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                continue;
-            }
+            Err(error) if is_early(&error) => continue,
             Err(error) => return Err(error.to_string()),
         }
         if let Some(length) = read_head(&head, &key)? {

@@ -9,6 +9,8 @@ mod link;
 mod pool;
 mod session;
 mod shape;
+mod stream;
+mod trust;
 
 pub use config::{OpenEnvConfig, Threshold};
 pub use environment::OpenEnv;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::address::Address;
 use super::link::{Link, Reply};
+use super::trust::Trust;
 use crate::env::openenv::wire::code;
 use crate::env::process::{TimeLimit, lock};
 
@@ -25,9 +26,16 @@ const RETRY: Duration = Duration::from_millis(50);
 /// A socket that is shared with the thread that keeps it alive.
 type Shared = Arc<Mutex<Link>>;
 
+/// A server.
+pub(super) struct Server {
+    pub(super) address: Address,
+    /// The authorities that may sign its certificate, if it is an encrypted one.
+    pub(super) trust: Option<Trust>,
+}
+
 /// The sessions of a server.
 pub(super) struct Pool {
-    pub(super) address: Address,
+    pub(super) server: Server,
     pub(super) limit: TimeLimit,
     sessions: Mutex<Sessions>,
     freed: Condvar,
@@ -65,20 +73,32 @@ enum NoLink {
     Failed(String),
 }
 
+impl Server {
+    fn is_same(&self, other: &Self) -> bool {
+        let is_trust_same = match (&self.trust, &other.trust) {
+            (Some(own), Some(other)) => own.is_same(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        self.address == other.address && is_trust_same
+    }
+}
+
 impl Pool {
     /// The pool of a server. The first environment of a server finds out how many sessions it allows.
-    pub(super) fn of(address: Address, wanted: usize, seconds: f64) -> Result<Arc<Self>, String> {
+    pub(super) fn of(server: Server, wanted: usize, seconds: f64) -> Result<Arc<Self>, String> {
         let mut pools = lock(&POOLS);
         pools.retain(|pool| pool.strong_count() > 0);
         let is_same = |pool: &Arc<Self>| {
-            pool.address == address && pool.wanted == wanted && pool.seconds == seconds.to_bits()
+            pool.server.is_same(&server)
+                && pool.wanted == wanted
+                && pool.seconds == seconds.to_bits()
         };
         if let Some(known) = pools.iter().filter_map(Weak::upgrade).find(is_same) {
             return Ok(known);
         }
         let sessions = Sessions { idle: Vec::new(), open: Vec::new(), used: 0, most: wanted };
         let pool = Arc::new(Self {
-            address,
+            server,
             limit: TimeLimit::new(seconds),
             sessions: Mutex::new(sessions),
             freed: Condvar::new(),
@@ -106,7 +126,7 @@ impl Pool {
                     return Err(format!(
                         "{} has no free session{}; end its other clients, or start it with a larger \
                          max_concurrent_envs",
-                        self.address.shown(),
+                        self.server.address.shown(),
                         allows.unwrap_or_default()
                     ));
                 }
@@ -138,7 +158,9 @@ impl Pool {
 
     /// Opens a session, and learns whether the server has a place for it.
     fn connect(&self) -> Result<Shared, NoLink> {
-        let mut link = Link::connect(&self.address, self.limit.get()).map_err(NoLink::Failed)?;
+        let Server { address, trust } = &self.server;
+        let link = Link::connect(address, trust.as_ref(), self.limit.get());
+        let mut link = link.map_err(NoLink::Failed)?;
         // If the server has ended the connection already, what it said is still to be read.
         let _ = link.send(&json!({ "type": "state" }));
         match link.receive(self.limit.get()) {
@@ -150,7 +172,7 @@ impl Pool {
                 Ok(self.share(link))
             }
             Ok(Reply::Refusal { message, .. }) => {
-                Err(NoLink::Failed(format!("{} says: {message}", self.address.shown())))
+                Err(NoLink::Failed(format!("{} says: {message}", self.server.address.shown())))
             }
             Ok(_) => Ok(self.share(link)),
             Err(message) => Err(NoLink::Failed(message)),
@@ -171,7 +193,10 @@ impl Pool {
         while sessions.used >= sessions.most {
             if is_late() {
                 let most = sessions.most;
-                return Err(format!("all {most} sessions of {} are in use", self.address.shown()));
+                return Err(format!(
+                    "all {most} sessions of {} are in use",
+                    self.server.address.shown()
+                ));
             }
             let waited = self.freed.wait_timeout(sessions, RETRY);
             sessions = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -203,7 +228,7 @@ impl Pool {
                 // The server may still be ending a session that was lost.
                 Err(NoLink::Full(_)) if !is_late() => thread::sleep(RETRY),
                 Err(NoLink::Full(_)) => {
-                    return Err(format!("{} has no free session", self.address.shown()));
+                    return Err(format!("{} has no free session", self.server.address.shown()));
                 }
             }
         }

@@ -91,7 +91,7 @@ impl OpenEnvSession {
     }
 
     fn error(&self, what: &str) -> Error {
-        Error::Environment(format!("{} {what}", self.seat.pool.address.shown()))
+        Error::Environment(format!("{} {what}", self.seat.pool.server.address.shown()))
     }
 
     fn says(&self, message: &str) -> Error {
