@@ -27,6 +27,7 @@ mod layers;
 pub mod oracle;
 mod proximity;
 mod report;
+mod shader_runs;
 mod token_log_probs;
 pub mod training;
 
@@ -45,6 +46,7 @@ use crate::kernels::Prefilled;
 pub use comparisons::{Comparisons, distance};
 pub use episodes::{EpisodeCase, configs as episode_configs};
 pub use report::{Absent, AdapterReport, Report, TestResult, select};
+pub use shader_runs::shader_runs;
 
 /// One test of a device.
 #[derive(Debug, Clone, Copy)]
