@@ -279,7 +279,7 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     pollster::block_on(read_async(tensor))
 }
 
-#[cfg(not(all(feature = "wgpu", not(target_family = "wasm"))))]
+#[cfg(not(feature = "wgpu"))]
 fn open_adapter(_: &Device) -> Option<Adapter> {
     None
 }
@@ -314,26 +314,21 @@ pub(crate) fn uses_host_memory(device: &Device) -> bool {
     computes_here(device) || is_software_gpu(device)
 }
 
-#[cfg(not(all(feature = "wgpu", not(target_family = "wasm"))))]
+#[cfg(not(feature = "wgpu"))]
 fn gpu_adapters(_: &[Backend]) -> Vec<Adapter> {
     Vec::new()
 }
 
-#[cfg(not(all(feature = "wgpu", not(target_family = "wasm"))))]
+#[cfg(not(feature = "wgpu"))]
 fn open_gpu(adapter: &Adapter, _: &[Adapter]) -> Result<Device> {
     Err(Error::Device(format!("this build has no GPU backend for {}", adapter.name)))
 }
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+#[cfg(feature = "wgpu")]
 use gpu::{gpu_adapters, open_adapter, open_gpu};
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+#[cfg(feature = "wgpu")]
 mod gpu;
-
-#[cfg(all(feature = "wgpu", target_family = "wasm"))]
-mod browser;
-#[cfg(all(feature = "wgpu", target_family = "wasm"))]
-pub use browser::{BrowserGpu, open_browser_gpu_async};
 
 #[cfg(test)]
 mod tests {

@@ -13,9 +13,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::credit::{CreditConfig, Temperature};
-use crate::device::{
-    Adapter, Backend, Opened, auto_candidates, candidates, choose, open, read_async,
-};
+use crate::device::{Adapter, Backend, Opened, auto_candidates, candidates, choose, open, read};
 use crate::episodes::Layout;
 use crate::error::{Error, Result};
 use crate::kernels::proximity;
@@ -130,20 +128,7 @@ impl DeviceCheck {
 /// # Errors
 /// Says which part is wrong, or that the driver failed.
 pub fn check_device(device: &Device) -> Result<(), String> {
-    compare(device, &|device, part| pollster::block_on(part.on(device)))
-}
-
-/// [`check_device`] without blocking the thread. A panic of the driver is passed on.
-///
-/// # Errors
-/// Says which part is wrong, or that the device failed.
-pub async fn check_device_async(device: &Device) -> Result<(), String> {
-    for part in Part::ALL {
-        let expected = part.on_cpu()?;
-        let found = part.on(device).await.map_err(|error| error.to_string())?;
-        part.judge(&found, &expected)?;
-    }
-    Ok(())
+    compare(device, &|device, part| part.on(device))
 }
 
 /// [`check_device`] with numbers from `compute`.
@@ -152,7 +137,7 @@ fn compare(
     compute: &dyn Fn(&Device, Part) -> Result<Vec<f32>>,
 ) -> Result<(), String> {
     for part in Part::ALL {
-        let expected = part.on_cpu()?;
+        let expected = part.on(&Device::flex()).map_err(|error| error.to_string())?;
         // A driver may panic instead of failing.
         let found = catch_unwind(AssertUnwindSafe(|| compute(device, part)));
         let found = match found {
@@ -192,23 +177,18 @@ impl Part {
         }
     }
 
-    /// Its numbers on the CPU.
-    fn on_cpu(self) -> Result<Vec<f32>, String> {
-        pollster::block_on(self.on(&Device::flex())).map_err(|error| error.to_string())
-    }
-
     /// Its numbers on a device. Sizes are no multiples of the tiles of kernels.
-    async fn on(self, device: &Device) -> Result<Vec<f32>> {
+    fn on(self, device: &Device) -> Result<Vec<f32>> {
         const ROWS: usize = 37;
         const WIDTH: usize = 45;
         let rows = matrix(ROWS, WIDTH, 1, device);
         match self {
-            Self::Product => read_async(rows.matmul(matrix(WIDTH, 29, 2, device))).await,
-            Self::Softmax => read_async(log_softmax(rows * 3.0, 1)).await,
+            Self::Product => read(rows.matmul(matrix(WIDTH, 29, 2, device))),
+            Self::Softmax => read(log_softmax(rows * 3.0, 1)),
             Self::Selection => {
                 let places: Vec<i32> = (0..50).map(|place| place * 11 % ROWS as i32).collect();
                 let places = Tensor::<1, Int>::from_data(TensorData::from(&places[..]), device);
-                read_async(rows.select(0, places)).await
+                read(rows.select(0, places))
             }
             Self::Proximity => {
                 let layout = Layout::new(&[0, 2, 3], &[0, 10, 20, ROWS])?;
@@ -217,7 +197,7 @@ impl Part {
                     ..CreditConfig::default()
                 };
                 let values = matrix(ROWS, 1, 3, device);
-                read_async(proximity(rows, values, &layout, &config)?.means).await
+                read(proximity(rows, values, &layout, &config)?.means)
             }
         }
     }
@@ -264,7 +244,7 @@ mod tests {
         for wrong in Part::ALL {
             for poison in poisons {
                 let poisoned = |device: &Device, part: Part| {
-                    let mut numbers = pollster::block_on(part.on(device))?;
+                    let mut numbers = part.on(device)?;
                     if part == wrong {
                         poison(&mut numbers);
                     }
@@ -274,12 +254,6 @@ mod tests {
                 assert!(message.starts_with(wrong.name()), "{message}");
             }
         }
-    }
-
-    #[test]
-    fn the_check_that_does_not_block_passes_where_the_other_one_does() {
-        assert_eq!(check_device(&Device::flex()), Ok(()));
-        assert_eq!(pollster::block_on(check_device_async(&Device::flex())), Ok(()));
     }
 
     #[test]
