@@ -32,6 +32,7 @@ mod portable;
 mod proximity;
 mod proxmo;
 mod returns;
+mod shaders;
 mod shapes;
 mod token_log_probs;
 #[cfg(feature = "wgpu")]
@@ -46,8 +47,10 @@ pub use engine::{Unsupported, check_training, choose_engine, unsupported};
 pub use layers::{AdamWStep, adamw, causal_softmax, rms_norm, rotate, swiglu};
 pub use proximity::{Proximity, plain_proximity, proximity};
 pub use returns::discounted_returns;
+pub(crate) use shaders::file_name as shader_file_name;
+pub use shaders::{Shader, shaders};
 pub use token_log_probs::{TokenLogProbs, token_log_probs};
 #[cfg(feature = "wgpu")]
 pub(crate) use wgsl::Prefilled;
 #[cfg(feature = "wgpu")]
-pub use wgsl::{Shader, shaders, wgsl_launches};
+pub use wgsl::wgsl_launches;

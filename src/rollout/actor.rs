@@ -42,20 +42,29 @@ impl<'a, P: Policy> ActedEpisode<'a, P> {
         Self { policy, encoder, sampling, draws, memory, inputs, cache: policy.cache() }
     }
 
+    /// [`ActedEpisode::act_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`ActedEpisode::act_async`].
+    pub fn act(&mut self, observation: &str, admissible: &Texts) -> Result<Act> {
+        pollster::block_on(self.act_async(observation, admissible))
+    }
+
     /// Chooses the action of the next step. The policy takes it as done.
     ///
     /// # Errors
     /// Fails if there is no admissible action, the policy's log-probabilities are not finite, or the
     /// device fails. The episode cannot go on after the latter two.
-    pub fn act(&mut self, observation: &str, admissible: &Texts) -> Result<Act> {
+    pub async fn act_async(&mut self, observation: &str, admissible: &Texts) -> Result<Act> {
         if admissible.is_empty() {
             return Err(Error::input("admissible", "is empty, expected at least one action"));
         }
         let Self { policy, encoder, sampling, draws, memory, inputs, cache } = self;
         encoder.encode(memory, observation, admissible, inputs);
         let row = crate::policy::Inputs::len(inputs) - 1;
-        let (answers, responses) =
-            policy.respond(cache, inputs, &[row], *sampling, &mut [draws])?;
+        let (rows, mut draws) = ([row], [draws]);
+        let answered = policy.respond_async(cache, inputs, &rows, *sampling, &mut draws);
+        let (answers, responses) = answered.await?;
         let log_prob = log_prob(&responses)?;
         let action = match answers.into_iter().next() {
             Some(Answer::Text(text)) => Some(text),

@@ -43,6 +43,9 @@ pub struct Trainer<P: Policy> {
     pub steps: u64,
     /// State that credit assignment carries from one iteration to the next.
     pub credit_state: credit::CreditState,
+    /// The credit of the last iteration's steps, in the order of the batch that it returned. `None` before
+    /// the first iteration that plays episodes. No checkpoint keeps it.
+    pub last_credit: Option<Credit>,
 }
 
 type Rollout<P> = RolloutBatch<InputsOf<P>>;
@@ -67,7 +70,8 @@ impl<P: Policy> Trainer<P> {
         let ranks = Ranks::alone().with_parts(config.distributed.parts);
         let learner = Learner { policy, reference, optimizer, consecutive_skips: 0, ranks };
         let credit_state = credit::CreditState::default();
-        Self { config, learner, encoder, iteration: 0, steps: 0, credit_state }
+        let (iteration, steps, last_credit) = (0, 0, None);
+        Self { config, learner, encoder, iteration, steps, credit_state, last_credit }
     }
 
     /// Trains together with other ranks. All of them call the same methods in the same order, with equal
@@ -139,6 +143,7 @@ impl<P: Policy> Trainer<P> {
             },
             ..updated
         };
+        self.last_credit = Some(credit);
         Ok((metrics, batch))
     }
 

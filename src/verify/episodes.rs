@@ -8,7 +8,7 @@ use super::comparisons::Comparisons;
 use super::oracle;
 use super::proximity::fill_with_nan;
 use crate::credit::{Beta, CreditConfig, Curve, Modulation, Normalize, Statistics, SuccessPrior};
-use crate::device::read;
+use crate::device::read_async;
 use crate::episodes::Layout;
 use crate::error::Result;
 use crate::kernels::{discounted_returns, episode_advantages};
@@ -155,25 +155,25 @@ fn vector(values: &[f32], device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
-pub(super) fn returns(device: &Device) -> Result<Comparisons> {
+pub(super) async fn returns(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for case in cases() {
         for gamma in [0.0, 0.95, 0.99, 1.0f32] {
-            compare_returns(&case, f64::from(gamma), device, &mut comparisons)?;
+            compare_returns(&case, f64::from(gamma), device, &mut comparisons).await?;
         }
     }
     Ok(comparisons)
 }
 
-fn compare_returns(
+async fn compare_returns(
     case: &EpisodeCase,
     gamma: f64,
     device: &Device,
     comparisons: &mut Comparisons,
 ) -> Result<()> {
-    fill_with_nan(case.rewards.len(), device)?;
+    fill_with_nan(case.rewards.len(), device).await?;
     let rewards = vector(&case.rewards, device);
-    let found = read(discounted_returns(rewards, &case.layout()?, gamma)?)?;
+    let found = read_async(discounted_returns(rewards, &case.layout()?, gamma)?).await?;
     // Rounding adds up over the effective horizon of the discount.
     let reach = (1.0 / (1.0 - gamma)).min(case.longest() as f64);
     let bound = 1e-6 + 1e-7 * reach;
@@ -183,27 +183,27 @@ fn compare_returns(
     Ok(())
 }
 
-pub(super) fn advantages(device: &Device) -> Result<Comparisons> {
+pub(super) async fn advantages(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     let cases = cases();
     for config in configs() {
         // All settings on one case, and all cases with ProxMO's settings.
         let is_proxmo = config == proxmo(config.normalize);
         for case in &cases[..if is_proxmo { cases.len() } else { 1 }] {
-            compare_advantages(case, &case.flags(), &config, device, &mut comparisons)?;
+            compare_advantages(case, &case.flags(), &config, device, &mut comparisons).await?;
         }
     }
     Ok(comparisons)
 }
 
-fn compare_advantages(
+async fn compare_advantages(
     case: &EpisodeCase,
     flags: &[f32],
     config: &CreditConfig,
     device: &Device,
     comparisons: &mut Comparisons,
 ) -> Result<()> {
-    fill_with_nan(case.rewards.len(), device)?;
+    fill_with_nan(case.rewards.len(), device).await?;
     let (rewards, success) = (vector(&case.rewards, device), vector(flags, device));
     let layout = case.layout()?;
     let found = episode_advantages(rewards, success, &layout, config)?;
@@ -212,8 +212,13 @@ fn compare_advantages(
     let name = |what: &str| format!("{what} of {} with {config:?}", case.name);
     let bound =
         if config.normalize == Normalize::MeanStd { scaled_bound(case, &statistics) } else { 1e-5 };
-    comparisons.compare(name("advantages"), &read(found.advantages)?, &advantages, bound);
-    let found = read(found.statistics)?;
+    comparisons.compare(
+        name("advantages"),
+        &read_async(found.advantages).await?,
+        &advantages,
+        bound,
+    );
+    let found = read_async(found.statistics).await?;
     for (column, what, bound) in [(0, "rates", 1e-6), (1, "means", 1e-5), (2, "deviations", 1e-5)] {
         let of = |at: usize| at % 3 == column;
         let mine = found.iter().enumerate().filter(|(at, _)| of(*at)).map(|(_, &value)| value);
@@ -238,7 +243,7 @@ fn scaled_bound(case: &EpisodeCase, statistics: &[f64]) -> f64 {
 }
 
 /// NaN and infinities in a reward and in a success, and successes that are neither 0 nor 1.
-pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
+pub(super) async fn non_finite(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     let case = EpisodeCase::of(&Case::of(&[9, 6, 9], 1, 1));
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -246,13 +251,14 @@ pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
         changed.rewards[4] = value;
         let mut flags = changed.flags();
         flags[7] = value;
-        compare_returns(&changed, 0.9, device, &mut comparisons)?;
+        compare_returns(&changed, 0.9, device, &mut comparisons).await?;
         for normalize in [Normalize::Mean, Normalize::MeanStd] {
-            compare_advantages(&changed, &flags, &proxmo(normalize), device, &mut comparisons)?;
+            compare_advantages(&changed, &flags, &proxmo(normalize), device, &mut comparisons)
+                .await?;
         }
     }
     let mut flags = case.flags();
     flags[..4].copy_from_slice(&[0.5, 0.500_001, 1e-40, -3.0]);
-    compare_advantages(&case, &flags, &proxmo(Normalize::Mean), device, &mut comparisons)?;
+    compare_advantages(&case, &flags, &proxmo(Normalize::Mean), device, &mut comparisons).await?;
     Ok(comparisons)
 }

@@ -7,7 +7,7 @@ use super::cases::rng;
 use super::comparisons::Comparisons;
 use super::oracle::layers as oracle;
 use super::proximity::fill_with_nan;
-use crate::device::read;
+use crate::device::read_async;
 use crate::error::{Error, Result};
 use crate::kernels::{self, AdamWStep};
 
@@ -42,7 +42,7 @@ struct Found {
 }
 
 impl Found {
-    fn of<const D: usize, const A: usize, const B: usize>(
+    async fn of<const D: usize, const A: usize, const B: usize>(
         result: Tensor<D>,
         pulls: &[f32],
         leaves: (&Tensor<A>, &Tensor<B>),
@@ -51,27 +51,27 @@ impl Found {
         let gradients = (result.clone() * pulls).sum().backward();
         let missing = || Error::Run("a layer gave no gradient".into());
         Ok(Self {
-            result: read(result.inner())?,
+            result: read_async(result.inner()).await?,
             gradients: [
-                read(leaves.0.grad(&gradients).ok_or_else(missing)?)?,
-                read(leaves.1.grad(&gradients).ok_or_else(missing)?)?,
+                read_async(leaves.0.grad(&gradients).ok_or_else(missing)?).await?,
+                read_async(leaves.1.grad(&gradients).ok_or_else(missing)?).await?,
             ],
         })
     }
 }
 
-pub(super) fn swiglu(device: &Device) -> Result<Comparisons> {
+pub(super) async fn swiglu(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for (seed, shape) in SHAPES.into_iter().enumerate() {
         let count = shape[0] * shape[1];
         for scale in [1.0, 30.0] {
-            fill_with_nan(count, device)?;
+            fill_with_nan(count, device).await?;
             let [gate, up] = [0, 1].map(|place| random(count, scale, 10 * seed + place));
             let pulls = random(count, 1.0, 10 * seed + 2);
             let device = device.clone().autodiff();
             let leaves = (leaf(&gate, shape, &device), leaf(&up, shape, &device));
             let found = kernels::swiglu(leaves.0.clone(), leaves.1.clone());
-            let found = Found::of(found, &pulls, (&leaves.0, &leaves.1))?;
+            let found = Found::of(found, &pulls, (&leaves.0, &leaves.1)).await?;
             let [gate, up, pulls] = [&gate, &up, &pulls].map(|values| wide(values));
             let name = |what: &str| format!("{what} of {shape:?}, scale {scale}");
             let each = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
@@ -92,10 +92,10 @@ pub(super) fn swiglu(device: &Device) -> Result<Comparisons> {
     Ok(comparisons)
 }
 
-pub(super) fn rms_norm(device: &Device) -> Result<Comparisons> {
+pub(super) async fn rms_norm(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for (seed, shape @ [rows, width]) in SHAPES.into_iter().enumerate() {
-        fill_with_nan(rows * width, device)?;
+        fill_with_nan(rows * width, device).await?;
         let x = random(rows * width, 3.0, 100 + seed);
         let weight = random(width, 2.0, 200 + seed);
         let pulls = random(rows * width, 1.0, 300 + seed);
@@ -104,7 +104,7 @@ pub(super) fn rms_norm(device: &Device) -> Result<Comparisons> {
         let device = device.clone().autodiff();
         let leaves = (leaf(&x, shape, &device), leaf(&weight, [width], &device));
         let found = kernels::rms_norm(leaves.0.clone(), leaves.1.clone(), epsilon);
-        let found = Found::of(found, &pulls, (&leaves.0, &leaves.1))?;
+        let found = Found::of(found, &pulls, (&leaves.0, &leaves.1)).await?;
 
         let (x, weight, pulls) = (wide(&x), wide(&weight), wide(&pulls));
         let epsilon = f64::from(epsilon);
@@ -124,18 +124,18 @@ pub(super) fn rms_norm(device: &Device) -> Result<Comparisons> {
     Ok(comparisons)
 }
 
-pub(super) fn causal_softmax(device: &Device) -> Result<Comparisons> {
+pub(super) async fn causal_softmax(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for (seed, (matrices, tokens)) in [(1, 1), (3, 2), (5, 33), (5, 65)].into_iter().enumerate() {
         let count = matrices * tokens * tokens;
         for size in [1.0, 300.0] {
-            fill_with_nan(count, device)?;
+            fill_with_nan(count, device).await?;
             let (scores, scale) = (random(count, size, 400 + seed), 0.3f32);
             let pulls = random(count, 1.0, 500 + seed);
             let device = device.clone().autodiff();
             let leaf = leaf(&scores, [matrices, 1, tokens, tokens], &device);
             let found = kernels::causal_softmax(leaf.clone(), scale);
-            let found = Found::of(found, &pulls, (&leaf, &leaf))?;
+            let found = Found::of(found, &pulls, (&leaf, &leaf)).await?;
             let (scores, pulls, scale) = (wide(&scores), wide(&pulls), f64::from(scale));
             let (mut expected, mut slopes) = (Vec::new(), Vec::new());
             let rows = scores.chunks_exact(tokens).zip(pulls.chunks_exact(tokens));
@@ -154,12 +154,12 @@ pub(super) fn causal_softmax(device: &Device) -> Result<Comparisons> {
     Ok(comparisons)
 }
 
-pub(super) fn rotation(device: &Device) -> Result<Comparisons> {
+pub(super) async fn rotation(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     let shapes = [[1, 1, 1, 2], [2, 3, 5, 6], [3, 90, 4, 18]];
     for (seed, shape @ [rows, tokens, heads, width]) in shapes.into_iter().enumerate() {
         let (count, half) = (rows * tokens * heads * width, width / 2);
-        fill_with_nan(count, device)?;
+        fill_with_nan(count, device).await?;
         let (x, pulls) = (random(count, 1.0, 600 + seed), random(count, 1.0, 700 + seed));
         let angles = wide(&random(tokens * half, 3.0, 800 + seed));
         let table = |of: fn(f64) -> f64| -> Vec<f32> {
@@ -170,7 +170,7 @@ pub(super) fn rotation(device: &Device) -> Result<Comparisons> {
             [f64::cos, f64::sin].map(|of| tensor(&table(of), [1, tokens, 1, half], &device));
         let leaf = leaf(&x, shape, &device);
         let found = kernels::rotate(leaf.clone(), cosines, sines);
-        let found = Found::of(found, &pulls, (&leaf, &leaf))?;
+        let found = Found::of(found, &pulls, (&leaf, &leaf)).await?;
         let (x, pulls) = (wide(&x), wide(&pulls));
         let (mut expected, mut slopes) = (Vec::new(), Vec::new());
         for (head, (x, pulls)) in x.chunks_exact(width).zip(pulls.chunks_exact(width)).enumerate() {
@@ -194,7 +194,7 @@ fn only_row(values: &[f32], width: usize, bad: usize) -> bool {
 
 /// NaN in a row makes a NaN there, in results and gradients, and in no other row. An infinite score makes
 /// its query NaN, if the query sees it.
-pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
+pub(super) async fn non_finite(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     let (shape @ [rows, width], bad) = ([70, 70], 40);
     let sound = random(rows * width, 1.0, 900);
@@ -209,7 +209,7 @@ pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
         changed[bad * width + 20] = value;
         let scores = leaf(&changed, [1, rows, width], &device);
         let found = kernels::causal_softmax(scores.clone(), 0.5);
-        let found = Found::of(found, &pulls, (&scores, &scores))?;
+        let found = Found::of(found, &pulls, (&scores, &scores)).await?;
         expect(&format!("softmax with {value}"), &found.result);
         expect(&format!("gradient of the softmax with {value}"), &found.gradients[0]);
     }
@@ -217,12 +217,12 @@ pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
     changed[bad * width + 20] = f32::NAN;
     let leaves = (leaf(&changed, shape, &device), leaf(&sound, shape, &device));
     let found = kernels::swiglu(leaves.0.clone(), leaves.1.clone());
-    let found = Found::of(found, &pulls, (&leaves.0, &leaves.1))?;
+    let found = Found::of(found, &pulls, (&leaves.0, &leaves.1)).await?;
     expect("SwiGLU", &found.result);
     expect("gradient of the gate", &found.gradients[0]);
     let weight = leaf(&sound[..width], [width], &device);
     let found = kernels::rms_norm(leaves.0.clone(), weight.clone(), 1e-5);
-    let found = Found::of(found, &pulls, (&leaves.0, &weight))?;
+    let found = Found::of(found, &pulls, (&leaves.0, &weight)).await?;
     expect("normalisation", &found.result);
     expect("gradient of rows", &found.gradients[0]);
     let [cosines, sines] = [0, 1].map(|part| {
@@ -231,22 +231,22 @@ pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
     });
     let heads = leaf(&changed, [1, rows, 1, width], &device);
     let found = kernels::rotate(heads, cosines, sines);
-    expect("rotation", &read(found.inner())?);
+    expect("rotation", &read_async(found.inner()).await?);
     // A key that no query before it sees.
     let mut hidden = sound;
     hidden[width - 1] = f32::NAN;
     let found = kernels::causal_softmax(tensor(&hidden, [1, rows, width], &device), 0.5);
-    let finite = read(found.inner())?.iter().all(|weight| weight.is_finite());
+    let finite = read_async(found.inner()).await?.iter().all(|weight| weight.is_finite());
     comparisons.expect("an unseen score has an influence", finite);
     Ok(comparisons)
 }
 
 /// Three steps of parameters of several sizes.
-pub(super) fn adamw(device: &Device) -> Result<Comparisons> {
+pub(super) async fn adamw(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     let (beta_1, beta_2, epsilon, rate, decay) = (0.9f64, 0.999f64, 1e-8, 0.01, 0.1);
     for count in [1, 7, 1000, 40_001] {
-        fill_with_nan(count, device)?;
+        fill_with_nan(count, device).await?;
         let start = random(count, 1.0, 1000 + count);
         let zeros = || Tensor::<1>::zeros([count], device);
         let mut state = [tensor(&start, [count], device), zeros(), zeros()];
@@ -277,7 +277,12 @@ pub(super) fn adamw(device: &Device) -> Result<Comparisons> {
         for ((name, found), expected) in names.into_iter().zip(state).zip(&expected) {
             // 1 − 0.999 in 32 bits is off by 1e-5 of itself.
             let bound = if name == "second moments" { 3e-5 } else { 2e-6 };
-            comparisons.compare(format!("{count} {name}"), &read(found)?, expected, bound);
+            comparisons.compare(
+                format!("{count} {name}"),
+                &read_async(found).await?,
+                expected,
+                bound,
+            );
         }
     }
     Ok(comparisons)

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::cases::{self, Case};
 use super::comparisons::{Comparisons, distance};
 use super::oracle::ProximityOracle;
-use crate::device::read;
+use crate::device::read_async;
 use crate::error::{Error, Result};
 use crate::kernels::proximity;
 
@@ -37,38 +37,38 @@ static SETTINGS: SolvedCases = SolvedCases::of(|| solved(cases::settings()));
 static EXTREMES: SolvedCases = SolvedCases::of(|| solved(cases::extremes()));
 static NON_FINITE: SolvedCases = SolvedCases::of(|| solved(cases::non_finite()));
 
-pub(super) fn shapes(device: &Device) -> Result<Comparisons> {
-    forward(&SHAPES, device)
+pub(super) async fn shapes(device: &Device) -> Result<Comparisons> {
+    forward(&SHAPES, device).await
 }
 
-pub(super) fn settings(device: &Device) -> Result<Comparisons> {
-    forward(&SETTINGS, device)
+pub(super) async fn settings(device: &Device) -> Result<Comparisons> {
+    forward(&SETTINGS, device).await
 }
 
-pub(super) fn extremes(device: &Device) -> Result<Comparisons> {
-    forward(&EXTREMES, device)
+pub(super) async fn extremes(device: &Device) -> Result<Comparisons> {
+    forward(&EXTREMES, device).await
 }
 
-pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
-    forward(&NON_FINITE, device)
+pub(super) async fn non_finite(device: &Device) -> Result<Comparisons> {
+    forward(&NON_FINITE, device).await
 }
 
-pub(super) fn gradients_of_shapes(device: &Device) -> Result<Comparisons> {
-    backward(&SHAPES, device)
+pub(super) async fn gradients_of_shapes(device: &Device) -> Result<Comparisons> {
+    backward(&SHAPES, device).await
 }
 
-pub(super) fn gradients_of_settings(device: &Device) -> Result<Comparisons> {
-    backward(&SETTINGS, device)
+pub(super) async fn gradients_of_settings(device: &Device) -> Result<Comparisons> {
+    backward(&SETTINGS, device).await
 }
 
-pub(super) fn gradients_of_extremes(device: &Device) -> Result<Comparisons> {
-    backward(&EXTREMES, device)
+pub(super) async fn gradients_of_extremes(device: &Device) -> Result<Comparisons> {
+    backward(&EXTREMES, device).await
 }
 
-pub(super) fn gradients_of_non_finite(device: &Device) -> Result<Comparisons> {
-    let mut comparisons = backward(&NON_FINITE, device)?;
+pub(super) async fn gradients_of_non_finite(device: &Device) -> Result<Comparisons> {
+    let mut comparisons = backward(&NON_FINITE, device).await?;
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        non_finite_gradient(value, device, &mut comparisons)?;
+        non_finite_gradient(value, device, &mut comparisons).await?;
     }
     Ok(comparisons)
 }
@@ -87,21 +87,22 @@ fn matrix(values: &[f32], columns: usize, device: &Device) -> Tensor<2> {
 }
 
 /// Fills memory with NaN and frees it, so that a kernel that reads memory it did not write gets NaN.
-pub(super) fn fill_with_nan(numbers: usize, device: &Device) -> Result<()> {
+pub(super) async fn fill_with_nan(numbers: usize, device: &Device) -> Result<()> {
     for size in [numbers, 3 * numbers, 64] {
-        read(Tensor::<1>::full([size], f32::NAN, device) * 2.0)?;
+        read_async(Tensor::<1>::full([size], f32::NAN, device) * 2.0).await?;
     }
     Ok(())
 }
 
-fn forward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
+async fn forward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for (case, expected) in known.each() {
-        fill_with_nan(case.embeddings.len(), device)?;
+        fill_with_nan(case.embeddings.len(), device).await?;
         let embeddings = matrix(&case.embeddings, case.width, device);
         let values = matrix(&case.values, case.columns, device);
         let found = proximity(embeddings, values, &case.layout()?, &case.config())?;
-        let (means, neighbours) = (read(found.means)?, read(found.neighbours)?);
+        let (means, neighbours) =
+            (read_async(found.means).await?, read_async(found.neighbours).await?);
         let name = |what: &str| format!("{what} of {}", case.name);
         comparisons.compare(name("means"), &means, &expected.means, case.bound());
         comparisons.compare(name("neighbours"), &neighbours, &expected.neighbours, case.bound());
@@ -109,11 +110,11 @@ fn forward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
     Ok(comparisons)
 }
 
-fn backward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
+async fn backward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for (case, expected) in known.each() {
         let gradient = case.gradient();
-        let found = results(case, &gradient, device)?;
+        let found = results(case, &gradient, device).await?;
         let (to_embeddings, to_values) = expected.gradients(case, &gradient);
         let name = |what: &str| format!("{what} of {}", case.name);
         comparisons.compare(name("means"), &found.means, &expected.means, case.bound());
@@ -124,8 +125,8 @@ fn backward(known: &SolvedCases, device: &Device) -> Result<Comparisons> {
     Ok(comparisons)
 }
 
-fn results(case: &Case, gradient: &[f32], device: &Device) -> Result<Found> {
-    fill_with_nan(case.embeddings.len(), device)?;
+async fn results(case: &Case, gradient: &[f32], device: &Device) -> Result<Found> {
+    fill_with_nan(case.embeddings.len(), device).await?;
     let device = device.clone().autodiff();
     let embeddings = matrix(&case.embeddings, case.width, &device).require_grad();
     let values = matrix(&case.values, case.columns, &device).require_grad();
@@ -134,10 +135,10 @@ fn results(case: &Case, gradient: &[f32], device: &Device) -> Result<Found> {
     let gradients = weighted.sum().backward();
     let missing = || Error::Run("proximity gave no gradient".into());
     Ok(Found {
-        means: read(found.means)?,
-        neighbours: read(found.neighbours)?,
-        to_embeddings: read(embeddings.grad(&gradients).ok_or_else(missing)?)?,
-        to_values: read(values.grad(&gradients).ok_or_else(missing)?)?,
+        means: read_async(found.means).await?,
+        neighbours: read_async(found.neighbours).await?,
+        to_embeddings: read_async(embeddings.grad(&gradients).ok_or_else(missing)?).await?,
+        to_values: read_async(values.grad(&gradients).ok_or_else(missing)?).await?,
     })
 }
 
@@ -180,11 +181,15 @@ fn rows(
 }
 
 /// A non-finite gradient reaches the rows of its group, and no other.
-fn non_finite_gradient(value: f32, device: &Device, comparisons: &mut Comparisons) -> Result<()> {
+async fn non_finite_gradient(
+    value: f32,
+    device: &Device,
+    comparisons: &mut Comparisons,
+) -> Result<()> {
     let case = Case::of(&[4, 40, 3], 5, 2);
     let mut gradient = case.gradient();
     gradient[2 * 10] = value;
-    let found = results(&case, &gradient, device)?;
+    let found = results(&case, &gradient, device).await?;
     let finite = |numbers: &[f32]| numbers.iter().all(|value| value.is_finite());
     let context = format!("with {value} as a gradient");
     comparisons.expect(

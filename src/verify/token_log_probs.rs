@@ -7,7 +7,7 @@ use super::cases::rng;
 use super::comparisons::Comparisons;
 use super::oracle::{TokenCase, TokenOracle};
 use super::proximity::fill_with_nan;
-use crate::device::read;
+use crate::device::read_async;
 use crate::error::{Error, Result};
 use crate::kernels::{TokenLogProbs, token_log_probs};
 
@@ -62,7 +62,7 @@ fn parts(head: &Tensor<2>, count: usize) -> Vec<Tensor<2>> {
 }
 
 /// Compares scores by their errors, for entropies may be 0, relative to the largest logit.
-fn compare(
+async fn compare(
     case: &TokenCase,
     found: TokenLogProbs,
     expected: &TokenOracle,
@@ -70,8 +70,8 @@ fn compare(
 ) -> Result<()> {
     let scale = case.largest_logit().max(10.0);
     let columns = [
-        ("log-probability", read(found.log_probs)?, &expected.log_probs),
-        ("entropy", read(found.entropies)?, &expected.entropies),
+        ("log-probability", read_async(found.log_probs).await?, &expected.log_probs),
+        ("entropy", read_async(found.entropies).await?, &expected.entropies),
     ];
     for (what, found, expected) in columns {
         comparisons
@@ -91,29 +91,29 @@ fn compare(
     Ok(())
 }
 
-pub(super) fn scores(device: &Device) -> Result<Comparisons> {
+pub(super) async fn scores(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for case in cases() {
         let expected = TokenOracle::of(&case);
         for count in [1, 3] {
-            fill_with_nan(case.head.len(), device)?;
+            fill_with_nan(case.head.len(), device).await?;
             let head = parts(&matrix(&case.head, case.width, device), count);
             let hidden = matrix(&case.hidden, case.width, device);
             let found = token_log_probs(hidden, &head, &case.targets)?;
-            compare(&case, found, &expected, &mut comparisons)?;
+            compare(&case, found, &expected, &mut comparisons).await?;
         }
     }
     Ok(comparisons)
 }
 
 /// The gradients of a device of `Σ a · log_probs + Σ b · entropies`, with the head in `count` parts.
-fn slopes(
+async fn slopes(
     case: &TokenCase,
     [a, b]: [&[f32]; 2],
     count: usize,
     device: &Device,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
-    fill_with_nan(case.head.len(), device)?;
+    fill_with_nan(case.head.len(), device).await?;
     let device = device.clone().autodiff();
     let hidden = matrix(&case.hidden, case.width, &device).require_grad();
     let head = matrix(&case.head, case.width, &device).require_grad();
@@ -125,13 +125,13 @@ fn slopes(
     let gradients = loss.backward();
     let missing = || Error::Run("token log-probabilities gave no gradient".into());
     Ok((
-        read(hidden.grad(&gradients).ok_or_else(missing)?)?,
-        read(head.grad(&gradients).ok_or_else(missing)?)?,
+        read_async(hidden.grad(&gradients).ok_or_else(missing)?).await?,
+        read_async(head.grad(&gradients).ok_or_else(missing)?).await?,
     ))
 }
 
 /// Compares gradients relative to those that a single token, or a single row, can give.
-pub(super) fn gradients(device: &Device) -> Result<Comparisons> {
+pub(super) async fn gradients(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     // Few shapes: a software GPU compiles the backend's own matrix product for each.
     let shapes = [(1, 3, 5), (65, 15, 300), (300, 4, 4200)];
@@ -145,7 +145,7 @@ pub(super) fn gradients(device: &Device) -> Result<Comparisons> {
         let (to_hidden, to_head) = expected.gradients(&case, &a, &b);
         let counts: &[usize] = if case.rows() == 65 { &[1, 3] } else { &[1] };
         for &count in counts {
-            let found = slopes(&case, [&a, &b], count, device)?;
+            let found = slopes(&case, [&a, &b], count, device).await?;
             let bound = 1e-5 + 2e-6 * case.largest_logit();
             let sides = [
                 ("hidden states", &found.0, &to_hidden, &case.head),
@@ -170,7 +170,7 @@ pub(super) fn gradients(device: &Device) -> Result<Comparisons> {
 }
 
 /// A non-finite hidden state makes its own row NaN, and no other; so does a non-finite gradient.
-pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
+pub(super) async fn non_finite(device: &Device) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut changed = case(70, 9, 90, 2.0);
@@ -178,13 +178,13 @@ pub(super) fn non_finite(device: &Device) -> Result<Comparisons> {
         let hidden = matrix(&changed.hidden, 9, device);
         let head = matrix(&changed.head, 9, device);
         let found = token_log_probs(hidden, &[head], &changed.targets)?;
-        compare(&changed, found, &TokenOracle::of(&changed), &mut comparisons)?;
+        compare(&changed, found, &TokenOracle::of(&changed), &mut comparisons).await?;
 
         let sound = case(70, 9, 90, 2.0);
         let (mut a, b) = (vec![0.5; 70], vec![0.1; 70]);
         a[66] = value;
         for (case, a, bad) in [(&changed, &vec![0.5; 70], 66), (&sound, &a, 66)] {
-            let (to_hidden, to_head) = slopes(case, [a, &b], 1, device)?;
+            let (to_hidden, to_head) = slopes(case, [a, &b], 1, device).await?;
             for (row, slopes) in to_hidden.chunks_exact(9).enumerate() {
                 let ok = if row == bad {
                     slopes.iter().all(|slope| slope.is_nan())

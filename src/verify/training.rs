@@ -13,7 +13,7 @@ use rand::Rng;
 use super::cases::rng;
 use super::comparisons::Comparisons;
 use crate::credit::{self, CreditConfig, CreditState, Embedding};
-use crate::device::read;
+use crate::device::read_async;
 use crate::env::Environment;
 use crate::env::alfworld::AlfWorldConfig;
 use crate::env::household::HouseholdConfig;
@@ -23,7 +23,7 @@ use crate::kernels;
 use crate::policy::scorer::{Scorer, ScorerEncoder, ScorerInputs, ScorerNetworkConfig, Vocabulary};
 use crate::policy::{Policy, Sampling};
 use crate::ranks::Ranks;
-use crate::rollout::{Plan, RolloutBatch, collect};
+use crate::rollout::{Limits, Plan, RolloutBatch, collect_with_async};
 use crate::stream::{Purpose, Stream};
 use crate::train::{Learner, LossInputs, UpdateBatch, UpdateConfig, UpdateStats, loss};
 
@@ -63,7 +63,8 @@ struct Reference {
     stats: Vec<UpdateStats>,
 }
 
-static REFERENCE: LazyLock<Result<Reference>> = LazyLock::new(Reference::new);
+static REFERENCE: LazyLock<Result<Reference>> =
+    LazyLock::new(|| pollster::block_on(Reference::new()));
 
 /// One update of a training whose credit the host engine assigns.
 struct HostUpdate {
@@ -75,18 +76,22 @@ struct HostUpdate {
 }
 
 /// A training on flex whose credit the host engine assigns from the policy's embeddings.
-static HOST_CREDIT: LazyLock<Result<Vec<HostUpdate>>> = LazyLock::new(|| {
+static HOST_CREDIT: LazyLock<Result<Vec<HostUpdate>>> =
+    LazyLock::new(|| pollster::block_on(host_updates()));
+
+async fn host_updates() -> Result<Vec<HostUpdate>> {
     let reference = reference()?;
     let mut learner = reference.learner(&Device::flex());
-    let update = |update| {
-        let advantages = reference.host_credit(reference.embed(&learner.policy.valid()))?;
-        let weights = weights(&learner.policy)?;
-        let gradient = reference.gradient_by(&learner.policy, &advantages)?;
-        reference.update_by(&mut learner, &advantages, update)?;
-        Ok(HostUpdate { weights, advantages, gradient })
-    };
-    (0..UPDATES).map(update).collect()
-});
+    let mut updates = Vec::new();
+    for update in 0..UPDATES {
+        let advantages = reference.host_credit(reference.embed(&learner.policy.valid())).await?;
+        let weights = weights_async(&learner.policy).await?;
+        let gradient = reference.gradient_by(&learner.policy, &advantages).await?;
+        reference.update_by(&mut learner, &advantages, update).await?;
+        updates.push(HostUpdate { weights, advantages, gradient });
+    }
+    Ok(updates)
+}
 
 fn reference() -> Result<&'static Reference> {
     REFERENCE.as_ref().map_err(|error| Error::Run(format!("flex cannot train: {error}")))
@@ -111,7 +116,7 @@ fn credit_settings() -> CreditConfig {
 }
 
 impl Reference {
-    fn new() -> Result<Self> {
+    async fn new() -> Result<Self> {
         let rules = AlfWorldConfig { max_steps: 6, ..AlfWorldConfig::default() };
         let household = HouseholdConfig { tasks: 4, rules, ..HouseholdConfig::default() };
         let environment = household.generate(Some("train"))?;
@@ -129,7 +134,8 @@ impl Reference {
             iteration: 0,
         };
         let policy = Scorer::new(&network, 0, &flex);
-        let batch = collect(&environment, &policy, &encoder, &plan)?;
+        let limits = Limits::default();
+        let batch = collect_with_async(&environment, &policy, &encoder, &plan, &limits).await?;
         let rows: Vec<usize> = (0..batch.rows()).collect();
         let scores = policy.evaluate(&batch.inputs, &rows, &batch.responses, 1.0);
         let mut rng = rng(batch.rows());
@@ -137,7 +143,7 @@ impl Reference {
         let rewarded = batch.data.with_rewards(rewards)?;
         let mut reference = Self {
             advantages: rows.iter().map(|_| rng.random_range(-1.0..1.0)).collect(),
-            log_probs: read(scores.log_probs)?,
+            log_probs: read_async(scores.log_probs).await?,
             rewarded,
             batch,
             network,
@@ -147,11 +153,11 @@ impl Reference {
         };
         let mut learner = reference.learner(&flex);
         for update in 0..UPDATES {
-            reference.weights.push(weights(&learner.policy)?);
-            reference.gradients.push(reference.gradient(&learner.policy)?);
-            reference.stats.push(reference.update(&mut learner, update)?);
+            reference.weights.push(weights_async(&learner.policy).await?);
+            reference.gradients.push(reference.gradient(&learner.policy).await?);
+            reference.stats.push(reference.update(&mut learner, update).await?);
         }
-        reference.weights.push(weights(&learner.policy)?);
+        reference.weights.push(weights_async(&learner.policy).await?);
         Ok(reference)
     }
 
@@ -170,40 +176,42 @@ impl Reference {
     }
 
     /// The host engine's advantages.
-    fn host_credit(&self, embeddings: Tensor<2>) -> Result<Vec<f32>> {
+    async fn host_credit(&self, embeddings: Tensor<2>) -> Result<Vec<f32>> {
         let [_, width] = embeddings.dims();
-        let embeddings = Embeddings::Steps { values: read(embeddings)?, width };
+        let embeddings = Embeddings::Steps { values: read_async(embeddings).await?, width };
         let batch = self.rewarded.with_embeddings(embeddings)?;
         Ok(credit::assign(&batch, &credit_settings())?.advantages_f32())
     }
 
-    fn update(&self, learner: &mut Learner<Scorer>, update: u64) -> Result<UpdateStats> {
-        self.update_by(learner, &self.advantages, update)
+    async fn update(&self, learner: &mut Learner<Scorer>, update: u64) -> Result<UpdateStats> {
+        self.update_by(learner, &self.advantages, update).await
     }
 
-    fn update_by(
+    async fn update_by(
         &self,
         learner: &mut Learner<Scorer>,
         advantages: &[f32],
         update: u64,
     ) -> Result<UpdateStats> {
-        learner.learn(&UpdateBatch {
+        let config = settings();
+        let batch = UpdateBatch {
             batch: &self.batch,
             advantages,
             returns: &[],
             temperature: 1.0,
-            config: &settings(),
+            config: &config,
             learning_rate: LEARNING_RATE,
             shuffle: Stream::new(0, Purpose::Minibatches).at(update),
-        })
+        };
+        learner.learn_async(&batch).await
     }
 
     /// The gradient of the objective over all rows, all weights end to end.
-    fn gradient(&self, policy: &Scorer) -> Result<Vec<f32>> {
-        self.gradient_by(policy, &self.advantages)
+    async fn gradient(&self, policy: &Scorer) -> Result<Vec<f32>> {
+        self.gradient_by(policy, &self.advantages).await
     }
 
-    fn gradient_by(&self, policy: &Scorer, advantages: &[f32]) -> Result<Vec<f32>> {
+    async fn gradient_by(&self, policy: &Scorer, advantages: &[f32]) -> Result<Vec<f32>> {
         let rows: Vec<usize> = (0..self.batch.rows()).collect();
         let responses = &self.batch.responses;
         let scores = policy.evaluate(&self.batch.inputs, &rows, responses, 1.0);
@@ -223,7 +231,7 @@ impl Reference {
         let gradients = GradientsParams::from_grads(total.backward(), policy);
         let mut all = Gradients { of: &gradients, tensors: Vec::new() };
         policy.visit(&mut all);
-        read(Tensor::cat(all.tensors, 0))
+        read_async(Tensor::cat(all.tensors, 0)).await
     }
 }
 
@@ -245,7 +253,7 @@ impl ModuleVisitor for Gradients<'_> {
 ///
 /// # Errors
 /// Fails if the device does.
-pub fn weights(policy: &Scorer) -> Result<Vec<f32>> {
+pub async fn weights_async(policy: &Scorer) -> Result<Vec<f32>> {
     struct Weights(Vec<Tensor<1>>);
     impl ModuleVisitor for Weights {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -254,7 +262,15 @@ pub fn weights(policy: &Scorer) -> Result<Vec<f32>> {
     }
     let mut weights = Weights(Vec::new());
     policy.visit(&mut weights);
-    read(Tensor::cat(weights.0, 0))
+    read_async(Tensor::cat(weights.0, 0)).await
+}
+
+/// [`weights_async`], blocking.
+///
+/// # Errors
+/// As [`weights_async`].
+pub fn weights(policy: &Scorer) -> Result<Vec<f32>> {
+    pollster::block_on(weights_async(policy))
 }
 
 /// The policy with other weights.
@@ -275,13 +291,13 @@ fn with_weights(policy: Scorer, weights: &[f32]) -> Scorer {
 }
 
 /// Gradients at the weights of flex's updates.
-pub(super) fn gradients(device: &Device) -> Result<Comparisons> {
+pub(super) async fn gradients(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
     let mut comparisons = Comparisons::default();
     let mut policy = Scorer::new(&reference.network, 0, &device.clone().autodiff());
     for (update, expected) in reference.gradients.iter().enumerate() {
         policy = with_weights(policy, &reference.weights[update]);
-        let found = reference.gradient(&policy)?;
+        let found = reference.gradient(&policy).await?;
         let what = format!("the gradient of update {update}");
         comparisons.compare(what, &found, &wide(expected), GRADIENT_BOUND);
         // The training uses the same gradient.
@@ -297,12 +313,12 @@ pub(super) fn gradients(device: &Device) -> Result<Comparisons> {
 }
 
 /// The statistics of each update.
-pub(super) fn losses(device: &Device) -> Result<Comparisons> {
+pub(super) async fn losses(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
     let mut comparisons = Comparisons::default();
     let mut learner = reference.learner(device);
     for (update, expected) in (0..UPDATES).zip(&reference.stats) {
-        let found = reference.update(&mut learner, update)?;
+        let found = reference.update(&mut learner, update).await?;
         let name = |what: &str| format!("{what} of update {update}");
         for (what, found, expected) in [
             ("the loss", found.loss, expected.loss),
@@ -319,13 +335,13 @@ pub(super) fn losses(device: &Device) -> Result<Comparisons> {
 }
 
 /// Every weight after each update of a training of its own.
-pub(super) fn trained_weights(device: &Device) -> Result<Comparisons> {
+pub(super) async fn trained_weights(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
     let mut comparisons = Comparisons::default();
     let mut learner = reference.learner(device);
     for update in 0..UPDATES {
-        reference.update(&mut learner, update)?;
-        let found = weights(&learner.policy)?;
+        reference.update(&mut learner, update).await?;
+        let found = weights_async(&learner.policy).await?;
         let expected = &reference.weights[update as usize + 1];
         let apart = found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs()));
         let worst =
@@ -338,7 +354,7 @@ pub(super) fn trained_weights(device: &Device) -> Result<Comparisons> {
 
 /// The device engine's credit along a training with the host engine on flex, at the same weights:
 /// advantages from the policy's embeddings, and gradients of the objective with them.
-pub(super) fn device_credit(device: &Device) -> Result<Comparisons> {
+pub(super) async fn device_credit(device: &Device) -> Result<Comparisons> {
     let reference = reference()?;
     let updates = HOST_CREDIT.as_ref();
     let updates = updates.map_err(|error| Error::Run(format!("flex cannot train: {error}")))?;
@@ -348,11 +364,13 @@ pub(super) fn device_credit(device: &Device) -> Result<Comparisons> {
     for (update, expected) in updates.iter().enumerate() {
         policy = with_weights(policy, &expected.weights);
         let embeddings = Some(reference.embed(&policy.valid()));
-        let credit = kernels::assign(&reference.rewarded, embeddings, device, &config, &mut state)?;
+        let credit =
+            kernels::assign_async(&reference.rewarded, embeddings, device, &config, &mut state);
+        let credit = credit.await?;
         let name = format!("the advantages of update {update}");
         let advantages = wide(&expected.advantages);
         comparisons.compare(name, &credit.advantages_f32(), &advantages, CREDIT_BOUND);
-        let gradient = reference.gradient_by(&policy, &credit.advantages_f32())?;
+        let gradient = reference.gradient_by(&policy, &credit.advantages_f32()).await?;
         let name = format!("the gradient of update {update}");
         comparisons.compare(name, &gradient, &wide(&expected.gradient), GRADIENT_BOUND);
     }
@@ -393,12 +411,13 @@ mod tests {
         let mut other = reference.weights[3].clone();
         policy = with_weights(policy, &other);
         assert_eq!(weights(&policy).unwrap(), other);
-        assert_eq!(reference.gradient(&policy).unwrap(), reference.gradients[3]);
+        let gradient = |policy: &Scorer| pollster::block_on(reference.gradient(policy)).unwrap();
+        assert_eq!(gradient(&policy), reference.gradients[3]);
         other[0] += 0.5;
         other[1000] += 0.5;
         policy = with_weights(policy, &other);
         let mut comparisons = Comparisons::default();
-        let (found, expected) = (reference.gradient(&policy).unwrap(), &reference.gradients[3]);
+        let (found, expected) = (gradient(&policy), &reference.gradients[3]);
         comparisons.compare("gradient", &found, &wide(expected), GRADIENT_BOUND);
         assert_eq!(comparisons.failed, 1);
     }

@@ -105,6 +105,18 @@ fn a_policy_learns_what_its_goal_says() {
 }
 
 #[test]
+fn a_trainer_keeps_the_credit_of_its_last_iteration() {
+    let mut trainer = trainer(config(2), &Device::flex());
+    assert!(trainer.last_credit.is_none());
+    for done in 0..2 {
+        let (metrics, batch) = trainer.iterate(&BALLS, f64::from(done) / 2.0).unwrap();
+        let credit = trainer.last_credit.as_ref().unwrap();
+        assert_eq!(credit.advantages.len(), batch.rows());
+        assert_eq!(serde_json::to_value(&credit.diagnostics).unwrap(), metrics.credit);
+    }
+}
+
+#[test]
 fn every_estimator_trains_by_the_same_loop() {
     for &estimator in Estimator::ALL {
         let mut config = config(20);

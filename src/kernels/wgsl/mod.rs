@@ -34,7 +34,6 @@ const WGSL: &str = "wgpu<wgsl>";
 
 pub use counters::wgsl_launches;
 pub(crate) use launch::Prefilled;
-pub use sources::{Shader, shaders};
 
 type Float = FloatTensor<Cube>;
 

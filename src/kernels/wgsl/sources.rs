@@ -1,4 +1,4 @@
-//! The shaders: their files, and the numbers that are filled into them.
+//! The shaders as kernels of burn.
 
 use burn::backend::wgpu::{KernelSource, SourceTemplate};
 use cubecl::CubeDim;
@@ -7,6 +7,7 @@ use cubecl::prelude::KernelId;
 #[cfg(test)]
 use super::counters;
 use super::limits::KernelLimits;
+use crate::kernels::shaders;
 
 /// A kernel and the size of its workgroups.
 pub(super) trait Kernel: KernelSource {
@@ -60,41 +61,6 @@ pub(super) struct TokenLogProbGradient {
     side: usize,
 }
 
-/// A shader as it is launched, its template filled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shader {
-    /// The file's name, and what the template was filled with.
-    pub name: String,
-    /// WGSL.
-    pub source: String,
-}
-
-/// Every shader, in every variant that a device can be given.
-pub fn shaders() -> Vec<Shader> {
-    let mut shaders = vec![
-        shader("proximity_rows", &Rows),
-        shader("proximity_gradient_rows", &GradientRows),
-        shader("returns", &ReturnsKernel),
-        shader("modulation", &ModulationKernel),
-        shader("token_log_probs_rows", &TokenLogProbRows),
-    ];
-    for side in [8, 16] {
-        for chunk in [1, 2, 4, 8] {
-            let name = format!("proximity (side {side}, chunk {chunk})");
-            shaders.push(shader(&name, &ProximityKernel { side, chunk }));
-        }
-        shaders.push(shader(&format!("proximity_gradient (side {side})"), &Gradient { side }));
-        shaders.push(shader(&format!("token_log_probs (side {side})"), &TokenLogProbs { side }));
-        let name = format!("token_log_probs_gradient (side {side})");
-        shaders.push(shader(&name, &TokenLogProbGradient { side }));
-    }
-    shaders
-}
-
-fn shader(name: &str, kernel: &impl KernelSource) -> Shader {
-    Shader { name: name.to_string(), source: kernel.source().complete() }
-}
-
 impl ProximityKernel {
     pub fn of(limits: KernelLimits, columns: usize) -> Self {
         Self { side: limits.side(), chunk: columns.next_power_of_two().min(8) }
@@ -136,18 +102,13 @@ impl TokenLogProbGradient {
 }
 
 macro_rules! kernel {
-    ($kernel:ty, $file:literal $(+ $include:literal)*, $workgroup:expr, $key:expr, $fill:expr) => {
+    ($kernel:ty, $workgroup:expr, $key:expr, $text:expr) => {
         impl KernelSource for $kernel {
             fn source(&self) -> SourceTemplate {
                 #[cfg(test)]
                 counters::tests::note_source(stringify!($kernel), self.id());
-                let fill: fn(&Self, SourceTemplate) -> SourceTemplate = $fill;
-                // Declarations may come in any order in WGSL, so the header stays on top.
-                let source = concat!(
-                    include_str!(concat!("../../../shaders/", $file, ".wgsl")),
-                    $("\n", include_str!(concat!("../../../shaders/", $include, ".wgsl")),)*
-                );
-                fill(self, SourceTemplate::new(source))
+                let text: fn(&Self) -> String = $text;
+                SourceTemplate::new(text(self))
             }
 
             fn id(&self) -> KernelId {
@@ -169,71 +130,27 @@ macro_rules! kernel {
     };
 }
 
-/// Fills a number in for `name`.
-fn fill(source: SourceTemplate, name: &str, number: usize) -> SourceTemplate {
-    source.register(name, number.to_string())
+fn square(side: usize) -> CubeDim {
+    CubeDim::new_2d(side as u32, side as u32)
 }
 
-/// The sizes that the tiled kernels share: 16 columns of 4 rows an invocation, padded by one.
-fn tiled(source: SourceTemplate, side: usize) -> SourceTemplate {
-    fill(fill(source, "side", side), "slots", 16 * (side + 1))
-}
-
-kernel!(Rows, "proximity_rows" + "bits", |_| CubeDim::new_2d(16, 16), |_| (0, 0), |_, source| {
-    source
-});
+kernel!(Rows, |_| square(16), |_| (0, 0), |_| shaders::proximity_rows());
 kernel!(
     ProximityKernel,
-    "proximity" + "pairs" + "tile",
-    |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
+    |kernel| square(kernel.side),
     |kernel| (kernel.side, kernel.chunk),
-    |kernel, source| {
-        let source = fill(tiled(source, kernel.side), "chunk", kernel.chunk);
-        fill(source, "weighed", kernel.chunk * kernel.side)
-    }
+    |kernel| shaders::proximity(kernel.side, kernel.chunk)
 );
-kernel!(
-    GradientRows,
-    "proximity_gradient_rows" + "bits",
-    |_| CubeDim::new_1d(64),
-    |_| (0, 0),
-    |_, source| source
-);
-kernel!(
-    Gradient,
-    "proximity_gradient" + "pairs" + "tile",
-    |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
-    |kernel| (kernel.side, 0),
-    |kernel, source| {
-        fill(tiled(source, kernel.side), "pairs", 4 * kernel.side * (kernel.side + 1))
-    }
-);
-kernel!(ReturnsKernel, "returns" + "bits", |_| CubeDim::new_1d(64), |_| (0, 0), |_, source| source);
-kernel!(
-    ModulationKernel,
-    "modulation" + "bits",
-    |_| CubeDim::new_1d(64),
-    |_| (0, 0),
-    |_, source| source
-);
-kernel!(
-    TokenLogProbs,
-    "token_log_probs" + "logits" + "tile" + "bits",
-    |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
-    |kernel| (kernel.side, 0),
-    |kernel, source| tiled(source, kernel.side)
-);
-kernel!(
-    TokenLogProbRows,
-    "token_log_probs_rows",
-    |_| CubeDim::new_1d(64),
-    |_| (0, 0),
-    |_, source| source
-);
-kernel!(
-    TokenLogProbGradient,
-    "token_log_probs_gradient" + "logits" + "tile" + "bits",
-    |kernel| CubeDim::new_2d(kernel.side as u32, kernel.side as u32),
-    |kernel| (kernel.side, 0),
-    |kernel, source| tiled(source, kernel.side)
-);
+kernel!(GradientRows, |_| CubeDim::new_1d(64), |_| (0, 0), |_| shaders::proximity_gradient_rows());
+kernel!(Gradient, |kernel| square(kernel.side), |kernel| (kernel.side, 0), |kernel| {
+    shaders::proximity_gradient(kernel.side)
+});
+kernel!(ReturnsKernel, |_| CubeDim::new_1d(64), |_| (0, 0), |_| shaders::returns());
+kernel!(ModulationKernel, |_| CubeDim::new_1d(64), |_| (0, 0), |_| shaders::modulation());
+kernel!(TokenLogProbs, |kernel| square(kernel.side), |kernel| (kernel.side, 0), |kernel| {
+    shaders::token_log_probs(kernel.side)
+});
+kernel!(TokenLogProbRows, |_| CubeDim::new_1d(64), |_| (0, 0), |_| shaders::token_log_probs_rows());
+kernel!(TokenLogProbGradient, |kernel| square(kernel.side), |kernel| (kernel.side, 0), |kernel| {
+    shaders::token_log_probs_gradient(kernel.side)
+});

@@ -1,238 +1,26 @@
 //! The shaders, and runs of them with their expected results, as files for the checks outside Rust
 //! (`checks/run`), which translate them and run them on another WebGPU.
-//!
-//! A run follows the headers of the shaders, independent of the code that launches them here: buffers,
-//! then passes of a shader, each with its grid, its bindings in order and its uniform words.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use proxmo::credit::{Beta, CreditConfig, Inclusion, Normalize, SuccessPrior};
-use proxmo::kernels::{Shader, shaders};
-use proxmo::stream::{Purpose, Stream};
-use proxmo::verify::cases::{Case, NEIGHBOURS};
-use proxmo::verify::oracle::{self, ProximityOracle, TokenCase, TokenOracle};
-use rand::Rng;
-use serde_json::{Value, json};
-
-/// A shader's file, without its extension.
-fn file_name(shader: &str) -> String {
-    let words = shader.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
-}
-
-fn floats(numbers: &[f32]) -> Value {
-    json!(numbers.iter().map(|number| number.to_bits()).collect::<Vec<u32>>())
-}
-
-fn pass(shader: &str, grid: [usize; 3], bind: &[&str], uniform: &[u32]) -> Value {
-    json!({ "shader": file_name(shader), "grid": grid, "bind": bind, "uniform": uniform })
-}
-
-/// The neighbours of each row: begin, end, hole begin, hole end.
-fn spans(case: &Case) -> Vec<u32> {
-    let mut spans = Vec::new();
-    for episodes in case.group_offsets.windows(2) {
-        let offset = |episode: usize| case.episode_offsets[episode] as u32;
-        for episode in episodes[0]..episodes[1] {
-            for row in offset(episode)..offset(episode + 1) {
-                let hole = match (case.same_episode, case.self_weight) {
-                    (Inclusion::Exclude, _) => [offset(episode), offset(episode + 1)],
-                    (_, Inclusion::Exclude) => [row, row + 1],
-                    (_, Inclusion::Include) => [row, row],
-                };
-                spans.extend([offset(episodes[0]), offset(episodes[1]), hole[0], hole[1]]);
-            }
-        }
-    }
-    spans
-}
-
-/// Proximity and its gradients, with workgroups of the given side.
-fn proximity(case: &Case, side: usize, chunk: usize) -> Value {
-    let (rows, width, columns) = (case.rows(), case.width, case.columns);
-    let gradient = case.gradient();
-    let expected = ProximityOracle::of(case);
-    let (to_embeddings, to_values) = expected.gradients(case, &gradient);
-    let nan = f32::NAN.to_bits();
-    let words = |sizes: &[usize]| sizes.iter().map(|&size| size as u32).collect::<Vec<u32>>();
-    let mut pairs = words(&[rows, width, columns]);
-    pairs.extend([case.temperature.recip().to_bits(), nan, 0]);
-    let tiles = rows.div_ceil(4 * side);
-    // Rounding of cosines, magnified by the temperature.
-    let within = 2e-5 + 1e-6 / f64::from(case.temperature);
-    json!({
-        "name": format!("proximity, side {side}, chunk {chunk}: {}", case.name),
-        "buffers": {
-            "embeddings": floats(&case.embeddings), "values": floats(&case.values),
-            "gradient": floats(&gradient), "spans": spans(case),
-            "scales": 2 * rows, "means": rows * columns, "neighbours": rows, "state": 2 * rows,
-            "terms": 5 * rows, "to_embeddings": rows * width, "to_values": rows * columns,
-        },
-        "passes": [
-            pass("proximity_rows", [rows.div_ceil(16), 1, 1], &["embeddings", "values", "scales"],
-                &words(&[rows, width, columns, 0])),
-            pass(&format!("proximity (side {side}, chunk {chunk})"),
-                [tiles, 1, columns.div_ceil(chunk)],
-                &["embeddings", "values", "scales", "spans", "means", "neighbours", "state"],
-                &pairs),
-            pass("proximity_gradient_rows", [rows.div_ceil(64), 1, 1],
-                &["scales", "state", "means", "gradient", "terms"], &words(&[rows, columns, 0])),
-            pass(&format!("proximity_gradient (side {side})"), [tiles, 1, 1],
-                &["embeddings", "values", "gradient", "terms", "spans", "to_embeddings",
-                    "to_values"],
-                &pairs),
-        ],
-        "expected": {
-            "means": { "numbers": expected.means, "within": within },
-            "neighbours": { "numbers": expected.neighbours, "within": within },
-            "to_embeddings": { "numbers": to_embeddings, "within": 5.0 * within },
-            "to_values": { "numbers": to_values, "within": within },
-        },
-    })
-}
-
-fn returns(case: &Case, rewards: &[f32]) -> Value {
-    let expected = oracle::returns(&case.layout().unwrap(), rewards, f64::from(0.95f32));
-    let episodes = case.episode_offsets.len() - 1;
-    json!({
-        "name": format!("returns: {}", case.name),
-        "buffers": {
-            "rewards": floats(rewards), "offsets": case.episode_offsets, "returns": rewards.len(),
-        },
-        "passes": [pass("returns", [episodes.div_ceil(64), 1, 1],
-            &["rewards", "offsets", "returns"],
-            &[episodes as u32, 0.95f32.to_bits(), f32::NAN.to_bits()])],
-        "expected": { "returns": { "numbers": expected, "within": 1e-6 } },
-    })
-}
-
-/// Centred, scaled and modulated advantages, counted by episode, with a prior of one success and
-/// three failures.
-fn advantages(case: &Case, rewards: &[f32], success: &[f32]) -> Value {
-    let (steepness, factor) = (4.0, 0.05 / (1.0 / (1.0 + (-1f64).exp()) - 0.5));
-    let config = CreditConfig {
-        normalize: Normalize::MeanStd,
-        success_prior: SuccessPrior::Beta(Beta { successes: 1.0, failures: 3.0 }),
-        ..CreditConfig::default()
-    };
-    let wide: Vec<f64> = rewards.iter().map(|&reward| reward.into()).collect();
-    let oracle::EpisodeParts { advantages, statistics } =
-        oracle::episode_advantages(&case.layout().unwrap(), &wide, success, &config);
-    let groups = case.group_offsets.len() - 1;
-    let numbers = [steepness, factor as f32, 1.0, 3.0, f32::NAN].map(f32::to_bits);
-    json!({
-        "name": format!("advantages: {}", case.name),
-        "buffers": {
-            "rewards": floats(rewards), "success": floats(success),
-            "groups": case.group_offsets, "episodes": case.episode_offsets,
-            "totals": success.len(), "advantages": rewards.len(), "statistics": 3 * groups,
-        },
-        "passes": [pass("modulation", [groups, 1, 1],
-            &["rewards", "success", "groups", "episodes", "totals", "advantages", "statistics"],
-            &[&[groups as u32, 0, 1], &numbers[..]].concat())],
-        "expected": {
-            "advantages": { "numbers": advantages, "within": 1e-5 },
-            "statistics": { "numbers": statistics, "within": 1e-5 },
-        },
-    })
-}
-
-/// Statistics of logits and their gradients, with workgroups of the given side and the vocabulary in
-/// three shares.
-fn token_log_probs(side: usize) -> Value {
-    let (rows, width, vocabulary) = (70, 19, 150);
-    let mut rng = Stream::new(9, Purpose::Generator).rng();
-    let mut numbers =
-        |count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
-    let (hidden, head, gradient) =
-        (numbers(rows * width), numbers(vocabulary * width), numbers(3 * rows));
-    let targets: Vec<u32> = (0..rows).map(|row| (row * 7 % vocabulary) as u32).collect();
-    let case = TokenCase { name: String::new(), width, hidden, head, targets };
-    let expected = TokenOracle::of(&case);
-    let (mut statistics, mut slopes) = (Vec::new(), Vec::new());
-    for (row, logits) in case.logits().chunks_exact(vocabulary).enumerate() {
-        let target = case.targets[row] as usize;
-        let log_sum = logits[target] - expected.log_probs[row];
-        let entropy = expected.entropies[row];
-        statistics.extend([log_sum, entropy, logits[target]]);
-        let [a, b, c] = [0, 1, 2].map(|column| f64::from(gradient[3 * row + column]));
-        slopes.extend(logits.iter().enumerate().map(|(token, logit)| {
-            let log_p = logit - log_sum;
-            let own = if token == target { c } else { 0.0 };
-            log_p.exp() * (a - b * (log_p + entropy)) + own
-        }));
-    }
-    let tile = 4 * side;
-    let share = 64;
-    let splits = vocabulary.div_ceil(share);
-    let nan = f32::NAN.to_bits();
-    let words = |sizes: &[usize]| sizes.iter().map(|&size| size as u32).collect::<Vec<u32>>();
-    json!({
-        "name": format!("token log-probabilities, side {side}"),
-        "buffers": {
-            "hidden": floats(&case.hidden), "head": floats(&case.head), "targets": case.targets,
-            "gradient": floats(&gradient), "partials": 5 * splits * rows,
-            "statistics": 3 * rows, "slopes": rows * vocabulary,
-        },
-        "passes": [
-            pass(&format!("token_log_probs (side {side})"), [rows.div_ceil(tile), 1, splits],
-                &["hidden", "head", "targets", "partials"],
-                &words(&[rows, width, vocabulary, share])),
-            pass("token_log_probs_rows", [rows.div_ceil(64), 1, 1], &["partials", "statistics"],
-                &[words(&[rows, splits]), vec![nan]].concat()),
-            pass(&format!("token_log_probs_gradient (side {side})"),
-                [rows.div_ceil(tile), 1, vocabulary.div_ceil(tile)],
-                &["hidden", "head", "targets", "statistics", "gradient", "slopes"],
-                &[words(&[rows, width, vocabulary, 0, vocabulary]), vec![nan]].concat()),
-        ],
-        "expected": {
-            "statistics": { "numbers": statistics, "within": 1e-5 },
-            "slopes": { "numbers": slopes, "within": 1e-5 },
-        },
-    })
-}
-
-fn runs() -> Vec<Value> {
-    let sizes = [1, 90, 3, 1, 17, 64, 2];
-    let mut runs = Vec::new();
-    for side in [8, 16] {
-        runs.push(token_log_probs(side));
-        for (columns, chunk, neighbours) in [
-            (1, 1, NEIGHBOURS[0]),
-            (2, 2, NEIGHBOURS[1]),
-            (3, 4, NEIGHBOURS[2]),
-            (9, 8, NEIGHBOURS[0]),
-        ] {
-            let case = Case::of(&sizes, 24 + columns, columns).neighbours(neighbours);
-            runs.push(proximity(&case, side, chunk));
-        }
-    }
-    let case = Case::of(&sizes, 1, 1);
-    let mut rng = Stream::new(7, Purpose::Generator).rng();
-    let rewards: Vec<f32> = (0..case.rows()).map(|_| rng.random_range(-1.0..2.0)).collect();
-    let episodes = case.episode_offsets.len() - 1;
-    let success: Vec<f32> =
-        (0..episodes).map(|_| if rng.random_bool(0.4) { 1.0 } else { 0.0 }).collect();
-    runs.push(returns(&case, &rewards));
-    runs.push(advantages(&case, &rewards, &success));
-    runs
-}
+use proxmo::kernels::shaders;
+use proxmo::verify::shader_runs;
 
 #[test]
 fn shaders_and_runs_of_all_of_them_are_written_for_the_checks_outside() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
     std::fs::remove_dir_all(&folder).ok();
     std::fs::create_dir_all(&folder).unwrap();
-    let runs = runs();
+    let runs = shader_runs().unwrap();
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
     for pass in runs.iter().flat_map(|run| run["passes"].as_array().unwrap()) {
         *used.entry(pass["shader"].as_str().unwrap().to_string()).or_default() += 1;
     }
-    for Shader { name, source } in shaders() {
-        let name = file_name(&name);
+    for shader in shaders() {
+        let name = shader.file_name();
         assert!(used.remove(&name).is_some(), "no run uses {name}");
-        std::fs::write(folder.join(format!("{name}.wgsl")), source).unwrap();
+        std::fs::write(folder.join(format!("{name}.wgsl")), shader.source).unwrap();
     }
     assert!(used.is_empty(), "runs use shaders that are not there: {used:?}");
     std::fs::write(folder.join("runs.json"), serde_json::to_vec(&runs).unwrap()).unwrap();
