@@ -6,6 +6,7 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokenizers::{ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
@@ -38,6 +39,8 @@ impl Parts {
     /// # Errors
     /// Returns a message if the file is invalid.
     pub fn parse(file: &[u8]) -> Result<Self, String> {
+        // The library panics on a decoder that is not JSON.
+        serde_json::from_slice::<IgnoredAny>(file).map_err(|error| error.to_string())?;
         let tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(file))?;
         Ok(Self { tokenizer, template: None, special: BTreeMap::new(), end_ids: Vec::new() })
     }
