@@ -192,7 +192,8 @@ pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
     }
     match read_object(text, encoding.as_deref().map(not_utf8)) {
         Ok(answer) => Ok(answer),
-        Err(reason) => Err(refuse(&reason)),
+        // Names of fields are the program's.
+        Err(reason) => Err(refuse(&one_line(&reason))),
     }
 }
 
@@ -293,6 +294,16 @@ fn is_read(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_no_control_characters_of_a_fields_name() {
+        let line = "{\"protocol\":{\"a\rb\":NaN}}";
+        let message = read_answer(line.as_bytes()).unwrap_err();
+        assert!(
+            message.ends_with("which 'protocol.a b' is NaN, expected a finite number"),
+            "{message}"
+        );
+    }
 
     fn read(line: &str) -> Answer {
         read_answer(line.as_bytes()).unwrap()
