@@ -4,58 +4,20 @@
 // Usage: node --experimental-websocket checks/report_page.mjs REPORT.html [FOLDER]
 //   FOLDER  gets screenshots of a desktop and of a phone
 // Needs Chromium; its program is $CHROMIUM or `chromium`.
-import { spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+
+import { check, open, rest as pause } from "../web/chromium.mjs";
 
 const [report, folder] = process.argv.slice(2);
 if (!report) throw new Error("expected the path of a report");
 
-const profile = mkdtempSync(join(tmpdir(), "report-page-"));
-const browser = spawn(process.env.CHROMIUM ?? "chromium", [
-  "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", `--user-data-dir=${profile}`,
-  "about:blank",
-], { stdio: ["ignore", "ignore", "pipe"] });
-const endpoint = await new Promise((found, fail) => {
-  let text = "";
-  browser.stderr.on("data", (part) => {
-    const match = (text += part).match(/DevTools listening on (ws:\S+)/);
-    if (match) found(match[1]);
-  });
-  browser.on("exit", () => fail(new Error(`Chromium has ended: ${text}`)));
-});
-
-const socket = new WebSocket(endpoint);
-await new Promise((open) => socket.addEventListener("open", open));
-const [answers, events] = [new Map(), []];
-let number = 0;
-socket.addEventListener("message", ({ data }) => {
-  const message = JSON.parse(data);
-  if (message.id) answers.get(message.id)(message);
-  else events.push(message);
-});
-const send = (method, params = {}, sessionId = undefined) => new Promise((done, fail) => {
-  socket.send(JSON.stringify({ id: ++number, method, params, sessionId }));
-  answers.set(number, ({ result, error }) => (error ? fail(new Error(`${method}: ${error.message}`)) : done(result)));
-});
-const check = (holds, text) => {
-  if (!holds) throw new Error(text);
-};
+const page = await open(["--disable-gpu"]);
+const { events, run, tell } = page;
+const rest = () => pause(300);
 
 try {
-  const { targetId } = await send("Target.createTarget", { url: "about:blank" });
-  const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
-  const tell = (method, params) => send(method, params, sessionId);
-  const run = async (expression) => {
-    const { result, exceptionDetails } = await tell("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-    check(!exceptionDetails, `${expression}: ${exceptionDetails?.exception?.description}`);
-    return result.value;
-  };
-  const rest = () => run("new Promise((done) => setTimeout(done, 300))");
-  await Promise.all(["Page", "Runtime", "Network"].map((domain) => tell(`${domain}.enable`)));
-
   for (const [name, width, height, mobile] of [["desktop", 1200, 900, false], ["phone", 390, 844, true]]) {
     await tell("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 2, mobile });
     await tell("Page.navigate", { url: pathToFileURL(resolve(report)).href });
@@ -99,5 +61,5 @@ try {
   check(loaded.length === 0, `loads ${loaded.map(({ params }) => params.request.url)}`);
   console.log("no errors, and nothing was loaded");
 } finally {
-  browser.kill();
+  await page.close();
 }
